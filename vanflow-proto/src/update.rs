@@ -1,0 +1,222 @@
+//! Sparse record updates: what a RECORD message holds a list of.
+
+use crate::{
+    Attribute, RecordKind,
+    codec::{Reader, Writer},
+    error::{DecodeError, DecodeErrorKind},
+    value::{Timestamp, Value, ValueBuf},
+};
+
+/// The updates in a RECORD message, read one by one from its bytes.
+///
+/// An update that cannot be read is an error of its own; those after it are read all the same. Only where the
+/// bytes end too early is there nothing left to go on with.
+#[derive(Clone, Debug)]
+pub struct Updates<'a> {
+    reader: Reader<'a>,
+    left: usize,
+}
+
+impl<'a> Updates<'a> {
+    pub(crate) fn new(reader: Reader<'a>, count: usize) -> Self {
+        Self { reader, left: count }
+    }
+}
+
+impl<'a> Iterator for Updates<'a> {
+    type Item = Result<Update<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let start = self.reader;
+        let update = match self.reader.map() {
+            Ok(items) => Update::read(items.reader, items.count / 2),
+            Err(error) => {
+                // Not a map: the list goes on behind it, if it can be passed over.
+                self.reader = start;
+                if self.reader.skip().is_err() {
+                    self.left = 0;
+                }
+                Err(error)
+            }
+        };
+        Some(update)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // What the message promises need not be there; an update takes two bytes at the least.
+        (0, Some(self.left))
+    }
+}
+
+/// One sparse update of one record, borrowed from the message that it came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    /// The code of the record type, where the update says it. See [`Update::kind`].
+    pub type_code: Option<u32>,
+    /// The identity of the record.
+    pub id: &'a str,
+    pairs: Reader<'a>,
+    count: usize,
+}
+
+impl<'a> Update<'a> {
+    #[inline]
+    fn read(pairs: Reader<'a>, count: usize) -> Result<Self, DecodeError> {
+        let mut type_code = None;
+        let mut id = None;
+        let mut reader = pairs;
+        for _ in 0..count {
+            match key(&mut reader)? {
+                Some(KEY_TYPE) => {
+                    type_code = reader.value()?.as_uint().and_then(|code| u32::try_from(code).ok());
+                }
+                Some(KEY_ID) => {
+                    let offset = reader.offset();
+                    match reader.value()? {
+                        Value::Text(text) if !text.is_empty() => id = Some(text),
+                        Value::Text(_) => {}
+                        Value::Bytes(_) => {
+                            return Err(DecodeError::new(offset, DecodeErrorKind::NotUtf8("the identity")));
+                        }
+                        _ => {}
+                    }
+                }
+                _ => reader.skip()?,
+            }
+        }
+        match id {
+            Some(id) => Ok(Self { type_code, id, pairs, count }),
+            None => Err(pairs.error(DecodeErrorKind::Lacks { message: "record", what: "an identity" })),
+        }
+    }
+
+    /// What the record describes, if that is known here.
+    pub fn kind(&self) -> Option<RecordKind> {
+        self.type_code.and_then(RecordKind::from_code)
+    }
+
+    /// The attributes in the order in which they were sent: code and value. Record type and identity are left out,
+    /// and so are keys that are no numbers.
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes { reader: self.pairs, left: self.count }
+    }
+
+    /// The value of one attribute, if the update has it.
+    pub fn get(&self, attribute: Attribute) -> Option<Value<'a>> {
+        self.attributes().find_map(|(code, value)| (code == attribute.code()).then_some(value))
+    }
+
+    /// The same update, owned.
+    pub fn to_owned(&self) -> UpdateBuf {
+        UpdateBuf {
+            type_code: self.type_code,
+            id: self.id.to_owned(),
+            attributes: self.attributes().map(|(code, value)| (code, value.to_owned())).collect(),
+        }
+    }
+}
+
+const KEY_TYPE: u32 = Attribute::RecordType.code();
+const KEY_ID: u32 = Attribute::Identity.code();
+
+/// The next key, if it is a number that can be the code of an attribute.
+#[inline]
+fn key(reader: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
+    Ok(reader.value()?.as_uint().and_then(|code| u32::try_from(code).ok()))
+}
+
+/// The attributes of an [`Update`].
+#[derive(Clone, Debug)]
+pub struct Attributes<'a> {
+    reader: Reader<'a>,
+    left: usize,
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u32, Value<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left > 0 {
+            self.left -= 1;
+            // `Update::read` has been through these bytes: neither fails.
+            let key = key(&mut self.reader).ok()?;
+            match key {
+                Some(KEY_TYPE | KEY_ID) | None => self.reader.skip().ok()?,
+                Some(code) => return Some((code, self.reader.value().ok()?)),
+            }
+        }
+        None
+    }
+}
+
+/// An owned [`Update`]: for sources, which tell records, and for tests.
+///
+/// ```
+/// use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
+///
+/// let listener = UpdateBuf::new(RecordKind::Listener, "gv_ZW:3")
+///     .with(Attribute::Parent, "gv_ZW:0")
+///     .with(Attribute::VanAddress, "echo:7")
+///     .with(Attribute::FlowCountL4, 0);
+/// assert_eq!(listener.get(Attribute::VanAddress).and_then(|value| value.as_text()), Some("echo:7"));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateBuf {
+    /// The code of the record type.
+    pub type_code: Option<u32>,
+    /// The identity of the record.
+    pub id: String,
+    /// Codes and values, in the order in which they are sent; without record type and identity.
+    pub attributes: Vec<(u32, ValueBuf)>,
+}
+
+impl UpdateBuf {
+    /// An update of a record that says nothing about it yet.
+    pub fn new(kind: RecordKind, id: impl Into<String>) -> Self {
+        Self { type_code: Some(kind.code()), id: id.into(), attributes: Vec::new() }
+    }
+
+    /// The same update with one attribute more, or with another value for it.
+    #[must_use]
+    pub fn with(mut self, attribute: Attribute, value: impl Into<ValueBuf>) -> Self {
+        self.set(attribute, value);
+        self
+    }
+
+    /// Sets the value of an attribute.
+    pub fn set(&mut self, attribute: Attribute, value: impl Into<ValueBuf>) {
+        let value = value.into();
+        match self.attributes.iter_mut().find(|(code, _)| *code == attribute.code()) {
+            Some((_, old)) => *old = value,
+            None => self.attributes.push((attribute.code(), value)),
+        }
+    }
+
+    /// The value of one attribute, if the update has it.
+    pub fn get(&self, attribute: Attribute) -> Option<Value<'_>> {
+        self.attributes.iter().find(|(code, _)| *code == attribute.code()).map(|(_, value)| value.borrow())
+    }
+
+    /// The moment that an attribute names, if the update has it.
+    pub fn instant(&self, attribute: Attribute) -> Option<Timestamp> {
+        self.get(attribute).and_then(Value::as_uint).map(Timestamp::from_micros)
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        let pairs = self.attributes.len() + 1 + usize::from(self.type_code.is_some());
+        writer.map(pairs, |writer| {
+            if let Some(code) = self.type_code {
+                writer.uint(KEY_TYPE);
+                writer.uint(code);
+            }
+            writer.uint(KEY_ID);
+            writer.string(&self.id);
+            for (code, value) in &self.attributes {
+                writer.uint(*code);
+                writer.value(value.borrow());
+            }
+        });
+    }
+}

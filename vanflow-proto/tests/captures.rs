@@ -1,0 +1,134 @@
+//! What real routers sent, decoded: checked against Qpid Proton's decoding of the same bytes.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::BufReader,
+    path::{Path, PathBuf},
+};
+
+use vanflow_proto::{
+    Attribute, AttributeKind, Body, Dialect, Encoder, Message, RecordKind, Value,
+    capture::{self, Captured},
+};
+
+const CAPTURES: [&str; 3] = ["router-2.7", "router-3.5", "router-3.5-halves"];
+
+fn path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures").join(file)
+}
+
+fn messages(name: &str) -> Vec<Captured> {
+    let file = File::open(path(&format!("{name}.jsonl"))).expect("the capture is there");
+    capture::read(BufReader::new(file)).collect::<Result<_, _>>().expect("the capture reads")
+}
+
+fn json(value: Value<'_>) -> serde_json::Value {
+    match value {
+        Value::Uint(number) => number.into(),
+        Value::Text(text) => text.into(),
+        other => panic!("real routers send no {other:?}"),
+    }
+}
+
+#[test]
+fn every_record_comes_to_what_qpid_proton_makes_of_it() {
+    for name in CAPTURES {
+        let mut merged: BTreeMap<String, BTreeMap<String, serde_json::Value>> = BTreeMap::new();
+        for captured in messages(name) {
+            let message = Message::decode(&captured.message).expect("decodes");
+            let Body::Records(updates) = message.body else { continue };
+            for update in updates {
+                let update = update.expect("decodes");
+                let record = merged.entry(update.id.to_owned()).or_default();
+                record.insert("1".into(), update.id.into());
+                record.insert("0".into(), update.type_code.expect("every update names its type").into());
+                record.extend(update.attributes().map(|(code, value)| (code.to_string(), json(value))));
+            }
+        }
+        let expected = fs::read_to_string(path(&format!("{name}.merged.json"))).expect("the file is there");
+        let expected: BTreeMap<String, BTreeMap<String, serde_json::Value>> =
+            serde_json::from_str(&expected).expect("it is JSON");
+        assert_eq!(merged.len(), expected.len(), "{name}");
+        for (id, record) in &merged {
+            assert_eq!(Some(record), expected.get(id), "{name}: {id}");
+        }
+    }
+}
+
+#[test]
+fn every_message_is_addressed_to_the_link_that_it_came_by() {
+    for captured in CAPTURES.into_iter().flat_map(messages) {
+        let message = Message::decode(&captured.message).expect("decodes");
+        assert!(!matches!(message.body, Body::Other { .. } | Body::Flush), "{message:?}");
+        // Controllers address their heartbeats to the address without its suffix.
+        assert_eq!(message.to, Some(captured.link.trim_end_matches(".heartbeats")));
+    }
+}
+
+#[test]
+fn every_attribute_has_the_type_and_the_place_that_the_tables_say() {
+    for captured in CAPTURES.into_iter().flat_map(messages) {
+        let Body::Records(updates) = Message::decode(&captured.message).expect("decodes").body else {
+            continue;
+        };
+        for update in updates.map(|update| update.expect("decodes")) {
+            let kind = update.kind().expect("a kind of the table");
+            for (code, value) in update.attributes() {
+                let attribute = Attribute::from_code(code).expect("an attribute of the table");
+                assert!(value.fits(attribute), "{kind} {attribute}: {value:?}");
+                assert_ne!(attribute.kind(), AttributeKind::Identity);
+                assert!(kind.attributes().contains(&attribute), "{kind} {attribute}");
+            }
+        }
+    }
+}
+
+#[test]
+fn encoding_what_a_router_sent_gives_the_very_bytes_again() {
+    let mut compared = 0;
+    for captured in CAPTURES.into_iter().flat_map(messages) {
+        let message = Message::decode(&captured.message).expect("decodes");
+        // Only routers number their messages; controllers write properties in an order that changes.
+        let Some(id) = message.message_id else { continue };
+        let encoder = Encoder::new(Dialect::Router);
+        let to = message.to.expect("an address");
+        let bytes = match message.body {
+            Body::Beacon(beacon) => encoder.beacon(id, &beacon),
+            Body::Heartbeat(heartbeat) => encoder.heartbeat(to, id, &heartbeat),
+            Body::Records(updates) => {
+                let updates: Vec<_> = updates.map(|update| update.expect("decodes").to_owned()).collect();
+                encoder.records(to, id, &updates)
+            }
+            body => panic!("not in the captures: {body:?}"),
+        };
+        assert_eq!(hex(&bytes), hex(&captured.message));
+        compared += 1;
+    }
+    assert_eq!(compared, 1388);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_captures_know_the_kinds_that_protocol_names() {
+    let mut kinds: Vec<_> = CAPTURES
+        .into_iter()
+        .flat_map(messages)
+        .flat_map(|captured| {
+            let Body::Records(updates) = Message::decode(&captured.message).expect("decodes").body else {
+                return Vec::new();
+            };
+            updates.filter_map(|update| update.ok()?.kind()).collect()
+        })
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    use RecordKind::*;
+    assert_eq!(
+        kinds,
+        [Site, Router, Link, Listener, Connector, Flow, Process, Log, RouterAccess, BiflowTport, BiflowApp]
+    );
+}
