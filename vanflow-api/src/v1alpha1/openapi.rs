@@ -208,6 +208,8 @@ fn record(kind: RecordKind) -> Value {
                 truth("Nobody told which connector it is; it is the only one of its service."),
             );
         }
+        // As old as the oldest process that runs it, and gone with the last.
+        RecordKind::Image => attributes.extend([Attribute::StartTime, Attribute::EndTime]),
         RecordKind::Link => {
             properties.insert(
                 "linkName".to_owned(),
@@ -227,7 +229,9 @@ fn record(kind: RecordKind) -> Value {
     }
     if attributes.contains(&Attribute::StartTime) {
         attributes.push(Attribute::Duration);
-        properties.insert("incomplete".to_owned(), truth("Not all of it has been told."));
+        if kind != RecordKind::Image {
+            properties.insert("incomplete".to_owned(), truth("Not all of it has been told."));
+        }
     }
     attributes.sort_unstable();
     attributes.dedup();
