@@ -207,6 +207,14 @@ impl Standing {
     }
 }
 
+/// Who tells an update.
+#[derive(Clone, Copy)]
+struct Teller {
+    source: SourceId,
+    /// Whether it says that the object is there. One that takes its word back while others say so does not.
+    vouches: bool,
+}
+
 /// What folding an update into a row did.
 struct Folded {
     changed: Changed,
@@ -284,7 +292,8 @@ impl Store {
         let keep_end = self.row(at).head().flags.has(Flags::SHARED)
             && update.get(Attribute::EndTime).is_some()
             && self.withdraw(at, source);
-        self.merge(at, Some(source), |row, vocabulary| row.fold(update, keep_end, vocabulary));
+        let teller = Teller { source, vouches: !keep_end };
+        self.merge(at, Some(teller), |row, vocabulary| row.fold(update, keep_end, vocabulary));
         self.note_epoch(source, at, now);
         self.evict(EVICTIONS_PER_UPDATE);
     }
@@ -307,7 +316,8 @@ impl Store {
             return self.vocabulary.oddities.add(Oddity::NoRoom);
         }
         let Some(at) = self.place(source, update, self.now) else { return };
-        self.merge(at, Some(source), |row, vocabulary| {
+        let teller = Teller { source, vouches: true };
+        self.merge(at, Some(teller), |row, vocabulary| {
             let changed = row.fold(update, false, vocabulary);
             row.any().head_mut().flags.set(Flags::PRESUMED_END, ended.is_some_and(|ended| ended.presumed));
             changed
@@ -612,7 +622,7 @@ impl Store {
     fn merge(
         &mut self,
         at: RecordRef,
-        teller: Option<SourceId>,
+        teller: Option<Teller>,
         change: impl FnOnce(&mut dyn Fold, &mut Vocabulary) -> Changed,
     ) {
         let folded = with_table!(self, at, mut slab => {
@@ -624,7 +634,7 @@ impl Store {
             // until then, so that their numbers are not given to others.
             let held = old.map(|key| self.vocabulary.scopes.share(key));
             let mut changed = change(row, &mut self.vocabulary);
-            if let Some(teller) = teller {
+            if let Some(Teller { source: teller, vouches }) = teller {
                 row.head.flags.set(Flags::RESTORED, false);
                 if !row.head.flags.has(Flags::TOLD) {
                     row.head.flags.set(Flags::TOLD, true);
@@ -632,7 +642,7 @@ impl Store {
                     changed.add(Attribute::RecordType.code());
                 }
                 row.head.epoch = self.sources[teller.0 as usize].epoch;
-                if row.head.owner != teller && at.table() == Table::Entities {
+                if vouches && row.head.owner != teller && at.table() == Table::Entities {
                     let owner = row.head.owner;
                     row.head.flags.set(Flags::SHARED, true);
                     let sharers = self.sharers.entry(at).or_insert_with(|| SmallVec::from_slice(&[owner]));
