@@ -47,8 +47,10 @@
 mod changes;
 mod derived;
 mod identity;
+mod index;
 mod merge;
 mod oddity;
+mod pages;
 mod record;
 mod row;
 mod schema;
