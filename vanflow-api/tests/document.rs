@@ -35,6 +35,26 @@ fn validator(document: &Value, path: &str, status: &str, strictly: bool) -> Vali
     jsonschema::draft202012::new(&schema).expect("it is a schema")
 }
 
+#[test]
+fn every_reference_leads_somewhere() {
+    fn walk(document: &Value, part: &Value, found: &mut usize) {
+        if let Some(reference) = part.get("$ref").and_then(Value::as_str) {
+            assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            *found += 1;
+        }
+        let parts: Vec<_> = match part {
+            Value::Object(members) => members.values().collect(),
+            Value::Array(items) => items.iter().collect(),
+            _ => return,
+        };
+        parts.into_iter().for_each(|part| walk(document, part, found));
+    }
+    let document = document(&Fixture::new(vanflow_store::Store::new(vanflow_store::Options::default())));
+    let mut found = 0;
+    walk(&document, &document, &mut found);
+    assert!(found > 100, "{found}");
+}
+
 fn check(validator: &Validator, answer: &Value, path: &str) {
     let errors: Vec<_> =
         validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
