@@ -513,6 +513,31 @@ fn a_record_told_as_another_kind_is_refused_and_counted() {
 }
 
 #[test]
+fn records_that_are_told_to_be_their_own_parents_do_no_harm() {
+    // faults 17
+    let mut network = Network::new();
+    let west = network.west();
+    network.tell(
+        west,
+        &[
+            change(RecordKind::BiflowApp, "west:40").with(Attribute::Parent, "west:40"),
+            change(RecordKind::Flow, "west:41").with(Attribute::Parent, "west:42"),
+            change(RecordKind::Flow, "west:42").with(Attribute::Parent, "west:41"),
+            change(RecordKind::Connector, "west:43").with(Attribute::Parent, "west:43"),
+        ],
+    );
+    let snapshot = network.snapshot();
+    for id in ["west:40", "west:41", "west:42", "west:43"] {
+        let record = find(&snapshot, id);
+        assert!(
+            record.process().is_none() && record.server_process().is_none() && record.site().is_none(),
+            "{id}"
+        );
+        assert!(record.service().is_none() && record.children().count() == 1, "{id}");
+    }
+}
+
+#[test]
 fn a_watcher_that_sleeps_gets_the_latest_state_of_each_changed_record() {
     // faults 19
     let mut options = Options::default();
