@@ -93,7 +93,7 @@ fn the_records_of_a_silent_source_end_when_it_was_last_heard_and_stay_for_a_whil
     assert_eq!(network.snapshot().of_kind(RecordKind::Router).count(), 1);
     network.wait(2);
     assert_eq!(network.snapshot().records().count(), 0);
-    assert_eq!(network.store.stats().evicted, 3, "router, listener and service");
+    assert_eq!(network.store.stats().evicted, 2, "router and listener");
 }
 
 #[test]
