@@ -11,6 +11,7 @@ use crate::{
     snapshot::{Field, SERVICE_ADDRESS, Text, View, is_service_type},
     source::SourceState,
     store::Ended,
+    typed::Typed,
 };
 
 /// A record of a [`Snapshot`](crate::Snapshot).
@@ -67,6 +68,11 @@ impl<'s> Record<'s> {
     pub fn type_code(&self) -> Option<u32> {
         let code = self.row.head().type_code;
         (code != NO_TYPE && !is_service_type(code)).then_some(code)
+    }
+
+    /// The record by its kind; none for types that sources do not tell or that the table does not have.
+    pub fn typed(self) -> Option<Typed<'s>> {
+        Typed::new(self)
     }
 
     /// Whether it was not told but follows from others.
