@@ -36,6 +36,7 @@ mod attribute;
 #[cfg(feature = "capture")]
 pub mod capture;
 mod codec;
+pub mod discovery;
 mod error;
 mod message;
 mod record_kind;
