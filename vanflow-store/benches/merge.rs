@@ -2,8 +2,6 @@
 //!
 //! One iteration is one batch of 50 updates, so that 25 µs are two million updates a second.
 
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
-
 use std::{collections::HashMap, fs::File, hint::black_box, io::BufReader, path::Path};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

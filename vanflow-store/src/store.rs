@@ -908,6 +908,10 @@ impl Store {
             };
             self.follow(group, &folded);
         }
+        if self.row(group).head().referrers[SECOND].is_none() {
+            // All its members left for others or are forgotten.
+            self.remove(group);
+        }
     }
 
     /// A process is found by its site and host.

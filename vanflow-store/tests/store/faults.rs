@@ -93,7 +93,7 @@ fn the_records_of_a_silent_source_end_when_it_was_last_heard_and_stay_for_a_whil
     assert_eq!(network.snapshot().of_kind(RecordKind::Router).count(), 1);
     network.wait(2);
     assert_eq!(network.snapshot().records().count(), 0);
-    assert_eq!(network.store.stats().evicted, 3, "router, listener and service");
+    assert_eq!(network.store.stats().evicted, 2, "router and listener");
 }
 
 #[test]
@@ -510,6 +510,31 @@ fn a_record_told_as_another_kind_is_refused_and_counted() {
     network.tell(west, &[UpdateBuf { type_code: None, id: "west:99".into(), attributes: Vec::new() }]);
     let oddities = network.store.stats().oddities;
     assert_eq!((oddities.count(Oddity::TypeChanged), oddities.count(Oddity::NoType)), (1, 1));
+}
+
+#[test]
+fn records_that_are_told_to_be_their_own_parents_do_no_harm() {
+    // faults 17
+    let mut network = Network::new();
+    let west = network.west();
+    network.tell(
+        west,
+        &[
+            change(RecordKind::BiflowApp, "west:40").with(Attribute::Parent, "west:40"),
+            change(RecordKind::Flow, "west:41").with(Attribute::Parent, "west:42"),
+            change(RecordKind::Flow, "west:42").with(Attribute::Parent, "west:41"),
+            change(RecordKind::Connector, "west:43").with(Attribute::Parent, "west:43"),
+        ],
+    );
+    let snapshot = network.snapshot();
+    for id in ["west:40", "west:41", "west:42", "west:43"] {
+        let record = find(&snapshot, id);
+        assert!(
+            record.process().is_none() && record.server_process().is_none() && record.site().is_none(),
+            "{id}"
+        );
+        assert!(record.service().is_none() && record.children().count() == 1, "{id}");
+    }
 }
 
 #[test]
