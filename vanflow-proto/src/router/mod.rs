@@ -2,7 +2,7 @@
 //!
 //! [`connect`] keeps a connection to one router of a network, finds every source in the network by its beacons, listens
 //! to it, and asks it to repeat what it has whenever something may have been missed. What comes of it is read from
-//! [`Events`]; where nobody reads, the router waits. See [`discovery`](crate::discovery) for when what is done.
+//! [`Events`]; where nobody reads, the router waits. See [`discovery`] for when what is done.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
