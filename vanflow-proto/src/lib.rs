@@ -37,6 +37,8 @@ mod codec;
 mod error;
 mod message;
 mod record_kind;
+#[cfg(feature = "source")]
+pub mod source;
 mod update;
 mod value;
 
