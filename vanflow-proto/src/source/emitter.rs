@@ -126,10 +126,11 @@ impl Source {
     ///
     /// A record that is not live begins with its first update, and ends with the one that has an
     /// [`EndTime`](Attribute::EndTime).
-    pub fn update(&mut self, update: UpdateBuf) {
+    pub fn update(&mut self, mut update: UpdateBuf) {
         let ended = update.get(Attribute::EndTime).is_some();
         let Some(age) = self.ages.get(&*update.id).copied() else {
             if ended {
+                update.attributes.sort_unstable_by_key(|(code, _)| *code);
                 self.unsaid.push(Unsaid::Whole(update));
             } else {
                 self.begin(update);
