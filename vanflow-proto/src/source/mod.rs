@@ -1,7 +1,8 @@
 //! The emitting side: what a router or a controller is to a collector.
 //!
 //! [`Source`] is the sans-IO part. It keeps the live records of one source, finds out what changed, and writes the
-//! messages that tell it; when, and where to, is its owner's business.
+//! messages that tell it; when, and where to, is its owner's business. [`Client`] takes them to a router, as controllers
+//! do; [`Exchange`] is what a router is to collectors, for networks that are emulated and for tests.
 //!
 //! ```
 //! use vanflow_proto::{Attribute, Body, Message, RecordKind, Timestamp, UpdateBuf, source::Source};
@@ -35,6 +36,14 @@
 //! # Ok::<(), vanflow_proto::DecodeError>(())
 //! ```
 
+mod client;
 mod emitter;
+mod exchange;
+mod outbox;
+mod socket;
+#[cfg(test)]
+mod tests;
 
+pub use client::{BEACON_INTERVAL, Client, ClientError, HEARTBEAT_INTERVAL};
 pub use emitter::{MAX_BATCH, Outgoing, Source};
+pub use exchange::{Events, Exchange, ExchangeEvent, ExchangeOptions, FlushFault};
