@@ -1,1 +1,3 @@
-//! System tests.
+//! The whole, from outside.
+
+mod architecture;

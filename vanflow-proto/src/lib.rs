@@ -14,7 +14,8 @@
 //! for update in updates {
 //!     let update = update?;
 //!     assert_eq!((update.kind(), update.id), (Some(RecordKind::Link), "gv_ZW:7"));
-//!     for (code, value) in update.attributes() {
+//!     for attribute in update.attributes() {
+//!         let (code, value) = attribute?;
 //!         assert_eq!(Attribute::from_code(code), Some(Attribute::Octets));
 //!         assert_eq!(value.as_uint(), Some(4096));
 //!     }
@@ -36,6 +37,7 @@ mod attribute;
 #[cfg(feature = "capture")]
 pub mod capture;
 mod codec;
+pub mod discovery;
 mod error;
 mod message;
 mod record_kind;
