@@ -5,6 +5,8 @@
 
 mod driver;
 mod load;
+#[cfg(test)]
+mod tests;
 mod van;
 
 pub use driver::{Demo, start, start_on};
