@@ -1,1 +1,3 @@
 //! The collector.
+
+pub mod demo;

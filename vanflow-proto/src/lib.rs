@@ -30,7 +30,7 @@
 //! |---|---|
 //! | `capture` | [`capture`]: recorded conversations with a router, read and written |
 //! | `router` | [`router`]: the connection to a router; an address and credentials in, events out |
-//! | `source` | [`source`](crate::source): the emitting side, for other tools and for tests |
+//! | `source` | [`source`]: the emitting side, for other tools and for tests |
 
 #[cfg(any(feature = "router", feature = "source"))]
 mod amqp;
@@ -44,6 +44,8 @@ mod message;
 mod record_kind;
 #[cfg(feature = "router")]
 pub mod router;
+#[cfg(feature = "source")]
+pub mod source;
 mod update;
 mod value;
 
