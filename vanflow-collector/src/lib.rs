@@ -1,1 +1,4 @@
-//! The collector.
+//! Attaches to a Skupper router, gathers VAN-Flow records, answers questions about the network.
+
+mod clock;
+pub mod config;

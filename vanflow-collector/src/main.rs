@@ -1,2 +1,2 @@
-//! The collector.
+//! The collector's binary.
 fn main() {}
