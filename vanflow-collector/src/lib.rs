@@ -2,3 +2,5 @@
 
 mod clock;
 pub mod config;
+mod http;
+mod tls;
