@@ -1,0 +1,2 @@
+//! Records that outlive the process.
+mod file;
