@@ -235,6 +235,13 @@ impl Writer {
         Ok(Self { file, length })
     }
 
+    /// A file on a full disk.
+    #[cfg(test)]
+    pub(crate) fn full(length: u64) -> Self {
+        let file = OpenOptions::new().write(true).open("/dev/full").expect("Linux has one");
+        Self { file, length }
+    }
+
     /// How long the file is, in octets.
     pub(crate) fn length(&self) -> u64 {
         self.length
