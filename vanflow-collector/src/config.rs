@@ -85,10 +85,10 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_TLS_KEY", value_name = "FILE", help_heading = API)]
     pub tls_key: Option<PathBuf>,
 
-    /// Allows pages of this origin, such as https://console.example.com, to ask the API; * allows all. Without it,
-    /// browsers let no other page ask.
-    #[arg(long, env = "VANFLOW_CORS", value_name = "ORIGIN", help_heading = API)]
-    pub cors: Option<String>,
+    /// Allows pages of this origin, such as https://console.example.com, to ask the API; * allows all. May be given
+    /// several times; in the environment, with commas between them. By default browsers let no other page ask.
+    #[arg(long, env = "VANFLOW_CORS", value_name = "ORIGIN", value_delimiter = ',', help_heading = API)]
+    pub cors: Vec<String>,
 
     /// HTTP connections at a time; any more are turned away with 503.
     #[arg(long, env = "VANFLOW_CONNECTIONS", value_name = "N", default_value_t = 1024, help_heading = API)]
@@ -212,8 +212,8 @@ pub struct Http {
     pub listen: Vec<String>,
     /// Certificate and key, PEM files, where it is HTTPS.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// The origin whose pages may ask, or `*`.
-    pub cors: Option<String>,
+    /// The origins whose pages may ask; `*` stands for all.
+    pub cors: Vec<String>,
     /// Connections at a time; at least 1.
     pub connections: usize,
     /// How long a client may take nothing of its answer.
@@ -325,7 +325,7 @@ impl Settings {
         let http = Http {
             tls: pair(("--tls-cert", args.tls_cert), ("--tls-key", args.tls_key))?,
             listen: args.listen.into_iter().map(listen).collect::<Result<_, _>>()?,
-            cors: args.cors.map(origin).transpose()?,
+            cors: args.cors.into_iter().map(origin).collect::<Result<_, _>>()?,
             connections: args.connections,
             stall_timeout: args.stall_timeout,
         };

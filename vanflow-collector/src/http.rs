@@ -631,7 +631,7 @@ mod tests {
         let settings = config::Http {
             listen: vec!["127.0.0.1:0".into()],
             tls: None,
-            cors: None,
+            cors: Vec::new(),
             connections,
             stall_timeout: LIMITS.take_within,
         };
@@ -712,7 +712,7 @@ mod tests {
         let settings = config::Http {
             listen: vec![taken.to_string()],
             tls: None,
-            cors: None,
+            cors: Vec::new(),
             connections: 1,
             stall_timeout: LIMITS.take_within,
         };

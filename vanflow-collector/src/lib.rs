@@ -5,5 +5,6 @@ mod clock;
 pub mod config;
 mod http;
 mod occasion;
+mod replay;
 mod state;
 mod tls;

@@ -1,2 +1,2 @@
-//! The collector's binary.
+//! The collector.
 fn main() {}
