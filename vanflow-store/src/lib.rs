@@ -1,1 +1,67 @@
-//! The record graph.
+//! The record graph that partial VAN-Flow updates merge into.
+//!
+//! [`Store::apply`] is where updates enter; [`Store::snapshot`] is where questions are answered. The store does no
+//! I/O, reads no clock and needs no runtime: the time is an argument of everything that depends on it.
+//!
+//! ```
+//! use vanflow_proto::{Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf};
+//! use vanflow_store::{Options, Store};
+//!
+//! let mut store = Store::new(Options::default());
+//! let now = Timestamp::from_micros(1_795_347_888_000_000);
+//! let router = store.source_seen("gv_ZW:0", SourceType::Router, now);
+//!
+//! // What a router sends: here a listener, and the ROUTER record that it belongs to after it.
+//! let bytes = Encoder::new(Dialect::Router).records("mc/sfe.gv_ZW:0", 1, &[
+//!     UpdateBuf::new(RecordKind::Listener, "gv_ZW:3")
+//!         .with(Attribute::Parent, "gv_ZW:0")
+//!         .with(Attribute::StartTime, now)
+//!         .with(Attribute::VanAddress, "echo:7"),
+//!     UpdateBuf::new(RecordKind::Router, "gv_ZW:0").with(Attribute::StartTime, now).with(Attribute::Name, "0/west-1"),
+//! ]);
+//! let Body::Records(updates) = Message::decode(&bytes)?.body else { unreachable!() };
+//! for update in updates {
+//!     store.apply(router, &update?, now);
+//! }
+//!
+//! let snapshot = store.snapshot();
+//! let listener = snapshot.find("gv_ZW:3").next().expect("it was told");
+//! let name = listener.router().and_then(|router| router.text(Attribute::Name));
+//! assert_eq!(name.expect("it was told").to_string(), "0/west-1");
+//! assert_eq!(snapshot.services().next().expect("it follows from the listener").address(), "echo:7");
+//! # Ok::<(), vanflow_proto::DecodeError>(())
+//! ```
+//!
+//! # What follows from what
+//!
+//! A record may refer to others that are not there yet; the reference holds a place for them, and everything that
+//! depends on it is so the moment they come (faults 8). Services, images, and which process is at which end of a
+//! connection follow from the records, and change in the same step as those.
+//!
+//! # How long records stay
+//!
+//! A record lives until its source says that its object is gone, until the source is lost or restarts, or until the
+//! source fails to repeat it after the connection was lost. Ended records stay for [`Options::retention_micros`],
+//! unless [`Options::memory_bound`] calls for them earlier. Live records stay.
+
+mod changes;
+mod derived;
+mod identity;
+mod merge;
+mod oddity;
+mod record;
+mod row;
+mod schema;
+mod slab;
+mod snapshot;
+mod source;
+mod store;
+mod text;
+
+pub use changes::{Changes, Revision};
+pub use oddity::{Oddities, Oddity};
+pub use record::{Record, Service};
+pub use row::RecordRef;
+pub use snapshot::{Field, Snapshot, Text};
+pub use source::{SourceId, SourceState};
+pub use store::{Ended, Options, Stats, Store, Tally};

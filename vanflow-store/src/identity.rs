@@ -1,0 +1,250 @@
+//! Identities of records, small.
+//!
+//! A router's ids are `<router>:<counter>`, so that an id repeats its source and counts up. A [`Key`] keeps the part
+//! before the colon once, in a table, and the counter as a number. Ids of another form are wholly in the table.
+//!
+//! When a router starts anew under the same id and counts from 0 again (faults 6), its ids come back with another
+//! meaning. Then the name in the table is *retired*: keys made of it go on standing for the old records, and the
+//! same text makes new keys.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+/// Stands for the id of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key(u64);
+
+const NUMBER_BITS: u32 = 40;
+const NO_NUMBER: u64 = (1 << NUMBER_BITS) - 1;
+const MAX_SCOPES: usize = (1 << (64 - NUMBER_BITS)) - 1;
+
+impl Key {
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    fn new(scope: u32, number: u64) -> Self {
+        Self(u64::from(scope) << NUMBER_BITS | number)
+    }
+
+    fn scope(self) -> usize {
+        (self.0 >> NUMBER_BITS) as usize
+    }
+
+    pub(crate) fn number(self) -> Option<u64> {
+        let number = self.0 & NO_NUMBER;
+        (number != NO_NUMBER).then_some(number)
+    }
+}
+
+/// Scope and counter of an id.
+fn split(id: &str) -> (&str, u64) {
+    if let Some((scope, digits)) = id.rsplit_once(':') {
+        let canonical = matches!(digits.as_bytes(), [b'0'] | [b'1'..=b'9', ..]) && digits.len() <= 12;
+        if canonical
+            && !scope.is_empty()
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && let Ok(number) = digits.parse()
+            && number < NO_NUMBER
+        {
+            return (scope, number);
+        }
+    }
+    (id, NO_NUMBER)
+}
+
+/// The names behind keys, as a reader sees them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScopeTable {
+    names: imbl::Vector<Arc<str>>,
+    /// The scopes with a name, the one that the name makes keys of now last.
+    by_name: imbl::HashMap<Arc<str>, SmallVec<[u32; 2]>>,
+}
+
+impl ScopeTable {
+    /// The part of the id before the colon, or the whole id.
+    pub(crate) fn name(&self, key: Key) -> &str {
+        self.names.get(key.scope()).map_or("", |name| name)
+    }
+
+    /// Keys that the id stands or stood for, the present one first.
+    pub(crate) fn keys(&self, id: &str) -> impl Iterator<Item = Key> {
+        let (scope, number) = split(id);
+        let scopes = self.by_name.get(scope).map_or(&[][..], |scopes| scopes);
+        scopes
+            .iter()
+            .rev()
+            .map(move |&scope| Key::new(scope, number))
+            .collect::<SmallVec<[Key; 2]>>()
+            .into_iter()
+    }
+}
+
+/// The names of ids that are in use, each with the number of places that use it.
+#[derive(Debug, Default)]
+pub(crate) struct Scopes {
+    table: ScopeTable,
+    uses: Vec<u32>,
+    free: Vec<u32>,
+    /// The scope that was asked for last: updates of one source come in batches.
+    last: Option<u32>,
+    octets: usize,
+}
+
+const OVERHEAD: usize = 96;
+
+/// There is no room for another id; see [`MAX_SCOPES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooManyScopes;
+
+impl Scopes {
+    /// The key for an id, which is in one more use now.
+    #[inline]
+    pub(crate) fn acquire(&mut self, id: &str) -> Result<Key, TooManyScopes> {
+        let (name, number) = split(id);
+        if let Some(last) = self.last
+            && &*self.table.names[last as usize] == name
+        {
+            self.uses[last as usize] += 1;
+            return Ok(Key::new(last, number));
+        }
+        let scope = match self.current(name) {
+            Some(scope) => scope,
+            None => self.insert(name)?,
+        };
+        self.uses[scope as usize] += 1;
+        if number != NO_NUMBER {
+            self.last = Some(scope);
+        }
+        Ok(Key::new(scope, number))
+    }
+
+    /// One more use of a key that is in use already.
+    pub(crate) fn share(&mut self, key: Key) -> Key {
+        if !key.is_none() {
+            self.uses[key.scope()] += 1;
+        }
+        key
+    }
+
+    fn current(&self, name: &str) -> Option<u32> {
+        self.table.by_name.get(name)?.last().copied()
+    }
+
+    #[cold]
+    fn insert(&mut self, name: &str) -> Result<u32, TooManyScopes> {
+        let name: Arc<str> = name.into();
+        let scope = match self.free.pop() {
+            Some(scope) => {
+                self.table.names.set(scope as usize, name.clone());
+                scope
+            }
+            None if self.table.names.len() >= MAX_SCOPES => return Err(TooManyScopes),
+            None => {
+                let scope = u32::try_from(self.table.names.len()).map_err(|_| TooManyScopes)?;
+                self.table.names.push_back(name.clone());
+                self.uses.push(0);
+                scope
+            }
+        };
+        self.octets += name.len() + OVERHEAD;
+        self.table.by_name.entry(name).or_default().push(scope);
+        Ok(scope)
+    }
+
+    /// One use less; a name that nobody uses is forgotten.
+    pub(crate) fn release(&mut self, key: Key) {
+        if key.is_none() {
+            return;
+        }
+        let scope = key.scope();
+        self.uses[scope] -= 1;
+        if self.uses[scope] > 0 {
+            return;
+        }
+        let name = self.table.names[scope].clone();
+        if let Some(scopes) = self.table.by_name.get_mut(&name) {
+            scopes.retain(|other| *other as usize != scope);
+            if scopes.is_empty() {
+                self.table.by_name.remove(&name);
+            }
+        }
+        self.octets -= name.len() + OVERHEAD;
+        self.table.names.set(scope, "".into());
+        let scope = u32::try_from(scope).expect("it came out of a key");
+        if self.last == Some(scope) {
+            self.last = None;
+        }
+        self.free.push(scope);
+    }
+
+    /// The name of that id makes new keys from now on; those that it made keep their meaning (faults 6).
+    pub(crate) fn retire(&mut self, id: &str) -> Result<(), TooManyScopes> {
+        let (name, _) = split(id);
+        if self.current(name).is_some() {
+            self.insert(name)?;
+        }
+        self.last = None;
+        Ok(())
+    }
+
+    pub(crate) fn table(&self) -> &ScopeTable {
+        &self.table
+    }
+
+    /// The memory that the names take, in octets.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(scopes: &Scopes, key: Key) -> String {
+        let name = scopes.table().name(key);
+        key.number().map_or_else(|| name.to_owned(), |number| format!("{name}:{number}"))
+    }
+
+    #[test]
+    fn every_form_of_id_comes_back_as_it_was() {
+        let mut scopes = Scopes::default();
+        for id in [
+            "gv_ZW:0",
+            "gv_ZW:123",
+            "gv_ZW:007",
+            "gv_ZW:",
+            ":7",
+            "gv:ZW:9",
+            "gv_ZW:1099511627774",
+            "gv_ZW:1099511627775",
+            "gv_ZW:99999999999999999999",
+            "22222222-bbbb-4000-8000-000000000002",
+            "gv_ZW",
+            "x:+1",
+        ] {
+            let key = scopes.acquire(id).expect("there is room");
+            assert_eq!(text(&scopes, key), id);
+            assert_eq!(scopes.table().keys(id).collect::<Vec<_>>(), [key]);
+        }
+    }
+
+    #[test]
+    fn a_retired_name_keeps_its_keys_and_makes_new_ones() {
+        let mut scopes = Scopes::default();
+        let old = scopes.acquire("gv_ZW:3").expect("there is room");
+        scopes.retire("gv_ZW:0").expect("there is room");
+        let new = scopes.acquire("gv_ZW:3").expect("there is room");
+        assert_ne!(old, new);
+        assert_eq!((text(&scopes, old), text(&scopes, new)), ("gv_ZW:3".into(), "gv_ZW:3".into()));
+        assert_eq!(scopes.table().keys("gv_ZW:3").collect::<Vec<_>>(), [new, old]);
+        scopes.release(old);
+        assert_eq!(scopes.table().keys("gv_ZW:3").collect::<Vec<_>>(), [new]);
+        scopes.release(new);
+        assert_eq!(scopes.octets(), 0);
+    }
+}

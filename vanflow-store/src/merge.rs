@@ -1,0 +1,248 @@
+//! How a sparse update folds into what is believed of a record. The only place where one becomes the other.
+//!
+//! The rules, by what an attribute is:
+//!
+//! | attribute | rule |
+//! |---|---|
+//! | counter | the highest value stays: a lower one is stale, or told by something broken (faults 9, 10) |
+//! | end | once told it stays, whatever comes late (faults 9); an end that we presumed is taken back when the source speaks of the record again (faults 5) |
+//! | any other | the last value |
+//!
+//! So an update cut into pieces comes to the same in any order, and twice comes to the same as once.
+
+use std::sync::Arc;
+
+use vanflow_proto::{Attribute, AttributeKind, Update, Value};
+
+use crate::{
+    identity::{Key, Scopes},
+    oddity::{Oddities, Oddity},
+    row::{Cell, Flags, Row},
+    schema::{END, Place, START, Schema},
+    text::Texts,
+};
+
+/// The tables that give texts and ids their numbers, and what was strange.
+#[derive(Debug, Default)]
+pub(crate) struct Vocabulary {
+    pub(crate) texts: Texts,
+    pub(crate) scopes: Scopes,
+    pub(crate) oddities: Oddities,
+    /// How many attributes are kept that have no place of their own.
+    pub(crate) cells: usize,
+}
+
+/// Which attributes an update changed: a bit for each code of the table, and one for all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changed(u128);
+
+impl Changed {
+    pub(crate) fn add(&mut self, code: u32) {
+        self.0 |= 1 << code.min(127);
+    }
+
+    pub(crate) fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    pub(crate) fn has(self, attribute: Attribute) -> bool {
+        self.0 & 1 << attribute.code() != 0
+    }
+}
+
+/// Folds an update into a row. `keep_end` leaves out an end: somebody else says that the object is still there.
+#[inline]
+pub(crate) fn fold<const N: usize, const M: usize, const K: usize>(
+    row: &mut Row<N, M, K>,
+    schema: &Schema,
+    update: &Update<'_>,
+    keep_end: bool,
+    vocabulary: &mut Vocabulary,
+) -> Changed {
+    let mut changed = Changed::default();
+    if row.head.flags.has(Flags::PRESUMED_END) {
+        row.head.flags.set(Flags::PRESUMED_END, false);
+        row.head.present &= !(1 << END);
+        row.numbers[END] = 0;
+        changed.add(Attribute::EndTime.code());
+    }
+    for (code, value) in update.attributes() {
+        let place = schema.place(code);
+        let is_changed = match (place, value) {
+            (Place::Text(place), Value::Text(text)) => {
+                let old = row.texts[place as usize];
+                if vocabulary.texts.is(old, text) {
+                    false
+                } else {
+                    row.texts[place as usize] = vocabulary.texts.acquire(text);
+                    vocabulary.texts.release(old);
+                    true
+                }
+            }
+            (Place::Reference(place), Value::Text(text)) => match vocabulary.reference(text) {
+                Some(new) => {
+                    let old = std::mem::replace(&mut row.references[place as usize], new);
+                    vocabulary.scopes.release(old);
+                    old != new
+                }
+                None => false,
+            },
+            (Place::Number(place), value) if let Some(number) = value.as_uint() => {
+                let place = place as usize;
+                if place == END && (keep_end || number == 0) {
+                    if number == 0 {
+                        vocabulary.oddities.add(Oddity::NoValue);
+                    }
+                    continue;
+                }
+                let known = row.head.present & 1 << place != 0;
+                let number = if known && is_counter(code) && number < row.numbers[place] {
+                    vocabulary.oddities.add(Oddity::CounterFell);
+                    row.numbers[place]
+                } else {
+                    number
+                };
+                let is_changed = !known || row.numbers[place] != number;
+                row.head.present |= 1 << place;
+                row.numbers[place] = number;
+                is_changed
+            }
+            (_, Value::Null) => {
+                vocabulary.oddities.add(Oddity::NoValue);
+                false
+            }
+            (place, value) => {
+                let is_changed = fold_rest(&mut row.rest, code, value, vocabulary);
+                // A value that fits would have found its place.
+                debug_assert!(place == Place::Rest || is_misfit(code, value));
+                is_changed
+            }
+        };
+        if is_changed {
+            changed.add(code);
+            if place != Place::Rest && row.rest.is_some() {
+                drop_misfit(&mut row.rest, code, value, vocabulary);
+            }
+        }
+    }
+    let ended = row.head.present & 1 << END != 0;
+    if changed.has(Attribute::EndTime)
+        && ended
+        && row.head.present & 1 << START != 0
+        && row.numbers[END] < row.numbers[START]
+    {
+        vocabulary.oddities.add(Oddity::EndBeforeStart);
+    }
+    changed
+}
+
+fn is_counter(code: u32) -> bool {
+    Attribute::from_code(code).is_some_and(|attribute| attribute.kind() == AttributeKind::Counter)
+}
+
+fn is_misfit(code: u32, value: Value<'_>) -> bool {
+    Attribute::from_code(code).is_some_and(|attribute| !value.fits(attribute))
+}
+
+impl Vocabulary {
+    fn reference(&mut self, text: &str) -> Option<Key> {
+        if text.is_empty() {
+            return Some(Key::NONE);
+        }
+        let key = self.scopes.acquire(text).ok();
+        if key.is_none() {
+            self.oddities.add(Oddity::NoRoom);
+        }
+        key
+    }
+
+    pub(crate) fn release_cell(&mut self, cell: &Cell) {
+        match cell {
+            Cell::Text(symbol) => self.texts.release(*symbol),
+            Cell::Reference(key) => self.scopes.release(*key),
+            Cell::Uint(_) | Cell::Other(_) => {}
+        }
+    }
+
+    /// The cell for a value, which is in use now.
+    fn cell(&mut self, code: u32, value: Value<'_>) -> Option<Cell> {
+        let kind = Attribute::from_code(code).map(Attribute::kind);
+        Some(match (kind, value) {
+            (Some(AttributeKind::Reference), Value::Text(text)) => Cell::Reference(self.reference(text)?),
+            (Some(kind), Value::Text(text)) if kind.is_text() => Cell::Text(self.texts.acquire(text)),
+            (None, Value::Text(text)) => {
+                self.oddities.add(Oddity::UnknownAttribute);
+                Cell::Text(self.texts.acquire(text))
+            }
+            (None, Value::Uint(number)) => {
+                self.oddities.add(Oddity::UnknownAttribute);
+                Cell::Uint(number)
+            }
+            (Some(kind), value)
+                if !kind.is_text()
+                    && let Some(number) = value.as_uint() =>
+            {
+                Cell::Uint(number)
+            }
+            (kind, value) => {
+                self.oddities.add(if kind.is_some() { Oddity::WrongType } else { Oddity::UnknownAttribute });
+                Cell::Other(Arc::new(value.to_owned()))
+            }
+        })
+    }
+}
+
+/// Folds a value that has no place of its own into the rest.
+fn fold_rest(
+    rest: &mut Option<Arc<Vec<(u32, Cell)>>>,
+    code: u32,
+    value: Value<'_>,
+    vocabulary: &mut Vocabulary,
+) -> bool {
+    let position = rest.as_ref().map_or(Err(0), |rest| rest.binary_search_by_key(&code, |(code, _)| *code));
+    if let (Ok(position), Some(rest)) = (position, rest.as_ref()) {
+        match (&rest[position].1, value) {
+            (Cell::Uint(old), Value::Uint(new)) if is_counter(code) && new < *old => {
+                vocabulary.oddities.add(Oddity::CounterFell);
+                return false;
+            }
+            (Cell::Uint(old), Value::Uint(new)) if *old == new => return false,
+            (Cell::Text(old), Value::Text(new)) if vocabulary.texts.is(*old, new) => return false,
+            _ => {}
+        }
+    }
+    let Some(new) = vocabulary.cell(code, value) else { return false };
+    let rest = Arc::make_mut(rest.get_or_insert_default());
+    match position {
+        Ok(position) => {
+            let old = std::mem::replace(&mut rest[position].1, new);
+            vocabulary.release_cell(&old);
+            rest[position].1 != old
+        }
+        Err(position) => {
+            rest.insert(position, (code, new));
+            vocabulary.cells += 1;
+            true
+        }
+    }
+}
+
+/// A value of the right type takes the place of one of the wrong type that was kept beside it.
+#[cold]
+fn drop_misfit(
+    rest: &mut Option<Arc<Vec<(u32, Cell)>>>,
+    code: u32,
+    value: Value<'_>,
+    vocabulary: &mut Vocabulary,
+) {
+    if is_misfit(code, value) {
+        return;
+    }
+    if let Some(cells) = rest
+        && let Ok(position) = cells.binary_search_by_key(&code, |(code, _)| *code)
+    {
+        let (_, cell) = Arc::make_mut(cells).remove(position);
+        vocabulary.release_cell(&cell);
+        vocabulary.cells -= 1;
+    }
+}

@@ -1,0 +1,88 @@
+//! What was strange in what sources told: kept where it can be, and always counted (faults 9, 10, 17).
+
+/// Kinds of strangeness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Oddity {
+    /// A counter was told lower than before; the higher value stays.
+    CounterFell,
+    /// An object was told to have ended before it started.
+    EndBeforeStart,
+    /// An attribute was told with a value of a type that it should not have; the value is kept as it is.
+    WrongType,
+    /// An attribute was told without a value, or ended at no time; what was known of it stays.
+    NoValue,
+    /// An attribute that the table does not have; it is kept.
+    UnknownAttribute,
+    /// A record of a type that the table does not have; it is kept.
+    UnknownType,
+    /// A record that nobody knows was told without its type, and so cannot be kept.
+    NoType,
+    /// A record was told to be of another type than before; the update is refused.
+    TypeChanged,
+    /// There is no room for more records or ids; the update is refused.
+    NoRoom,
+}
+
+impl Oddity {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[
+        Self::CounterFell,
+        Self::EndBeforeStart,
+        Self::WrongType,
+        Self::NoValue,
+        Self::UnknownAttribute,
+        Self::UnknownType,
+        Self::NoType,
+        Self::TypeChanged,
+        Self::NoRoom,
+    ];
+
+    /// The name under which it is counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CounterFell => "counter_fell",
+            Self::EndBeforeStart => "end_before_start",
+            Self::WrongType => "wrong_type",
+            Self::NoValue => "no_value",
+            Self::UnknownAttribute => "unknown_attribute",
+            Self::UnknownType => "unknown_type",
+            Self::NoType => "no_type",
+            Self::TypeChanged => "type_changed",
+            Self::NoRoom => "no_room",
+        }
+    }
+}
+
+/// How often each kind was met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities([u64; Oddity::ALL.len()]);
+
+impl Oddities {
+    /// How often that kind was met.
+    pub fn count(&self, oddity: Oddity) -> u64 {
+        self.0[oddity as usize]
+    }
+
+    /// The kinds that were met, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (Oddity, u64)> {
+        Oddity::ALL.iter().map(|&oddity| (oddity, self.count(oddity))).filter(|(_, count)| *count > 0)
+    }
+
+    pub(crate) fn add(&mut self, oddity: Oddity) {
+        self.0[oddity as usize] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_in_the_order_of_the_counts() {
+        for (position, oddity) in Oddity::ALL.iter().enumerate() {
+            assert_eq!(*oddity as usize, position, "{}", oddity.name());
+        }
+    }
+}

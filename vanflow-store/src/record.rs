@@ -1,0 +1,463 @@
+//! Records and services as a snapshot shows them.
+
+use std::fmt;
+
+use vanflow_proto::{Attribute, RecordKind, Timestamp};
+
+use crate::{
+    changes::Revision,
+    row::{AnyRow, Cell, Flags, NO_TYPE, RecordRef, Table},
+    schema::{self, END, PARENT, Place, SECOND, START, Schema, TALLY},
+    snapshot::{Field, SERVICE_ADDRESS, Text, View, is_service_type},
+    source::SourceState,
+    store::Ended,
+};
+
+/// A record of a [`Snapshot`](crate::Snapshot).
+///
+/// Every attribute can be absent: updates are sparse, and a collector may come late. Other records that it refers to
+/// are found when they are there, and not before.
+#[derive(Clone, Copy)]
+pub struct Record<'s> {
+    pub(crate) view: &'s View,
+    pub(crate) at: RecordRef,
+    pub(crate) row: &'s dyn AnyRow,
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Record");
+        debug.field("id", &self.id()).field("type", &self.type_code());
+        for (code, field) in self.fields() {
+            match Attribute::from_code(code) {
+                Some(attribute) => debug.field(attribute.name(), &field),
+                None => debug.field(&format!("attr{code}"), &field),
+            };
+        }
+        debug.finish()
+    }
+}
+
+impl PartialEq for Record<'_> {
+    /// Whether both are the same record; it may have changed in between.
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at && self.row.head().key == other.row.head().key
+    }
+}
+
+impl Eq for Record<'_> {}
+
+impl<'s> Record<'s> {
+    /// Where the record is kept: of use in other snapshots of the same store, for as long as it is retained.
+    pub fn at(&self) -> RecordRef {
+        self.at
+    }
+
+    /// The record's identity.
+    pub fn id(&self) -> Text<'s> {
+        self.view.id(self.row.head().key).expect("a record has an identity")
+    }
+
+    /// What it describes, if the table of kinds has it.
+    pub fn kind(&self) -> Option<RecordKind> {
+        RecordKind::from_code(self.row.head().type_code)
+    }
+
+    /// The code of its type on the wire; none for services, which are on no wire.
+    pub fn type_code(&self) -> Option<u32> {
+        let code = self.row.head().type_code;
+        (code != NO_TYPE && !is_service_type(code)).then_some(code)
+    }
+
+    /// Whether it was not told but follows from others.
+    pub fn is_derived(&self) -> bool {
+        self.row.head().flags.has(Flags::DERIVED)
+    }
+
+    /// The value of an attribute, if it is known.
+    pub fn get(&self, attribute: Attribute) -> Option<Field<'s>> {
+        self.field(attribute.code(), self.schema().place(attribute.code()))
+            .or_else(|| self.row.cell(attribute.code()).and_then(|cell| self.cell(cell)))
+    }
+
+    /// The number that an attribute is, if it is known.
+    pub fn uint(&self, attribute: Attribute) -> Option<u64> {
+        self.get(attribute)?.as_uint()
+    }
+
+    /// The text that an attribute is, if it is known.
+    pub fn text(&self, attribute: Attribute) -> Option<Text<'s>> {
+        self.get(attribute)?.as_text()
+    }
+
+    /// Codes and values of all attributes that are known, by ascending code: as they were merged, those that the
+    /// table does not have too. Record type and identity are left out.
+    pub fn fields(&self) -> impl Iterator<Item = (u32, Field<'s>)> + use<'s> {
+        let record = *self;
+        let mut placed = record
+            .schema()
+            .placed()
+            .filter_map(move |(attribute, place)| {
+                Some((attribute.code(), record.field(attribute.code(), place)?))
+            })
+            .peekable();
+        let mut rest = record
+            .row
+            .rest()
+            .iter()
+            .filter_map(move |(code, cell)| Some((*code, record.cell(cell)?)))
+            .peekable();
+        std::iter::from_fn(move || match (placed.peek(), rest.peek()) {
+            (Some((left, _)), Some((right, _))) if right < left => rest.next(),
+            (Some(_), _) => placed.next(),
+            (None, _) => rest.next(),
+        })
+    }
+
+    /// When the object came to be, by the clock of its source.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.row.number(START).map(Timestamp::from_micros)
+    }
+
+    /// When the object went, by the clock of its source.
+    pub fn end(&self) -> Option<Timestamp> {
+        self.row.number(END).map(Timestamp::from_micros)
+    }
+
+    /// Whether the object exists.
+    pub fn is_live(&self) -> bool {
+        self.row.is_live()
+    }
+
+    /// Whether the end is presumed: its source fell silent or restarted, or did not repeat it.
+    pub fn is_end_presumed(&self) -> bool {
+        self.row.head().flags.has(Flags::PRESUMED_END)
+    }
+
+    /// When it ended by our clock, and how; for [`Store::restore`](crate::Store::restore).
+    pub fn ended(&self) -> Option<Ended> {
+        let head = self.row.head();
+        let at = Timestamp::from_micros(u64::from(head.ended_at) * 1_000_000);
+        (!self.is_live()).then_some(Ended { at, presumed: self.is_end_presumed() })
+    }
+
+    /// How long the object lived, or has lived by the clock of its source (faults 20), in microseconds. Never
+    /// negative, whatever the clocks say (faults 10).
+    pub fn duration_micros(&self) -> Option<u64> {
+        let start = self.start()?;
+        let until = match self.end() {
+            Some(end) => end,
+            None => match self.view.sources.get(self.row.head().owner.0 as usize) {
+                Some(source) => source.clock(self.view.now),
+                None => self.view.now,
+            },
+        };
+        Some(until.micros_since(start))
+    }
+
+    /// The revision of its latest change.
+    pub fn revision(&self) -> Revision {
+        self.row.head().revision
+    }
+
+    /// The source that told it, none for derived ones.
+    pub fn source(&self) -> Option<SourceState<'s>> {
+        self.view.source(self.row.head().owner)
+    }
+
+    /// The record that it belongs to.
+    pub fn parent(&self) -> Option<Record<'s>> {
+        self.view.by_key(self.row.references()[PARENT])
+    }
+
+    /// The records that belong to it, live and ended, the one that was told last first.
+    pub fn children(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        self.referrers(PARENT)
+    }
+
+    /// Of a CONNECTOR, the BIFLOW_TPORT records that name it, live and ended.
+    pub fn connections(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        self.referrers(SECOND).filter(|record| record.kind() == Some(RecordKind::BiflowTport))
+    }
+
+    fn referrers(&self, place: usize) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        let view = self.view;
+        let first = self.row.head().referrers[place];
+        std::iter::successors(first.some(), move |&at| {
+            view.row(at).and_then(|row| row.siblings().get(place)).and_then(|siblings| siblings.next.some())
+        })
+        .filter_map(move |at| view.record(at))
+    }
+
+    /// Of a LINK, the ROUTER_ACCESS that it arrived at.
+    pub fn peer(&self) -> Option<Record<'s>> {
+        self.referred(Attribute::Peer)
+    }
+
+    /// Of a BIFLOW_TPORT, the CONNECTOR that it names.
+    pub fn connector(&self) -> Option<Record<'s>> {
+        self.referred(Attribute::Connector)
+    }
+
+    /// Of a FLOW, the one of the other direction: the one that it names, or that names it.
+    pub fn counterflow(&self) -> Option<Record<'s>> {
+        self.referred(Attribute::Counterflow).or_else(|| match self.at.table() {
+            Table::Flows => self.referrers(SECOND).next(),
+            _ => None,
+        })
+    }
+
+    fn referred(&self, attribute: Attribute) -> Option<Record<'s>> {
+        let key = match self.schema().place(attribute.code()) {
+            Place::Reference(place) => self.row.references()[place as usize],
+            _ => match self.row.cell(attribute.code())? {
+                Cell::Reference(key) => *key,
+                _ => return None,
+            },
+        };
+        self.view.by_key(key)
+    }
+
+    /// The ROUTER that it is or belongs to, directly or by its parents.
+    pub fn router(&self) -> Option<Record<'s>> {
+        self.ancestor(RecordKind::Router)
+    }
+
+    /// The SITE that it is or belongs to, directly or by its parents.
+    pub fn site(&self) -> Option<Record<'s>> {
+        self.ancestor(RecordKind::Site)
+    }
+
+    /// The record itself or the nearest of its parents of that kind. Parents that go in circles are nobody's.
+    fn ancestor(&self, kind: RecordKind) -> Option<Record<'s>> {
+        const DEPTH: usize = 8;
+        std::iter::successors(Some(*self), |record| record.parent())
+            .take(DEPTH)
+            .find(|record| record.kind() == Some(kind))
+    }
+
+    /// The LISTENER or CONNECTOR that a flow belongs to, directly or by its parents; of one of those, itself.
+    pub fn endpoint(&self) -> Option<Record<'s>> {
+        self.ancestor(RecordKind::Listener).or_else(|| self.ancestor(RecordKind::Connector))
+    }
+
+    /// The service that a LISTENER, a CONNECTOR or a flow belongs to.
+    pub fn service(&self) -> Option<Service<'s>> {
+        let endpoint = self.endpoint()?;
+        self.view.by_key(endpoint.row.references()[SECOND])?.as_service()
+    }
+
+    /// The CONNECTOR of a BIFLOW_TPORT that names none, where its service has just one that was there at the time
+    /// (faults 11).
+    pub fn connector_inferred(&self) -> Option<Record<'s>> {
+        if self.kind() != Some(RecordKind::BiflowTport) || self.text(Attribute::Connector).is_some() {
+            return None;
+        }
+        let mut candidates = self.service()?.connectors().filter(|connector| connector.overlaps(*self));
+        let only = candidates.next()?;
+        candidates.next().is_none().then_some(only)
+    }
+
+    /// Whether there was a moment when both existed, as far as is known.
+    fn overlaps(self, other: Self) -> bool {
+        let before = |end: Option<Timestamp>, start: Option<Timestamp>| matches!((end, start), (Some(end), Some(start)) if end < start);
+        !before(self.end(), other.start()) && !before(other.end(), self.start())
+    }
+
+    /// The PROCESS at an end of a flow or behind a CONNECTOR: of a CONNECTOR and of a FLOW under one the server, of a
+    /// BIFLOW_TPORT and of a FLOW under a listener the client. A request has that of its connection. See
+    /// [`Record::server_process`] for the other end.
+    ///
+    /// A process that is named is taken. Otherwise it is the one at that host in the same site. Where several PROCESS
+    /// records have one host, this rule decides, whatever the order in which they came (faults 12): those whose
+    /// lifetime meets that of the flow or connector come before others, then those that started last, then the
+    /// lowest id.
+    pub fn process(&self) -> Option<Record<'s>> {
+        match self.kind()? {
+            RecordKind::Connector => {
+                self.referred(Attribute::Process).or_else(|| self.process_at(Attribute::DestHost, *self))
+            }
+            RecordKind::BiflowTport => self.process_at(Attribute::SourceHost, self.parent()?),
+            RecordKind::BiflowApp => self.parent()?.process(),
+            RecordKind::Flow => {
+                let parent = self.parent()?;
+                match parent.kind()? {
+                    RecordKind::Connector => parent.process(),
+                    RecordKind::Listener => self.process_at(Attribute::SourceHost, parent),
+                    RecordKind::Flow => parent.process_once(),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// As [`Record::process`], without going on to parents of parents.
+    fn process_once(&self) -> Option<Record<'s>> {
+        let parent = self.parent()?;
+        match parent.kind()? {
+            RecordKind::Connector => parent.process(),
+            RecordKind::Listener => self.process_at(Attribute::SourceHost, parent),
+            _ => None,
+        }
+    }
+
+    /// Of a BIFLOW_TPORT or BIFLOW_APP, the PROCESS behind its connector, told or inferred.
+    pub fn server_process(&self) -> Option<Record<'s>> {
+        match self.kind()? {
+            RecordKind::BiflowTport => self.connector().or_else(|| self.connector_inferred())?.process(),
+            RecordKind::BiflowApp => self.parent()?.server_process(),
+            _ => None,
+        }
+    }
+
+    fn process_at(&self, host: Attribute, endpoint: Record<'s>) -> Option<Record<'s>> {
+        let site = endpoint.site()?.row.head().key;
+        let place = self.schema().place(host.code());
+        let symbol = match place {
+            Place::Text(place) => self.row.texts()[place as usize],
+            _ => match self.row.cell(host.code())? {
+                Cell::Text(symbol) => *symbol,
+                _ => return None,
+            },
+        };
+        let candidates = self.view.hosts.get(&(site, symbol))?;
+        candidates.iter().filter_map(|&at| self.view.record(at)).max_by(|left, right| {
+            left.overlaps(*self)
+                .cmp(&right.overlaps(*self))
+                .then(left.start().cmp(&right.start()))
+                .then_with(|| right.id().cmp(&left.id()))
+        })
+    }
+
+    pub(crate) fn is_service(&self) -> bool {
+        is_service_type(self.row.head().type_code)
+    }
+
+    /// The service that it is: records of [`Changes`](crate::Changes) can be.
+    pub fn as_service(&self) -> Option<Service<'s>> {
+        self.is_service().then_some(Service { record: *self })
+    }
+
+    fn schema(&self) -> &'static Schema {
+        match self.at.table() {
+            Table::Entities => &schema::ENTITY,
+            Table::Tports => &schema::TPORT,
+            Table::Apps => &schema::APP,
+            Table::Flows => &schema::FLOW,
+        }
+    }
+
+    fn field(&self, _code: u32, place: Place) -> Option<Field<'s>> {
+        match place {
+            Place::Number(place) => self.row.number(place as usize).map(Field::Uint),
+            Place::Text(place) => self.view.text(self.row.texts()[place as usize]).map(Field::Text),
+            Place::Reference(place) => self.view.id(self.row.references()[place as usize]).map(Field::Text),
+            Place::Rest => None,
+        }
+    }
+
+    fn cell(&self, cell: &'s Cell) -> Option<Field<'s>> {
+        match cell {
+            Cell::Uint(number) => Some(Field::Uint(*number)),
+            Cell::Text(symbol) => self.view.text(*symbol).map(Field::Text),
+            Cell::Reference(key) => self.view.id(*key).map(Field::Text),
+            Cell::Other(value) => Some(Field::Other(value.borrow())),
+        }
+    }
+}
+
+/// A service that the network offers: what listeners and connectors with one address and protocol have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service<'s> {
+    record: Record<'s>,
+}
+
+impl<'s> Service<'s> {
+    /// Where the service is kept; see [`Record::at`].
+    pub fn at(&self) -> RecordRef {
+        self.record.at
+    }
+
+    /// Its identity, made of address and protocol: the same in every collector.
+    pub fn id(&self) -> Text<'s> {
+        self.record.id()
+    }
+
+    /// The address that listeners and connectors share, VAN-Flow's routing key.
+    pub fn address(&self) -> Text<'s> {
+        self.record.text(SERVICE_ADDRESS).expect("a service has an address")
+    }
+
+    /// The protocol that listeners and connectors share; none where they told none.
+    pub fn protocol(&self) -> Option<Text<'s>> {
+        self.record.text(Attribute::Protocol)
+    }
+
+    /// Its listeners, live and ended.
+    pub fn listeners(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        self.members(RecordKind::Listener)
+    }
+
+    /// Its connectors, live and ended.
+    pub fn connectors(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        self.members(RecordKind::Connector)
+    }
+
+    fn members(&self, kind: RecordKind) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        self.record.referrers(SECOND).filter(move |record| record.kind() == Some(kind))
+    }
+
+    /// How many live listeners it has.
+    pub fn listener_count(&self) -> u64 {
+        self.record.row.number(TALLY).unwrap_or(0)
+    }
+
+    /// How many live connectors it has.
+    pub fn connector_count(&self) -> u64 {
+        self.record.row.number(TALLY + 1).unwrap_or(0)
+    }
+
+    /// How many connections were told of; a FLOW and its counterflow count as one.
+    pub fn total_flows(&self) -> u64 {
+        self.tally(TALLY)
+    }
+
+    /// How many of those are open.
+    pub fn current_flows(&self) -> u64 {
+        self.tally(TALLY + 1)
+    }
+
+    fn tally(&self, place: usize) -> u64 {
+        self.record.referrers(SECOND).map(|member| member.row.numbers()[place]).sum()
+    }
+
+    /// The flows directly under its listeners and connectors: connections, live and ended. Requests are the
+    /// [children](Record::children) of those.
+    pub fn flows(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        self.record
+            .referrers(SECOND)
+            .flat_map(|member| member.children())
+            .filter(|record| record.kind().is_some_and(RecordKind::is_flow))
+    }
+
+    /// When the first of its listeners and connectors came to be.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.record.start()
+    }
+
+    /// When the last of them went.
+    pub fn end(&self) -> Option<Timestamp> {
+        self.record.end()
+    }
+
+    /// Whether any of them exists.
+    pub fn is_live(&self) -> bool {
+        self.record.is_live()
+    }
+
+    /// The revision of its latest change; that of one of its flows counts as one.
+    pub fn revision(&self) -> Revision {
+        self.record.revision()
+    }
+}

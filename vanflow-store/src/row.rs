@@ -1,0 +1,263 @@
+//! Rows: records as they are kept.
+
+use std::sync::Arc;
+
+use vanflow_proto::{Attribute, RecordKind, ValueBuf};
+
+use crate::{
+    changes::Revision,
+    identity::Key,
+    schema::{END, START},
+    source::SourceId,
+    text::Symbol,
+};
+
+/// Which row of which table. Rows are used again for other records when theirs are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordRef(u32);
+
+/// The tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Table {
+    Entities,
+    Tports,
+    Apps,
+    Flows,
+}
+
+const SLOT_BITS: u32 = 30;
+/// How many rows a table can have.
+pub(crate) const MAX_SLOTS: usize = (1 << SLOT_BITS) - 1;
+
+impl RecordRef {
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    pub(crate) fn new(table: Table, slot: usize) -> Self {
+        let slot = u32::try_from(slot).expect("tables are bounded");
+        Self((table as u32) << SLOT_BITS | slot)
+    }
+
+    pub(crate) fn table(self) -> Table {
+        match self.0 >> SLOT_BITS {
+            0 => Table::Entities,
+            1 => Table::Tports,
+            2 => Table::Apps,
+            _ => Table::Flows,
+        }
+    }
+
+    pub(crate) fn slot(self) -> usize {
+        (self.0 & ((1 << SLOT_BITS) - 1)) as usize
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    pub(crate) fn some(self) -> Option<Self> {
+        (!self.is_none()).then_some(self)
+    }
+}
+
+/// The value of an attribute without a place of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell {
+    Uint(u64),
+    Text(Symbol),
+    Reference(Key),
+    /// A value of a type that the attribute should not have, or of an attribute that nobody knows.
+    Other(Arc<ValueBuf>),
+}
+
+/// The neighbours of a row in the list of those that refer to the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Siblings {
+    pub(crate) next: RecordRef,
+    pub(crate) previous: RecordRef,
+}
+
+impl Siblings {
+    pub(crate) const NONE: Self = Self { next: RecordRef::NONE, previous: RecordRef::NONE };
+}
+
+/// What is so of a row, bit by bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    /// Somebody told this record. Without it the row only holds the place for one that others refer to.
+    pub(crate) const TOLD: u8 = 1;
+    /// The end is our own conclusion; its source may yet speak of the record again.
+    pub(crate) const PRESUMED_END: u8 = 2;
+    /// No source told this record: it follows from others.
+    pub(crate) const DERIVED: u8 = 4;
+    /// Several sources told this record.
+    pub(crate) const SHARED: u8 = 8;
+    /// A former run of the program held this record, and its source has not spoken of it since.
+    pub(crate) const RESTORED: u8 = 16;
+
+    pub(crate) fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    pub(crate) fn set(&mut self, flag: u8, value: bool) {
+        if value {
+            self.0 |= flag;
+        } else {
+            self.0 &= !flag;
+        }
+    }
+}
+
+/// What every row has.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// The record's identity; none where the row is free.
+    pub(crate) key: Key,
+    pub(crate) revision: Revision,
+    pub(crate) type_code: u32,
+    /// The source that told it first.
+    pub(crate) owner: SourceId,
+    /// When it ended by our clock, in seconds since the epoch.
+    pub(crate) ended_at: u32,
+    /// For each kind of reference, the first row that refers to this one.
+    pub(crate) referrers: [RecordRef; 2],
+    /// The epoch of its source in which it was told last.
+    pub(crate) epoch: u16,
+    /// Which numbers are known.
+    pub(crate) present: u16,
+    pub(crate) flags: Flags,
+}
+
+/// The code of a type that nobody told yet.
+pub(crate) const NO_TYPE: u32 = u32::MAX;
+/// The code of derived services, which no record on the wire has.
+pub(crate) const SERVICE_TYPE: u32 = u32::MAX - 1;
+
+/// A record as it is kept; see [`Schema`](crate::schema::Schema) for what is where.
+#[derive(Clone, Debug)]
+pub(crate) struct Row<const N: usize, const M: usize, const K: usize> {
+    pub(crate) head: Head,
+    pub(crate) numbers: [u64; N],
+    pub(crate) texts: [Symbol; M],
+    pub(crate) references: [Key; K],
+    pub(crate) siblings: [Siblings; K],
+    /// Attributes without a place of their own, by ascending code.
+    pub(crate) rest: Option<Arc<Vec<(u32, Cell)>>>,
+}
+
+impl<const N: usize, const M: usize, const K: usize> Row<N, M, K> {
+    pub(crate) fn new(key: Key) -> Self {
+        Self {
+            head: Head {
+                key,
+                revision: Revision::default(),
+                type_code: NO_TYPE,
+                owner: SourceId::NONE,
+                ended_at: 0,
+                referrers: [RecordRef::NONE; 2],
+                epoch: 0,
+                present: 0,
+                flags: Flags::default(),
+            },
+            numbers: [0; N],
+            texts: [Symbol::NONE; M],
+            references: [Key::NONE; K],
+            siblings: [Siblings::NONE; K],
+            rest: None,
+        }
+    }
+}
+
+/// A row of whichever table.
+pub(crate) trait AnyRow {
+    fn head(&self) -> &Head;
+    fn head_mut(&mut self) -> &mut Head;
+    fn numbers(&self) -> &[u64];
+    fn numbers_mut(&mut self) -> &mut [u64];
+    fn texts(&self) -> &[Symbol];
+    fn references(&self) -> &[Key];
+    fn references_mut(&mut self) -> &mut [Key];
+    fn siblings(&self) -> &[Siblings];
+    fn siblings_mut(&mut self) -> &mut [Siblings];
+    fn rest(&self) -> &[(u32, Cell)];
+}
+
+impl dyn AnyRow + '_ {
+    pub(crate) fn number(&self, place: usize) -> Option<u64> {
+        (self.head().present & 1 << place != 0).then(|| self.numbers()[place])
+    }
+
+    pub(crate) fn set_number(&mut self, place: usize, number: Option<u64>) {
+        self.numbers_mut()[place] = number.unwrap_or(0);
+        if number.is_some() {
+            self.head_mut().present |= 1 << place;
+        } else {
+            self.head_mut().present &= !(1 << place);
+        }
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.head().flags.has(Flags::TOLD)
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.is_told() && self.number(END).is_none()
+    }
+
+    /// Live, and known only by what changed since it started.
+    pub(crate) fn is_half(&self) -> bool {
+        self.is_live()
+            && self.number(START).is_none()
+            && !self.head().flags.has(Flags::DERIVED)
+            && RecordKind::from_code(self.head().type_code)
+                .is_some_and(|kind| kind.attributes().contains(&Attribute::StartTime))
+    }
+
+    pub(crate) fn cell(&self, code: u32) -> Option<&Cell> {
+        let rest = self.rest();
+        rest.binary_search_by_key(&code, |(code, _)| *code).ok().map(|position| &rest[position].1)
+    }
+}
+
+impl<const N: usize, const M: usize, const K: usize> AnyRow for Row<N, M, K> {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn head_mut(&mut self) -> &mut Head {
+        &mut self.head
+    }
+
+    fn numbers(&self) -> &[u64] {
+        &self.numbers
+    }
+
+    fn numbers_mut(&mut self) -> &mut [u64] {
+        &mut self.numbers
+    }
+
+    fn texts(&self) -> &[Symbol] {
+        &self.texts
+    }
+
+    fn references(&self) -> &[Key] {
+        &self.references
+    }
+
+    fn references_mut(&mut self) -> &mut [Key] {
+        &mut self.references
+    }
+
+    fn siblings(&self) -> &[Siblings] {
+        &self.siblings
+    }
+
+    fn siblings_mut(&mut self) -> &mut [Siblings] {
+        &mut self.siblings
+    }
+
+    fn rest(&self) -> &[(u32, Cell)] {
+        self.rest.as_ref().map_or(&[], |rest| rest)
+    }
+}

@@ -1,0 +1,127 @@
+//! Which attribute of a record is kept where in its row: worked out from the protocol's tables when this is compiled.
+
+use vanflow_proto::{Attribute, AttributeKind, RecordKind};
+
+/// Where a row keeps an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Among its numbers.
+    Number(u8),
+    /// Among its texts.
+    Text(u8),
+    /// Among its references.
+    Reference(u8),
+    /// Beside everything that has no place of its own.
+    Rest,
+}
+
+/// The layout of rows.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    places: [Place; Attribute::ALL.len()],
+    /// How many numbers there are.
+    pub(crate) numbers: usize,
+    /// How many texts there are.
+    pub(crate) texts: usize,
+    /// How many references there are.
+    pub(crate) references: usize,
+}
+
+/// Every row has its start and end first among its numbers,
+pub(crate) const START: usize = 0;
+/// in this order,
+pub(crate) const END: usize = 1;
+/// and its parent first among its references.
+pub(crate) const PARENT: usize = 0;
+/// The second reference, where there is one: the connector of a BIFLOW_TPORT, the counterflow of a FLOW, and the
+/// SERVICE or IMAGE of an entity.
+pub(crate) const SECOND: usize = 1;
+
+impl Schema {
+    const fn of(attributes: &[Attribute]) -> Self {
+        let mut schema =
+            Self { places: [Place::Rest; Attribute::ALL.len()], numbers: 0, texts: 0, references: 0 };
+        let mut position = 0;
+        while position < attributes.len() {
+            let attribute = attributes[position];
+            let place = match attribute.kind() {
+                AttributeKind::Reference => {
+                    schema.references += 1;
+                    Place::Reference(schema.references as u8 - 1)
+                }
+                AttributeKind::Text => {
+                    schema.texts += 1;
+                    Place::Text(schema.texts as u8 - 1)
+                }
+                _ => {
+                    schema.numbers += 1;
+                    Place::Number(schema.numbers as u8 - 1)
+                }
+            };
+            schema.places[attribute.code() as usize] = place;
+            position += 1;
+        }
+        schema
+    }
+
+    /// Where such rows keep the attribute with that code.
+    #[inline]
+    pub(crate) fn place(&self, code: u32) -> Place {
+        self.places.get(code as usize).copied().unwrap_or(Place::Rest)
+    }
+
+    /// The attributes that have a place of their own, by ascending code.
+    pub(crate) fn placed(&self) -> impl Iterator<Item = (Attribute, Place)> {
+        Attribute::ALL.iter().zip(self.places).filter_map(|(&attribute, place)| match place {
+            Place::Rest => None,
+            place => Some((attribute, place)),
+        })
+    }
+}
+
+/// Everything but flows: what they all have, and the rest beside it.
+pub(crate) static ENTITY: Schema = Schema::of(&[Attribute::Parent, Attribute::StartTime, Attribute::EndTime]);
+
+const TPORT_SCHEMA: Schema = Schema::of(RecordKind::BiflowTport.attributes());
+const APP_SCHEMA: Schema = Schema::of(RecordKind::BiflowApp.attributes());
+const FLOW_SCHEMA: Schema = Schema::of(RecordKind::Flow.attributes());
+
+pub(crate) static TPORT: Schema = TPORT_SCHEMA;
+pub(crate) static APP: Schema = APP_SCHEMA;
+pub(crate) static FLOW: Schema = FLOW_SCHEMA;
+
+/// Rows of the kind of table that their schema is for. Entities have two numbers more, [`TALLY`] and what follows it,
+/// and one reference more, [`SECOND`], for what is derived.
+pub(crate) type EntityRow = crate::row::Row<4, 0, 2>;
+pub(crate) type TportRow =
+    crate::row::Row<{ TPORT_SCHEMA.numbers }, { TPORT_SCHEMA.texts }, { TPORT_SCHEMA.references }>;
+pub(crate) type AppRow =
+    crate::row::Row<{ APP_SCHEMA.numbers }, { APP_SCHEMA.texts }, { APP_SCHEMA.references }>;
+pub(crate) type FlowRow =
+    crate::row::Row<{ FLOW_SCHEMA.numbers }, { FLOW_SCHEMA.texts }, { FLOW_SCHEMA.references }>;
+
+/// Derived numbers of an entity. Of a listener or connector: flows so far, and flows that live. Of a service: live
+/// listeners and live connectors. Of an image: live processes.
+pub(crate) const TALLY: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_starts_with_what_all_have() {
+        for schema in [&ENTITY, &TPORT, &APP, &FLOW] {
+            assert_eq!(schema.place(Attribute::StartTime.code()), Place::Number(START as u8));
+            assert_eq!(schema.place(Attribute::EndTime.code()), Place::Number(END as u8));
+            assert_eq!(schema.place(Attribute::Parent.code()), Place::Reference(PARENT as u8));
+        }
+        assert_eq!(TPORT.place(Attribute::Connector.code()), Place::Reference(SECOND as u8));
+        assert_eq!(FLOW.place(Attribute::Counterflow.code()), Place::Reference(SECOND as u8));
+        assert_eq!(FLOW.place(4711), Place::Rest);
+    }
+
+    #[test]
+    fn a_connection_fits_into_three_cache_lines() {
+        assert!(size_of::<TportRow>() <= 192, "{}", size_of::<TportRow>());
+    }
+}

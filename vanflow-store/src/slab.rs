@@ -1,0 +1,124 @@
+//! Tables of rows that readers can hold on to.
+//!
+//! A table is a persistent vector: cloning it costs next to nothing, and whoever holds a clone goes on seeing what
+//! was there, while the writer copies the few rows around each one that it changes. So a long answer is rendered from
+//! a consistent view without a second copy of the data, and without holding up the writer (faults 18).
+
+use std::sync::Arc;
+
+use crate::row::{AnyRow, MAX_SLOTS, Row};
+
+/// The rows of a table, as a reader sees them.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<R: Clone> {
+    rows: imbl::Vector<R>,
+    /// A bit for each row: whether the record lives.
+    live: Arc<Vec<u64>>,
+}
+
+impl<R: Clone> Default for Rows<R> {
+    fn default() -> Self {
+        Self { rows: imbl::Vector::new(), live: Arc::default() }
+    }
+}
+
+impl<R: Clone> Rows<R> {
+    #[inline]
+    pub(crate) fn get(&self, slot: usize) -> Option<&R> {
+        self.rows.get(slot)
+    }
+
+    /// How many rows there are, free ones too.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows of live records, in order.
+    pub(crate) fn live(&self) -> impl Iterator<Item = usize> {
+        self.live.iter().enumerate().flat_map(|(word, &bits)| {
+            std::iter::successors((bits != 0).then_some(bits), |bits| {
+                let rest = bits & (bits - 1);
+                (rest != 0).then_some(rest)
+            })
+            .map(move |bits| word * 64 + bits.trailing_zeros() as usize)
+        })
+    }
+}
+
+/// The rows of a table, as the writer sees them.
+#[derive(Debug)]
+pub(crate) struct Slab<R: Clone> {
+    rows: Rows<R>,
+    free: Vec<u32>,
+}
+
+impl<R: Clone> Default for Slab<R> {
+    fn default() -> Self {
+        Self { rows: Rows::default(), free: Vec::new() }
+    }
+}
+
+impl<const N: usize, const M: usize, const K: usize> Slab<Row<N, M, K>> {
+    pub(crate) fn rows(&self) -> &Rows<Row<N, M, K>> {
+        &self.rows
+    }
+
+    /// How many rows are in use.
+    pub(crate) fn used(&self) -> usize {
+        self.rows.len() - self.free.len()
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: usize) -> &Row<N, M, K> {
+        &self.rows.rows[slot]
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: usize) -> &mut Row<N, M, K> {
+        &mut self.rows.rows[slot]
+    }
+
+    /// Puts a row into the table, if there is room.
+    pub(crate) fn insert(&mut self, row: Row<N, M, K>) -> Option<usize> {
+        if let Some(slot) = self.free.pop() {
+            let slot = slot as usize;
+            self.rows.rows[slot] = row;
+            return Some(slot);
+        }
+        let slot = self.rows.len();
+        if slot >= MAX_SLOTS {
+            return None;
+        }
+        self.rows.rows.push_back(row);
+        if slot.is_multiple_of(64) {
+            Arc::make_mut(&mut self.rows.live).push(0);
+        }
+        Some(slot)
+    }
+
+    /// Takes a row out of the table.
+    pub(crate) fn remove(&mut self, slot: usize) -> Row<N, M, K> {
+        self.set_live(slot, false);
+        let row = std::mem::replace(&mut self.rows.rows[slot], Row::new(crate::identity::Key::NONE));
+        self.free.push(u32::try_from(slot).expect("tables are bounded"));
+        row
+    }
+
+    #[inline]
+    pub(crate) fn set_live(&mut self, slot: usize, live: bool) {
+        let word = self.rows.live[slot / 64];
+        let bit = 1 << (slot % 64);
+        let new = if live { word | bit } else { word & !bit };
+        if new != word {
+            Arc::make_mut(&mut self.rows.live)[slot / 64] = new;
+        }
+    }
+
+    pub(crate) fn any(&self, slot: usize) -> &dyn AnyRow {
+        self.get(slot)
+    }
+
+    pub(crate) fn any_mut(&mut self, slot: usize) -> &mut dyn AnyRow {
+        self.get_mut(slot)
+    }
+}

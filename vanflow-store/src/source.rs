@@ -1,0 +1,157 @@
+//! What is known of the sources of records.
+
+use std::sync::Arc;
+
+use vanflow_proto::{SourceType, Timestamp};
+
+/// Stands for a source within one store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub(crate) u32);
+
+impl SourceId {
+    pub(crate) const NONE: Self = Self(u32::MAX);
+}
+
+/// A router stops making flow records when it has this many live ones (faults 15).
+pub(crate) const ROUTER_FLOW_LIMIT: u32 = 5000;
+
+/// What became of the records that were there before the connection to the network was lost (faults 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sweep {
+    /// All that lives was told since.
+    #[default]
+    Done,
+    /// The source was asked for all that lives; nothing that shows its answer came yet.
+    Asked { at: Timestamp },
+    /// Its answer is coming in; what it has not repeated by then is gone.
+    Due { at: Timestamp },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) id: Arc<str>,
+    pub(crate) source_type: OwnedSourceType,
+    pub(crate) is_alive: bool,
+    pub(crate) last_heard: Timestamp,
+    /// What has to be added to our clock to get the source's, in microseconds.
+    pub(crate) clock_offset: i64,
+    /// Grows each time that the source is asked for all that lives after the connection was lost.
+    pub(crate) epoch: u16,
+    pub(crate) sweep: Sweep,
+    /// Whether a flow was told in this epoch.
+    pub(crate) told_flows: bool,
+    /// Live records that it told.
+    pub(crate) live: u32,
+    /// Those of them that are flows.
+    pub(crate) live_flows: u32,
+    /// Those of them that are known only by what changed since they started.
+    pub(crate) halves: u32,
+    /// Updates that it sent.
+    pub(crate) updates: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OwnedSourceType {
+    Router,
+    Controller,
+    Collector,
+    Other(Arc<str>),
+}
+
+impl OwnedSourceType {
+    pub(crate) fn new(source_type: SourceType<'_>) -> Self {
+        match source_type {
+            SourceType::Router => Self::Router,
+            SourceType::Controller => Self::Controller,
+            SourceType::Collector => Self::Collector,
+            SourceType::Other(name) => Self::Other(name.into()),
+        }
+    }
+
+    fn borrow(&self) -> SourceType<'_> {
+        match self {
+            Self::Router => SourceType::Router,
+            Self::Controller => SourceType::Controller,
+            Self::Collector => SourceType::Collector,
+            Self::Other(name) => SourceType::Other(name),
+        }
+    }
+}
+
+impl Source {
+    pub(crate) fn new(id: &str, source_type: SourceType<'_>, now: Timestamp) -> Self {
+        Self {
+            id: id.into(),
+            source_type: OwnedSourceType::new(source_type),
+            is_alive: true,
+            last_heard: now,
+            clock_offset: 0,
+            epoch: 0,
+            sweep: Sweep::Done,
+            told_flows: false,
+            live: 0,
+            live_flows: 0,
+            halves: 0,
+            updates: 0,
+        }
+    }
+
+    /// What the source's clock shows when ours shows `now`.
+    pub(crate) fn clock(&self, now: Timestamp) -> Timestamp {
+        Timestamp::from_micros(now.as_micros().saturating_add_signed(self.clock_offset))
+    }
+}
+
+/// A source as a [`Snapshot`](crate::Snapshot) sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceState<'s> {
+    pub(crate) source: &'s Source,
+    pub(crate) is_incomplete: bool,
+}
+
+impl<'s> SourceState<'s> {
+    /// The source's identity: a router's is that of its ROUTER record, a controller's that of its site.
+    pub fn id(&self) -> &'s str {
+        &self.source.id
+    }
+
+    /// What it is.
+    pub fn source_type(&self) -> SourceType<'s> {
+        self.source.source_type.borrow()
+    }
+
+    /// Whether it is heard of.
+    pub fn is_alive(&self) -> bool {
+        self.source.is_alive
+    }
+
+    /// When it was heard of last, by our clock.
+    pub fn last_heard(&self) -> Timestamp {
+        self.source.last_heard
+    }
+
+    /// Whether some of its records are known by halves only, or a router's own record is missing (faults 1).
+    pub fn is_incomplete(&self) -> bool {
+        self.is_incomplete
+    }
+
+    /// Whether it has so many live flows that it makes no records of further ones (faults 15).
+    pub fn lacks_flows(&self) -> bool {
+        self.source.source_type == OwnedSourceType::Router && self.source.live_flows >= ROUTER_FLOW_LIMIT
+    }
+
+    /// How many of its records live.
+    pub fn live_records(&self) -> u32 {
+        self.source.live
+    }
+
+    /// How many updates it sent.
+    pub fn updates(&self) -> u64 {
+        self.source.updates
+    }
+
+    /// What has to be added to our clock to get the source's, in microseconds.
+    pub fn clock_offset_micros(&self) -> i64 {
+        self.source.clock_offset
+    }
+}

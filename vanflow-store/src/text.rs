@@ -1,0 +1,188 @@
+//! Text kept once, however often it is told.
+//!
+//! Hosts, names and traces repeat by the thousand. A [`Symbol`] is a number of four octets that stands for one; small
+//! decimal numbers, such as ports and status codes, need no table at all.
+
+use std::{hash::BuildHasher, sync::Arc};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+/// Stands for a text, or for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Symbol(u32);
+
+const INLINE: u32 = 1 << 31;
+
+impl Symbol {
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// The number that the text is, where the symbol says it by itself.
+    pub(crate) fn number(self) -> Option<u32> {
+        (self.0 & INLINE != 0).then_some(self.0 & !INLINE)
+    }
+
+    fn slot(self) -> Option<usize> {
+        (self.0 & INLINE == 0 && self.0 != 0).then(|| self.0 as usize - 1)
+    }
+}
+
+/// The texts behind symbols, as a reader sees them.
+pub(crate) type TextTable = imbl::Vector<Arc<str>>;
+
+/// The text behind a symbol that is not a number.
+pub(crate) fn lookup(table: &TextTable, symbol: Symbol) -> &str {
+    symbol.slot().and_then(|slot| table.get(slot)).map_or("", |text| text)
+}
+
+/// The texts that are in use, each with the number of places that use it.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    table: TextTable,
+    uses: Vec<u32>,
+    free: Vec<u32>,
+    by_text: HashTable<u32>,
+    hasher: FixedState,
+    octets: usize,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self {
+            table: TextTable::new(),
+            uses: Vec::new(),
+            free: Vec::new(),
+            by_text: HashTable::new(),
+            hasher: FixedState::default(),
+            octets: 0,
+        }
+    }
+}
+
+/// What a text costs beside its own octets: an `Arc`'s counts, and its place in three tables.
+const OVERHEAD: usize = 48;
+
+impl Texts {
+    /// The symbol for a text, which is in one more use now.
+    #[inline]
+    pub(crate) fn acquire(&mut self, text: &str) -> Symbol {
+        if let Some(number) = inline_number(text) {
+            return Symbol(number | INLINE);
+        }
+        let hash = self.hasher.hash_one(text);
+        if let Some(&slot) = self.by_text.find(hash, |&slot| &*self.table[slot as usize] == text) {
+            self.uses[slot as usize] += 1;
+            return Symbol(slot + 1);
+        }
+        self.insert(text, hash)
+    }
+
+    #[cold]
+    fn insert(&mut self, text: &str, hash: u64) -> Symbol {
+        self.octets += text.len() + OVERHEAD;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.table.set(slot as usize, text.into());
+                self.uses[slot as usize] = 1;
+                slot
+            }
+            None => {
+                let slot = u32::try_from(self.table.len()).expect("fewer texts than 2^31 fit into memory");
+                assert!(slot < INLINE - 1, "fewer texts than 2^31 fit into memory");
+                self.table.push_back(text.into());
+                self.uses.push(1);
+                slot
+            }
+        };
+        let (table, hasher) = (&self.table, &self.hasher);
+        self.by_text.insert_unique(hash, slot, |&slot| hasher.hash_one(&*table[slot as usize]));
+        Symbol(slot + 1)
+    }
+
+    /// One use less; a text that nobody uses is forgotten.
+    pub(crate) fn release(&mut self, symbol: Symbol) {
+        let Some(slot) = symbol.slot() else { return };
+        self.uses[slot] -= 1;
+        if self.uses[slot] > 0 {
+            return;
+        }
+        let hash = self.hasher.hash_one(&*self.table[slot]);
+        if let Ok(entry) = self.by_text.find_entry(hash, |&other| other as usize == slot) {
+            let (slot, _) = entry.remove();
+            self.free.push(slot);
+        }
+        self.octets -= self.table[slot].len() + OVERHEAD;
+        self.table.set(slot, "".into());
+    }
+
+    /// Whether the symbol stands for that text.
+    #[inline]
+    pub(crate) fn is(&self, symbol: Symbol, text: &str) -> bool {
+        match symbol.number() {
+            Some(number) => inline_number(text) == Some(number),
+            None => !symbol.is_none() && lookup(&self.table, symbol) == text,
+        }
+    }
+
+    pub(crate) fn table(&self) -> &TextTable {
+        &self.table
+    }
+
+    /// The memory that the texts take, in octets.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
+    }
+}
+
+/// The number that a text is the shortest decimal form of, if it fits into 31 bits with room to spare.
+#[inline]
+fn inline_number(text: &str) -> Option<u32> {
+    let bytes = text.as_bytes();
+    if bytes.is_empty() || bytes.len() > 9 || (bytes[0] == b'0' && bytes.len() > 1) {
+        return None;
+    }
+    bytes
+        .iter()
+        .try_fold(0_u32, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_kept_once_and_as_long_as_it_is_used() {
+        let mut texts = Texts::default();
+        let first = texts.acquire("10.0.0.1");
+        assert_eq!(texts.acquire("10.0.0.1"), first);
+        assert!(texts.is(first, "10.0.0.1"));
+        let before = texts.table().clone();
+        texts.release(first);
+        assert_eq!(lookup(texts.table(), first), "10.0.0.1");
+        texts.release(first);
+        assert_eq!(texts.octets(), 0);
+        let other = texts.acquire("10.0.0.2");
+        assert_eq!(other, first, "its place is taken by another");
+        assert_eq!(lookup(&before, first), "10.0.0.1", "and who looked before still sees the old text");
+    }
+
+    #[test]
+    fn only_the_shortest_form_of_a_number_stands_for_itself() {
+        let mut texts = Texts::default();
+        for (text, number) in [("0", Some(0)), ("8080", Some(8080)), ("999999999", Some(999_999_999))] {
+            let symbol = texts.acquire(text);
+            assert_eq!(symbol.number(), number);
+            assert!(texts.is(symbol, text));
+        }
+        for text in ["", "00", "08", "1000000000", "+1", "80a"] {
+            let symbol = texts.acquire(text);
+            assert_eq!(symbol.number(), None, "{text:?}");
+            assert!(!symbol.is_none());
+            assert!(texts.is(symbol, text), "{text:?}");
+        }
+    }
+}
