@@ -1,0 +1,4 @@
+//! Requests and what comes of them.
+
+mod golden;
+mod support;
