@@ -44,6 +44,9 @@ pub struct ReplayError {
 
 /// Who hears a capture replayed.
 pub(crate) trait Listener {
+    /// The capture begins.
+    fn begin(&mut self, now: Timestamp);
+
     /// A message came.
     fn hear(&mut self, message: &Captured, now: Timestamp);
 
@@ -106,6 +109,7 @@ async fn replay(
 ) -> u64 {
     let mut messages = Messages { messages, ahead: VecDeque::new() };
     let began = messages.anchor().await;
+    listener.begin(began);
     let mut pace = Pace { speed, started: Instant::now() };
     let mut replayed = 0;
     let mut now = 0;
@@ -220,6 +224,10 @@ mod tests {
     }
 
     impl Listener for Notes {
+        fn begin(&mut self, now: Timestamp) {
+            assert_eq!(now, Timestamp::from_micros(THEN));
+        }
+
         fn hear(&mut self, message: &Captured, now: Timestamp) {
             let name = message.link.as_bytes()[0];
             let now = now.micros_since(Timestamp::from_micros(THEN));
