@@ -30,10 +30,13 @@
 //! | `router` | [`router`](crate::router): the connection to a router; an address and credentials in, events out |
 //! | `source` | [`source`](crate::source): the emitting side, for other tools and for tests |
 
+#[cfg(any(feature = "router", feature = "source"))]
+mod amqp;
 mod attribute;
 #[cfg(feature = "capture")]
 pub mod capture;
 mod codec;
+pub mod discovery;
 mod error;
 mod message;
 mod record_kind;

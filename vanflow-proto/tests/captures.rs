@@ -8,8 +8,9 @@ use std::{
 };
 
 use vanflow_proto::{
-    Attribute, AttributeKind, Body, Dialect, Encoder, Message, RecordKind, Value,
+    Attribute, AttributeKind, Body, Dialect, Encoder, Message, RecordKind, Timestamp, Value,
     capture::{self, Captured},
+    discovery::{Action, Discovery, Event, FlushOutcome, Output, Settings},
 };
 
 const CAPTURES: [&str; 3] = ["router-2.7", "router-3.5", "router-3.5-halves"];
@@ -131,4 +132,77 @@ fn the_captures_know_the_kinds_that_protocol_names() {
         kinds,
         [Site, Router, Link, Listener, Connector, Flow, Process, Log, RouterAccess, BiflowTport, BiflowApp]
     );
+}
+
+/// What discovery makes of a capture and a minute of silence after it: events by source, and the sources flushed again.
+fn discover(name: &str) -> (BTreeMap<String, Vec<&'static str>>, BTreeMap<String, usize>) {
+    // The recorder did not wait before it sent FLUSH.
+    let mut settings = Settings::default();
+    settings.first_flush = 0;
+    let mut discovery = Discovery::new(settings, 7);
+    discovery.attached(Timestamp::from_micros(0));
+    let (mut events, mut flushes) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, usize>::new());
+    let mut drain = |discovery: &mut Discovery, now| {
+        while let Some(output) = discovery.next_output() {
+            let (source, event) = match output {
+                Output::Event(Event::SourceSeen { source, .. }) => (source, "seen"),
+                Output::Event(Event::Settled { source }) => (source, "settled"),
+                Output::Event(Event::SourceLost { source, .. }) => (source, "lost"),
+                Output::Event(event) => panic!("{event:?}"),
+                Output::Action(Action::Flush { source, .. }) => {
+                    // As the recorder saw it: every FLUSH was accepted, whether it was answered or not.
+                    discovery.flush_outcome(now, &source, FlushOutcome::Accepted);
+                    *flushes.entry(source.to_string()).or_default() += 1;
+                    continue;
+                }
+                Output::Action(_) => continue,
+            };
+            events.entry(source.to_string()).or_default().push(event);
+        }
+    };
+    let mut last = 0;
+    for captured in messages(name) {
+        last = captured.micros;
+        let now = Timestamp::from_micros(last);
+        discovery.advance(now);
+        drain(&mut discovery, now);
+        discovery.message(now, &captured.link, &Message::decode(&captured.message).expect("decodes"));
+        discovery.advance(now);
+        drain(&mut discovery, now);
+    }
+    let end = Timestamp::from_micros(last + 60_000_000);
+    discovery.advance(end);
+    drain(&mut discovery, end);
+    (events, flushes)
+}
+
+#[test]
+fn every_source_that_answered_its_flush_settles_and_no_other_does() {
+    // faults 1
+    let mut unsettled = Vec::new();
+    for name in CAPTURES {
+        let (events, flushes) = discover(name);
+        assert_eq!(events.len(), 7, "three routers, three controllers, and east anew: {events:?}");
+        for (source, events) in events {
+            assert_eq!(
+                (events.first(), events.last()),
+                (Some(&"seen"), Some(&"lost")),
+                "{name} {source}: {events:?}"
+            );
+            if events.contains(&"settled") {
+                assert_eq!(flushes[&source], 1, "{name} {source}: {events:?}");
+            } else {
+                assert!(flushes[&source] > 3, "{name} {source}: asked {} times", flushes[&source]);
+                unsettled.push((name, source));
+            }
+        }
+    }
+    // The routers of whose ROUTER records there is nothing in `*.merged.json`.
+    let unanswered = [
+        ("router-2.7", "AfF4X:0"),
+        ("router-2.7", "WwXuV:0"),
+        ("router-3.5-halves", "LOHeC:0"),
+        ("router-3.5-halves", "PmlMp:0"),
+    ];
+    assert_eq!(unsettled, unanswered.map(|(name, source)| (name, source.to_owned())));
 }

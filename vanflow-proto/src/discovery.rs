@@ -1,0 +1,1128 @@
+//! Which sources there are, and what is to be done about them.
+//!
+//! [`Discovery`] reads no socket and no clock. It is told what was received and what time it is, and it answers with
+//! what to do ([`Action`]) and what happened ([`Event`]). The connection to a router follows the actions; a replay of a
+//! capture passes them over, because whoever recorded it has done all that; and the events are the same for both.
+//!
+//! # The life of a source
+//!
+//! ```text
+//!            BEACON of an unknown id                    30 s without a message
+//!  unknown ──────────────────────────▶ known ───────────────────────────────────▶ lost, and unknown again
+//!             SourceSeen, Listen         │  ▲                SourceLost, Leave
+//!                                        ▼  │
+//!              connection lost and back, EpochStarted; message-ids fall back, SourceRestarted
+//! ```
+//!
+//! # When FLUSH is sent
+//!
+//! A source that handles a FLUSH before it has learned of our receivers marks every record as sent and sends none. So
+//! FLUSH waits for the first message on the source's own address, or 5 s. An accepted FLUSH is no sign of an answer:
+//! the sign is the source's record of itself, whole, which no source sends otherwise once its receivers are there. As
+//! long as that is missing, or the store knows records by halves ([`Discovery::incomplete`]), FLUSH is sent again, after
+//! 2 s, 4 s, and so on up to 60 s. Where it was answered, [`Event::Settled`] follows 10 s later: what the source has not
+//! repeated by then is gone.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    Attribute, BEACON_ADDRESS, Beacon, Body, FLOWS_SUFFIX, HEARTBEATS_SUFFIX, LOGS_SUFFIX, Message,
+    RecordKind, SourceType, Timestamp,
+};
+
+/// How long to wait for what. All in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// A source that was not heard of for so long is lost.
+    pub silence: u64,
+    /// The first FLUSH waits no longer than this for a message on the source's own address.
+    pub first_flush: u64,
+    /// The shortest wait between two FLUSHes, and before a refused link is tried again. Doubles from try to try.
+    pub shortest_retry: u64,
+    /// The longest such wait.
+    pub longest_retry: u64,
+    /// A FLUSH of which nothing was heard for so long is lost.
+    pub outcome: u64,
+    /// From the answer to a FLUSH to [`Event::Settled`].
+    pub grace: u64,
+    /// More sources than this are not followed.
+    pub sources: usize,
+}
+
+const SECOND: u64 = 1_000_000;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            silence: 30 * SECOND,
+            first_flush: 5 * SECOND,
+            shortest_retry: 2 * SECOND,
+            longest_retry: 60 * SECOND,
+            outcome: 30 * SECOND,
+            grace: 10 * SECOND,
+            sources: 10_000,
+        }
+    }
+}
+
+/// What to do. Of use only to whoever holds the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Attach a receiver to that address. If it cannot be, or fails later, say [`Discovery::link_failed`].
+    Listen {
+        /// The address.
+        address: Arc<str>,
+    },
+    /// Detach the receiver from that address.
+    Leave {
+        /// The address.
+        address: Arc<str>,
+    },
+    /// Send FLUSH, and say [`Discovery::flush_outcome`].
+    Flush {
+        /// The identity of the source.
+        source: Arc<str>,
+        /// Its direct address.
+        to: Arc<str>,
+    },
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A source is there that was not, or not any more.
+    SourceSeen {
+        /// Its identity.
+        source: Arc<str>,
+        /// What it says it is; see [`SourceType::from_name`].
+        source_type: Arc<str>,
+    },
+    /// The source has the same identity as before and is another: its records are those of a stranger.
+    SourceRestarted {
+        /// Its identity.
+        source: Arc<str>,
+    },
+    /// Something may have been missed of a known source. It is asked to repeat everything; until
+    /// [`Settled`](Event::Settled) nobody knows what is still there.
+    EpochStarted {
+        /// Its identity.
+        source: Arc<str>,
+    },
+    /// The source has repeated everything that it has, since it was seen or since the epoch started.
+    Settled {
+        /// Its identity.
+        source: Arc<str>,
+    },
+    /// The source is gone, or cannot be heard.
+    SourceLost {
+        /// Its identity.
+        source: Arc<str>,
+        /// When its last message was received.
+        last_heard: Timestamp,
+    },
+}
+
+/// What [`Discovery`] has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// What to do.
+    Action(Action),
+    /// What happened.
+    Event(Event),
+}
+
+/// What came of a FLUSH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushOutcome {
+    /// Somebody took it.
+    Accepted,
+    /// It was released or rejected, or its link was refused.
+    Refused,
+}
+
+/// The sources in a network.
+///
+/// ```
+/// use vanflow_proto::{Beacon, Dialect, Encoder, Message, SourceType, Timestamp};
+/// use vanflow_proto::discovery::{Discovery, Event, Output, Settings};
+///
+/// let now = Timestamp::from_micros(1_795_347_888_689_271);
+/// let mut discovery = Discovery::new(Settings::default(), 7);
+/// discovery.attached(now);
+///
+/// let beacon =
+///     Beacon { source_type: SourceType::Router, id: "a:0", address: "mc/sfe.a:0", direct: "sfe.a:0" };
+/// let bytes = Encoder::new(Dialect::Router).beacon(1, &beacon);
+/// discovery.message(now, "mc/sfe.all", &Message::decode(&bytes)?);
+///
+/// let events: Vec<_> = std::iter::from_fn(|| discovery.next_output())
+///     .filter_map(|output| match output {
+///         Output::Event(event) => Some(event),
+///         _ => None,
+///     })
+///     .collect();
+/// assert_eq!(events, [Event::SourceSeen { source: "a:0".into(), source_type: "ROUTER".into() }]);
+/// # Ok::<(), vanflow_proto::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Discovery {
+    settings: Settings,
+    /// Since when there is a connection.
+    attached: Option<Timestamp>,
+    sources: HashMap<Arc<str>, Source>,
+    links: HashMap<Arc<str>, Link>,
+    /// When to look at which source or link. One entry each, at the latest when something is due; earlier ones cost
+    /// a look and no more.
+    timers: BTreeSet<(Timestamp, Timer)>,
+    outputs: VecDeque<Output>,
+    random: u64,
+    refused: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Source(Arc<str>),
+    Link(Arc<str>),
+}
+
+#[derive(Debug)]
+struct Source {
+    source_type: Arc<str>,
+    direct: Arc<str>,
+    addresses: Vec<Arc<str>>,
+    last_heard: Timestamp,
+    /// How often it restarted.
+    generation: u32,
+    /// Of the last message on [`BEACON_ADDRESS`].
+    beacons: Count,
+    /// Whether the store knows records of it by halves.
+    incomplete: bool,
+    flush: Flush,
+    /// The next wait between two FLUSHes.
+    retry: u64,
+    /// Whether it told of itself since FLUSH was last sent.
+    answered: bool,
+    epoch: Epoch,
+    /// When its timer goes off.
+    timer: Timestamp,
+}
+
+/// ```text
+///           ┌───────────── refused, or no word of it ─────────────┐
+///           ▼                                                     │
+///  Idle ──▶ Due ── at its time, or heard of the source ──▶ Sent ──┴─ accepted ─▶ Review
+///   ▲       ▲                                                                     │
+///   └───────┼──────────────────────── answered and whole ─────────────────────────┤
+///           └──────────────────────────────── neither ───────────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    Idle,
+    Due { at: Timestamp, when_heard: bool },
+    Sent { until: Timestamp },
+    Review { at: Timestamp },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Epoch {
+    /// Not answered yet.
+    Open,
+    Answered {
+        settled: Timestamp,
+    },
+    Settled,
+}
+
+#[derive(Debug)]
+struct Link {
+    /// Whose address it is; nobody's for [`BEACON_ADDRESS`].
+    source: Option<Arc<str>>,
+    /// Whether what comes by it shows that our receivers are known to the source.
+    shows_receivers: bool,
+    ids: Count,
+    /// When to attach it again; set while it is failed.
+    retry_at: Option<Timestamp>,
+    retry: u64,
+}
+
+/// The message-ids of a router, as they come by one link.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    last: Option<u64>,
+    generation: u32,
+}
+
+/// Ids that lie back by no more than this are late, whatever they are.
+const LATE: u64 = 32;
+
+impl Count {
+    /// Takes the id of another message, and says whether the router that sent it is another one now.
+    ///
+    /// A router counts its messages over all its addresses, from 0 at its start. On one link they come in that order,
+    /// but for duplicates: a message comes once for each path through the network, and a longer path lags behind a
+    /// shorter one by a few. So ids that fall below half of what they were, and by more than 32, mean a restart. A
+    /// router that restarts within its first 32 messages shows only in its ROUTER record's start time.
+    ///
+    /// One restart shows on each of the router's links, sooner or later; only the first to show it counts.
+    fn restarted(&mut self, id: u64, generation: u32) -> bool {
+        let Some(last) = self.last else {
+            *self = Self { last: Some(id), generation };
+            return false;
+        };
+        if id >= last / 2 || last - id <= LATE {
+            self.last = Some(last.max(id));
+            return false;
+        }
+        let first = self.generation == generation;
+        *self = Self { last: Some(id), generation: if first { generation + 1 } else { generation } };
+        first
+    }
+}
+
+impl Discovery {
+    /// A discovery that knows no source. `seed` is for the jitter of retries.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            attached: None,
+            sources: HashMap::new(),
+            links: HashMap::new(),
+            timers: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            random: seed,
+            refused: 0,
+        }
+    }
+
+    /// The next thing to do or to know of, in the order in which they came up.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`advance`](Discovery::advance) has something to do, if nothing else happens before.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.attached?;
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// How many sources are known.
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// How many beacons were passed over because there were too many sources, or because another source had the
+    /// address.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// There is a connection to the network, and no receiver on it yet.
+    pub fn attached(&mut self, now: Timestamp) {
+        self.attached = Some(now);
+        self.listen(BEACON_ADDRESS.into(), None, false);
+        let mut known: Vec<_> = self.sources.keys().cloned().collect();
+        known.sort_unstable();
+        for id in known {
+            self.outputs.push_back(Output::Event(Event::EpochStarted { source: Arc::clone(&id) }));
+            self.begin(now, &id);
+        }
+    }
+
+    /// The connection is gone, and all receivers with it. Until there is another, no source is lost for its silence.
+    pub fn detached(&mut self, _now: Timestamp) {
+        self.attached = None;
+        self.links.clear();
+        self.timers.clear();
+    }
+
+    /// A message was received on the receiver for `link`.
+    pub fn message(&mut self, now: Timestamp, link: &str, message: &Message<'_>) {
+        if self.attached.is_none() {
+            return;
+        }
+        let id = match (&message.body, self.links.get(link).and_then(|link| link.source.as_ref())) {
+            (_, Some(source)) => Arc::clone(source),
+            (Body::Beacon(beacon), None) => {
+                if let Some((id, _)) = self.sources.get_key_value(beacon.id) {
+                    Arc::clone(id)
+                } else {
+                    match self.seen(now, beacon) {
+                        Some(id) => id,
+                        None => return,
+                    }
+                }
+            }
+            _ => return,
+        };
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        source.last_heard = source.last_heard.max(now);
+        let mut shows_receivers = false;
+        let ids = match self.links.get_mut(link) {
+            Some(link) if link.source.is_some() => {
+                link.retry = self.settings.shortest_retry;
+                shows_receivers = link.shows_receivers;
+                &mut link.ids
+            }
+            _ => &mut source.beacons,
+        };
+        let mut flush = matches!(source.flush, Flush::Due { when_heard: true, .. }) && shows_receivers;
+        if let Some(message_id) = message.message_id
+            && SourceType::from_name(&source.source_type) == SourceType::Router
+            && ids.restarted(message_id, source.generation)
+        {
+            source.generation += 1;
+            source.retry = self.settings.shortest_retry;
+            source.epoch = Epoch::Open;
+            source.answered = false;
+            self.outputs.push_back(Output::Event(Event::SourceRestarted { source: Arc::clone(&id) }));
+            flush = true;
+        }
+        if flush {
+            self.flush(now, &id);
+        } else if let Some(source) = self.sources.get_mut(&id)
+            && !source.answered
+            && !matches!(source.flush, Flush::Due { .. })
+            && let Body::Records(updates) = &message.body
+            && updates.clone().flatten().any(|update| {
+                let of_itself = match SourceType::from_name(&source.source_type) {
+                    SourceType::Router => update.kind() == Some(RecordKind::Router),
+                    SourceType::Controller => {
+                        matches!(update.kind(), Some(RecordKind::Site | RecordKind::Controller))
+                    }
+                    _ => true,
+                };
+                of_itself && update.get(Attribute::StartTime).is_some()
+            })
+        {
+            source.answered = true;
+            if source.epoch == Epoch::Open {
+                source.epoch = Epoch::Answered { settled: now.plus_micros(self.settings.grace) };
+            }
+            self.arm(&id);
+        }
+    }
+
+    /// The receiver for that address could not be attached, or was detached by the router. The rest of the connection is
+    /// as well as before. It is tried again, later and later.
+    pub fn link_failed(&mut self, now: Timestamp, address: &str) {
+        let Some((address, _)) = self.links.get_key_value(address) else { return };
+        let address = Arc::clone(address);
+        let Some(link) = self.links.get_mut(&address) else { return };
+        let wait = next_retry(&mut link.retry, &self.settings, &mut self.random);
+        let at = now.plus_micros(wait);
+        if let Some(before) = link.retry_at.replace(at) {
+            self.timers.remove(&(before, Timer::Link(Arc::clone(&address))));
+        }
+        self.timers.insert((at, Timer::Link(address)));
+    }
+
+    /// What came of a FLUSH that [`Action::Flush`] asked for.
+    pub fn flush_outcome(&mut self, now: Timestamp, source: &str, outcome: FlushOutcome) {
+        let Some((id, _)) = self.sources.get_key_value(source) else { return };
+        let id = Arc::clone(id);
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        if !matches!(source.flush, Flush::Sent { .. }) {
+            return;
+        }
+        let at = now.plus_micros(next_retry(&mut source.retry, &self.settings, &mut self.random));
+        source.flush = match outcome {
+            FlushOutcome::Accepted => Flush::Review { at },
+            FlushOutcome::Refused => Flush::Due { at, when_heard: false },
+        };
+        self.arm(&id);
+    }
+
+    /// Whether records of that source are known by halves: by attributes that change, and without those that do not.
+    pub fn incomplete(&mut self, now: Timestamp, source: &str, incomplete: bool) {
+        let Some((id, _)) = self.sources.get_key_value(source) else { return };
+        let id = Arc::clone(id);
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        source.incomplete = incomplete;
+        if !incomplete && source.answered && matches!(source.flush, Flush::Due { when_heard: false, .. }) {
+            source.flush = Flush::Idle;
+            source.retry = self.settings.shortest_retry;
+        }
+        if incomplete && source.flush == Flush::Idle && flushable(&source.source_type) {
+            let at = now.plus_micros(next_retry(&mut source.retry, &self.settings, &mut self.random));
+            source.flush = Flush::Due { at, when_heard: false };
+            self.arm(&id);
+        }
+    }
+
+    /// Does what is due.
+    pub fn advance(&mut self, now: Timestamp) {
+        let Some(attached) = self.attached else { return };
+        while self.timers.first().is_some_and(|(at, _)| *at <= now) {
+            match self.timers.pop_first() {
+                Some((_, Timer::Source(id))) => self.look_at(now, attached, &id),
+                Some((_, Timer::Link(address))) => self.try_again(now, &address),
+                None => {}
+            }
+        }
+    }
+
+    /// A beacon of a source that is not known.
+    fn seen(&mut self, now: Timestamp, beacon: &Beacon<'_>) -> Option<Arc<str>> {
+        let suffixes: &[&str] = match beacon.source_type {
+            SourceType::Router => &["", FLOWS_SUFFIX, LOGS_SUFFIX],
+            SourceType::Controller => &["", HEARTBEATS_SUFFIX],
+            _ => &[""],
+        };
+        let addresses: Vec<Arc<str>> =
+            suffixes.iter().map(|suffix| format!("{}{suffix}", beacon.address).into()).collect();
+        let taken = addresses.iter().any(|address| self.links.contains_key(address));
+        if taken || beacon.address.is_empty() || self.sources.len() >= self.settings.sources {
+            self.refused += 1;
+            return None;
+        }
+        let id: Arc<str> = beacon.id.into();
+        let source_type: Arc<str> = beacon.source_type.name().into();
+        let source = Source {
+            source_type: Arc::clone(&source_type),
+            direct: beacon.direct.into(),
+            addresses,
+            last_heard: now,
+            generation: 0,
+            beacons: Count::default(),
+            incomplete: false,
+            flush: Flush::Idle,
+            retry: self.settings.shortest_retry,
+            answered: false,
+            epoch: Epoch::Open,
+            timer: now,
+        };
+        self.sources.insert(Arc::clone(&id), source);
+        self.outputs.push_back(Output::Event(Event::SourceSeen { source: Arc::clone(&id), source_type }));
+        self.begin(now, &id);
+        Some(id)
+    }
+
+    /// Attaches the receivers of a source, and plans its FLUSH.
+    fn begin(&mut self, now: Timestamp, id: &Arc<str>) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let controller = SourceType::from_name(&source.source_type) == SourceType::Controller;
+        source.retry = self.settings.shortest_retry;
+        source.answered = false;
+        source.epoch = Epoch::Open;
+        source.flush = if flushable(&source.source_type) {
+            Flush::Due { at: now.plus_micros(self.settings.first_flush), when_heard: true }
+        } else {
+            Flush::Idle
+        };
+        for (position, address) in source.addresses.clone().into_iter().enumerate() {
+            // Routers send heartbeats on the bare address, the first one; controllers on the other.
+            self.listen(address, Some(Arc::clone(id)), position == 0 || controller);
+        }
+        self.arm(id);
+    }
+
+    fn listen(&mut self, address: Arc<str>, source: Option<Arc<str>>, shows_receivers: bool) {
+        let retry = self.settings.shortest_retry;
+        let link = Link { source, shows_receivers, ids: Count::default(), retry_at: None, retry };
+        self.links.insert(Arc::clone(&address), link);
+        self.outputs.push_back(Output::Action(Action::Listen { address }));
+    }
+
+    fn try_again(&mut self, now: Timestamp, address: &Arc<str>) {
+        let Some(link) = self.links.get_mut(address) else { return };
+        link.retry_at = None;
+        link.ids = Count::default();
+        let source = link.source.clone();
+        self.outputs.push_back(Output::Action(Action::Listen { address: Arc::clone(address) }));
+        // What came by while the link was down has to be told again.
+        if let Some(id) = source
+            && let Some(source) = self.sources.get_mut(&id)
+            && matches!(source.flush, Flush::Idle | Flush::Review { .. })
+            && flushable(&source.source_type)
+        {
+            source.flush = Flush::Due { at: now.plus_micros(self.settings.first_flush), when_heard: true };
+            self.arm(&id);
+        }
+    }
+
+    fn look_at(&mut self, now: Timestamp, attached: Timestamp, id: &Arc<str>) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        source.timer = Timestamp::from_micros(u64::MAX);
+        if source.last_heard.max(attached).plus_micros(self.settings.silence) <= now {
+            let last_heard = source.last_heard;
+            for address in std::mem::take(&mut source.addresses) {
+                if let Some(Link { retry_at: Some(at), .. }) = self.links.remove(&address) {
+                    self.timers.remove(&(at, Timer::Link(Arc::clone(&address))));
+                }
+                self.outputs.push_back(Output::Action(Action::Leave { address }));
+            }
+            self.sources.remove(id);
+            let source = Arc::clone(id);
+            self.outputs.push_back(Output::Event(Event::SourceLost { source, last_heard }));
+            return;
+        }
+        if let Epoch::Answered { settled } = source.epoch
+            && settled <= now
+        {
+            source.epoch = Epoch::Settled;
+            self.outputs.push_back(Output::Event(Event::Settled { source: Arc::clone(id) }));
+        }
+        match source.flush {
+            Flush::Due { at, .. } if at <= now => return self.flush(now, id),
+            Flush::Sent { until } if until <= now => {
+                return self.flush_outcome(now, &Arc::clone(id), FlushOutcome::Refused);
+            }
+            Flush::Review { at } if at <= now => {
+                if source.answered && !source.incomplete {
+                    source.flush = Flush::Idle;
+                    source.retry = self.settings.shortest_retry;
+                } else {
+                    return self.flush(now, id);
+                }
+            }
+            _ => {}
+        }
+        self.arm(id);
+    }
+
+    fn flush(&mut self, now: Timestamp, id: &Arc<str>) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        source.flush = Flush::Sent { until: now.plus_micros(self.settings.outcome) };
+        source.answered = false;
+        let action = Action::Flush { source: Arc::clone(id), to: Arc::clone(&source.direct) };
+        self.outputs.push_back(Output::Action(action));
+        self.arm(id);
+    }
+
+    /// Sets the timer of a source. One that goes off too early is set again; so hearing of a source costs nothing here.
+    fn arm(&mut self, id: &Arc<str>) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let attached = self.attached.unwrap_or_default();
+        let mut at = source.last_heard.max(attached).plus_micros(self.settings.silence);
+        match source.flush {
+            Flush::Due { at: due, .. } | Flush::Sent { until: due } | Flush::Review { at: due } => {
+                at = at.min(due)
+            }
+            Flush::Idle => {}
+        }
+        if let Epoch::Answered { settled } = source.epoch {
+            at = at.min(settled);
+        }
+        if at != source.timer {
+            self.timers.remove(&(source.timer, Timer::Source(Arc::clone(id))));
+        }
+        source.timer = at;
+        self.timers.insert((at, Timer::Source(Arc::clone(id))));
+    }
+}
+
+/// Whether such a source has something to tell when it is asked.
+fn flushable(source_type: &str) -> bool {
+    SourceType::from_name(source_type) != SourceType::Collector
+}
+
+/// The wait that is due, give or take a quarter of it; the next one is twice as long.
+fn next_retry(retry: &mut u64, settings: &Settings, random: &mut u64) -> u64 {
+    let wait = *retry;
+    *retry = wait.saturating_mul(2).min(settings.longest_retry);
+    // SplitMix64: enough to keep collectors out of step.
+    *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut bits = (*random ^ (*random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^= bits >> 31;
+    wait - wait / 4 + bits % (wait / 2 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dialect, Encoder, Heartbeat, UpdateBuf};
+
+    /// A discovery, a clock, and what sources say.
+    struct Van {
+        discovery: Discovery,
+        now: Timestamp,
+    }
+
+    impl Van {
+        fn new() -> Self {
+            let mut van = Self { discovery: Discovery::new(Settings::default(), 7), now: at(1000.0) };
+            van.discovery.attached(van.now);
+            assert_eq!(van.outputs(), ["listen mc/sfe.all"]);
+            van
+        }
+
+        /// A connection, and a router `a:0` that was seen and flushed, and has answered.
+        fn settled() -> Self {
+            let mut van = Self::new();
+            van.beacon(SourceType::Router, "a:0");
+            van.heartbeat("a:0");
+            van.outputs();
+            van.accepted("a:0");
+            van.router_record("a:0");
+            assert_eq!(van.pass(12.0, &["a:0"]), ["settled a:0"]);
+            van
+        }
+
+        fn outputs(&mut self) -> Vec<String> {
+            let name = |output| match output {
+                Output::Action(Action::Listen { address }) => format!("listen {address}"),
+                Output::Action(Action::Leave { address }) => format!("leave {address}"),
+                Output::Action(Action::Flush { source, to }) => {
+                    assert_eq!(*to, format!("sfe.{source}"));
+                    format!("flush {source}")
+                }
+                Output::Event(Event::SourceSeen { source, source_type }) => {
+                    format!("seen {source_type} {source}")
+                }
+                Output::Event(Event::SourceRestarted { source }) => format!("restarted {source}"),
+                Output::Event(Event::EpochStarted { source }) => format!("epoch {source}"),
+                Output::Event(Event::Settled { source }) => format!("settled {source}"),
+                Output::Event(Event::SourceLost { source, last_heard }) => {
+                    format!("lost {source}, last heard at {}", last_heard.as_micros() as f64 / 1e6)
+                }
+            };
+            std::iter::from_fn(|| self.discovery.next_output()).map(name).collect()
+        }
+
+        fn received(&mut self, link: &str, bytes: &[u8]) {
+            self.discovery.message(self.now, link, &Message::decode(bytes).expect("decodes"));
+        }
+
+        fn beacon(&mut self, source_type: SourceType<'_>, id: &str) {
+            self.numbered_beacon(source_type, id, 0);
+        }
+
+        fn numbered_beacon(&mut self, source_type: SourceType<'_>, id: &str, message_id: u64) {
+            let beacon =
+                Beacon { source_type, id, address: &format!("mc/sfe.{id}"), direct: &format!("sfe.{id}") };
+            self.received(BEACON_ADDRESS, &Encoder::new(Dialect::Router).beacon(message_id, &beacon));
+        }
+
+        fn heartbeat(&mut self, id: &str) {
+            let encoder = Encoder::new(Dialect::Controller);
+            let link = format!("mc/sfe.{id}");
+            let bytes = encoder.heartbeat(&link, 0, &Heartbeat { id, now: at(5.0) });
+            let suffixed = format!("{link}{HEARTBEATS_SUFFIX}");
+            let link = if self.discovery.links.contains_key(&suffixed[..]) { suffixed } else { link };
+            self.received(&link, &bytes);
+        }
+
+        fn numbered(&mut self, link: &str, message_id: u64) {
+            let bytes = Encoder::new(Dialect::Router).heartbeat(
+                link,
+                message_id,
+                &Heartbeat { id: "a:0", now: at(5.0) },
+            );
+            self.received(link, &bytes);
+        }
+
+        fn records(&mut self, link: &str, update: UpdateBuf) {
+            self.received(link, &Encoder::new(Dialect::Controller).records(link, 0, &[update]));
+        }
+
+        /// What a router says of itself when it is asked for everything.
+        fn router_record(&mut self, id: &str) {
+            let update = UpdateBuf::new(RecordKind::Router, id).with(Attribute::StartTime, at(1.0));
+            self.records(&format!("mc/sfe.{id}"), update);
+        }
+
+        fn accepted(&mut self, id: &str) {
+            self.discovery.flush_outcome(self.now, id, FlushOutcome::Accepted);
+        }
+
+        /// Lets time pass, second by second, with heartbeats of those sources; gives what came up.
+        fn pass(&mut self, seconds: f64, alive: &[&str]) -> Vec<String> {
+            let end = self.now.plus_micros((seconds * 1e6) as u64);
+            let mut outputs = Vec::new();
+            loop {
+                let next = self.now.plus_micros(1_000_000).min(end);
+                while let Some(deadline) = self.discovery.next_deadline().filter(|deadline| *deadline <= next)
+                {
+                    self.now = deadline.max(self.now);
+                    self.discovery.advance(self.now);
+                    let more = self.outputs();
+                    assert!(
+                        self.discovery.next_deadline().is_none_or(|deadline| deadline > self.now),
+                        "what was due is done"
+                    );
+                    outputs.extend(more);
+                }
+                self.now = next;
+                alive.iter().for_each(|id| self.heartbeat(id));
+                outputs.extend(self.outputs());
+                if self.now == end {
+                    return outputs;
+                }
+            }
+        }
+
+        /// When FLUSH was sent while that many seconds passed and every one of them came to that.
+        fn flushes(&mut self, seconds: u64, outcome: FlushOutcome) -> Vec<f64> {
+            let start = self.now;
+            let mut flushes = Vec::new();
+            for _ in 0..seconds * 10 {
+                if self.pass(0.1, &["a:0"]).contains(&"flush a:0".into()) {
+                    flushes.push(self.now.micros_since(start) as f64 / 1e6);
+                    self.discovery.flush_outcome(self.now, "a:0", outcome);
+                }
+            }
+            flushes
+        }
+    }
+
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_micros((seconds * 1e6) as u64)
+    }
+
+    /// Whether those moments have pauses between them that double from 2 s to 60 s, give or take a quarter.
+    fn double(moments: &[f64]) -> bool {
+        let pauses = moments.windows(2).map(|pair| pair[1] - pair[0]);
+        pauses
+            .zip([2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0])
+            .all(|(pause, expected)| (expected * 0.75 - 0.11..=expected * 1.25 + 0.11).contains(&pause))
+    }
+
+    #[test]
+    fn each_type_of_source_has_its_addresses() {
+        let mut van = Van::new();
+        van.beacon(SourceType::Router, "a:0");
+        assert_eq!(
+            van.outputs(),
+            ["seen ROUTER a:0", "listen mc/sfe.a:0", "listen mc/sfe.a:0.flows", "listen mc/sfe.a:0.logs"]
+        );
+        van.beacon(SourceType::Controller, "c");
+        assert_eq!(van.outputs(), ["seen CONTROLLER c", "listen mc/sfe.c", "listen mc/sfe.c.heartbeats"]);
+        van.beacon(SourceType::Other("PROXY"), "p");
+        assert_eq!(van.outputs(), ["seen PROXY p", "listen mc/sfe.p"]);
+        van.beacon(SourceType::Router, "a:0");
+        assert!(van.outputs().is_empty(), "a known source is not news");
+    }
+
+    #[test]
+    fn a_source_is_flushed_at_its_first_message() {
+        // faults 1
+        let mut van = Van::new();
+        van.beacon(SourceType::Router, "a:0");
+        van.beacon(SourceType::Controller, "c");
+        van.outputs();
+        assert!(van.pass(4.0, &[]).is_empty());
+        van.numbered("mc/sfe.a:0.logs", 3);
+        assert!(van.outputs().is_empty(), "each suffix is a route of its own");
+        van.heartbeat("a:0");
+        assert_eq!(van.outputs(), ["flush a:0"]);
+        van.heartbeat("c");
+        assert_eq!(van.outputs(), ["flush c"]);
+        van.heartbeat("a:0");
+        assert!(van.outputs().is_empty());
+    }
+
+    #[test]
+    fn a_source_that_says_nothing_is_flushed_after_5_seconds() {
+        let mut van = Van::new();
+        van.beacon(SourceType::Router, "a:0");
+        van.outputs();
+        assert!(van.pass(4.9, &[]).is_empty());
+        assert_eq!(van.pass(0.1, &[]), ["flush a:0"]);
+    }
+
+    #[test]
+    fn a_collector_is_never_flushed() {
+        let mut van = Van::new();
+        van.beacon(SourceType::Collector, "o");
+        assert_eq!(van.outputs(), ["seen COLLECTOR o", "listen mc/sfe.o"]);
+        van.discovery.incomplete(van.now, "o", true);
+        assert!(van.pass(29.0, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_flush_without_an_answer_is_repeated_until_there_is_one() {
+        // faults 1
+        let mut van = Van::new();
+        van.beacon(SourceType::Router, "a:0");
+        van.outputs();
+        let flushes = van.flushes(300, FlushOutcome::Accepted);
+        assert!(flushes.len() > 7 && double(&flushes), "{flushes:?}");
+        // Counters that go on are no answer.
+        van.records("mc/sfe.a:0", UpdateBuf::new(RecordKind::Link, "a:1").with(Attribute::Octets, 7));
+        assert!(!van.flushes(80, FlushOutcome::Accepted).is_empty());
+        van.router_record("a:0");
+        assert_eq!(van.pass(300.0, &["a:0"]), ["settled a:0"]);
+    }
+
+    #[test]
+    fn a_source_that_is_known_by_halves_is_flushed_until_it_is_whole() {
+        // faults 1
+        let mut van = Van::settled();
+        van.discovery.incomplete(van.now, "a:0", true);
+        let start = van.now;
+        let mut flushes = vec![0.0];
+        for _ in 0..3000 {
+            if van.pass(0.1, &["a:0"]).contains(&"flush a:0".into()) {
+                flushes.push(van.now.micros_since(start) as f64 / 1e6);
+                van.accepted("a:0");
+                van.router_record("a:0");
+            }
+        }
+        assert!(flushes.len() > 6 && double(&flushes), "{flushes:?}");
+        van.discovery.incomplete(van.now, "a:0", false);
+        assert!(van.pass(300.0, &["a:0"]).is_empty());
+        // The next time it starts over.
+        van.discovery.incomplete(van.now, "a:0", true);
+        assert_eq!(van.pass(2.6, &["a:0"]), ["flush a:0"]);
+    }
+
+    #[test]
+    fn a_source_that_becomes_whole_by_itself_is_not_flushed() {
+        let mut van = Van::settled();
+        van.discovery.incomplete(van.now, "a:0", true);
+        assert!(van.pass(1.0, &["a:0"]).is_empty());
+        van.discovery.incomplete(van.now, "a:0", false);
+        assert!(van.pass(100.0, &["a:0"]).is_empty());
+    }
+
+    #[test]
+    fn a_refused_flush_is_sent_again() {
+        // faults 2
+        let mut van = Van::new();
+        van.beacon(SourceType::Router, "a:0");
+        van.outputs();
+        let flushes = van.flushes(300, FlushOutcome::Refused);
+        assert!(flushes.len() > 7 && double(&flushes), "{flushes:?}");
+    }
+
+    #[test]
+    fn a_flush_of_which_nothing_is_heard_is_sent_again() {
+        // faults 2
+        let mut van = Van::new();
+        van.beacon(SourceType::Router, "a:0");
+        van.heartbeat("a:0");
+        van.outputs();
+        assert!(van.pass(30.0, &["a:0"]).is_empty());
+        assert_eq!(van.pass(2.6, &["a:0"]), ["flush a:0"]);
+    }
+
+    #[test]
+    fn after_a_reconnect_every_known_source_is_flushed_and_settles() {
+        // faults 3
+        let mut van = Van::settled();
+        van.beacon(SourceType::Controller, "c");
+        van.heartbeat("c");
+        van.outputs();
+        van.discovery.detached(van.now);
+        van.now = van.now.plus_micros(500_000);
+        van.discovery.attached(van.now);
+        assert_eq!(
+            van.outputs(),
+            [
+                "listen mc/sfe.all",
+                "epoch a:0",
+                "listen mc/sfe.a:0",
+                "listen mc/sfe.a:0.flows",
+                "listen mc/sfe.a:0.logs",
+                "epoch c",
+                "listen mc/sfe.c",
+                "listen mc/sfe.c.heartbeats"
+            ]
+        );
+        van.heartbeat("a:0");
+        van.heartbeat("c");
+        assert_eq!(van.outputs(), ["flush a:0", "flush c"]);
+        van.accepted("a:0");
+        van.accepted("c");
+        van.router_record("a:0");
+        let site = UpdateBuf::new(RecordKind::Site, "c").with(Attribute::StartTime, at(1.0));
+        assert!(van.pass(1.0, &["a:0", "c"]).is_empty());
+        van.records("mc/sfe.c", site);
+        assert!(van.pass(8.9, &["a:0", "c"]).is_empty(), "not before the grace time is over");
+        assert_eq!(van.pass(2.0, &["a:0", "c"]), ["settled a:0", "settled c"]);
+        assert!(van.pass(100.0, &["a:0", "c"]).is_empty());
+    }
+
+    #[test]
+    fn a_source_whose_answer_was_lost_does_not_settle() {
+        // faults 1 and 3: what it did not repeat is not gone, it was not asked successfully
+        let mut van = Van::settled();
+        van.discovery.detached(van.now);
+        van.discovery.attached(van.now);
+        // An answer to somebody else's FLUSH, of which we may have missed the start.
+        van.router_record("a:0");
+        van.accepted("a:0");
+        for output in van.pass(29.0, &["a:0"]) {
+            assert_ne!(output, "settled a:0");
+        }
+    }
+
+    #[test]
+    fn a_silent_source_is_lost_and_may_be_seen_again() {
+        // faults 4 and 5
+        let mut van = Van::settled();
+        let heard = van.now.as_micros() as f64 / 1e6;
+        assert!(van.pass(29.9, &[]).is_empty());
+        assert_eq!(
+            van.pass(0.1, &[]),
+            [
+                "leave mc/sfe.a:0".to_owned(),
+                "leave mc/sfe.a:0.flows".into(),
+                "leave mc/sfe.a:0.logs".into(),
+                format!("lost a:0, last heard at {heard}"),
+            ]
+        );
+        assert_eq!(van.discovery.sources(), 0);
+        van.beacon(SourceType::Router, "a:0");
+        assert_eq!(van.outputs()[0], "seen ROUTER a:0");
+        van.heartbeat("a:0");
+        assert_eq!(van.outputs(), ["flush a:0"]);
+        van.accepted("a:0");
+        van.router_record("a:0");
+        assert_eq!(
+            van.pass(15.0, &["a:0"]),
+            ["settled a:0"],
+            "what it sent since it is back is in this epoch"
+        );
+    }
+
+    #[test]
+    fn any_message_shows_that_a_source_is_alive() {
+        // faults 4
+        let mut van = Van::settled();
+        for _ in 0..5 {
+            van.pass(20.0, &[]);
+            van.numbered("mc/sfe.a:0.flows", 9);
+            van.pass(20.0, &[]);
+            van.beacon(SourceType::Router, "a:0");
+        }
+        assert_eq!(van.discovery.sources(), 1);
+    }
+
+    #[test]
+    fn nobody_is_lost_while_the_connection_is_down_nor_right_after() {
+        // faults 4
+        let mut van = Van::settled();
+        van.pass(20.0, &[]);
+        van.discovery.detached(van.now);
+        assert_eq!(van.discovery.next_deadline(), None);
+        assert!(van.pass(1000.0, &[]).is_empty());
+        van.discovery.attached(van.now);
+        van.outputs();
+        let outputs = van.pass(29.9, &[]);
+        assert!(!outputs.iter().any(|output| output.starts_with("lost")), "{outputs:?}");
+        assert!(van.pass(0.2, &[]).iter().any(|output| output.starts_with("lost a:0")));
+    }
+
+    #[test]
+    fn message_ids_that_fall_back_mean_a_restart() {
+        // faults 6
+        let mut van = Van::settled();
+        for id in 1000..1100 {
+            van.numbered("mc/sfe.a:0", id);
+        }
+        van.numbered("mc/sfe.a:0.flows", 1050);
+        assert!(van.outputs().is_empty());
+        van.numbered("mc/sfe.a:0", 0);
+        assert_eq!(van.outputs(), ["restarted a:0", "flush a:0"]);
+        // Each link shows it once more.
+        van.numbered("mc/sfe.a:0.flows", 3);
+        van.numbered("mc/sfe.a:0", 4);
+        assert!(van.outputs().is_empty());
+        for id in 5..100 {
+            van.numbered("mc/sfe.a:0", id);
+        }
+        van.numbered("mc/sfe.a:0", 1);
+        assert_eq!(van.outputs(), ["restarted a:0", "flush a:0"]);
+    }
+
+    #[test]
+    fn a_beacon_shows_a_restart_too() {
+        // faults 6
+        let mut van = Van::new();
+        van.numbered_beacon(SourceType::Router, "a:0", 500);
+        van.outputs();
+        van.numbered_beacon(SourceType::Router, "a:0", 0);
+        assert_eq!(van.outputs(), ["restarted a:0", "flush a:0"]);
+        van.accepted("a:0");
+        van.router_record("a:0");
+        assert_eq!(van.pass(12.0, &["a:0"]), ["settled a:0"]);
+    }
+
+    #[test]
+    fn duplicates_by_longer_paths_and_slow_links_are_no_restart() {
+        // faults 6 and 9
+        let mut van = Van::settled();
+        for id in 0..2000_u64 {
+            van.numbered("mc/sfe.a:0", id);
+            van.numbered("mc/sfe.a:0", id.saturating_sub(LATE));
+            // A link with a backlog.
+            van.numbered("mc/sfe.a:0.flows", id / 10);
+        }
+        assert!(van.outputs().is_empty());
+    }
+
+    #[test]
+    fn a_new_id_with_an_old_name_is_another_source() {
+        // faults 7
+        let mut van = Van::settled();
+        van.beacon(SourceType::Router, "b:0");
+        assert_eq!(van.outputs()[0], "seen ROUTER b:0");
+        let outputs = van.pass(31.0, &["b:0"]);
+        assert!(outputs.iter().any(|output| output.starts_with("lost a:0")), "{outputs:?}");
+        assert_eq!(van.discovery.sources(), 1);
+    }
+
+    #[test]
+    fn a_failed_link_is_tried_again_and_what_was_missed_is_asked_for() {
+        // faults 17
+        let mut van = Van::settled();
+        let start = van.now;
+        let mut tries = vec![0.0];
+        van.discovery.link_failed(van.now, "mc/sfe.a:0.flows");
+        for _ in 0..3000 {
+            let outputs = van.pass(0.1, &["a:0"]);
+            if outputs.contains(&"listen mc/sfe.a:0.flows".into()) {
+                tries.push(van.now.micros_since(start) as f64 / 1e6);
+                van.discovery.link_failed(van.now, "mc/sfe.a:0.flows");
+            }
+            if outputs.contains(&"flush a:0".into()) {
+                van.accepted("a:0");
+                van.router_record("a:0");
+            }
+        }
+        assert!(tries.len() > 6 && double(&tries), "{tries:?}");
+        let outputs = van.pass(80.0, &["a:0"]);
+        assert!(outputs.contains(&"flush a:0".into()), "{outputs:?}");
+        van.discovery.link_failed(van.now, BEACON_ADDRESS);
+        let outputs = van.pass(3.0, &["a:0"]);
+        assert!(outputs.contains(&"listen mc/sfe.all".into()), "{outputs:?}");
+    }
+
+    #[test]
+    fn too_many_sources_and_stolen_addresses_are_counted() {
+        // faults 17
+        let settings = Settings { sources: 2, ..Settings::default() };
+        let mut van = Van { discovery: Discovery::new(settings, 0), now: at(1000.0) };
+        van.discovery.attached(van.now);
+        let thief =
+            Beacon { source_type: SourceType::Router, id: "t:0", address: "mc/sfe.a:0", direct: "sfe.t:0" };
+        van.beacon(SourceType::Router, "a:0");
+        van.received(BEACON_ADDRESS, &Encoder::new(Dialect::Router).beacon(0, &thief));
+        let loud = Beacon { address: BEACON_ADDRESS, ..thief };
+        van.received(BEACON_ADDRESS, &Encoder::new(Dialect::Router).beacon(0, &loud));
+        assert_eq!((van.discovery.sources(), van.discovery.refused()), (1, 2));
+        van.beacon(SourceType::Router, "b:0");
+        van.beacon(SourceType::Router, "c:0");
+        assert_eq!((van.discovery.sources(), van.discovery.refused()), (2, 3));
+    }
+
+    #[test]
+    fn messages_of_strangers_are_passed_over() {
+        let mut van = Van::new();
+        van.numbered("mc/sfe.x:0", 1);
+        van.numbered(BEACON_ADDRESS, 1);
+        van.discovery.flush_outcome(van.now, "x:0", FlushOutcome::Accepted);
+        van.discovery.incomplete(van.now, "x:0", true);
+        van.discovery.link_failed(van.now, "mc/sfe.x:0");
+        assert!(van.pass(100.0, &[]).is_empty());
+        assert_eq!(van.discovery.next_deadline(), None);
+    }
+}
