@@ -1,1 +1,5 @@
-//! System tests.
+//! The collector as a whole: what goes in at one end, and what is answered at the other.
+
+mod captures;
+mod leaving;
+mod support;

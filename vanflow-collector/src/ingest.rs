@@ -19,7 +19,7 @@ use vanflow_proto::{
 };
 use vanflow_store::{Revision, SourceId, Store};
 
-use crate::{occasion::Occasion, replay::Listener, state::Restored};
+use crate::{config::Speed, occasion::Occasion, replay::Listener, state::Restored};
 
 /// Updates that are merged before the lock is given back.
 const UPDATES: usize = 1000;
@@ -40,6 +40,7 @@ pub(crate) struct Ingest {
     sources: HashMap<Arc<str>, Known>,
     /// Sources that are known from the state alone.
     restored: HashMap<String, Restored>,
+    /// Since when there is a connection to a router.
     attached: Option<Timestamp>,
     garbled: Occasion,
 }
@@ -229,17 +230,20 @@ pub(crate) struct Replayed {
     discovery: Discovery,
     /// Whose addresses links are.
     links: HashMap<String, Arc<str>>,
+    speed: Speed,
 }
 
 impl Replayed {
-    pub(crate) fn new(ingest: Ingest) -> Self {
+    pub(crate) fn new(ingest: Ingest, speed: Speed) -> Self {
         // Nothing is sent, so there is nothing to keep out of step with others.
-        Self { ingest, discovery: Discovery::new(discovery::Settings::default(), 0), links: HashMap::new() }
+        let discovery = Discovery::new(discovery::Settings::default(), 0);
+        Self { ingest, discovery, links: HashMap::new(), speed }
     }
 
     /// The capture is at its end. What was not answered by then never will be.
     pub(crate) fn ended(&self) {
         self.ingest.tell(|status| {
+            status.attached = true;
             status.flushed = true;
             status.detail = "replayed a capture to its end".into();
         });
@@ -258,7 +262,12 @@ impl Replayed {
 impl Listener for Replayed {
     fn begin(&mut self, now: Timestamp) {
         self.discovery.attached(now);
-        self.ingest.attached("a capture", now);
+        self.ingest.tell(|status| {
+            status.attached = true;
+            // What is replayed at once is ready when it is at its end, and no sooner.
+            status.flushed = self.speed != Speed::Max;
+            status.detail = format!("replaying a capture {}", self.speed);
+        });
     }
 
     fn hear(&mut self, message: &Captured, now: Timestamp) {

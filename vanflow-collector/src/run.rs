@@ -199,7 +199,7 @@ fn api_options(http: &config::Http) -> vanflow_api::Options {
 
 /// Replays a capture; then time stands still until it is time to leave.
 async fn replay_until(leave: CancellationToken, capture: Capture, speed: Speed, ingest: Ingest) {
-    let mut replayed = Replayed::new(ingest);
+    let mut replayed = Replayed::new(ingest, speed);
     capture.replay(speed, &mut replayed, &leave).await;
     replayed.ended();
     leave.cancelled().await;
