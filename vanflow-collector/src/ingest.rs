@@ -304,3 +304,168 @@ impl Listener for Replayed {
 fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use vanflow_proto::{Attribute, Dialect, Encoder, RecordKind, UpdateBuf};
+    use vanflow_store::Options;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_795_390_000_000_000);
+
+    fn after(seconds: u64) -> Timestamp {
+        NOW.plus_micros(seconds * 1_000_000)
+    }
+
+    fn ingest() -> Ingest {
+        Ingest::new(Arc::new(Mutex::new(Store::new(Options::default()))), Vec::new())
+    }
+
+    fn seen(ingest: &mut Ingest, id: &str, now: Timestamp) {
+        let event = discovery::Event::SourceSeen { source: id.into(), source_type: "ROUTER".into() };
+        ingest.event(&event, now);
+    }
+
+    fn tell(ingest: &mut Ingest, source: &str, updates: &[UpdateBuf], now: Timestamp) {
+        let message = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, updates);
+        ingest.message(source, &Message::decode(&message).expect("it was encoded"), now);
+    }
+
+    fn update(kind: RecordKind, id: &str) -> UpdateBuf {
+        UpdateBuf::new(kind, id).with(Attribute::StartTime, 1)
+    }
+
+    /// The records that live.
+    fn live(ingest: &Ingest) -> Vec<String> {
+        let snapshot = lock(&ingest.store).snapshot();
+        let mut ids: Vec<_> = snapshot
+            .records()
+            .filter(|record| record.is_live())
+            .map(|record| record.id().to_string())
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// An ingest into a store that came back with a router and a link of it.
+    fn restored() -> Ingest {
+        let mut store = Store::new(Options::default());
+        let source = store.source_seen("a:0", SourceType::Router, NOW);
+        for update in [update(RecordKind::Router, "a:0"), update(RecordKind::Link, "a:1")] {
+            let message = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, &[update]);
+            let Ok(Body::Records(updates)) = Message::decode(&message).map(|message| message.body) else {
+                panic!("it was encoded as records")
+            };
+            for update in updates {
+                store.restore(source, &update.expect("it was encoded"), None);
+            }
+        }
+        let restored = vec![Restored { source, id: "a:0".into(), last_heard: NOW }];
+        Ingest::new(Arc::new(Mutex::new(store)), restored)
+    }
+
+    #[test]
+    fn restored_records_of_a_source_that_is_never_heard_again_end_when_it_was_last_heard() {
+        // faults 4, 22
+        let mut ingest = restored();
+        ingest.tick(after(300));
+        assert_eq!(live(&ingest), ["a:0", "a:1"], "nobody is heard without a connection");
+        ingest.attached("a router", after(300));
+        ingest.tick(after(329));
+        assert_eq!(live(&ingest), ["a:0", "a:1"]);
+        ingest.tick(after(330));
+        assert_eq!(live(&ingest), [""; 0]);
+        let snapshot = lock(&ingest.store).snapshot();
+        assert_eq!(snapshot.find("a:1").next().and_then(|link| link.end()), Some(NOW));
+    }
+
+    #[test]
+    fn restored_records_that_their_source_does_not_repeat_end() {
+        // faults 3, 22
+        let mut ingest = restored();
+        ingest.attached("a router", after(5));
+        seen(&mut ingest, "a:0", after(6));
+        tell(&mut ingest, "a:0", &[update(RecordKind::Router, "a:0")], after(7));
+        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:2")], after(7));
+        for second in 8..100 {
+            ingest.tick(after(second));
+        }
+        assert_eq!(live(&ingest), ["a:0", "a:2"]);
+    }
+
+    #[test]
+    fn one_record_that_cannot_be_read_costs_its_neighbours_nothing() {
+        // faults 17
+        let mut ingest = ingest();
+        seen(&mut ingest, "a:0", NOW);
+        let nameless = UpdateBuf { id: String::new(), ..update(RecordKind::Link, "") };
+        let updates = [update(RecordKind::Link, "a:1"), nameless, update(RecordKind::Link, "a:2")];
+        tell(&mut ingest, "a:0", &updates, NOW);
+        assert_eq!(live(&ingest), ["a:1", "a:2"]);
+        assert!(ingest.garbled.is_over(), "it was told");
+    }
+
+    #[test]
+    fn a_message_with_more_records_than_are_merged_at_a_time_is_merged_whole() {
+        let mut ingest = ingest();
+        seen(&mut ingest, "a:0", NOW);
+        let updates: Vec<_> =
+            (0..2 * UPDATES + 1).map(|number| update(RecordKind::Link, &format!("a:{number}"))).collect();
+        tell(&mut ingest, "a:0", &updates, NOW);
+        assert_eq!(live(&ingest).len(), 2 * UPDATES + 1);
+    }
+
+    #[test]
+    fn records_of_a_source_that_nobody_announced_are_passed_over() {
+        let mut ingest = ingest();
+        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
+        assert_eq!(live(&ingest), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_known_by_halves_is_said_once_and_again_when_it_is_whole() {
+        // faults 1
+        let mut ingest = ingest();
+        ingest.attached("a router", NOW);
+        seen(&mut ingest, "a:0", NOW);
+        tell(&mut ingest, "a:0", &[UpdateBuf::new(RecordKind::Link, "a:1").with(Attribute::Octets, 7)], NOW);
+        assert_eq!(ingest.tick(after(1)), [("a:0".into(), true)]);
+        assert_eq!(ingest.tick(after(2)), []);
+        assert!(!ingest.status().borrow().flushed);
+        let whole = [update(RecordKind::Router, "a:0"), update(RecordKind::Link, "a:1")];
+        tell(&mut ingest, "a:0", &whole, after(2));
+        assert_eq!(ingest.tick(after(3)), [("a:0".into(), false)]);
+        assert!(ingest.status().borrow().flushed);
+    }
+
+    #[test]
+    fn the_collector_is_ready_when_all_sources_answered_or_had_the_time_to() {
+        let mut ingest = ingest();
+        ingest.tick(NOW);
+        assert_eq!(ingest.status().borrow().detail, "starting");
+        ingest.attached("amqp://r:5672", NOW);
+        ingest.tick(after(29));
+        assert!(ingest.status().borrow().attached);
+        assert!(!ingest.status().borrow().flushed, "nobody was heard of yet");
+        ingest.tick(after(30));
+        assert!(ingest.status().borrow().flushed);
+        ingest.detached("amqp://r:5672", "connection refused");
+        ingest.tick(after(31));
+        let status = ingest.status().borrow().clone();
+        assert!(!status.attached && !status.flushed);
+        assert_eq!(status.detail, "not attached to amqp://r:5672: connection refused");
+    }
+
+    #[test]
+    fn a_batch_that_changed_nothing_wakes_nobody() {
+        let mut ingest = ingest();
+        let revision = ingest.revision();
+        seen(&mut ingest, "a:0", NOW);
+        ingest.publish();
+        assert!(!revision.has_changed().expect("the ingest is there"));
+        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
+        ingest.publish();
+        assert!(revision.has_changed().expect("the ingest is there"));
+    }
+}
