@@ -4,12 +4,26 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use thiserror::Error;
-use tokio::sync::mpsc;
-use tracing::{error, info};
-use vanflow_proto::capture::{self, Captured};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    task::{JoinHandle, spawn_blocking},
+};
+use tracing::{error, info, warn};
+use vanflow_proto::{
+    Timestamp,
+    capture::{self, Captured},
+    router::Tap,
+};
+
+/// Messages that may wait for the disk.
+const WAITING: usize = 4096;
 
 /// A file that a capture cannot be written to.
 #[derive(Debug, Error)]
@@ -34,8 +48,29 @@ impl Recorder {
         }
     }
 
+    /// What sees the messages, of a capture that began then, and the task that writes them. It ends when nobody can
+    /// see messages any more.
+    ///
+    /// The disk never holds up collecting: messages that come when too many wait for it are left out, and it is said.
+    pub(crate) fn tap(self, began: Timestamp) -> (Tap, JoinHandle<()>) {
+        let (sender, messages) = mpsc::channel(WAITING);
+        let left_out = AtomicU64::new(0);
+        let tap = move |now: Timestamp, link: &str, message: &[u8]| {
+            let micros = now.micros_since(began);
+            let message = Captured { micros, link: link.to_owned(), message: message.to_owned() };
+            // One that is closed has said why.
+            if let Err(TrySendError::Full(_)) = sender.try_send(message) {
+                let left_out = left_out.fetch_add(1, Ordering::Relaxed) + 1;
+                if left_out.is_power_of_two() {
+                    warn!("the capture's disk is too slow: {left_out} messages are not in it");
+                }
+            }
+        };
+        (Arc::new(tap), spawn_blocking(|| self.record(messages)))
+    }
+
     /// Writes messages until there are no more, or until that fails: collecting goes on without a capture. Blocks.
-    pub(crate) fn record(self, messages: mpsc::Receiver<Captured>) {
+    fn record(self, messages: mpsc::Receiver<Captured>) {
         let path = self.path.display();
         match write(self.file, messages) {
             Ok(written) => info!("captured {written} messages to {path}"),
@@ -85,11 +120,17 @@ mod tests {
         receiver
     }
 
-    #[test]
-    fn what_is_captured_can_be_replayed() {
+    #[tokio::test]
+    async fn what_is_captured_can_be_replayed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("network.jsonl");
-        Recorder::create(&path).expect("creates").record(messages(3));
+        let began = Timestamp::from_micros(1_795_390_000_000_000);
+        let (tap, writing) = Recorder::create(&path).expect("creates").tap(began);
+        for micros in 0..3 {
+            tap(began.plus_micros(micros), "mc/sfe.all", &[0, 0x53]);
+        }
+        drop(tap);
+        writing.await.expect("no panic");
         let written = std::fs::read(&path).expect("reads");
         let read: Vec<_> = capture::read(&written[..]).map(|message| message.expect("reads")).collect();
         assert_eq!(read, [message(0), message(1), message(2)]);

@@ -35,8 +35,8 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_CONNECT_JSON", value_name = "FILE", help_heading = SOURCES)]
     pub connect_json: Option<PathBuf>,
 
-    /// Emulates a network within this process and attaches to it: three sites, their routers and services, and
-    /// traffic between them. For a first look.
+    /// Emulates a network within this process and attaches to it: sites, their routers and services, traffic between
+    /// them, and failures. For a first look.
     #[arg(long, env = "VANFLOW_DEMO", value_parser = FalseyValueParser::new(), help_heading = SOURCES)]
     pub demo: bool,
 
@@ -45,8 +45,8 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_REPLAY", value_name = "FILE", help_heading = SOURCES)]
     pub replay: Option<PathBuf>,
 
-    /// Trusts the certificate authorities in this PEM file when it attaches to an amqps router. Without it, only
-    /// authorities that are known to everybody are trusted. Read again when the file changes.
+    /// Trusts the certificate authorities in this PEM file, and no others, when it attaches to an amqps router; needed
+    /// then. Read again when the file changes.
     #[arg(long, env = "VANFLOW_CA", value_name = "FILE", help_heading = SOURCES)]
     pub ca: Option<PathBuf>,
 
@@ -62,7 +62,8 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_DEMO_SEED", value_name = "N", help_heading = SOURCES)]
     pub demo_seed: Option<u64>,
 
-    /// Connections a second that begin in the emulated network, on average. The default is 20.
+    /// Connections a second that begin in the emulated network, on average. Most carry several requests. The default
+    /// is 5.
     #[arg(long, env = "VANFLOW_DEMO_RATE", value_name = "N", help_heading = SOURCES)]
     pub demo_rate: Option<f64>,
 
@@ -243,7 +244,9 @@ pub enum SettingsError {
     )]
     NoSource,
     /// More than one option says where records come from.
-    #[error("{first} and {second} each name a source of records: give one of them")]
+    #[error(
+        "{first} and {second}, or their environment variables, each name a source of records: give one of them"
+    )]
     TwoSources {
         /// The one.
         first: &'static str,
@@ -393,7 +396,7 @@ fn source(args: &Args, exists: impl Fn(&Path) -> bool) -> Result<Source, Setting
         return Ok(Source::Router(Router::ConnectJson(file.clone())));
     }
     if args.demo {
-        let rate = args.demo_rate.unwrap_or(20.0);
+        let rate = args.demo_rate.unwrap_or(5.0);
         if !(rate >= 0.0 && rate.is_finite()) {
             return Err(SettingsError::Value {
                 option: "--demo-rate",
@@ -432,6 +435,9 @@ fn router(url: &str, args: &Args) -> Result<Source, SettingsError> {
             other: "an amqp:// router",
             why: "only amqps:// uses certificates",
         });
+    }
+    if secured && args.ca.is_none() {
+        return Err(SettingsError::Needs { option: "an amqps:// router", needed: "--ca FILE" });
     }
     Ok(Source::Router(Router::Url {
         url: url.to_owned(),
@@ -589,11 +595,11 @@ mod tests {
         );
         assert_eq!(
             error("--demo --replay a.jsonl"),
-            "--demo and --replay each name a source of records: give one of them"
+            "--demo and --replay, or their environment variables, each name a source of records: give one of them"
         );
         assert_eq!(
             error("--router amqp://a --connect-json b"),
-            "--router and --connect-json each name a source of records: give one of them"
+            "--router and --connect-json, or their environment variables, each name a source of records: give one of them"
         );
     }
 
@@ -602,7 +608,7 @@ mod tests {
         let mounted = |path: &Path| path == Path::new(CONNECT_JSON);
         let source = |line| settings_where(line, mounted).expect("makes sense").source;
         assert_eq!(source(""), Source::Router(Router::ConnectJson(CONNECT_JSON.into())));
-        assert_eq!(source("--demo"), Source::Demo(Demo { seed: 1, rate: 20.0 }));
+        assert_eq!(source("--demo"), Source::Demo(Demo { seed: 1, rate: 5.0 }));
     }
 
     #[test]
@@ -621,8 +627,9 @@ mod tests {
             error("--router localhost:5672"),
             "--router is `localhost:5672`; it must be amqp://host:port or amqps://host:port"
         );
-        assert_eq!(error("--router amqps://r --cert tls.crt"), "--cert needs --key");
-        assert_eq!(error("--router amqps://r --key tls.key"), "--key needs --cert");
+        assert_eq!(error("--router amqps://r"), "an amqps:// router needs --ca FILE");
+        assert_eq!(error("--router amqps://r --ca ca.crt --cert tls.crt"), "--cert needs --key");
+        assert_eq!(error("--router amqps://r --ca ca.crt --key tls.key"), "--key needs --cert");
         assert_eq!(
             error("--router amqp://r --ca ca.crt"),
             "--ca cannot go with an amqp:// router: only amqps:// uses certificates"

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -42,7 +43,7 @@ pub(crate) struct Ingest {
     restored: HashMap<String, Restored>,
     /// Since when there is a connection to a router.
     attached: Option<Timestamp>,
-    garbled: Occasion,
+    refused: Occasion,
 }
 
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Ingest {
             sources: HashMap::new(),
             restored: restored.into_iter().map(|source| (source.id.clone(), source)).collect(),
             attached: None,
-            garbled: Occasion::default(),
+            refused: Occasion::default(),
         }
     }
 
@@ -81,7 +82,6 @@ impl Ingest {
 
     /// There is a connection to `whom`.
     pub(crate) fn attached(&mut self, whom: &str, now: Timestamp) {
-        info!("attached to {whom}");
         self.attached = Some(now);
         self.tell(|status| {
             status.attached = true;
@@ -91,11 +91,7 @@ impl Ingest {
 
     /// There is no connection, for that reason.
     pub(crate) fn detached(&mut self, whom: &str, why: &str) {
-        if self.attached.take().is_some() || self.status.borrow().detail == "starting" {
-            warn!("not attached to {whom}: {why}; trying again");
-        } else {
-            debug!("not attached to {whom}: {why}; trying again");
-        }
+        self.attached = None;
         self.tell(|status| {
             status.attached = false;
             status.flushed = false;
@@ -134,25 +130,13 @@ impl Ingest {
         }
     }
 
-    /// A source sent a message.
-    pub(crate) fn message(&mut self, source: &str, message: &Message<'_>, now: Timestamp) {
-        match &message.body {
-            Body::Heartbeat(heartbeat) => {
-                self.with(source, |store, id| store.heartbeat(id, heartbeat.now, now));
-            }
-            Body::Records(updates) => self.records(source, updates.clone(), now),
-            _ => {}
-        }
+    /// A source is alive, and its clock shows that time.
+    pub(crate) fn heartbeat(&mut self, source: &str, clock: Timestamp, now: Timestamp) {
+        self.with(source, |store, id| store.heartbeat(id, clock, now));
     }
 
-    /// A message could not be read.
-    pub(crate) fn garbled(&mut self, link: &str, error: &dyn std::error::Error) {
-        if let Some(times) = self.garbled.arises() {
-            warn!("passed over {times} messages or records that cannot be read; the last by {link}: {error}");
-        }
-    }
-
-    fn records(&mut self, source: &str, mut updates: Updates<'_>, now: Timestamp) {
+    /// A source told records.
+    pub(crate) fn records(&mut self, source: &str, mut updates: Updates<'_>, now: Timestamp) {
         let Some(&Known { id, .. }) = self.sources.get(source) else { return };
         loop {
             let mut garbled = None;
@@ -169,8 +153,17 @@ impl Ingest {
             }
             drop(store);
             if let Some(error) = garbled {
-                self.garbled(source, &error);
+                self.refused(source, &error);
             }
+        }
+    }
+
+    /// A message or a record was not taken: too large, not to be read, or not to be had.
+    pub(crate) fn refused(&mut self, by: &str, why: &dyn fmt::Display) {
+        if let Some(times) = self.refused.arises() {
+            warn!(
+                "{times} messages, records or links were refused since this was said last; now {by}: {why}"
+            );
         }
     }
 
@@ -281,11 +274,15 @@ impl Listener for Replayed {
                 self.follow(now);
                 // Links have the address of a source, or one with a suffix.
                 let source = self.links.get(link).or_else(|| self.links.get(link.rsplit_once('.')?.0));
-                if let Some(source) = source {
-                    self.ingest.message(&source.clone(), &message, now);
+                match (source, message.body) {
+                    (Some(source), Body::Heartbeat(heartbeat)) => {
+                        self.ingest.heartbeat(source, heartbeat.now, now)
+                    }
+                    (Some(source), Body::Records(updates)) => self.ingest.records(source, updates, now),
+                    _ => {}
                 }
             }
-            Err(error) => self.ingest.garbled(link, &error),
+            Err(error) => self.ingest.refused(link, &error),
         }
         self.ingest.publish();
     }
@@ -329,7 +326,10 @@ mod tests {
 
     fn tell(ingest: &mut Ingest, source: &str, updates: &[UpdateBuf], now: Timestamp) {
         let message = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, updates);
-        ingest.message(source, &Message::decode(&message).expect("it was encoded"), now);
+        let Ok(Body::Records(updates)) = Message::decode(&message).map(|message| message.body) else {
+            panic!("it was encoded as records")
+        };
+        ingest.records(source, updates, now);
     }
 
     fn update(kind: RecordKind, id: &str) -> UpdateBuf {
@@ -403,7 +403,7 @@ mod tests {
         let updates = [update(RecordKind::Link, "a:1"), nameless, update(RecordKind::Link, "a:2")];
         tell(&mut ingest, "a:0", &updates, NOW);
         assert_eq!(live(&ingest), ["a:1", "a:2"]);
-        assert!(ingest.garbled.is_over(), "it was told");
+        assert!(ingest.refused.is_over(), "it was told");
     }
 
     #[test]

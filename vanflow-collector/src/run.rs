@@ -20,15 +20,18 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 use vanflow_api::{Api, Cors, Network, Status};
+use vanflow_proto::router::{self, Tap};
 use vanflow_store::{Options, Store};
 
 use crate::{
     announce,
     capture::{CaptureError, Recorder},
     clock,
-    config::{self, Settings, Source, Speed},
+    config::{self, Router, Settings, Source, Speed},
+    demo,
     http::{HttpError, Server},
     ingest::{Ingest, Replayed},
+    live,
     replay::{Capture, ReplayError},
     state::{Keeper, StateError},
 };
@@ -51,6 +54,12 @@ pub enum RunError {
     /// A capture cannot be written.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// The router cannot be attached to as it was said.
+    #[error("cannot attach to a router: {0}")]
+    Router(#[from] router::ConfigError),
+    /// The emulated network has no address to be attached to.
+    #[error("cannot start the emulated network: {0}")]
+    Demo(std::io::Error),
     /// A part of the collector failed in a way that nobody thought of.
     #[error("a part of the collector failed: {0}")]
     Part(#[from] JoinError),
@@ -96,6 +105,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
     let recorder = settings.capture.as_deref().map(Recorder::create).transpose()?;
+    let (tap, capturing) = recorder.map(|recorder| recorder.tap(clock::now())).unzip();
 
     let mut options = Options::default();
     options.retention_micros = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
@@ -126,7 +136,20 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
             let capture = Capture::open(&replay.file)?;
             tokio::spawn(replay_until(leave.clone(), capture, replay.speed, ingest))
         }
-        Source::Router(_) | Source::Demo(_) => unimplemented!(),
+        Source::Router(router) => {
+            tokio::spawn(live::collect(ingest, router_config(router, tap)?, leave.clone()))
+        }
+        Source::Demo(config::Demo { seed, rate }) => {
+            let mut options = demo::Options::default();
+            (options.seed, options.rate) = (seed, rate);
+            let demo = demo::start(options, clock::now).await.map_err(RunError::Demo)?;
+            let router = Router::Url { url: demo.url(), ca: None, identity: None };
+            let collecting = live::collect(ingest, router_config(router, tap)?, leave.clone());
+            tokio::spawn(async move {
+                collecting.await;
+                demo.shut_down().await;
+            })
+        }
     };
     let keeping =
         kept.map(|(keeper, interval)| tokio::spawn(keeper.keep(store.clone(), interval, keep_until.clone())));
@@ -137,7 +160,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     announce::addresses(&addresses, scheme);
     let announcing = tokio::spawn(announce::first_records(store, revision));
 
-    let parts = Parts { leave: leave.clone(), keep_until, collecting, keeping, serving };
+    let parts = Parts { leave: leave.clone(), keep_until, collecting, capturing, keeping, serving };
     let parts = tokio::spawn(async move {
         let outcome = parts.ended().await;
         announcing.abort();
@@ -151,6 +174,7 @@ struct Parts {
     leave: CancellationToken,
     keep_until: CancellationToken,
     collecting: JoinHandle<()>,
+    capturing: Option<JoinHandle<()>>,
     keeping: Option<JoinHandle<()>>,
     serving: JoinHandle<()>,
 }
@@ -170,12 +194,11 @@ impl Parts {
                 None => self.collecting.await,
             };
             self.keep_until.cancel();
-            let kept = match self.keeping {
-                Some(keeping) => keeping.await,
-                None => Ok(()),
-            };
-            let served = self.serving.await;
-            collected.and(kept).and(served)
+            let mut outcome = collected.and(self.serving.await);
+            for part in [self.capturing, self.keeping].into_iter().flatten() {
+                outcome = outcome.and(part.await);
+            }
+            outcome
         };
         match timeout(LEAVE_WITHIN, leaving).await {
             Ok(outcome) => outcome,
@@ -195,6 +218,23 @@ fn api_options(http: &config::Http) -> vanflow_api::Options {
         origins => Cors::Origins(origins.clone()),
     };
     options
+}
+
+/// How the router is reached, and who sees what it sends.
+fn router_config(router: Router, tap: Option<Tap>) -> Result<router::Config, router::ConfigError> {
+    let clock: router::Clock = Arc::new(clock::now);
+    let mut config = match router {
+        Router::ConnectJson(file) => router::Config::from_connect_json(&file, clock)?,
+        Router::Url { url, ca, identity } => {
+            let mut config = router::Config::from_url(&url, clock)?;
+            config.tls.ca = ca;
+            (config.tls.certificate, config.tls.key) = identity.unzip();
+            config
+        }
+    };
+    config.check()?;
+    config.tap = tap;
+    Ok(config)
 }
 
 /// Replays a capture; then time stands still until it is time to leave.

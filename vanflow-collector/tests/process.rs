@@ -89,7 +89,7 @@ fn arguments_that_make_no_sense_are_named_and_end_it_with_2() {
     let (code, said) = output(&["--replay", "a", "--demo"]);
     assert_eq!(code, Some(2));
     assert!(
-        said.starts_with("error: --demo and --replay each name a source of records: give one of them\n"),
+        said.starts_with("error: --demo and --replay, or their environment variables, each name a source"),
         "{said}"
     );
     let (code, said) = output(&["--demo", "--log", "vanflow=loud"]);
@@ -141,4 +141,39 @@ fn it_leaves_in_peace_when_it_is_asked_to_whoever_listens() {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains(&format!("leaving, as {name} asks")), "{said}");
     }
+}
+
+#[test]
+fn what_was_persisted_survives_a_kill() {
+    // faults 22
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().to_str().expect("UTF-8");
+    let log = directory.path().join("records.vanflow");
+    let length = || std::fs::metadata(&log).map_or(0, |log| log.len());
+    let persisting = ["--state", path, "--listen", "127.0.0.1:0"];
+
+    let mut process = Process::start(&[&["--demo", "--state-interval", "100ms"], &persisting[..]].concat());
+    let address = process.address();
+    process.says("the first site is known");
+    let sites = get(address, "/api/v1alpha1/sites");
+    let known: Vec<_> = sites.split("\"id\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(!known.is_empty(), "{sites}");
+    // Twice: the first of these writes may have begun before the sites were known.
+    for _ in 0..2 {
+        let before = length();
+        while length() == before {
+            get(address, "/healthz");
+        }
+    }
+    process.signal("-KILL");
+    assert_eq!(process.ended().0, None, "it was killed");
+
+    let mut process = Process::start(&[&["--router", "amqp://127.0.0.1:1"], &persisting[..]].concat());
+    process.says("restored ");
+    let sites = get(process.address(), "/api/v1alpha1/sites");
+    for id in known {
+        assert!(sites.contains(id), "{id} is not in {sites}");
+    }
+    process.signal("-TERM");
+    assert_eq!(process.ended().0, Some(0));
 }
