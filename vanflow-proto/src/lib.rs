@@ -40,6 +40,8 @@ pub mod discovery;
 mod error;
 mod message;
 mod record_kind;
+#[cfg(feature = "source")]
+pub mod source;
 mod update;
 mod value;
 

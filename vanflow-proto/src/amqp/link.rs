@@ -14,7 +14,7 @@ use fe2o3_amqp::{
     session::SessionHandle,
 };
 use fe2o3_amqp_types::{
-    definitions::{self, ErrorCondition, SenderSettleMode},
+    definitions::{self, AmqpError, ErrorCondition, SenderSettleMode},
     messaging::{self, Data},
     primitives::Symbol,
 };
@@ -150,6 +150,48 @@ impl Receiver {
         }
     }
 
+    /// The next message, of which the peer hears what `decide` says.
+    ///
+    /// # Errors
+    ///
+    /// As of [`recv`](Receiver::recv).
+    #[cfg_attr(not(feature = "source"), expect(dead_code, reason = "collectors accept everything"))]
+    pub(crate) async fn recv_deciding(
+        &mut self,
+        decide: impl FnOnce(&Incoming) -> Outcome,
+    ) -> Result<Incoming, LinkError> {
+        loop {
+            let delivery = self.link.recv::<Data>().await?;
+            let (info, message) = delivery.into_parts();
+            let token = <[u8; 8]>::try_from(&message.body.0[..]).ok().map(u64::from_be_bytes);
+            let entry = token.and_then(|token| self.queue.take(token));
+            self.taken += 1;
+            if self.taken >= self.credit / 2 {
+                self.link.set_credit(self.credit).await.map_err(LinkStateError::from)?;
+                self.taken = 0;
+            }
+            let settled = entry.as_ref().is_some_and(|entry| entry.settled);
+            let incoming = match entry.map(|entry| entry.content) {
+                Some(Content::Message(bytes)) => Incoming::Message(bytes),
+                Some(Content::TooLarge(octets)) => Incoming::TooLarge(octets),
+                Some(Content::Aborted) | None => continue,
+            };
+            let outcome = decide(&incoming);
+            if !settled {
+                let told = match outcome {
+                    Outcome::Accepted => self.link.accept(info).await,
+                    Outcome::Released => self.link.release(info).await,
+                    Outcome::Rejected(reason) => {
+                        let error = definitions::Error::new(AmqpError::PreconditionFailed, reason, None);
+                        self.link.reject(info, error).await
+                    }
+                };
+                told.map_err(LinkStateError::from)?;
+            }
+            return Ok(incoming);
+        }
+    }
+
     async fn settle(&mut self) -> Result<(), LinkError> {
         if !self.unsettled.is_empty() {
             let unsettled = std::mem::take(&mut self.unsettled);
@@ -203,6 +245,10 @@ impl Sender {
 
     /// Sends a message and waits for what comes of it. Waits for credit, too: a router gives none as long as nobody
     /// listens at the other end.
+    #[cfg_attr(
+        not(any(test, feature = "router")),
+        expect(dead_code, reason = "sources do not ask what came of it")
+    )]
     pub(crate) async fn send(&mut self, message: Vec<u8>) -> Result<Outcome, LinkError> {
         Ok(self.link.send(Data(message.into())).await?.into())
     }
@@ -222,6 +268,12 @@ impl Sender {
         let outcome = self.link.send_batchable(Data(message.into())).await?;
         self.outcomes.push_back(outcome);
         Ok(())
+    }
+
+    /// Waits until the peer detaches the link, or it is over for another reason. May be dropped and called again.
+    #[cfg_attr(not(feature = "source"), expect(dead_code, reason = "collectors find out when they send"))]
+    pub(crate) async fn detached(&mut self) -> LinkError {
+        self.link.on_detach().await.into()
     }
 
     /// Detaches the link.
