@@ -41,8 +41,8 @@ pub(crate) struct Ingest {
     sources: HashMap<Arc<str>, Known>,
     /// Sources that are known from the state alone.
     restored: HashMap<String, Restored>,
-    /// Since when there is a connection to a router.
-    attached: Option<Timestamp>,
+    /// To whom there is a connection, and since when.
+    attached: Option<(String, Timestamp)>,
     refused: Occasion,
 }
 
@@ -82,7 +82,7 @@ impl Ingest {
 
     /// There is a connection to `whom`.
     pub(crate) fn attached(&mut self, whom: &str, now: Timestamp) {
-        self.attached = Some(now);
+        self.attached = Some((whom.to_owned(), now));
         self.tell(|status| {
             status.attached = true;
             status.detail = format!("attached to {whom}, asking its network for records");
@@ -171,7 +171,7 @@ impl Ingest {
     /// before, and those where it is the other way round.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<(Arc<str>, bool)> {
         while lock(&self.store).advance(now) {}
-        let attached_for = self.attached.map(|attached| now.micros_since(attached));
+        let attached_for = self.attached.as_ref().map(|(_, since)| now.micros_since(*since));
         if attached_for.is_some_and(|micros| micros >= HEARD_WITHIN) {
             for (_, Restored { source, id, last_heard }) in self.restored.drain() {
                 info!("{id} was not heard of since the collector started: its records end");
@@ -189,8 +189,14 @@ impl Ingest {
             is_whole &= !is_incomplete;
         }
         let is_ready = !self.sources.is_empty() && is_whole;
-        if attached_for.is_some_and(|micros| is_ready || micros >= READY_WITHIN) {
-            self.tell(|status| status.flushed = true);
+        if let Some((whom, since)) = &self.attached
+            && !self.status.borrow().flushed
+            && (is_ready || now.micros_since(*since) >= READY_WITHIN)
+        {
+            self.tell(|status| {
+                status.flushed = true;
+                status.detail = format!("attached to {whom}");
+            });
         }
         changed
     }
