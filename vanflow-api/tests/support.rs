@@ -15,7 +15,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use vanflow_api::{Api, Body, Network, Options, Status};
 use vanflow_proto::{
-    Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf, capture,
+    Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
+    capture,
+    discovery::{Action, Discovery, Event, FlushOutcome, Output, Settings},
 };
 use vanflow_store::{Revision, SourceId, Store};
 
@@ -23,9 +25,6 @@ pub(crate) const CAPTURES: [&str; 3] = ["router-2.7", "router-3.5", "router-3.5-
 
 /// When virtual time starts.
 pub(crate) const EPOCH: u64 = 1_795_347_880_000_000;
-
-/// How long a source can be silent before it counts as lost.
-const SILENCE: u64 = 30_000_000;
 
 /// An API, the store that it answers from, and what the collector would hold of the rest.
 pub(crate) struct Fixture {
@@ -150,55 +149,86 @@ pub(crate) fn capture_path(file: &str) -> PathBuf {
 
 /// What is in a capture up to some point, in microseconds. Sources that fall silent are lost.
 pub(crate) fn replay(name: &str, until: u64) -> Store {
-    replay_with(name, until, SILENCE)
+    replay_with(name, until, Settings::default())
 }
 
-/// All that is in a capture, as it was told.
+/// All that is in a capture, as it was told: however silent, no source is lost.
 pub(crate) fn replay_lossless(name: &str) -> Store {
-    replay_with(name, u64::MAX, u64::MAX)
+    let mut settings = Settings::default();
+    settings.silence = 3_600_000_000;
+    replay_with(name, u64::MAX, settings)
 }
 
-fn replay_with(name: &str, until: u64, silence: u64) -> Store {
-    let mut store = Store::new(vanflow_store::Options::default());
-    let mut sources = BTreeMap::new();
-    let mut heard = BTreeMap::<String, u64>::new();
+fn replay_with(name: &str, until: u64, settings: Settings) -> Store {
+    let mut replay = Replay {
+        store: Store::new(vanflow_store::Options::default()),
+        discovery: Discovery::new(settings, 7),
+        sources: BTreeMap::new(),
+    };
+    replay.discovery.attached(Timestamp::from_micros(EPOCH));
     let file = File::open(capture_path(&format!("{name}.jsonl"))).expect("the capture is there");
     let messages = capture::read(BufReader::new(file)).map(|captured| captured.expect("it reads"));
     for captured in messages.take_while(|captured| captured.micros <= until) {
-        let at = |micros| Timestamp::from_micros(EPOCH + micros);
-        let now = at(captured.micros);
-        let silent = heard.iter().filter(|(_, last)| captured.micros - **last > silence);
-        for (id, last) in silent.map(|(id, last)| (id.clone(), *last)).collect::<Vec<_>>() {
-            heard.remove(&id);
-            store.source_lost(sources[&id], at(last), now);
+        let now = Timestamp::from_micros(EPOCH + captured.micros);
+        while let Some(deadline) = replay.discovery.next_deadline().filter(|deadline| *deadline <= now) {
+            replay.discovery.advance(deadline);
+            replay.follow(deadline);
         }
         let message = Message::decode(&captured.message).expect("it decodes");
-        let id = match &message.body {
-            Said::Beacon(beacon) => {
-                let source = store.source_seen(beacon.id, beacon.source_type, now);
-                sources.insert(beacon.id.to_owned(), source);
-                beacon.id
-            }
-            _ => {
-                let address = captured.link.trim_start_matches("mc/sfe.");
-                [".flows", ".logs", ".heartbeats"]
-                    .iter()
-                    .fold(address, |id, suffix| id.trim_end_matches(suffix))
-            }
-        };
-        heard.insert(id.to_owned(), captured.micros);
+        replay.discovery.message(now, &captured.link, &message);
+        replay.follow(now);
+        let address = captured.link.trim_start_matches("mc/sfe.");
+        let id = [".flows", ".logs", ".heartbeats"].iter().fold(address, |id, end| id.trim_end_matches(end));
         match message.body {
-            Said::Heartbeat(beat) => store.heartbeat(sources[id], beat.now, now),
+            Said::Heartbeat(beat) => replay.store.heartbeat(replay.sources[beat.id], beat.now, now),
             Said::Records(updates) => {
                 for update in updates {
-                    store.apply(sources[id], &update.expect("it decodes"), now);
+                    replay.store.apply(replay.sources[id], &update.expect("it decodes"), now);
                 }
             }
             _ => {}
         }
-        store.advance(now);
+        replay.store.advance(now);
     }
-    store
+    replay.store
+}
+
+struct Replay {
+    store: Store,
+    discovery: Discovery,
+    sources: BTreeMap<String, SourceId>,
+}
+
+impl Replay {
+    /// Does what discovery says, as a collector would; what it asks for was done when the capture was taken.
+    fn follow(&mut self, now: Timestamp) {
+        while let Some(output) = self.discovery.next_output() {
+            let event = match output {
+                Output::Event(event) => event,
+                Output::Action(Action::Flush { source, .. }) => {
+                    self.discovery.flush_outcome(now, &source, FlushOutcome::Accepted);
+                    continue;
+                }
+                _ => continue,
+            };
+            match event {
+                Event::SourceSeen { source, source_type } => {
+                    let id = self.store.source_seen(&source, SourceType::from_name(&source_type), now);
+                    self.sources.insert(source.to_string(), id);
+                }
+                Event::SourceRestarted { source } => {
+                    self.store.source_restarted(self.sources[&*source], now);
+                }
+                Event::EpochStarted { source } => {
+                    self.store.source_reattached(self.sources[&*source], now);
+                }
+                Event::SourceLost { source, last_heard } => {
+                    self.store.source_lost(self.sources[&*source], last_heard, now);
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// A router with a listener, a connector on it, and connections between them, each with so many requests.

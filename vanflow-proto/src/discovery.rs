@@ -173,7 +173,7 @@ pub enum FlushOutcome {
 #[derive(Debug)]
 pub struct Discovery {
     settings: Settings,
-    /// Since when there is a connection.
+    /// Since when there is a connection, and what comes by it is looked at.
     attached: Option<Timestamp>,
     sources: HashMap<Arc<str>, Source>,
     links: HashMap<Arc<str>, Link>,
@@ -195,7 +195,8 @@ enum Timer {
 struct Source {
     source_type: Arc<str>,
     direct: Arc<str>,
-    addresses: Vec<Arc<str>>,
+    /// Where it is heard, and the message-ids there.
+    addresses: Vec<(Arc<str>, Count)>,
     last_heard: Timestamp,
     /// How often it restarted.
     generation: u32,
@@ -241,11 +242,10 @@ enum Epoch {
 
 #[derive(Debug)]
 struct Link {
-    /// Whose address it is; nobody's for [`BEACON_ADDRESS`].
-    source: Option<Arc<str>>,
+    /// Whose address it is, and which of its addresses; nobody's for [`BEACON_ADDRESS`].
+    source: Option<(Arc<str>, usize)>,
     /// Whether what comes by it shows that our receivers are known to the source.
     shows_receivers: bool,
-    ids: Count,
     /// When to attach it again; set while it is failed.
     retry_at: Option<Timestamp>,
     retry: u64,
@@ -311,6 +311,11 @@ impl Discovery {
         self.timers.first().map(|(at, _)| *at)
     }
 
+    /// Whose address that is.
+    pub fn source_of(&self, link: &str) -> Option<&Arc<str>> {
+        self.links.get(link)?.source.as_ref().map(|(id, _)| id)
+    }
+
     /// How many sources are known.
     pub fn sources(&self) -> usize {
         self.sources.len()
@@ -341,13 +346,20 @@ impl Discovery {
         self.timers.clear();
     }
 
+    /// What was received was not looked at for a while, up to now: no silence from before counts.
+    pub fn resumed(&mut self, now: Timestamp) {
+        if let Some(attached) = &mut self.attached {
+            *attached = now.max(*attached);
+        }
+    }
+
     /// A message was received on the receiver for `link`.
     pub fn message(&mut self, now: Timestamp, link: &str, message: &Message<'_>) {
         if self.attached.is_none() {
             return;
         }
-        let id = match (&message.body, self.links.get(link).and_then(|link| link.source.as_ref())) {
-            (_, Some(source)) => Arc::clone(source),
+        let id = match (&message.body, self.source_of(link)) {
+            (_, Some(id)) => Arc::clone(id),
             (Body::Beacon(beacon), None) => {
                 if let Some((id, _)) = self.sources.get_key_value(beacon.id) {
                     Arc::clone(id)
@@ -364,10 +376,10 @@ impl Discovery {
         source.last_heard = source.last_heard.max(now);
         let mut shows_receivers = false;
         let ids = match self.links.get_mut(link) {
-            Some(link) if link.source.is_some() => {
-                link.retry = self.settings.shortest_retry;
-                shows_receivers = link.shows_receivers;
-                &mut link.ids
+            Some(Link { source: Some((_, position)), shows_receivers: shows, retry, .. }) => {
+                *retry = self.settings.shortest_retry;
+                shows_receivers = *shows;
+                &mut source.addresses[*position].1
             }
             _ => &mut source.beacons,
         };
@@ -474,9 +486,11 @@ impl Discovery {
             SourceType::Controller => &["", HEARTBEATS_SUFFIX],
             _ => &[""],
         };
-        let addresses: Vec<Arc<str>> =
-            suffixes.iter().map(|suffix| format!("{}{suffix}", beacon.address).into()).collect();
-        let taken = addresses.iter().any(|address| self.links.contains_key(address));
+        let addresses: Vec<(Arc<str>, Count)> = suffixes
+            .iter()
+            .map(|suffix| (format!("{}{suffix}", beacon.address).into(), Count::default()))
+            .collect();
+        let taken = addresses.iter().any(|(address, _)| self.links.contains_key(address));
         if taken || beacon.address.is_empty() || self.sources.len() >= self.settings.sources {
             self.refused += 1;
             return None;
@@ -515,16 +529,16 @@ impl Discovery {
         } else {
             Flush::Idle
         };
-        for (position, address) in source.addresses.clone().into_iter().enumerate() {
+        for (position, (address, _)) in source.addresses.clone().into_iter().enumerate() {
             // Routers send heartbeats on the bare address, the first one; controllers on the other.
-            self.listen(address, Some(Arc::clone(id)), position == 0 || controller);
+            self.listen(address, Some((Arc::clone(id), position)), position == 0 || controller);
         }
         self.arm(id);
     }
 
-    fn listen(&mut self, address: Arc<str>, source: Option<Arc<str>>, shows_receivers: bool) {
+    fn listen(&mut self, address: Arc<str>, source: Option<(Arc<str>, usize)>, shows_receivers: bool) {
         let retry = self.settings.shortest_retry;
-        let link = Link { source, shows_receivers, ids: Count::default(), retry_at: None, retry };
+        let link = Link { source, shows_receivers, retry_at: None, retry };
         self.links.insert(Arc::clone(&address), link);
         self.outputs.push_back(Output::Action(Action::Listen { address }));
     }
@@ -532,11 +546,10 @@ impl Discovery {
     fn try_again(&mut self, now: Timestamp, address: &Arc<str>) {
         let Some(link) = self.links.get_mut(address) else { return };
         link.retry_at = None;
-        link.ids = Count::default();
         let source = link.source.clone();
         self.outputs.push_back(Output::Action(Action::Listen { address: Arc::clone(address) }));
         // What came by while the link was down has to be told again.
-        if let Some(id) = source
+        if let Some((id, _)) = source
             && let Some(source) = self.sources.get_mut(&id)
             && matches!(source.flush, Flush::Idle | Flush::Review { .. })
             && flushable(&source.source_type)
@@ -551,7 +564,7 @@ impl Discovery {
         source.timer = Timestamp::from_micros(u64::MAX);
         if source.last_heard.max(attached).plus_micros(self.settings.silence) <= now {
             let last_heard = source.last_heard;
-            for address in std::mem::take(&mut source.addresses) {
+            for (address, _) in std::mem::take(&mut source.addresses) {
                 if let Some(Link { retry_at: Some(at), .. }) = self.links.remove(&address) {
                     self.timers.remove(&(at, Timer::Link(Arc::clone(&address))));
                 }
@@ -1012,6 +1025,16 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_lost_for_what_nobody_looked_at() {
+        // faults 18
+        let mut van = Van::settled();
+        van.now = van.now.plus_micros(100 * SECOND);
+        van.discovery.resumed(van.now);
+        assert!(van.pass(29.9, &[]).is_empty());
+        assert!(van.pass(0.2, &[]).iter().any(|output| output.starts_with("lost a:0")));
+    }
+
+    #[test]
     fn message_ids_that_fall_back_mean_a_restart() {
         // faults 6
         let mut van = Van::settled();
@@ -1030,6 +1053,18 @@ mod tests {
             van.numbered("mc/sfe.a:0", id);
         }
         van.numbered("mc/sfe.a:0", 1);
+        assert_eq!(van.outputs(), ["restarted a:0", "flush a:0"]);
+    }
+
+    #[test]
+    fn a_restart_shows_after_a_reconnect_too() {
+        // faults 3 and 6: the router that we are attached to restarts in its pod
+        let mut van = Van::settled();
+        van.numbered("mc/sfe.a:0", 100);
+        van.discovery.detached(van.now);
+        van.discovery.attached(van.now);
+        assert_eq!(van.outputs()[1], "epoch a:0");
+        van.numbered("mc/sfe.a:0", 0);
         assert_eq!(van.outputs(), ["restarted a:0", "flush a:0"]);
     }
 

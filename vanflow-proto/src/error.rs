@@ -4,25 +4,30 @@ use thiserror::Error;
 
 /// Bytes that are no VAN-Flow message, or a part of one that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{kind} at byte {offset}")]
-pub struct DecodeError {
+#[error("{} at byte {}", .0.kind, .0.offset)]
+// Boxed, so that the results of reads that go well are small.
+pub struct DecodeError(Box<Trouble>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble {
     offset: usize,
     kind: DecodeErrorKind,
 }
 
 impl DecodeError {
+    #[cold]
     pub(crate) fn new(offset: usize, kind: DecodeErrorKind) -> Self {
-        Self { offset, kind }
+        Self(Box::new(Trouble { offset, kind }))
     }
 
     /// Where in the message the trouble is, in bytes from its start.
     pub fn offset(&self) -> usize {
-        self.offset
+        self.0.offset
     }
 
     /// What the trouble is.
     pub fn kind(&self) -> &DecodeErrorKind {
-        &self.kind
+        &self.0.kind
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`Attribute`] and [`RecordKind`] are the two tables from which everything else derives. [`Message::decode`] reads
 //! a bare AMQP message straight into typed values that borrow from it; [`Encoder`] writes one, in the [`Dialect`] of
-//! the routers or of the controllers. The codec knows no clock and no socket.
+//! the routers or of the controllers. [`discovery`] decides which sources there are and what is to be asked of them. Neither
+//! knows a clock or a socket.
 //!
 //! ```
 //! use vanflow_proto::{Attribute, Body, Dialect, Encoder, Message, RecordKind, UpdateBuf};
@@ -14,7 +15,8 @@
 //! for update in updates {
 //!     let update = update?;
 //!     assert_eq!((update.kind(), update.id), (Some(RecordKind::Link), "gv_ZW:7"));
-//!     for (code, value) in update.attributes() {
+//!     for attribute in update.attributes() {
+//!         let (code, value) = attribute?;
 //!         assert_eq!(Attribute::from_code(code), Some(Attribute::Octets));
 //!         assert_eq!(value.as_uint(), Some(4096));
 //!     }
@@ -26,9 +28,9 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `capture` | [`capture`](crate::capture): recorded conversations with a router, read and written |
-//! | `router` | [`router`](crate::router): the connection to a router; an address and credentials in, events out |
-//! | `source` | [`source`](crate::source): the emitting side, for other tools and for tests |
+//! | `capture` | [`capture`]: recorded conversations with a router, read and written |
+//! | `router` | [`router`]: the connection to a router; an address and credentials in, events out |
+//! | `source` | [`source`]: the emitting side, for other tools and for tests |
 
 #[cfg(any(feature = "router", feature = "source"))]
 mod amqp;
@@ -40,6 +42,8 @@ pub mod discovery;
 mod error;
 mod message;
 mod record_kind;
+#[cfg(feature = "router")]
+pub mod router;
 #[cfg(feature = "source")]
 pub mod source;
 mod update;

@@ -183,17 +183,20 @@ impl<'a> Message<'a> {
                 _ => reader.skip()?,
             }
         }
-        let body = body.ok_or_else(|| reader.error(DecodeErrorKind::NoBody))?;
+        let no_body = reader.error(DecodeErrorKind::NoBody);
+        // Only RECORD says something in its body; Qpid Proton's users leave out an empty one.
+        let end = body.unwrap_or(reader);
         let body = match properties.subject {
             Some("RECORD") => {
-                let mut list = body;
+                let mut list = body.ok_or(no_body)?;
                 let items = list.list()?;
                 Body::Records(Updates::new(items.reader, items.count))
             }
-            Some("HEARTBEAT") => Body::Heartbeat(application.heartbeat(body)?),
-            Some("BEACON") => Body::Beacon(application.beacon(body)?),
+            Some("HEARTBEAT") => Body::Heartbeat(application.heartbeat(end)?),
+            Some("BEACON") => Body::Beacon(application.beacon(end)?),
             Some("FLUSH") => Body::Flush,
-            subject => Body::Other { subject },
+            subject if body.is_some() => Body::Other { subject },
+            _ => return Err(no_body),
         };
         Ok(Self { to: properties.to, message_id: properties.message_id, body })
     }
@@ -478,6 +481,18 @@ mod tests {
         };
         let ids: Vec<_> = updates.map(|update| update.ok().map(|update| update.id)).collect();
         assert_eq!(ids, [None, None, Some("s")]);
+    }
+
+    #[test]
+    fn a_flush_may_come_without_a_body() {
+        // As Qpid Proton encodes a message that has a subject and an address.
+        let flush = b"\0\x53\x70\x45\0\x53\x73\xc0\x11\x04\x40\x40\xa1\x05sfe.x\xa1\x05FLUSH";
+        let message = Message::decode(flush).expect("decodes");
+        assert!(matches!(message.body, Body::Flush));
+        assert_eq!((message.to, message.message_id), (Some("sfe.x"), None));
+        let record = b"\0\x53\x70\x45\0\x53\x73\xc0\x12\x04\x40\x40\xa1\x05sfe.x\xa1\x06RECORD";
+        let error = Message::decode(record).expect_err("says nothing");
+        assert_eq!(error.to_string(), "the message has no body section at byte 27");
     }
 
     #[test]

@@ -63,19 +63,19 @@ pub struct Update<'a> {
 impl<'a> Update<'a> {
     #[inline]
     fn read(pairs: Reader<'a>, count: usize) -> Result<Self, DecodeError> {
-        let mut type_code = None;
+        let (mut has_type, mut type_code) = (false, None);
         let mut id = None;
         let mut reader = pairs;
         for _ in 0..count {
             match key(&mut reader)? {
                 Some(KEY_TYPE) => {
+                    has_type = true;
                     type_code = reader.value()?.as_uint().and_then(|code| u32::try_from(code).ok());
                 }
                 Some(KEY_ID) => {
                     let offset = reader.offset();
                     match reader.value()? {
                         Value::Text(text) if !text.is_empty() => id = Some(text),
-                        Value::Text(_) => {}
                         Value::Bytes(_) => {
                             return Err(DecodeError::new(offset, DecodeErrorKind::NotUtf8("the identity")));
                         }
@@ -83,6 +83,10 @@ impl<'a> Update<'a> {
                     }
                 }
                 _ => reader.skip()?,
+            }
+            // Everybody sends these two first; what follows is read when it is asked for.
+            if has_type && id.is_some() {
+                break;
             }
         }
         match id {
@@ -97,22 +101,23 @@ impl<'a> Update<'a> {
     }
 
     /// The attributes in the order in which they were sent: code and value. Record type and identity are left out,
-    /// and so are keys that are no numbers.
+    /// and so are keys that are no numbers. Where the bytes cannot be read further, an error is the last item.
+    #[inline]
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes { reader: self.pairs, left: self.count }
     }
 
     /// The value of one attribute, if the update has it.
     pub fn get(&self, attribute: Attribute) -> Option<Value<'a>> {
-        self.attributes().find_map(|(code, value)| (code == attribute.code()).then_some(value))
+        self.attributes().flatten().find_map(|(code, value)| (code == attribute.code()).then_some(value))
     }
 
-    /// The same update, owned.
+    /// The same update, owned, without what cannot be read of it.
     pub fn to_owned(&self) -> UpdateBuf {
         UpdateBuf {
             type_code: self.type_code,
             id: self.id.to_owned(),
-            attributes: self.attributes().map(|(code, value)| (code, value.to_owned())).collect(),
+            attributes: self.attributes().flatten().map(|(code, value)| (code, value.to_owned())).collect(),
         }
     }
 }
@@ -123,7 +128,10 @@ const KEY_ID: u32 = Attribute::Identity.code();
 /// The next key, if it is a number that can be the code of an attribute.
 #[inline]
 fn key(reader: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
-    Ok(reader.value()?.as_uint().and_then(|code| u32::try_from(code).ok()))
+    match reader.small_uint() {
+        Some(code) => Ok(Some(code.into())),
+        None => Ok(reader.value()?.as_uint().and_then(|code| u32::try_from(code).ok())),
+    }
 }
 
 /// The attributes of an [`Update`].
@@ -133,21 +141,30 @@ pub struct Attributes<'a> {
     left: usize,
 }
 
+impl<'a> Attributes<'a> {
+    #[inline]
+    fn read(&mut self) -> Result<Option<(u32, Value<'a>)>, DecodeError> {
+        while self.left > 0 {
+            self.left -= 1;
+            match key(&mut self.reader)? {
+                Some(KEY_TYPE | KEY_ID) | None => self.reader.skip()?,
+                Some(code) => return Ok(Some((code, self.reader.value()?))),
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl<'a> Iterator for Attributes<'a> {
-    type Item = (u32, Value<'a>);
+    type Item = Result<(u32, Value<'a>), DecodeError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        while self.left > 0 {
-            self.left -= 1;
-            // `Update::read` has been through these bytes: neither fails.
-            let key = key(&mut self.reader).ok()?;
-            match key {
-                Some(KEY_TYPE | KEY_ID) | None => self.reader.skip().ok()?,
-                Some(code) => return Some((code, self.reader.value().ok()?)),
-            }
+        let item = self.read().transpose();
+        if let Some(Err(_)) = item {
+            self.left = 0;
         }
-        None
+        item
     }
 }
 

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::pages::Pages;
+
 /// Stands for the id of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key(u64);
@@ -34,6 +36,12 @@ impl Key {
         (self.0 >> NUMBER_BITS) as usize
     }
 
+    /// The first of the `many` keys around this one, and its position among them. `many` is a power of two.
+    #[inline]
+    pub(crate) fn around(self, many: u64) -> (Self, usize) {
+        (Self(self.0 & !(many - 1)), (self.0 & (many - 1)) as usize)
+    }
+
     pub(crate) fn number(self) -> Option<u64> {
         let number = self.0 & NO_NUMBER;
         (number != NO_NUMBER).then_some(number)
@@ -41,25 +49,29 @@ impl Key {
 }
 
 /// Scope and counter of an id.
+#[inline]
 fn split(id: &str) -> (&str, u64) {
-    if let Some((scope, digits)) = id.rsplit_once(':') {
-        let canonical = matches!(digits.as_bytes(), [b'0'] | [b'1'..=b'9', ..]) && digits.len() <= 12;
-        if canonical
-            && !scope.is_empty()
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
-            && let Ok(number) = digits.parse()
-            && number < NO_NUMBER
-        {
-            return (scope, number);
-        }
+    const MOST_DIGITS: usize = 12;
+    let bytes = id.as_bytes();
+    let (mut number, mut unit, mut position) = (0, 1, bytes.len());
+    while position > 0 && bytes.len() - position < MOST_DIGITS && bytes[position - 1].is_ascii_digit() {
+        position -= 1;
+        number += u64::from(bytes[position] - b'0') * unit;
+        unit *= 10;
     }
-    (id, NO_NUMBER)
+    let digits = bytes.len() - position;
+    let canonical = digits == 1 || digits > 1 && bytes[position] != b'0';
+    if canonical && position > 1 && bytes[position - 1] == b':' && number < NO_NUMBER {
+        (&id[..position - 1], number)
+    } else {
+        (id, NO_NUMBER)
+    }
 }
 
 /// The names behind keys, as a reader sees them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScopeTable {
-    names: imbl::Vector<Arc<str>>,
+    names: Pages<Arc<str>>,
     /// The scopes with a name, the one that the name makes keys of now last.
     by_name: imbl::HashMap<Arc<str>, SmallVec<[u32; 2]>>,
 }
@@ -106,7 +118,7 @@ impl Scopes {
     pub(crate) fn acquire(&mut self, id: &str) -> Result<Key, TooManyScopes> {
         let (name, number) = split(id);
         if let Some(last) = self.last
-            && &*self.table.names[last as usize] == name
+            && self.table.names.get(last as usize).is_some_and(|last| **last == *name)
         {
             self.uses[last as usize] += 1;
             return Ok(Key::new(last, number));
@@ -139,13 +151,13 @@ impl Scopes {
         let name: Arc<str> = name.into();
         let scope = match self.free.pop() {
             Some(scope) => {
-                self.table.names.set(scope as usize, name.clone());
+                *self.table.names.get_mut(scope as usize) = name.clone();
                 scope
             }
             None if self.table.names.len() >= MAX_SCOPES => return Err(TooManyScopes),
             None => {
                 let scope = u32::try_from(self.table.names.len()).map_err(|_| TooManyScopes)?;
-                self.table.names.push_back(name.clone());
+                self.table.names.push(name.clone());
                 self.uses.push(0);
                 scope
             }
@@ -165,7 +177,7 @@ impl Scopes {
         if self.uses[scope] > 0 {
             return;
         }
-        let name = self.table.names[scope].clone();
+        let name = self.table.names.get(scope).expect("it came out of a key").clone();
         if let Some(scopes) = self.table.by_name.get_mut(&name) {
             scopes.retain(|other| *other as usize != scope);
             if scopes.is_empty() {
@@ -173,7 +185,7 @@ impl Scopes {
             }
         }
         self.octets -= name.len() + OVERHEAD;
-        self.table.names.set(scope, "".into());
+        *self.table.names.get_mut(scope) = "".into();
         let scope = u32::try_from(scope).expect("it came out of a key");
         if self.last == Some(scope) {
             self.last = None;

@@ -47,8 +47,10 @@
 mod changes;
 mod derived;
 mod identity;
+mod index;
 mod merge;
 mod oddity;
+mod pages;
 mod record;
 mod row;
 mod schema;
@@ -57,6 +59,7 @@ mod snapshot;
 mod source;
 mod store;
 mod text;
+pub mod typed;
 
 pub use changes::{Changes, Revision};
 pub use oddity::{Oddities, Oddity};
@@ -65,3 +68,4 @@ pub use row::RecordRef;
 pub use snapshot::{Field, Snapshot, Text};
 pub use source::{SourceId, SourceState};
 pub use store::{Ended, Options, Stats, Store, Tally};
+pub use typed::Typed;

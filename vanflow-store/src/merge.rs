@@ -19,17 +19,31 @@ use crate::{
     oddity::{Oddities, Oddity},
     row::{Cell, Flags, Row},
     schema::{END, Place, START, Schema},
-    text::Texts,
+    text::{Symbol, Texts},
 };
 
 /// The tables that give texts and ids their numbers, and what was strange.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Vocabulary {
     pub(crate) texts: Texts,
     pub(crate) scopes: Scopes,
     pub(crate) oddities: Oddities,
     /// How many attributes are kept that have no place of their own.
     pub(crate) cells: usize,
+    /// The text that each attribute had last: it often has it again.
+    recent: [Symbol; Attribute::ALL.len()],
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self {
+            texts: Texts::default(),
+            scopes: Scopes::default(),
+            oddities: Oddities::default(),
+            cells: 0,
+            recent: [Symbol::NONE; Attribute::ALL.len()],
+        }
+    }
 }
 
 /// Which attributes an update changed: a bit for each code of the table, and one for all others.
@@ -66,7 +80,11 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize>(
         row.numbers[END] = 0;
         changed.add(Attribute::EndTime.code());
     }
-    for (code, value) in update.attributes() {
+    for attribute in update.attributes() {
+        let Ok((code, value)) = attribute else {
+            vocabulary.oddities.add(Oddity::Torn);
+            break;
+        };
         let place = schema.place(code);
         let is_changed = match (place, value) {
             (Place::Text(place), Value::Text(text)) => {
@@ -74,7 +92,8 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize>(
                 if vocabulary.texts.is(old, text) {
                     false
                 } else {
-                    row.texts[place as usize] = vocabulary.texts.acquire(text);
+                    let recent = &mut vocabulary.recent[code as usize];
+                    row.texts[place as usize] = vocabulary.texts.acquire_like(recent, text);
                     vocabulary.texts.release(old);
                     true
                 }

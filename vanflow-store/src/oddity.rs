@@ -21,6 +21,8 @@ pub enum Oddity {
     NoType,
     /// A record was told to be of another type than before; the update is refused.
     TypeChanged,
+    /// An update cannot be read to its end; what came before is merged.
+    Torn,
     /// There is no room for more records or ids; the update is refused.
     NoRoom,
 }
@@ -36,6 +38,7 @@ impl Oddity {
         Self::UnknownType,
         Self::NoType,
         Self::TypeChanged,
+        Self::Torn,
         Self::NoRoom,
     ];
 
@@ -50,6 +53,7 @@ impl Oddity {
             Self::UnknownType => "unknown_type",
             Self::NoType => "no_type",
             Self::TypeChanged => "type_changed",
+            Self::Torn => "torn",
             Self::NoRoom => "no_room",
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     snapshot::{Field, SERVICE_ADDRESS, Text, View, is_service_type},
     source::SourceState,
     store::Ended,
+    typed::Typed,
 };
 
 /// A record of a [`Snapshot`](crate::Snapshot).
@@ -67,6 +68,11 @@ impl<'s> Record<'s> {
     pub fn type_code(&self) -> Option<u32> {
         let code = self.row.head().type_code;
         (code != NO_TYPE && !is_service_type(code)).then_some(code)
+    }
+
+    /// The record by its kind; none for types that sources do not tell or that the table does not have.
+    pub fn typed(self) -> Option<Typed<'s>> {
+        Typed::new(self)
     }
 
     /// Whether it was not told but follows from others.
@@ -278,7 +284,7 @@ impl<'s> Record<'s> {
                 self.referred(Attribute::Process).or_else(|| self.process_at(Attribute::DestHost, *self))
             }
             RecordKind::BiflowTport => self.process_at(Attribute::SourceHost, self.parent()?),
-            RecordKind::BiflowApp => self.parent()?.process(),
+            RecordKind::BiflowApp => self.connection()?.process(),
             RecordKind::Flow => {
                 let parent = self.parent()?;
                 match parent.kind()? {
@@ -290,6 +296,11 @@ impl<'s> Record<'s> {
             }
             _ => None,
         }
+    }
+
+    /// Of a BIFLOW_APP, the BIFLOW_TPORT that it belongs to; whatever else is told to be its parent is none.
+    fn connection(&self) -> Option<Record<'s>> {
+        self.parent().filter(|parent| parent.kind() == Some(RecordKind::BiflowTport))
     }
 
     /// As [`Record::process`], without going on to parents of parents.
@@ -306,7 +317,7 @@ impl<'s> Record<'s> {
     pub fn server_process(&self) -> Option<Record<'s>> {
         match self.kind()? {
             RecordKind::BiflowTport => self.connector().or_else(|| self.connector_inferred())?.process(),
-            RecordKind::BiflowApp => self.parent()?.server_process(),
+            RecordKind::BiflowApp => self.connection()?.server_process(),
             _ => None,
         }
     }

@@ -1,24 +1,28 @@
 //! Tables of rows that readers can hold on to.
 //!
-//! A table is a persistent vector: cloning it costs next to nothing, and whoever holds a clone goes on seeing what
-//! was there, while the writer copies the few rows around each one that it changes. So a long answer is rendered from
+//! Cloning a table costs next to nothing, and whoever holds a clone goes on seeing what was there, while the writer
+//! copies the few rows around each one that it changes. So a long answer is rendered from
 //! a consistent view without a second copy of the data, and without holding up the writer (faults 18).
 
 use std::sync::Arc;
 
-use crate::row::{AnyRow, MAX_SLOTS, Row};
+use crate::{
+    identity::Key,
+    pages::Pages,
+    row::{AnyRow, MAX_SLOTS, Row},
+};
 
 /// The rows of a table, as a reader sees them.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<R: Clone> {
-    rows: imbl::Vector<R>,
+    rows: Pages<R>,
     /// A bit for each row: whether the record lives.
     live: Arc<Vec<u64>>,
 }
 
 impl<R: Clone> Default for Rows<R> {
     fn default() -> Self {
-        Self { rows: imbl::Vector::new(), live: Arc::default() }
+        Self { rows: Pages::default(), live: Arc::default() }
     }
 }
 
@@ -70,26 +74,26 @@ impl<const N: usize, const M: usize, const K: usize> Slab<Row<N, M, K>> {
 
     #[inline]
     pub(crate) fn get(&self, slot: usize) -> &Row<N, M, K> {
-        &self.rows.rows[slot]
+        self.rows.rows.get(slot).expect("the slot is in use")
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: usize) -> &mut Row<N, M, K> {
-        &mut self.rows.rows[slot]
+        self.rows.rows.get_mut(slot)
     }
 
     /// Puts a row into the table, if there is room.
     pub(crate) fn insert(&mut self, row: Row<N, M, K>) -> Option<usize> {
         if let Some(slot) = self.free.pop() {
             let slot = slot as usize;
-            self.rows.rows[slot] = row;
+            *self.get_mut(slot) = row;
             return Some(slot);
         }
         let slot = self.rows.len();
         if slot >= MAX_SLOTS {
             return None;
         }
-        self.rows.rows.push_back(row);
+        self.rows.rows.push(row);
         if slot.is_multiple_of(64) {
             Arc::make_mut(&mut self.rows.live).push(0);
         }
@@ -99,7 +103,7 @@ impl<const N: usize, const M: usize, const K: usize> Slab<Row<N, M, K>> {
     /// Takes a row out of the table.
     pub(crate) fn remove(&mut self, slot: usize) -> Row<N, M, K> {
         self.set_live(slot, false);
-        let row = std::mem::replace(&mut self.rows.rows[slot], Row::new(crate::identity::Key::NONE));
+        let row = std::mem::replace(self.get_mut(slot), Row::new(Key::NONE));
         self.free.push(u32::try_from(slot).expect("tables are bounded"));
         row
     }

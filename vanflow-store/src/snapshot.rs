@@ -7,12 +7,13 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp, Value};
 use crate::{
     changes::Revision,
     identity::{Key, ScopeTable},
+    index::Index,
     record::{Record, Service},
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::{AppRow, EntityRow, FlowRow, TportRow},
     slab::Rows,
     source::{Source, SourceId, SourceState},
-    store::{Hosts, Index, is_incomplete},
+    store::{Hosts, is_incomplete},
     text::{Symbol, TextTable, lookup},
 };
 
@@ -184,14 +185,14 @@ impl View {
         if key.is_none() {
             return None;
         }
-        self.record(*self.index.get(&key)?)
+        self.record(self.index.get(key)?)
     }
 
     pub(crate) fn source(&self, id: SourceId) -> Option<SourceState<'_>> {
         let source = self.sources.get(id.0 as usize)?;
         let own = || {
             let key = self.scopes.keys(&source.id).next()?;
-            self.row(*self.index.get(&key)?)
+            self.row(self.index.get(key)?)
         };
         Some(SourceState { source, is_incomplete: is_incomplete(source, own) })
     }

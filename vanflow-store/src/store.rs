@@ -12,6 +12,7 @@ use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, Update};
 use crate::{
     changes::{ChangeRing, Changes, Revision},
     identity::Key,
+    index::IndexWriter,
     merge::{Changed, Vocabulary, fold},
     oddity::{Oddities, Oddity},
     row::{AnyRow, Cell, Flags, NO_TYPE, RecordRef, Row, SERVICE_TYPE, Siblings, Table},
@@ -66,7 +67,7 @@ pub struct Store {
     /// The latest time that was told.
     now: Timestamp,
     vocabulary: Vocabulary,
-    index: Index,
+    index: IndexWriter,
     entities: Slab<EntityRow>,
     tports: Slab<TportRow>,
     apps: Slab<AppRow>,
@@ -87,13 +88,12 @@ pub struct Store {
 }
 
 /// The PROCESS records of each host of each site.
-pub(crate) type Hosts = Map<(Key, Symbol), SmallVec<[RecordRef; 1]>>;
-
-/// Where the record with an identity is.
-pub(crate) type Index = Map<Key, RecordRef>;
-
-/// A map that readers can hold on to.
-type Map<K, V> = imbl::GenericHashMap<K, V, FixedState, imbl::shared_ptr::DefaultSharedPtr>;
+pub(crate) type Hosts = imbl::GenericHashMap<
+    (Key, Symbol),
+    SmallVec<[RecordRef; 1]>,
+    FixedState,
+    imbl::shared_ptr::DefaultSharedPtr,
+>;
 
 /// Records there are, by type: one for each kind of the table, one for types that it does not have.
 const TALLIES: usize = RecordKind::ALL.len() + 1;
@@ -207,6 +207,14 @@ impl Standing {
     }
 }
 
+/// Who tells an update.
+#[derive(Clone, Copy)]
+struct Teller {
+    source: SourceId,
+    /// Whether it says that the object is there. One that takes its word back while others say so does not.
+    vouches: bool,
+}
+
 /// What folding an update into a row did.
 struct Folded {
     changed: Changed,
@@ -224,7 +232,7 @@ impl Store {
             options,
             now: Timestamp::default(),
             vocabulary: Vocabulary::default(),
-            index: Index::default(),
+            index: IndexWriter::default(),
             entities: Slab::default(),
             tports: Slab::default(),
             apps: Slab::default(),
@@ -284,7 +292,8 @@ impl Store {
         let keep_end = self.row(at).head().flags.has(Flags::SHARED)
             && update.get(Attribute::EndTime).is_some()
             && self.withdraw(at, source);
-        self.merge(at, Some(source), |row, vocabulary| row.fold(update, keep_end, vocabulary));
+        let teller = Teller { source, vouches: !keep_end };
+        self.merge(at, Some(teller), |row, vocabulary| row.fold(update, keep_end, vocabulary));
         self.note_epoch(source, at, now);
         self.evict(EVICTIONS_PER_UPDATE);
     }
@@ -301,13 +310,14 @@ impl Store {
     /// [`Record::ended`]: crate::Record::ended
     pub fn restore(&mut self, source: SourceId, update: &Update<'_>, ended: Option<Ended>) {
         let known = self.vocabulary.scopes.table().keys(update.id).next();
-        if known.and_then(|key| self.index.get(&key)).is_some_and(|&at| self.row(at).is_told())
+        if known.and_then(|key| self.index.get(key)).is_some_and(|at| self.row(at).is_told())
             && self.vocabulary.scopes.retire(update.id).is_err()
         {
             return self.vocabulary.oddities.add(Oddity::NoRoom);
         }
         let Some(at) = self.place(source, update, self.now) else { return };
-        self.merge(at, Some(source), |row, vocabulary| {
+        let teller = Teller { source, vouches: true };
+        self.merge(at, Some(teller), |row, vocabulary| {
             let changed = row.fold(update, false, vocabulary);
             row.any().head_mut().flags.set(Flags::PRESUMED_END, ended.is_some_and(|ended| ended.presumed));
             changed
@@ -403,7 +413,7 @@ impl Store {
             revision: self.ring.latest(),
             texts: self.vocabulary.texts.table().clone(),
             scopes: self.vocabulary.scopes.table().clone(),
-            index: self.index.clone(),
+            index: self.index.index().clone(),
             entities: self.entities.rows().clone(),
             tports: self.tports.rows().clone(),
             apps: self.apps.rows().clone(),
@@ -445,13 +455,12 @@ impl Store {
 
     /// An estimate of the memory that records take, in octets.
     fn memory(&self) -> usize {
-        const INDEX_ENTRY: usize = 32;
         const CELL: usize = size_of::<(u32, Cell)>();
         let rows = self.entities.used() * size_of::<EntityRow>()
             + self.tports.used() * size_of::<TportRow>()
             + self.apps.used() * size_of::<AppRow>()
             + self.flows.used() * size_of::<FlowRow>();
-        rows + self.index.len() * INDEX_ENTRY
+        rows + self.index.octets()
             + self.ended.len() * size_of::<(RecordRef, u32)>()
             + self.vocabulary.cells * CELL
             + self.vocabulary.texts.octets()
@@ -485,7 +494,7 @@ impl Store {
             self.vocabulary.oddities.add(Oddity::NoRoom);
             return None;
         };
-        if let Some(&at) = self.index.get(&key) {
+        if let Some(at) = self.index.seek(key) {
             let row = self.row(at);
             let (told, type_code) = (row.is_told(), row.head().type_code);
             if told && self.is_restart(source, at, update) {
@@ -570,7 +579,7 @@ impl Store {
         let key = self.vocabulary.scopes.share(head.key);
         let tallies: SmallVec<[Option<u64>; 2]> =
             (TALLY..TALLY + 2).map(|place| self.row(at).number(place)).collect();
-        self.index.remove(&key);
+        self.index.remove(key);
         let new = self.insert(key, table);
         match new {
             Some(new) => {
@@ -613,7 +622,7 @@ impl Store {
     fn merge(
         &mut self,
         at: RecordRef,
-        teller: Option<SourceId>,
+        teller: Option<Teller>,
         change: impl FnOnce(&mut dyn Fold, &mut Vocabulary) -> Changed,
     ) {
         let folded = with_table!(self, at, mut slab => {
@@ -625,7 +634,7 @@ impl Store {
             // until then, so that their numbers are not given to others.
             let held = old.map(|key| self.vocabulary.scopes.share(key));
             let mut changed = change(row, &mut self.vocabulary);
-            if let Some(teller) = teller {
+            if let Some(Teller { source: teller, vouches }) = teller {
                 row.head.flags.set(Flags::RESTORED, false);
                 if !row.head.flags.has(Flags::TOLD) {
                     row.head.flags.set(Flags::TOLD, true);
@@ -633,7 +642,7 @@ impl Store {
                     changed.add(Attribute::RecordType.code());
                 }
                 row.head.epoch = self.sources[teller.0 as usize].epoch;
-                if row.head.owner != teller && at.table() == Table::Entities {
+                if vouches && row.head.owner != teller && at.table() == Table::Entities {
                     let owner = row.head.owner;
                     row.head.flags.set(Flags::SHARED, true);
                     let sharers = self.sharers.entry(at).or_insert_with(|| SmallVec::from_slice(&[owner]));
@@ -709,7 +718,7 @@ impl Store {
             return;
         }
         for (standing, arrives) in [(before, false), (after, true)] {
-            let Some(&parent) = standing.counted_under.as_ref().and_then(|key| self.index.get(key)) else {
+            let Some(parent) = standing.counted_under.and_then(|key| self.index.get(key)) else {
                 continue;
             };
             if parent.table() != Table::Entities {
@@ -733,7 +742,7 @@ impl Store {
 
     /// Marks a record as changed.
     fn touch(&mut self, key: Key) {
-        if let Some(&at) = self.index.get(&key) {
+        if let Some(at) = self.index.get(key) {
             let revision = self.ring.record(at);
             self.row_mut(at).head_mut().revision = revision;
         }
@@ -808,7 +817,7 @@ impl Store {
             None => Key::NONE,
         };
         if old != new {
-            if !new.is_none() && !self.index.contains_key(&new) {
+            if !new.is_none() && self.index.get(new).is_none() {
                 let key = self.vocabulary.scopes.share(new);
                 if self.insert(key, Table::Entities).is_none() {
                     return self.vocabulary.scopes.release(new);
@@ -821,7 +830,7 @@ impl Store {
         } else {
             self.vocabulary.scopes.release(new);
         }
-        if let Some(&group) = self.index.get(&new)
+        if let Some(group) = self.index.get(new)
             && !self.row(group).is_told()
         {
             let texts: SmallVec<[(u32, Symbol); 2]> = names
@@ -851,7 +860,7 @@ impl Store {
     /// Works out anew what a service or image is from its members: it starts with the first of them and ends with
     /// the last.
     fn refresh_group(&mut self, key: Key) {
-        let Some(&group) = self.index.get(&key) else { return };
+        let Some(group) = self.index.get(key) else { return };
         let row = self.row(group);
         if !row.head().flags.has(Flags::DERIVED) {
             return;
@@ -898,6 +907,10 @@ impl Store {
                 new: [Key::NONE; 2],
             };
             self.follow(group, &folded);
+        }
+        if self.row(group).head().referrers[SECOND].is_none() {
+            // All its members left for others or are forgotten.
+            self.remove(group);
         }
     }
 
@@ -955,8 +968,8 @@ impl Store {
         if target.is_none() {
             return;
         }
-        let target = match self.index.get(&target) {
-            Some(&target) => target,
+        let target = match self.index.get(target) {
+            Some(target) => target,
             None => {
                 let key = self.vocabulary.scopes.share(target);
                 // What a request belongs to is a connection; anything else is told early or has to be guessed.
@@ -986,7 +999,7 @@ impl Store {
         }
         if let Some(previous) = siblings.previous.some() {
             self.row_mut(previous).siblings_mut()[place].next = siblings.next;
-        } else if let Some(&target) = self.index.get(&target) {
+        } else if let Some(target) = self.index.get(target) {
             let head = self.row_mut(target).head_mut();
             if head.referrers[place] == at {
                 head.referrers[place] = siblings.next;
@@ -1001,7 +1014,7 @@ impl Store {
         let head = self.row(at).head();
         if !head.flags.has(Flags::TOLD) && head.referrers == [RecordRef::NONE; 2] {
             let key = head.key;
-            self.index.remove(&key);
+            self.index.remove(key);
             with_table!(self, at, mut slab => { slab.remove(at.slot()); });
             self.vocabulary.scopes.release(key);
         }
@@ -1169,7 +1182,7 @@ impl IncompleteView<'_> {
         let state = &self.store.sources[source.0 as usize];
         let own = || {
             let key = self.store.vocabulary.scopes.table().keys(&state.id).next()?;
-            self.store.index.get(&key).map(|&at| self.store.row(at))
+            self.store.index.get(key).map(|at| self.store.row(at))
         };
         is_incomplete(state, own)
     }

@@ -8,6 +8,8 @@ use std::{hash::BuildHasher, sync::Arc};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use crate::pages::Pages;
+
 /// Stands for a text, or for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Symbol(u32);
@@ -32,11 +34,15 @@ impl Symbol {
 }
 
 /// The texts behind symbols, as a reader sees them.
-pub(crate) type TextTable = imbl::Vector<Arc<str>>;
+pub(crate) type TextTable = Pages<Arc<str>>;
 
 /// The text behind a symbol that is not a number.
 pub(crate) fn lookup(table: &TextTable, symbol: Symbol) -> &str {
     symbol.slot().and_then(|slot| table.get(slot)).map_or("", |text| text)
+}
+
+fn text_at(table: &TextTable, slot: u32) -> &str {
+    table.get(slot as usize).map_or("", |text| text)
 }
 
 /// The texts that are in use, each with the number of places that use it.
@@ -53,7 +59,7 @@ pub(crate) struct Texts {
 impl Default for Texts {
     fn default() -> Self {
         Self {
-            table: TextTable::new(),
+            table: TextTable::default(),
             uses: Vec::new(),
             free: Vec::new(),
             by_text: HashTable::new(),
@@ -74,7 +80,7 @@ impl Texts {
             return Symbol(number | INLINE);
         }
         let hash = self.hasher.hash_one(text);
-        if let Some(&slot) = self.by_text.find(hash, |&slot| &*self.table[slot as usize] == text) {
+        if let Some(&slot) = self.by_text.find(hash, |&slot| *text_at(&self.table, slot) == *text) {
             self.uses[slot as usize] += 1;
             return Symbol(slot + 1);
         }
@@ -86,21 +92,36 @@ impl Texts {
         self.octets += text.len() + OVERHEAD;
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.table.set(slot as usize, text.into());
+                *self.table.get_mut(slot as usize) = text.into();
                 self.uses[slot as usize] = 1;
                 slot
             }
             None => {
                 let slot = u32::try_from(self.table.len()).expect("fewer texts than 2^31 fit into memory");
                 assert!(slot < INLINE - 1, "fewer texts than 2^31 fit into memory");
-                self.table.push_back(text.into());
+                self.table.push(text.into());
                 self.uses.push(1);
                 slot
             }
         };
         let (table, hasher) = (&self.table, &self.hasher);
-        self.by_text.insert_unique(hash, slot, |&slot| hasher.hash_one(&*table[slot as usize]));
+        self.by_text.insert_unique(hash, slot, |&slot| hasher.hash_one(text_at(table, slot)));
         Symbol(slot + 1)
+    }
+
+    /// The symbol for a text that is likely to be the same as another; as [`Texts::acquire`].
+    #[inline]
+    pub(crate) fn acquire_like(&mut self, other: &mut Symbol, text: &str) -> Symbol {
+        // What `other` stands for may have been forgotten, and its place taken by another text: then it is not alike.
+        if let Some(slot) = other.slot()
+            && self.uses[slot] > 0
+            && text_at(&self.table, slot as u32) == text
+        {
+            self.uses[slot] += 1;
+        } else {
+            *other = self.acquire(text);
+        }
+        *other
     }
 
     /// One use less; a text that nobody uses is forgotten.
@@ -110,13 +131,14 @@ impl Texts {
         if self.uses[slot] > 0 {
             return;
         }
-        let hash = self.hasher.hash_one(&*self.table[slot]);
+        let text = text_at(&self.table, slot as u32);
+        let (hash, octets) = (self.hasher.hash_one(text), text.len() + OVERHEAD);
         if let Ok(entry) = self.by_text.find_entry(hash, |&other| other as usize == slot) {
             let (slot, _) = entry.remove();
             self.free.push(slot);
         }
-        self.octets -= self.table[slot].len() + OVERHEAD;
-        self.table.set(slot, "".into());
+        self.octets -= octets;
+        *self.table.get_mut(slot) = "".into();
     }
 
     /// Whether the symbol stands for that text.

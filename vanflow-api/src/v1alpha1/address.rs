@@ -64,9 +64,13 @@ impl Address {
         addresses
     }
 
-    /// The address in the id of its record, if it is such an id.
-    pub(crate) fn name_in(id: &str) -> Option<&str> {
-        id.strip_prefix(ID_PREFIX)
+    /// Whether that is the id of a VAN_ADDRESS record.
+    pub(crate) fn has_id(id: &str) -> bool {
+        id.starts_with(ID_PREFIX)
+    }
+
+    pub(crate) fn id(&self) -> String {
+        format!("{ID_PREFIX}{}", self.name)
     }
 
     /// Whether somebody listens or connects there now.
@@ -77,7 +81,7 @@ impl Address {
     pub(crate) fn render(&self, json: &mut Json) {
         let mut object = Object::open(json);
         object.string("rtype", "VAN_ADDRESS");
-        object.string("id", &format!("{ID_PREFIX}{}", self.name));
+        object.string("id", &self.id());
         if let Some(start) = self.start {
             object.uint("startTime", start.as_micros());
         }

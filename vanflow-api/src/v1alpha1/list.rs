@@ -147,22 +147,30 @@ impl Render for List {
 
 fn others(snapshot: &Snapshot, query: &Query) -> Vec<Other> {
     let selection = &query.selection;
+    let mut others = Vec::new();
     if selection.has_addresses() {
         let is_listed = |address: &Address| {
             let is_there =
                 if *selection == Selection::VanAddrs { address.is_exposed() } else { address.is_live };
             selection.includes_address(address) && (is_there || query.include_deleted)
         };
-        return Address::all(snapshot).into_iter().filter(is_listed).map(Other::Address).collect();
+        others.extend(Address::all(snapshot).into_iter().filter(is_listed).map(Other::Address));
     }
-    match selection {
-        Selection::Topology | Selection::Kind(RecordKind::Router) => silent_routers(snapshot),
+    let mut routers = match selection {
+        Selection::Topology | Selection::Kind(RecordKind::Router) | Selection::Record { .. } => {
+            silent_routers(snapshot)
+        }
         _ => Vec::new(),
+    };
+    if let Selection::Record { wanted, .. } = selection {
+        routers.retain(|id| wanted.contains(id));
     }
+    others.extend(routers.into_iter().map(Other::SilentRouter));
+    others
 }
 
 /// Routers that are there and whose ROUTER record is not, because their answer to FLUSH got lost (faults 1).
-fn silent_routers(snapshot: &Snapshot) -> Vec<Other> {
+fn silent_routers(snapshot: &Snapshot) -> Vec<String> {
     snapshot
         .sources()
         .filter(|source| source.is_alive() && source.source_type() == SourceType::Router)
@@ -171,7 +179,7 @@ fn silent_routers(snapshot: &Snapshot) -> Vec<Other> {
                 .find(source.id())
                 .any(|record| record.kind() == Some(RecordKind::Router) && record.is_live())
         })
-        .map(|source| Other::SilentRouter(source.id().to_owned()))
+        .map(|source| source.id().to_owned())
         .collect()
 }
 
@@ -185,10 +193,10 @@ pub(crate) struct Cursor {
 enum Left {
     /// These.
     Known(vec::IntoIter<RecordRef>),
-    /// Those after this one that are of the type, or that were told.
-    After { at: Option<RecordRef>, type_code: Option<u32> },
-    /// Those of these that are under one of the carriers, themselves included.
-    Among { records: vec::IntoIter<RecordRef>, carriers: HashSet<RecordRef> },
+    /// Those after this one, as far as they are wanted.
+    After { at: Option<RecordRef>, wanted: Wanted },
+    /// Those of these that are wanted.
+    Among { records: vec::IntoIter<RecordRef>, wanted: Wanted },
     /// The flows under the carriers. A flow is followed by the flows within it.
     Under {
         /// What has been found and is left, innermost last.
@@ -198,6 +206,27 @@ enum Left {
         /// The other direction of the flow that was found last, if nobody told what that one is under.
         stray: Option<RecordRef>,
     },
+}
+
+/// Which of all records.
+#[derive(Debug)]
+enum Wanted {
+    /// Those that were told.
+    Told,
+    /// Those of a type.
+    Type(u32),
+    /// Those under a carrier, themselves included.
+    Under(HashSet<RecordRef>),
+}
+
+impl Wanted {
+    fn includes(&self, record: Record<'_>) -> bool {
+        match self {
+            Self::Told => !record.is_derived(),
+            Self::Type(code) => record.type_code() == Some(*code),
+            Self::Under(carriers) => carrier(record).is_some_and(|carrier| carriers.contains(&carrier.at())),
+        }
+    }
 }
 
 /// One step of a [`Cursor`].
@@ -221,11 +250,13 @@ impl Cursor {
             }
             Selection::Kind(kind) => known(of_kind(snapshot, *kind, ended)),
             Selection::VanAddrs | Selection::Addresses => known(Vec::new()),
-            Selection::Flows { address } => flows_of(snapshot, address, ended),
-            Selection::Record { ids } => known(find(snapshot, ids)),
-            Selection::Records { type_code: None } => Left::After { at: None, type_code: None },
+            Selection::Flows { address } => flows_of(snapshot, address, ended, GATHERED),
+            Selection::Record { ids, .. } => known(find(snapshot, ids)),
+            Selection::Records { type_code: None } => Left::After { at: None, wanted: Wanted::Told },
             Selection::Records { type_code: Some(code) } => match RecordKind::from_code(*code) {
-                Some(kind) if kind.is_flow() && ended => Left::After { at: None, type_code: Some(*code) },
+                Some(kind) if kind.is_flow() && ended => {
+                    Left::After { at: None, wanted: Wanted::Type(*code) }
+                }
                 Some(kind) => known(of_kind(snapshot, kind, ended)),
                 None => known(snapshot.of_type(*code).map(|record| record.at()).collect()),
             },
@@ -239,20 +270,13 @@ impl Cursor {
         let found = |record: Option<Record<'s>>| record.map_or(Step::Passed, Step::Found);
         Some(match &mut self.left {
             Left::Known(records) => found(snapshot.get(records.next()?)),
-            Left::After { at, type_code } => {
+            Left::After { at, wanted } => {
                 let record = snapshot.next_after(*at)?;
                 *at = Some(record.at());
-                found(Some(record).filter(|record| match type_code {
-                    Some(_) => record.type_code() == *type_code,
-                    None => !record.is_derived(),
-                }))
+                found(Some(record).filter(|record| wanted.includes(*record)))
             }
-            Left::Among { records, carriers } => {
-                let record = snapshot.get(records.next()?);
-                let is_under = |record: &Record<'_>| {
-                    carrier(*record).is_some_and(|endpoint| carriers.contains(&endpoint.at()))
-                };
-                found(record.filter(is_under))
+            Left::Among { records, wanted } => {
+                found(snapshot.get(records.next()?).filter(|record| wanted.includes(*record)))
             }
             Left::Under { stray, .. } if stray.is_some() => found(snapshot.get(stray.take()?)),
             Left::Under { levels, carriers, stray } => match next_under(levels) {
@@ -281,26 +305,35 @@ fn of_kind(snapshot: &Snapshot, kind: RecordKind, ended: bool) -> Vec<RecordRef>
     }
 }
 
-fn flows_of(snapshot: &Snapshot, address: &str, ended: bool) -> Left {
+/// A service with more flows than this is found by going through all flows there are, a piece at a time: gathering
+/// its own would hold up the first piece.
+const GATHERED: u64 = 20_000;
+
+fn flows_of(snapshot: &Snapshot, address: &str, ended: bool, gathered: u64) -> Left {
     let mut records = Vec::new();
     let mut connectors = Vec::new();
+    let mut flows = 0;
     for service in snapshot.services().filter(|service| service.address() == *address) {
         records.extend(service.listeners().map(|record| record.at()));
         connectors.extend(service.connectors().map(|record| record.at()));
+        flows += service.total_flows();
     }
     records.append(&mut connectors);
+    let carriers: HashSet<_> = records.iter().copied().collect();
+    if ended && flows > gathered {
+        return Left::After { at: None, wanted: Wanted::Under(carriers) };
+    }
     if ended {
         let carriers = records.clone().into_iter();
         return Left::Under { carriers, levels: vec![records.into_iter()], stray: None };
     }
     // There may be a hundred ended flows for each that lives: it costs less to look at all that live.
-    let carriers: HashSet<_> = records.iter().copied().collect();
     if !carriers.is_empty() {
         for kind in [RecordKind::BiflowTport, RecordKind::BiflowApp, RecordKind::Flow] {
             records.extend(snapshot.live_of_kind(kind).map(|record| record.at()));
         }
     }
-    Left::Among { records: records.into_iter(), carriers }
+    Left::Among { records: records.into_iter(), wanted: Wanted::Under(carriers) }
 }
 
 /// The listener or connector that carries a record. A FLOW whose own is not known has that of the other direction.
@@ -354,4 +387,52 @@ fn find(snapshot: &Snapshot, ids: &[String]) -> Vec<RecordRef> {
     let mut seen = HashSet::new();
     found.retain(|at| seen.insert(*at));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs::File, io::BufReader, path::Path};
+
+    use vanflow_proto::{Body, Message, Timestamp, capture};
+    use vanflow_store::{Options, Store};
+
+    use super::*;
+
+    fn capture(name: &str) -> Snapshot {
+        let mut store = Store::new(Options::default());
+        let now = Timestamp::from_micros(1_795_347_880_000_000);
+        let source = store.source_seen("a:0", SourceType::Router, now);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures").join(name);
+        for captured in capture::read(BufReader::new(File::open(path).unwrap())) {
+            let captured = captured.unwrap();
+            let Body::Records(updates) = Message::decode(&captured.message).unwrap().body else { continue };
+            updates.for_each(|update| store.apply(source, &update.unwrap(), now));
+        }
+        store.snapshot()
+    }
+
+    fn found(snapshot: &Snapshot, left: Left) -> Vec<String> {
+        let mut cursor = Cursor { left };
+        let steps = std::iter::from_fn(|| cursor.next(snapshot));
+        let ids = steps.filter_map(|step| match step {
+            Step::Found(record) => Some(record.id().to_string()),
+            Step::Passed => None,
+        });
+        ids.collect()
+    }
+
+    #[test]
+    fn the_flows_of_a_service_are_the_same_whichever_way_they_are_found() {
+        for name in ["router-2.7.jsonl", "router-3.5.jsonl", "router-3.5-halves.jsonl"] {
+            let snapshot = capture(name);
+            for address in ["echo:7", "web", "shop", "dead"] {
+                let gathered = found(&snapshot, flows_of(&snapshot, address, true, u64::MAX));
+                let walked = found(&snapshot, flows_of(&snapshot, address, true, 0));
+                assert!(gathered.len() > 20, "{name} {address}");
+                let all: BTreeSet<_> = gathered.iter().collect();
+                assert_eq!(all.len(), gathered.len(), "{name} {address}: none comes twice");
+                assert_eq!(all, walked.iter().collect(), "{name} {address}");
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the route table and the protocol's tables.
 
 use serde_json::{Map, Value, json};
-use vanflow_proto::{Attribute, RecordKind, Unit};
+use vanflow_proto::{Attribute, AttributeKind, RecordKind, Unit};
 
 use crate::{
     params::{Form, Parameter},
@@ -28,7 +28,19 @@ fn value() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,
-        "components": { "schemas": schemas() },
+        "components": {
+            "schemas": schemas(),
+            "parameters": parameters(),
+            "responses": {
+                "NotModified": {
+                    "description": "Nothing has changed since the answer that `If-None-Match` names",
+                },
+                "BadRequest": {
+                    "description": "A parameter is missing, unknown, or has a value that makes no sense",
+                    "content": content("Error"),
+                },
+            },
+        },
     })
 }
 
@@ -51,7 +63,8 @@ fn description() -> String {
 
 fn path(route: &Route) -> Value {
     let name = route.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
-    let parameters: Vec<_> = route.parameters.iter().map(|parameter| describe(parameter)).collect();
+    let parameters: Vec<_> =
+        route.parameters.iter().map(|parameter| reference("parameters", parameter.name)).collect();
     let mut operation = json!({
         "operationId": name,
         "summary": route.summary,
@@ -62,6 +75,12 @@ fn path(route: &Route) -> Value {
         operation.as_object_mut().expect("it is an object").shift_remove("parameters");
     }
     json!({ "get": operation })
+}
+
+/// Every parameter of every route. Those with the same name are the same.
+fn parameters() -> Map<String, Value> {
+    let all = ROUTES.iter().flat_map(|route| route.parameters);
+    all.map(|parameter| (parameter.name.to_owned(), describe(parameter))).collect()
 }
 
 fn describe(parameter: &Parameter) -> Value {
@@ -86,7 +105,6 @@ fn describe(parameter: &Parameter) -> Value {
 }
 
 fn responses(endpoint: Endpoint) -> Value {
-    let error = |description: &str| json!({ "description": description, "content": content("Error") });
     match endpoint {
         Endpoint::Index => json!({}),
         Endpoint::Alive => json!({ "200": { "description": "Alive", "content": content("Alive") } }),
@@ -115,36 +133,40 @@ fn responses(endpoint: Endpoint) -> Value {
                     } },
                 },
             },
-            "304": { "description": "Nothing has changed since the answer that `If-None-Match` names" },
-            "400": error("A parameter is missing, unknown, or has a value that makes no sense"),
+            "304": reference("responses", "NotModified"),
+            "400": reference("responses", "BadRequest"),
         }),
     }
 }
 
-fn content(schema: &str) -> Value {
-    json!({ "application/json": { "schema": reference(schema) } })
+fn content(name: &str) -> Value {
+    json!({ "application/json": { "schema": schema(name) } })
 }
 
-fn reference(schema: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{schema}") })
+fn schema(name: &str) -> Value {
+    reference("schemas", name)
+}
+
+fn reference(components: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{components}/{name}") })
 }
 
 fn items(collection: Collection) -> Value {
     let any_of = |kinds: &[RecordKind]| {
-        let schemas: Vec<_> = kinds.iter().map(|kind| reference(kind.name())).collect();
+        let schemas: Vec<_> = kinds.iter().map(|kind| schema(kind.name())).collect();
         json!({ "anyOf": schemas })
     };
     match collection {
         Collection::Topology => any_of(&[RecordKind::Router, RecordKind::Link]),
-        Collection::Kind(kind) => reference(kind.name()),
+        Collection::Kind(kind) => schema(kind.name()),
         Collection::VanAddrs => json!({ "type": "string" }),
-        Collection::Addresses => reference(VAN_ADDRESS),
+        Collection::Addresses => schema(VAN_ADDRESS),
         Collection::Flows => any_of(&[RecordKind::Listener, RecordKind::Connector, RecordKind::Flow]),
         Collection::Record => {
             let kinds = shown().map(|kind| kind.name()).chain([VAN_ADDRESS]);
-            json!({ "anyOf": kinds.map(reference).collect::<Vec<_>>() })
+            json!({ "anyOf": kinds.map(schema).collect::<Vec<_>>() })
         }
-        Collection::Records => reference("Record"),
+        Collection::Records => schema("Record"),
     }
 }
 
@@ -208,6 +230,8 @@ fn record(kind: RecordKind) -> Value {
                 truth("Nobody told which connector it is; it is the only one of its service."),
             );
         }
+        // As old as the oldest process that runs it, and gone with the last.
+        RecordKind::Image => attributes.extend([Attribute::StartTime, Attribute::EndTime]),
         RecordKind::Link => {
             properties.insert(
                 "linkName".to_owned(),
@@ -227,7 +251,9 @@ fn record(kind: RecordKind) -> Value {
     }
     if attributes.contains(&Attribute::StartTime) {
         attributes.push(Attribute::Duration);
-        properties.insert("incomplete".to_owned(), truth("Not all of it has been told."));
+        if kind != RecordKind::Image {
+            properties.insert("incomplete".to_owned(), truth("Not all of it has been told."));
+        }
     }
     attributes.sort_unstable();
     attributes.dedup();
@@ -295,6 +321,9 @@ fn of(attribute: Attribute) -> Value {
         return text(description);
     }
     let unit = match attribute.unit() {
+        Unit::Microseconds if attribute.kind() == AttributeKind::Instant => {
+            " In microseconds since the Unix epoch, by the clock of the source."
+        }
         Unit::Microseconds => " In microseconds.",
         Unit::OctetsPerSecond => " In octets per second.",
         _ => "",

@@ -1,5 +1,7 @@
 //! What is asked for.
 
+use std::collections::HashSet;
+
 use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::Record;
 
@@ -32,9 +34,17 @@ pub(crate) enum Selection {
     Kind(RecordKind),
     VanAddrs,
     Addresses,
-    Flows { address: String },
-    Record { ids: Vec<String> },
-    Records { type_code: Option<u32> },
+    Flows {
+        address: String,
+    },
+    /// In the order in which they were asked for, and to look them up.
+    Record {
+        ids: Vec<String>,
+        wanted: HashSet<String>,
+    },
+    Records {
+        type_code: Option<u32>,
+    },
 }
 
 /// A whole query.
@@ -58,9 +68,10 @@ impl Query {
             Collection::Flows => {
                 Selection::Flows { address: params.text("vanaddr").unwrap_or_default().to_owned() }
             }
-            Collection::Record => Selection::Record {
-                ids: params.texts("id").filter(|id| !id.is_empty()).map(str::to_owned).collect(),
-            },
+            Collection::Record => {
+                let ids: Vec<_> = params.texts("id").filter(|id| !id.is_empty()).map(str::to_owned).collect();
+                Selection::Record { wanted: ids.iter().cloned().collect(), ids }
+            }
             Collection::Records => Selection::Records { type_code: type_code(params)? },
         };
         Ok(Self {
@@ -111,7 +122,13 @@ impl Selection {
                 },
                 kind => kind == Some(RecordKind::Router),
             },
-            Self::Record { ids } => ids.iter().any(|id| is_id(record, face, id)),
+            Self::Record { wanted, .. } => {
+                let mut id = record.id().to_cow();
+                if face == Face::Far {
+                    id.to_mut().push_str(FAR);
+                }
+                wanted.contains(&*id)
+            }
             Self::Kind(kind) => record.kind() == Some(*kind),
             Self::Flows { .. } | Self::Records { .. } => true,
             Self::VanAddrs | Self::Addresses => false,
@@ -150,7 +167,7 @@ impl Selection {
     pub(crate) fn has_addresses(&self) -> bool {
         match self {
             Self::VanAddrs | Self::Addresses => true,
-            Self::Record { ids } => ids.iter().any(|id| Address::name_in(id).is_some()),
+            Self::Record { ids, .. } => ids.iter().any(|id| Address::has_id(id)),
             _ => false,
         }
     }
@@ -158,16 +175,8 @@ impl Selection {
     pub(crate) fn includes_address(&self, address: &Address) -> bool {
         match self {
             Self::VanAddrs | Self::Addresses => true,
-            Self::Record { ids } => ids.iter().any(|id| Address::name_in(id) == Some(&address.name)),
+            Self::Record { wanted, .. } => wanted.contains(&address.id()),
             _ => false,
         }
-    }
-}
-
-/// Whether a face of a record has that id.
-fn is_id(record: Record<'_>, face: Face, id: &str) -> bool {
-    match face {
-        Face::Far => id.strip_suffix(FAR).is_some_and(|id| record.id() == *id),
-        _ => record.id() == *id,
     }
 }

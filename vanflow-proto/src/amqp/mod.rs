@@ -17,7 +17,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use link::{Incoming, LinkError, Outcome, Receiver, Sender};
+pub(crate) use link::{Incoming, LinkError, Outcome, Receiver, Sender, words};
 pub(crate) use parked::{Limits, Parked};
 pub(crate) use stream::BareStream;
 

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Context,
 };
@@ -45,6 +45,7 @@ struct Shared {
     /// The reader of the connection, while it waits for receivers to take something.
     reader: AtomicWaker,
     names: AtomicU64,
+    cut: AtomicBool,
 }
 
 impl Parked {
@@ -72,6 +73,18 @@ impl Parked {
     /// The link of that name will not be claimed any more.
     pub(super) fn forget(&self, name: &str) {
         self.unclaimed().remove(name);
+    }
+
+    /// Cuts the connection off, whatever state it is in: reading and writing fail from now on.
+    pub(crate) fn cut(&self) {
+        self.shared.cut.store(true, Ordering::Release);
+        self.shared.reader.wake();
+    }
+
+    /// Whether the connection was cut off; if not, the task is woken when it is.
+    pub(super) fn is_cut(&self, context: &Context<'_>) -> bool {
+        self.shared.reader.register(context.waker());
+        self.shared.cut.load(Ordering::Acquire)
     }
 
     /// Whether `limit` is reached; if so, the task is woken when there is room again.

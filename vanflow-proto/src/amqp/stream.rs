@@ -267,6 +267,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for BareStream<S> {
             if incoming.ended {
                 return Poll::Ready(Ok(()));
             }
+            if parked.is_cut(context) {
+                return Poll::Ready(Err(cut()));
+            }
             if parked.is_full(limits.parked, context) {
                 return Poll::Pending;
             }
@@ -279,6 +282,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for BareStream<S> {
             }
         }
     }
+}
+
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was cut off")
 }
 
 #[derive(Default)]
@@ -365,6 +372,9 @@ impl<S: AsyncWrite + Unpin> BareStream<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for BareStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.parked.is_cut(context) {
+            return Poll::Ready(Err(cut()));
+        }
         ready!(this.poll_drain(context, MAX_UNWRITTEN))?;
         this.outgoing.take(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         Poll::Ready(Ok(bytes.len()))
@@ -372,6 +382,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for BareStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.parked.is_cut(context) {
+            return Poll::Ready(Err(cut()));
+        }
         ready!(this.poll_drain(context, 0))?;
         Pin::new(&mut this.socket).poll_flush(context)
     }

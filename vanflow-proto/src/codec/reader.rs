@@ -87,6 +87,19 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.error(DecodeErrorKind::Truncated { needed: 1, left: 0 }))
     }
 
+    /// The next value, if it is a `uint` in one octet, as most keys are.
+    #[inline]
+    pub(crate) fn small_uint(&mut self) -> Option<u8> {
+        match *self.rest {
+            [format::SMALL_UINT, number, ..] => {
+                self.rest = &self.rest[2..];
+                self.offset += 2;
+                Some(number)
+            }
+            _ => None,
+        }
+    }
+
     /// The next value, whatever it is. Only its own extent is checked, not what a compound value holds.
     #[inline]
     pub(crate) fn value(&mut self) -> Result<Value<'a>, DecodeError> {

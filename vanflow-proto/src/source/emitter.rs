@@ -82,6 +82,19 @@ impl Source {
         self
     }
 
+    /// The same source, its next message being number `next`. For messages that are made beforehand or elsewhere:
+    /// collectors take a number lower than those before it for a restart.
+    #[must_use]
+    pub fn numbered_from(mut self, next: u64) -> Self {
+        self.next_message_id = next;
+        self
+    }
+
+    /// The number of the next message.
+    pub fn next_message_id(&self) -> u64 {
+        self.next_message_id
+    }
+
     /// The source's identity.
     pub fn id(&self) -> &str {
         &self.id

@@ -107,7 +107,7 @@ pub enum FlushFault {
 ///
 /// It also does what goes wrong in real networks, when it is told to: the methods that do say so.
 ///
-/// ```
+/// ```no_run
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use vanflow_proto::source::{Exchange, ExchangeEvent, ExchangeOptions, Source};
 ///
@@ -115,7 +115,6 @@ pub enum FlushFault {
 /// let mut router = Source::router("gv_ZW:0");
 /// exchange.introduce(router.direct());
 /// println!("collectors attach to {}", exchange.url());
-/// # exchange.shut_down().await;
 ///
 /// while let Some(event) = events.next().await {
 ///     match event {

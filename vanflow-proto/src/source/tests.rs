@@ -336,7 +336,7 @@ async fn a_client_is_a_source_that_beacons_beats_tells_and_answers() {
             panic!("no records")
         };
         let updates: Vec<_> = updates.map(|update| update.expect("decodes").to_owned()).collect();
-        assert_eq!(updates, [site.clone()]);
+        assert_eq!(updates, std::slice::from_ref(&site));
     }
     drop(tell);
     run.await.expect("does not panic").expect("ends well");

@@ -95,7 +95,8 @@ pub struct Van {
     links: Vec<Link>,
     paths: Paths,
     pods: Vec<Pod>,
-    connections: BTreeMap<u64, Connection>,
+    /// Boxed, as the map moves its entries about.
+    connections: BTreeMap<u64, Box<Connection>>,
     next_connection: u64,
     burst: bool,
     sent: Vec<Sent>,

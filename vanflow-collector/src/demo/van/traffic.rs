@@ -167,7 +167,7 @@ impl Van {
         };
         let key = self.next_connection;
         self.next_connection += 1;
-        self.connections.insert(key, connection);
+        self.connections.insert(key, Box::new(connection));
         if self.routers[router].is_old() {
             self.begin_flows(key);
         } else {

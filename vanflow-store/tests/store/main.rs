@@ -1,0 +1,6 @@
+//! The store, from outside.
+
+mod captures;
+mod faults;
+mod merge;
+mod support;

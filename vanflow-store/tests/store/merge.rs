@@ -1,0 +1,167 @@
+//! Properties of merging.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::support::Network;
+use proptest::prelude::*;
+use vanflow_proto::{Attribute, AttributeKind, RecordKind, UpdateBuf, ValueBuf};
+use vanflow_store::{Options, Snapshot, Store};
+
+/// All that can be seen of the records: told and derived ones, and what follows from them.
+fn seen(store: &Store) -> BTreeMap<String, String> {
+    let snapshot: Snapshot = store.snapshot();
+    let services = snapshot.services().map(|service| {
+        let members = service.listeners().chain(service.connectors()).map(|record| record.id().to_string());
+        let text = format!(
+            "{:?} {:?} {} {} {} {} {:?}",
+            service.address(),
+            service.protocol(),
+            service.listener_count(),
+            service.connector_count(),
+            service.total_flows(),
+            service.current_flows(),
+            members.collect::<BTreeSet<_>>()
+        );
+        (service.id().to_string(), text)
+    });
+    let records = snapshot.records().chain(snapshot.of_kind(RecordKind::Image)).map(|record| {
+        let children: BTreeSet<_> = record.children().map(|child| child.id().to_string()).collect();
+        let process = record.process().map(|process| process.id().to_string());
+        let counterflow = record.counterflow().map(|flow| flow.id().to_string());
+        (record.id().to_string(), format!("{record:?} {children:?} {process:?} {counterflow:?}"))
+    });
+    services.chain(records).collect()
+}
+
+/// A value that an attribute can have; ids are those of the small world of these tests.
+fn value(attribute: Attribute) -> BoxedStrategy<ValueBuf> {
+    match attribute.kind() {
+        AttributeKind::Reference => {
+            prop_oneof!["[ab]:[0-5]", "site-[ab]", Just(String::new())].prop_map(ValueBuf::from).boxed()
+        }
+        kind if kind.is_text() => prop_oneof!["[a-c]{0,2}", "[0-9]{1,11}", "tcp|http1", "10.0.0.[1-3]"]
+            .prop_map(ValueBuf::from)
+            .boxed(),
+        _ => prop_oneof![0_u64..9, Just(u64::MAX), any::<u64>()].prop_map(ValueBuf::from).boxed(),
+    }
+}
+
+/// An update of a record. What a record is depends on its id alone, as in a network without mistakes.
+fn update() -> impl Strategy<Value = UpdateBuf> {
+    let id = prop_oneof!["[ab]:[0-5]", "site-[ab]"];
+    id.prop_flat_map(|id| {
+        let kind = match id.as_bytes() {
+            [_, b':', b'0'] => RecordKind::Listener,
+            [_, b':', b'1'] => RecordKind::Connector,
+            [_, b':', b'2'] => RecordKind::BiflowTport,
+            [_, b':', b'3'] => RecordKind::Flow,
+            [_, b':', b'4'] => RecordKind::BiflowApp,
+            [_, b':', _] => RecordKind::Process,
+            _ => RecordKind::Site,
+        };
+        let attributes: Vec<_> = Attribute::ALL
+            .iter()
+            .filter(|attribute| {
+                !matches!(attribute.kind(), AttributeKind::Identity | AttributeKind::RecordType)
+            })
+            .copied()
+            .collect();
+        let pairs = prop::sample::subsequence(attributes, 0..12).prop_flat_map(|attributes| {
+            attributes
+                .into_iter()
+                .map(|attribute| value(attribute).prop_map(move |value| (attribute.code(), value)))
+                .collect::<Vec<_>>()
+        });
+        pairs.prop_map(move |attributes| UpdateBuf {
+            type_code: Some(kind.code()),
+            id: id.clone(),
+            attributes,
+        })
+    })
+}
+
+fn told(updates: &[UpdateBuf]) -> Network {
+    let mut network = Network::new();
+    let source = network.controller("c");
+    network.tell(source, updates);
+    network
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_pieces_of_an_update_in_any_order_come_to_the_same_as_the_whole(
+        before in prop::collection::vec(update(), 0..8),
+        whole in update(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+    ) {
+        let mut pieces = vec![UpdateBuf { attributes: Vec::new(), ..whole.clone() }; cuts.len()];
+        for attribute in &whole.attributes {
+            // Which piece an attribute goes into depends on the cuts and on nothing else.
+            let (cut, salt) = &cuts[attribute.0 as usize % cuts.len()];
+            let piece = cut.index(usize::MAX).wrapping_add(usize::from(*salt)) % pieces.len();
+            pieces[piece].attributes.push(attribute.clone());
+        }
+        pieces.sort_by_key(|piece| piece.attributes.iter().map(|(code, _)| code * 7919 % 64).max());
+        let at_once = told(&[before.clone(), vec![whole]].concat());
+        let piecemeal = told(&[before, pieces].concat());
+        prop_assert_eq!(seen(&at_once.store), seen(&piecemeal.store));
+    }
+
+    #[test]
+    fn twice_comes_to_the_same_as_once(updates in prop::collection::vec(update(), 1..12)) {
+        // faults 9: a message can come once per path through the network.
+        let once = told(&updates);
+        let twice = told(&updates.iter().flat_map(|update| [update.clone(), update.clone()]).collect::<Vec<_>>());
+        prop_assert_eq!(seen(&once.store), seen(&twice.store));
+        prop_assert_eq!(once.store.revision(), twice.store.revision(), "and nothing counts as changed again");
+    }
+
+    #[test]
+    fn the_order_of_different_records_does_not_matter(
+        updates in prop::collection::btree_map("[ab]:[0-5]|site-[ab]", update(), 1..8),
+        swaps in any::<u64>(),
+    ) {
+        // faults 8: children come before parents, and everything else in any order.
+        let mut updates: Vec<_> = updates.into_values().collect();
+        updates.sort_by(|left, right| left.id.cmp(&right.id));
+        updates.dedup_by(|left, right| left.id == right.id);
+        let in_order = told(&updates);
+        updates.sort_by_key(|update| {
+            update.id.bytes().fold(swaps, |hash, byte| hash.rotate_left(7) ^ u64::from(byte))
+        });
+        prop_assert_eq!(seen(&in_order.store), seen(&told(&updates).store));
+    }
+
+    #[test]
+    fn a_snapshot_does_not_change(
+        before in prop::collection::vec(update(), 1..12),
+        after in prop::collection::vec(update(), 1..12),
+    ) {
+        let mut network = told(&before);
+        let snapshot = network.snapshot();
+        let debug = |snapshot: &Snapshot| format!("{:?}", snapshot.records().collect::<Vec<_>>());
+        let then = debug(&snapshot);
+        let source = network.controller("c");
+        network.tell(source, &after);
+        network.wait(3600);
+        prop_assert_eq!(then, debug(&snapshot));
+    }
+
+    #[test]
+    fn nothing_is_left_of_records_that_went(updates in prop::collection::vec(update(), 1..24)) {
+        let mut network = Network::with(Options::default());
+        let empty = network.store.stats().memory;
+        let source = network.controller("c");
+        network.tell(source, &updates);
+        network.store.source_lost(source, network.now, network.now);
+        for _ in 0..3 {
+            network.wait(3600);
+        }
+        let stats = network.store.stats();
+        prop_assert_eq!(network.snapshot().records().count(), 0);
+        prop_assert_eq!(network.snapshot().services().count(), 0);
+        prop_assert_eq!(stats.memory, empty, "{:?}", stats);
+    }
+}
