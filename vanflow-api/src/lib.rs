@@ -1,1 +1,37 @@
-//! The HTTP APIs.
+//! The HTTP APIs of a VAN-Flow collector: requests in, responses out, without sockets.
+//!
+//! [`Api::respond`] turns the head of a request into a response at once. Its [`Body`] renders long answers while they
+//! are sent, each from its own snapshot of the network, and goes on for as long as a watcher stays.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/api/v1alpha1/topology` | ROUTER records, and the LINK records whose direction is `incoming` |
+//! | `/api/v1alpha1/links`, `routers`, `sites`, `processes`, `images`, `listeners`, `connectors` | records of that type; so `logs`, `hosts`, `processgroups`, `controllers`, `routeraccess` |
+//! | `/api/v1alpha1/vanaddrs` | the addresses that are exposed |
+//! | `/api/v1alpha1/addresses` | VAN_ADDRESS records |
+//! | `/api/v1alpha1/flows?vanaddr=A` | LISTENER, CONNECTOR and FLOW records of a service |
+//! | `/api/v1alpha1/record?id=X&id=Y` | those records |
+//! | `/api/v1alpha1/records?rtype=T` | records as they were told and merged |
+//! | `/api/v1alpha1/openapi.json` | all of this as an OpenAPI document |
+//! | `/healthz`, `/readyz` | whether the collector is alive, and attached to a router |
+//! | `/` | a page for people |
+//!
+//! Every list takes `includeDeleted`, `limit`, `offset` and `watch`.
+//!
+//! # In the old terms
+//!
+//! The lists other than `records` show LINK and FLOW records as there were when routers told each end and each
+//! direction by itself. What today's routers tell once is shown as two records: the first has the record's own id,
+//! the second the same with `.far` appended. See the OpenAPI document for the details.
+
+mod api;
+mod body;
+mod error;
+mod index;
+mod json;
+mod params;
+mod route;
+mod v1alpha1;
+
+pub use api::{Api, Cors, Network, Options, STALL_LIMIT, Status};
+pub use body::Body;

@@ -1,0 +1,151 @@
+//! How fast lists are rendered: octets per second, and the time to the first of them.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark may fail loudly")]
+
+use std::{
+    hint::black_box,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use http::{Request, request::Parts};
+use http_body::Body as _;
+use tokio::sync::watch;
+use vanflow_api::{Api, Body, Network, Options, Status};
+use vanflow_proto::{
+    Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
+};
+use vanflow_store::Store;
+
+const CONNECTIONS: u64 = 100_000;
+const EPOCH: u64 = 1_795_347_880_000_000;
+
+fn new(kind: RecordKind, id: u64) -> UpdateBuf {
+    UpdateBuf::new(kind, format!("gv_ZW:{id}")).with(Attribute::StartTime, EPOCH + id)
+}
+
+/// A service with connections as 3.x routers tell them.
+fn updates(ended: bool) -> Vec<UpdateBuf> {
+    let mut updates = vec![
+        UpdateBuf::new(RecordKind::Site, "site-1").with(Attribute::StartTime, EPOCH),
+        new(RecordKind::Router, 0).with(Attribute::Parent, "site-1").with(Attribute::Name, "0/west-1"),
+    ];
+    for (kind, id) in [(RecordKind::Listener, 1), (RecordKind::Connector, 2)] {
+        updates.push(
+            new(kind, id)
+                .with(Attribute::Parent, "gv_ZW:0")
+                .with(Attribute::Protocol, "tcp")
+                .with(Attribute::VanAddress, "echo:7")
+                .with(Attribute::DestHost, "10.0.0.1"),
+        );
+    }
+    for (id, host) in [("process-1", "10.0.0.9"), ("process-2", "10.0.0.1")] {
+        updates.push(
+            UpdateBuf::new(RecordKind::Process, id)
+                .with(Attribute::Parent, "site-1")
+                .with(Attribute::SourceHost, host)
+                .with(Attribute::Name, "cart-7f9c"),
+        );
+    }
+    for id in 3..3 + CONNECTIONS {
+        let mut connection = new(RecordKind::BiflowTport, id)
+            .with(Attribute::Parent, "gv_ZW:1")
+            .with(Attribute::SourceHost, "10.0.0.9")
+            .with(Attribute::SourcePort, (30_000 + id % 30_000).to_string())
+            .with(Attribute::Octets, 100 * id)
+            .with(Attribute::OctetsReverse, 300 * id)
+            .with(Attribute::Latency, 1_000 + id % 500)
+            .with(Attribute::Trace, "0/west-1|0/east-1")
+            .with(Attribute::Connector, "gv_ZW:2")
+            .with(Attribute::ProcessLatency, 500 + id % 300)
+            .with(Attribute::ProxyHost, "10.0.0.2")
+            .with(Attribute::ProxyPort, (20_000 + id % 30_000).to_string());
+        if ended {
+            connection.set(Attribute::EndTime, EPOCH + id + 1_000_000);
+        }
+        updates.push(connection);
+    }
+    updates
+}
+
+fn api(ended: bool) -> Api {
+    let now = Timestamp::from_micros(EPOCH + 2_000_000);
+    let mut store = Store::new(vanflow_store::Options::default());
+    let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
+    let encoder = Encoder::new(Dialect::Router);
+    for batch in updates(ended).chunks(50) {
+        let bytes = encoder.records("mc/sfe.gv_ZW:0", 1, batch);
+        let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
+        updates.for_each(|update| store.apply(source, &update.unwrap(), now));
+    }
+    let revision = watch::channel(store.revision()).1;
+    let status = watch::channel(Status::default()).1;
+    Api::new(Network { store: Arc::new(Mutex::new(store)), revision, status }, Options::default())
+}
+
+fn request(path: &str, gzip: bool) -> Parts {
+    let mut builder = Request::builder().uri(format!("/api/v1alpha1/{path}"));
+    if gzip {
+        builder = builder.header("accept-encoding", "gzip");
+    }
+    builder.body(()).unwrap().into_parts().0
+}
+
+/// Takes pieces until there are so many, and says how many octets they had.
+fn take(body: Body, pieces: usize) -> u64 {
+    let mut body = pin!(body);
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut octets, mut taken) = (0, 0);
+    while taken < pieces {
+        match body.as_mut().poll_frame(&mut context) {
+            Poll::Ready(None) => break,
+            Poll::Ready(Some(frame)) => {
+                octets += black_box(frame.unwrap().into_data().unwrap()).len() as u64;
+                taken += 1;
+            }
+            // It has given way, and is ready to go on.
+            Poll::Pending => {}
+        }
+    }
+    octets
+}
+
+fn bench(criterion: &mut Criterion) {
+    for ended in [false, true] {
+        let api = api(ended);
+        let (flows, state) = match ended {
+            false => ("flows?vanaddr=echo:7", "live"),
+            true => ("flows?vanaddr=echo:7&includeDeleted=1", "ended"),
+        };
+        let mut group = criterion.benchmark_group(format!("flows of {CONNECTIONS} {state} connections"));
+        let all = take(api.respond(&request(flows, false)).into_body(), usize::MAX);
+        group.sample_size(20).throughput(Throughput::Bytes(all));
+        group.bench_function("whole", |bencher| {
+            bencher.iter(|| take(api.respond(&request(flows, false)).into_body(), usize::MAX));
+        });
+        group.bench_function("whole, gzip, by the octets before", |bencher| {
+            bencher.iter(|| take(api.respond(&request(flows, true)).into_body(), usize::MAX));
+        });
+        group.throughput(Throughput::Elements(1));
+        group.bench_function("first piece", |bencher| {
+            bencher.iter_batched(
+                || request(flows, false),
+                |request| take(api.respond(&request).into_body(), 1),
+                BatchSize::SmallInput,
+            );
+        });
+        let page = format!("{flows}&limit=100&offset=50000");
+        group.bench_function("a page in the middle", |bencher| {
+            bencher.iter(|| take(api.respond(&request(&page, false)).into_body(), usize::MAX));
+        });
+        group.bench_function("a short list beside them", |bencher| {
+            bencher.iter(|| take(api.respond(&request("topology", false)).into_body(), usize::MAX));
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

@@ -1,0 +1,437 @@
+//! From a request to a response.
+
+use std::{
+    fmt::{self, Write},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+    },
+    request::Parts,
+};
+use tokio::sync::watch;
+use vanflow_store::{Revision, Snapshot, Store};
+
+use crate::{
+    body::Body,
+    error::ApiError,
+    index,
+    json::{Json, Object},
+    params::Params,
+    route::{self, Endpoint, Route},
+    v1alpha1::{self, Collection, Format, Frame, List, Query, Selection, Watch},
+};
+
+/// How long a watcher may leave a piece lying while there are changes to tell, before it is cut off.
+///
+/// A body notices when it is polled again. A client that never reads on is the transport's to notice: it should give
+/// up on a connection on which a write has been pending for this long.
+pub const STALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// The network that the API answers about, as the collector keeps it.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// The records.
+    pub store: Arc<Mutex<Store>>,
+    /// Told whenever the store has changed; watches wait on it. When its sender goes, they end.
+    pub revision: watch::Receiver<Revision>,
+    /// How the collector itself is doing.
+    pub status: watch::Receiver<Status>,
+}
+
+impl Network {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Store> {
+        // A thread that panicked while it held the lock is no reason for all others to do so.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How the collector is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether there is a connection to a router, or whatever stands in for one.
+    pub attached: bool,
+    /// Whether the sources that are known were asked for all of their records.
+    pub flushed: bool,
+    /// The same in words, for people.
+    pub detail: String,
+}
+
+/// What can be set.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Whose pages may read the answers.
+    pub cors: Cors,
+    /// What tells this collector's revisions from those of others, and of former runs, in ETags and ids of events:
+    /// letters and digits. By default it is drawn at random.
+    pub instance: Option<String>,
+}
+
+/// Whose pages may read the answers in a browser.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cors {
+    /// Only those from the same origin.
+    #[default]
+    SameOrigin,
+    /// Those from these origins as well, such as `http://localhost:3000`.
+    Origins(Vec<String>),
+    /// Those from anywhere.
+    Any,
+}
+
+/// Answers requests about a network.
+///
+/// Cloning is cheap, and all clones are the same API.
+#[derive(Clone)]
+pub struct Api {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    network: Network,
+    cors: Cors,
+    instance: Arc<str>,
+    document: Bytes,
+    index: Bytes,
+}
+
+const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
+const EVENTS: &str = "text/event-stream";
+const HTML: &str = "text/html; charset=utf-8";
+
+impl Api {
+    /// An API about that network.
+    pub fn new(network: Network, options: Options) -> Self {
+        let instance = options.instance.unwrap_or_else(|| {
+            // The keys of a hasher are random: as good a draw as any, without a clock.
+            format!("{:012x}", RandomState::new().hash_one("instance") >> 16)
+        });
+        let shared = Shared {
+            network,
+            cors: options.cors,
+            instance: instance.into(),
+            document: v1alpha1::document().into(),
+            index: index::page().into(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Answers a request. Whatever body it has is of no interest.
+    ///
+    /// The response is there at once; a long body is rendered while it is sent. Bodies of watches use the timers of
+    /// tokio's runtime.
+    pub fn respond(&self, request: &Parts) -> Response<Body> {
+        let mut response = self.dispatch(request).unwrap_or_else(|error| refusal(&error));
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+        self.add_cors(request, headers);
+        if request.method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    fn dispatch(&self, request: &Parts) -> Result<Response<Body>, ApiError> {
+        let path = request.uri.path();
+        let route = route::find(path)
+            .ok_or_else(|| ApiError::NotFound { path: crate::error::excerpt(path), known: route::known() })?;
+        if request.method == Method::OPTIONS && self.shared.cors != Cors::SameOrigin {
+            return Ok(options(request));
+        }
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return Err(ApiError::MethodNotAllowed { method: request.method.clone() });
+        }
+        match route.endpoint {
+            Endpoint::Index => {
+                let mut response = whole(StatusCode::OK, HTML, self.shared.index.clone());
+                response.headers_mut().insert(
+                    CONTENT_SECURITY_POLICY,
+                    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
+                );
+                Ok(response)
+            }
+            Endpoint::Alive => {
+                Ok(whole(StatusCode::OK, JSON, Bytes::from_static(b"{\"status\":\"alive\"}\n")))
+            }
+            Endpoint::Ready => Ok(ready(&self.shared.network.status.borrow())),
+            Endpoint::OpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.document.clone())),
+            Endpoint::V1alpha1(collection) => self.list(request, route, collection),
+        }
+    }
+
+    fn list(
+        &self,
+        request: &Parts,
+        route: &'static Route,
+        collection: Collection,
+    ) -> Result<Response<Body>, ApiError> {
+        let params = Params::parse(request.uri.query(), route.path, route.parameters)?;
+        let query = Arc::new(Query::new(collection, &params)?);
+        let takes_events = names(&request.headers, &ACCEPT, EVENTS);
+        // Nobody asks for events but to watch: `EventSource` cannot do otherwise.
+        let is_watch = query.watch.unwrap_or(takes_events);
+        let (mut response, is_gzipped);
+        if is_watch {
+            let format = if takes_events { Format::Events } else { Format::Lines };
+            response = self.watch(request, query, format);
+            is_gzipped = accepts_gzip(&request.headers);
+        } else {
+            let snapshot = self.shared.network.lock().snapshot();
+            let tag = self.tag(&snapshot, &query, request.uri.query());
+            if is_known(&request.headers, &tag) {
+                response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                is_gzipped = false;
+            } else {
+                response = Response::new(Body::rendered(List::new(snapshot, query, Frame::array())));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+                is_gzipped = accepts_gzip(&request.headers);
+            }
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        if is_gzipped {
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response = response.map(Body::gzipped);
+        }
+        Ok(response)
+    }
+
+    fn watch(&self, request: &Parts, query: Arc<Query>, format: Format) -> Response<Body> {
+        let resume = match format {
+            Format::Events => self.resume(&request.headers),
+            Format::Lines => None,
+        };
+        // The body of an answer to HEAD is not wanted, and timers may have no runtime.
+        let body = if request.method == Method::HEAD {
+            Body::empty()
+        } else {
+            let network = self.shared.network.clone();
+            let watch = Watch::new(network, query, format, Arc::clone(&self.shared.instance), resume);
+            Body::streamed(watch.into_stream())
+        };
+        let mut response = Response::new(body);
+        let content_type = if format == Format::Events { EVENTS } else { LINES };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Proxies that gather what they pass on, nginx above all, are told not to.
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        response
+    }
+
+    /// The revision that a client of events has seen, if it is one of this store.
+    fn resume(&self, headers: &HeaderMap) -> Option<Revision> {
+        let id = headers.get(LAST_EVENT_ID)?.to_str().ok()?;
+        let (instance, revision) = id.rsplit_once('-')?;
+        let revision = (*instance == *self.shared.instance).then(|| revision.parse().ok()).flatten()?;
+        (revision <= self.shared.network.lock().revision()).then_some(revision)
+    }
+
+    /// What tells whether a list has changed: the revision of the whole network, because a record is shown with
+    /// what follows from others. Durations of live records grow without a change of anything: an answer that has
+    /// some is as good as new for ten seconds.
+    fn tag(&self, snapshot: &Snapshot, query: &Query, text: Option<&str>) -> HeaderValue {
+        let mut tag = format!("W/\"{}-{}-", self.shared.instance, snapshot.revision());
+        let has_durations = !matches!(
+            query.selection,
+            Selection::VanAddrs | Selection::Addresses | Selection::Records { .. }
+        );
+        let written = if has_durations {
+            write!(tag, "{}-", snapshot.now().as_micros() / DURATIONS_HOLD_MICROS)
+        } else {
+            Ok(())
+        };
+        written.and_then(|()| write!(tag, "{:x}\"", fnv(text.unwrap_or("")))).expect("strings take all");
+        HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
+    }
+
+    fn add_cors(&self, request: &Parts, headers: &mut HeaderMap) {
+        let allowed = match &self.shared.cors {
+            Cors::SameOrigin => return,
+            Cors::Any => Some(HeaderValue::from_static("*")),
+            Cors::Origins(origins) => {
+                headers.append(VARY, HeaderValue::from_static("Origin"));
+                let origin = request.headers.get(ORIGIN);
+                let is_allowed = |origin: &&HeaderValue| origins.iter().any(|known| *origin == known);
+                origin.filter(is_allowed).cloned()
+            }
+        };
+        if let Some(allowed) = allowed {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
+        }
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { cors, instance, .. } = &*self.shared;
+        f.debug_struct("Api").field("instance", instance).field("cors", cors).finish_non_exhaustive()
+    }
+}
+
+const DURATIONS_HOLD_MICROS: u64 = 10_000_000;
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+fn whole(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
+    let bytes = bytes.into();
+    let length = bytes.len();
+    let mut response = Response::new(Body::whole(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+fn refusal(error: &ApiError) -> Response<Body> {
+    let mut response = whole(error.status(), JSON, error.body());
+    if matches!(error, ApiError::MethodNotAllowed { .. }) {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}
+
+fn ready(status: &Status) -> Response<Body> {
+    let is_ready = status.attached && status.flushed;
+    let mut json = Json::default();
+    let mut object = Object::open(&mut json);
+    object.string("status", if is_ready { "ready" } else { "not ready" });
+    object.truth("attached", status.attached);
+    object.truth("flushed", status.flushed);
+    if !status.detail.is_empty() {
+        object.string("detail", &status.detail);
+    }
+    if !is_ready {
+        object.string(
+            "error",
+            if status.attached {
+                "the sources have not been asked for their records yet"
+            } else {
+                "there is no connection to a router"
+            },
+        );
+    }
+    object.close();
+    json.raw("\n");
+    whole(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, JSON, json.bytes)
+}
+
+/// The answer to a browser that asks what it may do, or to anybody else who asks.
+fn options(request: &Parts) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    if request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("Accept, Cache-Control, If-None-Match, Last-Event-ID"),
+        );
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    response
+}
+
+/// The items of a header that is a list, without what follows a semicolon, and what follows.
+fn items<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, &'h str)> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| {
+        value.split(',').map(|item| {
+            let (item, parameters) = item.split_once(';').unwrap_or((item, ""));
+            (item.trim(), parameters)
+        })
+    })
+}
+
+/// Whether a header names something and does not weigh it as nothing.
+fn names(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    items(headers, name)
+        .any(|(item, parameters)| item.eq_ignore_ascii_case(wanted) && weight(parameters) > 0.0)
+}
+
+fn weight(parameters: &str) -> f32 {
+    let weight = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok())?
+    });
+    weight.unwrap_or(1.0)
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let weight_of = |wanted: &str| {
+        let mut items = items(headers, &ACCEPT_ENCODING);
+        items.find(|(item, _)| item.eq_ignore_ascii_case(wanted)).map(|(_, parameters)| weight(parameters))
+    };
+    weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
+}
+
+/// Whether the client has what this tag is for. Weak tags are compared without their mark.
+fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let strong = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    let Ok(tag) = tag.to_str().map(strong) else { return false };
+    items(headers, &IF_NONE_MATCH).any(|(known, _)| known == "*" || strong(known) == tag)
+}
+
+/// A short sum of a text, FNV-1a: the same in every version, unlike the standard library's.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_take_it() {
+        for (value, expected) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("deflate, *", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0, *", false),
+            ("*;q=0", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            assert_eq!(accepts_gzip(&headers(ACCEPT_ENCODING, value)), expected, "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn tags_are_compared_without_their_mark_of_weakness() {
+        let tag = HeaderValue::from_static("W/\"a-1\"");
+        for (value, expected) in [
+            ("W/\"a-1\"", true),
+            ("\"a-1\"", true),
+            ("\"b\", W/\"a-1\"", true),
+            ("*", true),
+            ("\"a-10\"", false),
+        ] {
+            assert_eq!(is_known(&headers(IF_NONE_MATCH, value), &tag), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Bodies of responses: pulled, so that a slow client costs no more than a fast one.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    io::Write,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use futures_util::Stream;
+use http_body::{Frame, SizeHint};
+
+use crate::json::Json;
+
+/// How large the pieces of a long answer are, in octets, give or take a record.
+pub(crate) const CHUNK: usize = 64 * 1024;
+
+/// The body of a response.
+///
+/// Each poll renders the next piece, about 64 KiB, from the body's own snapshot of the network, so that what is held
+/// in memory for a client is bounded by what the transport has asked for. The body of a watch is pending until
+/// something changes; it never ends of itself but with a reason.
+pub struct Body {
+    content: Content,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+}
+
+enum Content {
+    /// Nothing, or nothing more.
+    Empty,
+    Whole(Bytes),
+    Rendered(Box<dyn Render>),
+    Streamed(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+}
+
+/// Something long that is rendered piece by piece.
+pub(crate) trait Render: Send {
+    /// Adds about [`CHUNK`] octets. A piece can be smaller, even empty, where much is looked at to find little.
+    fn fill(&mut self, json: &mut Json) -> Progress;
+}
+
+/// Whether there is more to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    More,
+    Done,
+}
+
+impl Body {
+    pub(crate) fn empty() -> Self {
+        Self { content: Content::Empty, gzip: None }
+    }
+
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { content: Content::Whole(bytes.into()), gzip: None }
+    }
+
+    pub(crate) fn rendered(render: impl Render + 'static) -> Self {
+        Self { content: Content::Rendered(Box::new(render)), gzip: None }
+    }
+
+    /// Of pieces that come in their own time. Each is on its way as soon as it is there, compressed or not.
+    pub(crate) fn streamed(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self { content: Content::Streamed(Box::pin(pieces)), gzip: None }
+    }
+
+    /// The same content, compressed on its way out.
+    pub(crate) fn gzipped(self) -> Self {
+        // Speed counts for more than size: the records compress to a tenth in any case.
+        Self { gzip: Some(GzEncoder::new(Vec::new(), Compression::fast())), ..self }
+    }
+
+    fn next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.content = Content::Empty;
+                Poll::Ready(Some(bytes))
+            }
+            Content::Rendered(render) => {
+                let mut json = Json::with_capacity(CHUNK + CHUNK / 8);
+                let progress = render.fill(&mut json);
+                if progress == Progress::Done {
+                    self.content = Content::Empty;
+                }
+                Poll::Ready(Some(json.bytes.into()))
+            }
+            Content::Streamed(pieces) => {
+                let piece = std::task::ready!(pieces.as_mut().poll_next(context));
+                if piece.is_none() {
+                    self.content = Content::Empty;
+                }
+                Poll::Ready(piece)
+            }
+        }
+    }
+
+    /// What of a piece, or of the end, can be sent on now.
+    fn compress(&mut self, piece: Option<Bytes>) -> Option<Bytes> {
+        let is_live = matches!(self.content, Content::Streamed(_));
+        let Some(gzip) = &mut self.gzip else { return piece };
+        let Some(piece) = piece else {
+            let gzip = self.gzip.take().expect("it was there a line ago");
+            return Some(gzip.finish().expect(MEMORY).into());
+        };
+        gzip.write_all(&piece).expect(MEMORY);
+        if is_live {
+            gzip.flush().expect(MEMORY);
+        }
+        Some(std::mem::take(gzip.get_mut()).into())
+    }
+}
+
+const MEMORY: &str = "writing to memory does not fail";
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let body = self.get_mut();
+        let piece = std::task::ready!(body.next_piece(context));
+        match body.compress(piece) {
+            None => Poll::Ready(None),
+            Some(bytes) if bytes.is_empty() => {
+                // Much was looked at and nothing came of it: others may want the thread.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.content, Content::Empty) && self.gzip.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty if self.gzip.is_none() => SizeHint::with_exact(0),
+            Content::Whole(bytes) if self.gzip.is_none() => SizeHint::with_exact(bytes.len() as u64),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let content = match self.content {
+            Content::Empty => "empty",
+            Content::Whole(_) => "whole",
+            Content::Rendered(_) => "rendered",
+            Content::Streamed(_) => "streamed",
+        };
+        f.debug_struct("Body").field("content", &content).field("gzip", &self.gzip.is_some()).finish()
+    }
+}

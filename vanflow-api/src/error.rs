@@ -1,0 +1,80 @@
+//! What a request can be refused for.
+
+use http::{Method, StatusCode};
+use thiserror::Error;
+
+use crate::json::{Json, Object};
+
+/// Why there is no answer. The text is for the client and tells nothing of the inside.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum ApiError {
+    #[error("there is nothing at `{path}`; {known}")]
+    NotFound { path: String, known: String },
+    #[error("{method} is not possible here, only GET and HEAD")]
+    MethodNotAllowed { method: Method },
+    #[error("`{parameter}` is missing: {hint}")]
+    Missing { parameter: &'static str, hint: &'static str },
+    #[error("`{parameter}` is `{value}`, but must be {expected}")]
+    Invalid { parameter: &'static str, value: String, expected: String },
+    #[error("`{parameter}` is given more than once, but can have one value only")]
+    Repeated { parameter: &'static str },
+    #[error("`{parameter}` is no parameter of {path}; {known}")]
+    Unknown { parameter: String, path: &'static str, known: String },
+}
+
+impl ApiError {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Missing { .. } | Self::Invalid { .. } | Self::Repeated { .. } | Self::Unknown { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+        }
+    }
+
+    /// `{"error": …}`.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        error_line(&self.to_string())
+    }
+}
+
+/// `{"error": …}` and the end of the line.
+pub(crate) fn error_line(text: &str) -> Vec<u8> {
+    let mut json = Json::default();
+    let mut object = Object::open(&mut json);
+    object.string("error", text);
+    object.close();
+    json.raw("\n");
+    json.bytes
+}
+
+/// What a client sent, short enough to be repeated to it.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LENGTH: usize = 80;
+    match text.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_to_a_client_is_bounded() {
+        assert_eq!(excerpt("short"), "short");
+        let long = excerpt(&"é".repeat(10_000));
+        assert_eq!(long.chars().count(), 81);
+        assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn an_error_is_json_whatever_the_client_sent() {
+        let error = ApiError::NotFound { path: "/\"\u{1}".to_owned(), known: "try /".to_owned() };
+        let body: serde_json::Value = serde_json::from_slice(&error.body()).unwrap();
+        assert_eq!(body["error"], "there is nothing at `/\"\u{1}`; try /");
+        assert_eq!(error.status(), StatusCode::NOT_FOUND);
+    }
+}

@@ -1,0 +1,237 @@
+//! The route table: every path, once.
+//!
+//! Dispatch, the checks of parameters, the front page, the text of a 404 and the OpenAPI document all derive from it.
+
+use vanflow_proto::RecordKind;
+
+use crate::{
+    params::{Form, Parameter},
+    v1alpha1::Collection,
+};
+
+/// A path and what is there.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The path, without a slash at its end.
+    pub(crate) path: &'static str,
+    pub(crate) endpoint: Endpoint,
+    /// What the answer is, in one line.
+    pub(crate) summary: &'static str,
+    pub(crate) parameters: &'static [&'static Parameter],
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// The front page.
+    Index,
+    /// Whether the process is alive.
+    Alive,
+    /// Whether it is attached to a router and has been told the network.
+    Ready,
+    /// The OpenAPI document of the original API.
+    OpenApi,
+    /// A list of the original API.
+    V1alpha1(Collection),
+}
+
+/// Where the original API lives.
+pub(crate) const V1ALPHA1: &str = "/api/v1alpha1/";
+
+/// The route that a path leads to. A slash at its end makes no difference.
+pub(crate) fn find(path: &str) -> Option<&'static Route> {
+    let trimmed = path.trim_end_matches('/');
+    let path = if trimmed.is_empty() && !path.is_empty() { "/" } else { trimmed };
+    ROUTES.iter().find(|route| route.path == path)
+}
+
+/// What to say to somebody who took a path that leads nowhere.
+pub(crate) fn known() -> String {
+    let mut lists = String::new();
+    let mut others = String::new();
+    for route in ROUTES {
+        let (names, name) = match (route.endpoint, route.path.strip_prefix(V1ALPHA1)) {
+            (Endpoint::V1alpha1(_), Some(name)) => (&mut lists, name),
+            _ => (&mut others, route.path),
+        };
+        if !names.is_empty() {
+            names.push_str(", ");
+        }
+        names.push_str(name);
+    }
+    format!("under {V1ALPHA1} there are {lists}; besides there are {others}")
+}
+
+static INCLUDE_DELETED: Parameter = Parameter {
+    name: "includeDeleted",
+    form: Form::Flag,
+    required: None,
+    description: "With 1, records that have ended come along for as long as they are retained.",
+};
+static LIMIT: Parameter = Parameter {
+    name: "limit",
+    form: Form::Count,
+    required: None,
+    description: "How many items the list has at most. There is no limit unless one is asked for. What a watch tells after its list is not limited.",
+};
+static OFFSET: Parameter = Parameter {
+    name: "offset",
+    form: Form::Count,
+    required: None,
+    description: "How many items to pass over first.",
+};
+static WATCH: Parameter = Parameter {
+    name: "watch",
+    form: Form::Flag,
+    required: None,
+    description: "With 1, the list is followed by one JSON object per line for each record that changes or ends, until the client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that goes on with `Last-Event-ID` is told what it missed, or the list again where that is not known any more.",
+};
+static VANADDR: Parameter = Parameter {
+    name: "vanaddr",
+    form: Form::Text,
+    required: Some("name an address, as in flows?vanaddr=echo:7; /api/v1alpha1/vanaddrs lists them"),
+    description: "The address of a service. An address that nobody uses has an empty list.",
+};
+static ID: Parameter = Parameter {
+    name: "id",
+    form: Form::Identities,
+    required: Some("name one record or several, as in record?id=gv_ZW:0&id=gv_ZW:7"),
+    description: "The identity of a record. A `+` in it is a plus sign. Identities that no record has are passed over.",
+};
+static RTYPE: Parameter = Parameter {
+    name: "rtype",
+    form: Form::RecordType,
+    required: None,
+    description: "The type of the records, by its name or by its number on the wire. Without it the records of all types are listed.",
+};
+
+static LIST: &[&Parameter] = &[&INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH];
+
+const fn list(path: &'static str, kind: RecordKind, summary: &'static str) -> Route {
+    Route { path, endpoint: Endpoint::V1alpha1(Collection::Kind(kind)), summary, parameters: LIST }
+}
+
+/// Every route.
+pub(crate) static ROUTES: &[Route] = &[
+    Route {
+        path: "/api/v1alpha1/topology",
+        endpoint: Endpoint::V1alpha1(Collection::Topology),
+        summary: "The ROUTER records, and the LINK records whose direction is `incoming`",
+        parameters: LIST,
+    },
+    list(
+        "/api/v1alpha1/links",
+        RecordKind::Link,
+        "The LINK records: one from the perspective of each of the two routers",
+    ),
+    list("/api/v1alpha1/routers", RecordKind::Router, "The ROUTER records"),
+    list("/api/v1alpha1/sites", RecordKind::Site, "The SITE records"),
+    list("/api/v1alpha1/processes", RecordKind::Process, "The PROCESS records"),
+    list("/api/v1alpha1/images", RecordKind::Image, "The IMAGE records: the images that processes run"),
+    list(
+        "/api/v1alpha1/listeners",
+        RecordKind::Listener,
+        "The LISTENER records: where routers accept connections of clients",
+    ),
+    list(
+        "/api/v1alpha1/connectors",
+        RecordKind::Connector,
+        "The CONNECTOR records: where routers connect to workloads",
+    ),
+    Route {
+        path: "/api/v1alpha1/vanaddrs",
+        endpoint: Endpoint::V1alpha1(Collection::VanAddrs),
+        summary: "The addresses of the services that are exposed in the network: those with a listener or a connector",
+        parameters: LIST,
+    },
+    Route {
+        path: "/api/v1alpha1/addresses",
+        endpoint: Endpoint::V1alpha1(Collection::Addresses),
+        summary: "The VAN_ADDRESS records: one for each address of a service",
+        parameters: LIST,
+    },
+    Route {
+        path: "/api/v1alpha1/flows",
+        endpoint: Endpoint::V1alpha1(Collection::Flows),
+        summary: "The LISTENER, CONNECTOR and FLOW records of a service",
+        parameters: &[&VANADDR, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
+    },
+    Route {
+        path: "/api/v1alpha1/record",
+        endpoint: Endpoint::V1alpha1(Collection::Record),
+        summary: "The records with the given identities, those of them that exist",
+        parameters: &[&ID, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
+    },
+    Route {
+        path: "/api/v1alpha1/records",
+        endpoint: Endpoint::V1alpha1(Collection::Records),
+        summary: "The records as they were told and merged, attributes untouched",
+        parameters: &[&RTYPE, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
+    },
+    list("/api/v1alpha1/logs", RecordKind::Log, "The LOG records: lines of the routers' logs"),
+    list("/api/v1alpha1/hosts", RecordKind::Host, "The HOST records"),
+    list("/api/v1alpha1/processgroups", RecordKind::ProcessGroup, "The PROCESS_GROUP records"),
+    list("/api/v1alpha1/controllers", RecordKind::Controller, "The CONTROLLER records"),
+    list(
+        "/api/v1alpha1/routeraccess",
+        RecordKind::RouterAccess,
+        "The ROUTER_ACCESS records: where routers accept links of other routers",
+    ),
+    Route {
+        path: "/api/v1alpha1/openapi.json",
+        endpoint: Endpoint::OpenApi,
+        summary: "This API as an OpenAPI 3.1 document",
+        parameters: &[],
+    },
+    Route {
+        path: "/healthz",
+        endpoint: Endpoint::Alive,
+        summary: "Whether the collector is alive",
+        parameters: &[],
+    },
+    Route {
+        path: "/readyz",
+        endpoint: Endpoint::Ready,
+        summary: "Whether the collector is attached to a router and has been told the network",
+        parameters: &[],
+    },
+    Route { path: "/", endpoint: Endpoint::Index, summary: "What there is here", parameters: &[] },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_path_leads_to_its_own_route_with_and_without_a_slash() {
+        let mut paths = HashSet::new();
+        for route in ROUTES {
+            assert!(paths.insert(route.path), "{} is there twice", route.path);
+            for path in [route.path.to_owned(), format!("{}/", route.path)] {
+                assert_eq!(find(&path).expect("a route").path, route.path);
+            }
+        }
+        for path in ["", "/api", "/api/v1alpha1", "/api/v1alpha1/link", "/api/v1alpha1/links/x", "x"] {
+            assert!(find(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_list_takes_what_all_lists_take() {
+        for route in ROUTES {
+            let names: Vec<_> = route.parameters.iter().map(|parameter| parameter.name).collect();
+            match route.endpoint {
+                Endpoint::V1alpha1(_) => {
+                    assert!(
+                        names.ends_with(&["includeDeleted", "limit", "offset", "watch"]),
+                        "{}",
+                        route.path
+                    );
+                }
+                _ => assert!(names.is_empty(), "{}", route.path),
+            }
+        }
+    }
+}

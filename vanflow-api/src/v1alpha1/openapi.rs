@@ -1,0 +1,340 @@
+//! The OpenAPI document, made from the route table and the protocol's tables.
+
+use serde_json::{Map, Value, json};
+use vanflow_proto::{Attribute, AttributeKind, RecordKind, Unit};
+
+use crate::{
+    params::{Form, Parameter},
+    route::{Endpoint, ROUTES, Route},
+    v1alpha1::{Collection, render::FAR},
+};
+
+/// The document, ready to be sent.
+pub(crate) fn document() -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(&value()).expect("the document has only strings for keys");
+    text.push(b'\n');
+    text
+}
+
+fn value() -> Value {
+    let routes = ROUTES.iter().filter(|route| route.endpoint != Endpoint::Index);
+    let paths: Map<_, _> = routes.map(|route| (route.path.to_owned(), path(route))).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "VAN-Flow collector",
+            "version": "v1alpha1",
+            "description": description(),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "parameters": parameters(),
+            "responses": {
+                "NotModified": {
+                    "description": "Nothing has changed since the answer that `If-None-Match` names",
+                },
+                "BadRequest": {
+                    "description": "A parameter is missing, unknown, or has a value that makes no sense",
+                    "content": content("Error"),
+                },
+            },
+        },
+    })
+}
+
+fn description() -> String {
+    format!(
+        "What the routers and controllers of a Skupper network tell of it, in the shapes of the original API.\n\n\
+         Attributes have the names of VAN-Flow and are absent when unknown. Attributes that are not in VAN-Flow's \
+         table are called `attr` and their code. Times are microseconds since the Unix epoch, durations and \
+         latencies microseconds. A record that is known only by what changed since it started, or a router that \
+         has not told all of its records, is marked `incomplete`.\n\n\
+         A LINK that is told once for both of its ends is shown as two records, and so is a connection \
+         (BIFLOW_TPORT) or request (BIFLOW_APP) that is told once for both of its directions. The first, the \
+         `outgoing` LINK or the client's FLOW, has the told record's own id. The second, the `incoming` LINK or the \
+         server's FLOW, has the same with `{FAR}` appended.\n\n\
+         `/api/v1alpha1/records` shows records as they were told. Values of types that the attribute should not \
+         have are there as what they are in JSON; octets, and what has no counterpart in JSON, as strings of \
+         hexadecimal digits."
+    )
+}
+
+fn path(route: &Route) -> Value {
+    let name = route.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
+    let parameters: Vec<_> =
+        route.parameters.iter().map(|parameter| reference("parameters", parameter.name)).collect();
+    let mut operation = json!({
+        "operationId": name,
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": responses(route.endpoint),
+    });
+    if parameters.is_empty() {
+        operation.as_object_mut().expect("it is an object").shift_remove("parameters");
+    }
+    json!({ "get": operation })
+}
+
+/// Every parameter of every route. Those with the same name are the same.
+fn parameters() -> Map<String, Value> {
+    let all = ROUTES.iter().flat_map(|route| route.parameters);
+    all.map(|parameter| (parameter.name.to_owned(), describe(parameter))).collect()
+}
+
+fn describe(parameter: &Parameter) -> Value {
+    let text = json!({ "type": "string" });
+    let schema = match parameter.form {
+        Form::Flag => json!({ "type": "string", "enum": ["1", "0", "true", "false"], "default": "0" }),
+        Form::Count => json!({ "type": "integer", "minimum": 0 }),
+        Form::Text => text,
+        Form::Identities => json!({ "type": "array", "items": text, "minItems": 1 }),
+        Form::RecordType => {
+            let names: Vec<_> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();
+            json!({ "anyOf": [{ "type": "string", "enum": names }, { "type": "integer", "minimum": 0 }] })
+        }
+    };
+    json!({
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.required.is_some(),
+        "description": parameter.description,
+        "schema": schema,
+    })
+}
+
+fn responses(endpoint: Endpoint) -> Value {
+    match endpoint {
+        Endpoint::Index => json!({}),
+        Endpoint::Alive => json!({ "200": { "description": "Alive", "content": content("Alive") } }),
+        Endpoint::Ready => json!({
+            "200": { "description": "Ready", "content": content("Ready") },
+            "503": { "description": "Not ready: `error` says why", "content": content("Ready") },
+        }),
+        Endpoint::OpenApi => json!({
+            "200": {
+                "description": "This document",
+                "content": { "application/json": { "schema": { "type": "object" } } },
+            },
+        }),
+        Endpoint::V1alpha1(collection) => json!({
+            "200": {
+                "description": "The list; with `watch`, the list and what changes after it",
+                "content": {
+                    "application/json": { "schema": { "type": "array", "items": items(collection) } },
+                    "application/x-ndjson": { "schema": {
+                        "type": "string",
+                        "description": "The list on the first line, and then a changed record on each; the last line can be an `Error`",
+                    } },
+                    "text/event-stream": { "schema": {
+                        "type": "string",
+                        "description": "A `list` event, and then a `record` event for each changed record; the last can be an `end` event with an `Error`",
+                    } },
+                },
+            },
+            "304": reference("responses", "NotModified"),
+            "400": reference("responses", "BadRequest"),
+        }),
+    }
+}
+
+fn content(name: &str) -> Value {
+    json!({ "application/json": { "schema": schema(name) } })
+}
+
+fn schema(name: &str) -> Value {
+    reference("schemas", name)
+}
+
+fn reference(components: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{components}/{name}") })
+}
+
+fn items(collection: Collection) -> Value {
+    let any_of = |kinds: &[RecordKind]| {
+        let schemas: Vec<_> = kinds.iter().map(|kind| schema(kind.name())).collect();
+        json!({ "anyOf": schemas })
+    };
+    match collection {
+        Collection::Topology => any_of(&[RecordKind::Router, RecordKind::Link]),
+        Collection::Kind(kind) => schema(kind.name()),
+        Collection::VanAddrs => json!({ "type": "string" }),
+        Collection::Addresses => schema(VAN_ADDRESS),
+        Collection::Flows => any_of(&[RecordKind::Listener, RecordKind::Connector, RecordKind::Flow]),
+        Collection::Record => {
+            let kinds = shown().map(|kind| kind.name()).chain([VAN_ADDRESS]);
+            json!({ "anyOf": kinds.map(schema).collect::<Vec<_>>() })
+        }
+        Collection::Records => schema("Record"),
+    }
+}
+
+const VAN_ADDRESS: &str = "VAN_ADDRESS";
+
+/// The kinds that records are shown as in the old terms.
+fn shown() -> impl Iterator<Item = RecordKind> {
+    let told_once = |kind: &RecordKind| matches!(kind, RecordKind::BiflowTport | RecordKind::BiflowApp);
+    RecordKind::ALL.iter().copied().filter(move |kind| !told_once(kind))
+}
+
+fn schemas() -> Value {
+    let mut schemas: Map<_, _> = shown().map(|kind| (kind.name().to_owned(), record(kind))).collect();
+    schemas.insert(VAN_ADDRESS.to_owned(), van_address());
+    schemas.insert("Record".to_owned(), told());
+    schemas.insert(
+        "Alive".to_owned(),
+        json!({
+            "type": "object",
+            "required": ["status"],
+            "properties": { "status": { "const": "alive" } },
+        }),
+    );
+    schemas.insert(
+        "Ready".to_owned(),
+        json!({
+            "type": "object",
+            "required": ["status", "attached", "flushed"],
+            "properties": {
+                "status": { "enum": ["ready", "not ready"] },
+                "attached": truth("Whether there is a connection to a router."),
+                "flushed": truth("Whether the sources that are known were asked for all of their records."),
+                "detail": text("The same in words."),
+                "error": text("Why it is not ready."),
+            },
+        }),
+    );
+    schemas.insert(
+        "Error".to_owned(),
+        json!({
+            "type": "object",
+            "required": ["error"],
+            "properties": { "error": text("What was wrong, where, and what would be right.") },
+        }),
+    );
+    schemas.into()
+}
+
+/// A record of that kind in the old terms.
+fn record(kind: RecordKind) -> Value {
+    let mut attributes: Vec<_> = kind.attributes().to_vec();
+    let mut properties = Map::new();
+    match kind {
+        RecordKind::Flow => {
+            for told in [RecordKind::BiflowTport, RecordKind::BiflowApp] {
+                attributes.extend(told.attributes());
+            }
+            attributes.push(Attribute::Process);
+            properties.insert(
+                "connectorInferred".to_owned(),
+                truth("Nobody told which connector it is; it is the only one of its service."),
+            );
+        }
+        // As old as the oldest process that runs it, and gone with the last.
+        RecordKind::Image => attributes.extend([Attribute::StartTime, Attribute::EndTime]),
+        RecordKind::Link => {
+            properties.insert(
+                "linkName".to_owned(),
+                text("The link's own name; `name` is the `name` of the ROUTER at the other end."),
+            );
+        }
+        RecordKind::Router => {
+            properties.insert(
+                "flowsIncomplete".to_owned(),
+                truth("It has so many live flows that it tells no further ones."),
+            );
+        }
+        _ => {}
+    }
+    if matches!(kind, RecordKind::Flow | RecordKind::Connector) {
+        properties.insert("processName".to_owned(), text("The `name` of the PROCESS."));
+    }
+    if attributes.contains(&Attribute::StartTime) {
+        attributes.push(Attribute::Duration);
+        if kind != RecordKind::Image {
+            properties.insert("incomplete".to_owned(), truth("Not all of it has been told."));
+        }
+    }
+    attributes.sort_unstable();
+    attributes.dedup();
+    let mut all = identity(json!({ "const": kind.name() }));
+    all.extend(attributes.into_iter().map(|attribute| (attribute.name().to_owned(), of(attribute))));
+    all.extend(properties);
+    json!({
+        "type": "object",
+        "description": kind.description().trim(),
+        "required": ["rtype", "id"],
+        "properties": all,
+    })
+}
+
+/// A record as it was told.
+fn told() -> Value {
+    json!({
+        "type": "object",
+        "description": "A record as it was told and merged: any attribute can be there. Those of the table are as described here, unless a source sent them as something else.",
+        "required": ["id"],
+        "properties": identity(json!({
+            "description": "The name of the record type, or its number where the table does not have it.",
+            "type": ["string", "integer"],
+        })),
+    })
+}
+
+fn van_address() -> Value {
+    let count = |description: &str| json!({ "type": "integer", "minimum": 0, "description": description });
+    let mut properties = identity(json!({ "const": VAN_ADDRESS }));
+    for attribute in [Attribute::StartTime, Attribute::EndTime] {
+        properties.insert(attribute.name().to_owned(), of(attribute));
+    }
+    properties.insert("name".to_owned(), text("The address."));
+    properties.insert(
+        "protocols".to_owned(),
+        json!({ "type": "array", "items": { "type": "string" }, "description": "What listeners and connectors say is spoken there." }),
+    );
+    for (name, description) in [
+        ("listenerCount", "Listeners there are now."),
+        ("connectorCount", "Connectors there are now."),
+        ("totalFlows", "Connections so far; a client-side flow and its counterflow count as one."),
+        ("currentFlows", "Those of them that are open."),
+    ] {
+        properties.insert(name.to_owned(), count(description));
+    }
+    json!({
+        "type": "object",
+        "description": "An address at which services can be reached.",
+        "required": ["rtype", "id", "name", "protocols", "listenerCount", "connectorCount", "totalFlows", "currentFlows"],
+        "properties": properties,
+    })
+}
+
+fn identity(rtype: Value) -> Map<String, Value> {
+    Map::from_iter([
+        (Attribute::RecordType.name().to_owned(), rtype),
+        (Attribute::Identity.name().to_owned(), of(Attribute::Identity)),
+    ])
+}
+
+fn of(attribute: Attribute) -> Value {
+    let description = attribute.description().trim();
+    if attribute.kind().is_text() {
+        return text(description);
+    }
+    let unit = match attribute.unit() {
+        Unit::Microseconds if attribute.kind() == AttributeKind::Instant => {
+            " In microseconds since the Unix epoch, by the clock of the source."
+        }
+        Unit::Microseconds => " In microseconds.",
+        Unit::OctetsPerSecond => " In octets per second.",
+        _ => "",
+    };
+    json!({ "type": "integer", "minimum": 0, "description": format!("{description}{unit}") })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "type": "string", "description": description })
+}
+
+fn truth(description: &str) -> Value {
+    json!({ "type": "boolean", "description": description })
+}

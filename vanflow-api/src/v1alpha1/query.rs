@@ -1,0 +1,182 @@
+//! What is asked for.
+
+use std::collections::HashSet;
+
+use vanflow_proto::{Attribute, RecordKind};
+use vanflow_store::Record;
+
+use crate::{
+    error::ApiError,
+    params::Params,
+    v1alpha1::{
+        address::Address,
+        list::carrier,
+        render::{self, FAR, Face},
+    },
+};
+
+/// What a path lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Collection {
+    Topology,
+    Kind(RecordKind),
+    VanAddrs,
+    Addresses,
+    Flows,
+    Record,
+    Records,
+}
+
+/// A collection, and what the parameters make of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Selection {
+    Topology,
+    Kind(RecordKind),
+    VanAddrs,
+    Addresses,
+    Flows {
+        address: String,
+    },
+    /// In the order in which they were asked for, and to look them up.
+    Record {
+        ids: Vec<String>,
+        wanted: HashSet<String>,
+    },
+    Records {
+        type_code: Option<u32>,
+    },
+}
+
+/// A whole query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) selection: Selection,
+    pub(crate) include_deleted: bool,
+    pub(crate) limit: u64,
+    pub(crate) offset: u64,
+    /// Whether to go on after the list, where the client says so.
+    pub(crate) watch: Option<bool>,
+}
+
+impl Query {
+    pub(crate) fn new(collection: Collection, params: &Params<'_>) -> Result<Self, ApiError> {
+        let selection = match collection {
+            Collection::Topology => Selection::Topology,
+            Collection::Kind(kind) => Selection::Kind(kind),
+            Collection::VanAddrs => Selection::VanAddrs,
+            Collection::Addresses => Selection::Addresses,
+            Collection::Flows => {
+                Selection::Flows { address: params.text("vanaddr").unwrap_or_default().to_owned() }
+            }
+            Collection::Record => {
+                let ids: Vec<_> = params.texts("id").filter(|id| !id.is_empty()).map(str::to_owned).collect();
+                Selection::Record { wanted: ids.iter().cloned().collect(), ids }
+            }
+            Collection::Records => Selection::Records { type_code: type_code(params)? },
+        };
+        Ok(Self {
+            selection,
+            include_deleted: params.flag("includeDeleted")?.unwrap_or(false),
+            limit: params.count("limit")?.unwrap_or(u64::MAX),
+            offset: params.count("offset")?.unwrap_or(0),
+            watch: params.flag("watch")?,
+        })
+    }
+
+    /// Whether a record is among those asked for by being live, or by being asked for all the same.
+    ///
+    /// A line of a log starts and ends in the same moment; it is listed for as long as it is retained.
+    pub(crate) fn admits(&self, record: Record<'_>) -> bool {
+        self.include_deleted || record.is_live() || record.kind() == Some(RecordKind::Log)
+    }
+}
+
+fn type_code(params: &Params<'_>) -> Result<Option<u32>, ApiError> {
+    let expected = || {
+        let names: Vec<_> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("the number of a record type or one of {}", names.join(", "))
+    };
+    params.typed("rtype", expected(), |value| match RecordKind::from_name(&value.to_ascii_uppercase()) {
+        Some(kind) => Some(kind.code()),
+        None => value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten(),
+    })
+}
+
+impl Selection {
+    /// The faces of a record that are listed, if the record belongs here at all.
+    pub(crate) fn faces<'s>(&self, record: Record<'s>) -> impl Iterator<Item = Face> + use<'s, '_> {
+        let faces = match self {
+            Self::Records { .. } => &[Face::Told],
+            _ => render::faces(record),
+        };
+        faces.iter().copied().filter(move |face| self.shows(record, *face))
+    }
+
+    fn shows(&self, record: Record<'_>, face: Face) -> bool {
+        match self {
+            Self::Topology => match record.kind() {
+                Some(RecordKind::Link) => match face {
+                    Face::Far => true,
+                    Face::Near => false,
+                    _ => record.text(Attribute::Direction).is_some_and(|direction| direction == *"incoming"),
+                },
+                kind => kind == Some(RecordKind::Router),
+            },
+            Self::Record { wanted, .. } => {
+                let mut id = record.id().to_cow();
+                if face == Face::Far {
+                    id.to_mut().push_str(FAR);
+                }
+                wanted.contains(&*id)
+            }
+            Self::Kind(kind) => record.kind() == Some(*kind),
+            Self::Flows { .. } | Self::Records { .. } => true,
+            Self::VanAddrs | Self::Addresses => false,
+        }
+    }
+
+    /// Whether a record that changed belongs here. Records that a list finds on its own way do.
+    pub(crate) fn includes(&self, record: Record<'_>) -> bool {
+        match self {
+            Self::Records { type_code: Some(code) } => record.type_code() == Some(*code),
+            Self::Records { type_code: None } => !record.is_derived(),
+            Self::Flows { address } => {
+                record.kind().is_some_and(|kind| self.shows_kind(kind))
+                    && carrier(record)
+                        .and_then(|carrier| carrier.service())
+                        .is_some_and(|service| service.address() == **address)
+            }
+            _ => record.kind().is_some_and(|kind| self.shows_kind(kind)),
+        }
+    }
+
+    /// Whether records of a kind can be in here, shown in the old terms.
+    pub(crate) fn shows_kind(&self, kind: RecordKind) -> bool {
+        match self {
+            Self::Topology => matches!(kind, RecordKind::Router | RecordKind::Link),
+            Self::Kind(own) => kind == *own,
+            Self::Flows { .. } => {
+                kind.is_flow() || matches!(kind, RecordKind::Listener | RecordKind::Connector)
+            }
+            Self::Record { .. } => true,
+            Self::VanAddrs | Self::Addresses | Self::Records { .. } => false,
+        }
+    }
+
+    /// Whether VAN_ADDRESS records can be in here.
+    pub(crate) fn has_addresses(&self) -> bool {
+        match self {
+            Self::VanAddrs | Self::Addresses => true,
+            Self::Record { ids, .. } => ids.iter().any(|id| Address::has_id(id)),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn includes_address(&self, address: &Address) -> bool {
+        match self {
+            Self::VanAddrs | Self::Addresses => true,
+            Self::Record { wanted, .. } => wanted.contains(&address.id()),
+            _ => false,
+        }
+    }
+}

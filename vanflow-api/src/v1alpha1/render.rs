@@ -1,0 +1,440 @@
+//! One record as the original API shows it.
+//!
+//! What routers tell once for both ends is shown as two records, or *faces*: a LINK from the router that connects and
+//! from the one that is connected to, a connection or request from the client's side and from the server's. The near
+//! face has the record's own id, the far face that id and [`FAR`].
+
+use vanflow_proto::{Attribute, RecordKind, Value};
+use vanflow_store::{Field, Record, Snapshot, Text};
+
+use crate::json::{Json, Object};
+
+/// What is appended to the id of a record for its far face. Ids of routers' records end in a counter and those of
+/// controllers' are UUIDs, so that no id ends like this; and it needs no escaping in a URL.
+pub(crate) const FAR: &str = ".far";
+
+/// Which of the records that a told record is shown as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Face {
+    /// The only one.
+    Whole,
+    /// A LINK as the router that connects sees it; a FLOW on the client's side.
+    Near,
+    /// A LINK as the router that is connected to sees it; a FLOW on the server's side.
+    Far,
+    /// As it was told, in today's terms.
+    Told,
+}
+
+/// What a record is shown as in the old terms.
+pub(crate) fn faces(record: Record<'_>) -> &'static [Face] {
+    const WHOLE: &[Face] = &[Face::Whole];
+    const NEAR: &[Face] = &[Face::Near];
+    const BOTH: &[Face] = &[Face::Near, Face::Far];
+    let has_far = match record.kind() {
+        Some(RecordKind::BiflowTport) => FarEnd::of(record).is_some(),
+        Some(RecordKind::BiflowApp) => record.parent().is_some_and(|tport| FarEnd::of(tport).is_some()),
+        Some(RecordKind::Link) if is_two_sided(record) => record.get(Attribute::Peer).is_some(),
+        Some(_) => return WHOLE,
+        // Not known to be anything yet.
+        None => return &[],
+    };
+    if has_far { BOTH } else { NEAR }
+}
+
+/// Whether a LINK speaks for both of its ends: whether it has anything that only routers say who tell links once.
+fn is_two_sided(link: Record<'_>) -> bool {
+    const SAYS_SO: [Attribute; 5] = [
+        Attribute::Peer,
+        Attribute::Role,
+        Attribute::OperStatus,
+        Attribute::Octets,
+        Attribute::OctetsReverse,
+    ];
+    link.get(Attribute::Direction).is_none()
+        && SAYS_SO.into_iter().any(|attribute| link.get(attribute).is_some())
+}
+
+/// The connector of a connection.
+struct FarEnd<'s> {
+    connector: Text<'s>,
+    is_inferred: bool,
+}
+
+impl<'s> FarEnd<'s> {
+    fn of(tport: Record<'s>) -> Option<Self> {
+        match tport.text(Attribute::Connector) {
+            Some(connector) => Some(Self { connector, is_inferred: false }),
+            None => tport
+                .connector_inferred()
+                .map(|connector| Self { connector: connector.id(), is_inferred: true }),
+        }
+    }
+}
+
+/// Writes one face of a record.
+pub(crate) fn render(json: &mut Json, snapshot: &Snapshot, record: Record<'_>, face: Face) {
+    match (record.kind(), face) {
+        (_, Face::Told) => told(json, record),
+        (Some(RecordKind::BiflowTport), Face::Far) => connection_far(json, record),
+        (Some(RecordKind::BiflowTport), _) => connection_near(json, record),
+        (Some(RecordKind::BiflowApp), Face::Far) => request_far(json, record),
+        (Some(RecordKind::BiflowApp), _) => request_near(json, record),
+        (Some(RecordKind::Link), Face::Far) => link_far(json, record),
+        (Some(RecordKind::Link), Face::Near) => link_near(json, record),
+        (Some(RecordKind::Link), _) => link_one_sided(json, snapshot, record),
+        (Some(kind), _) => whole(json, record, kind),
+        (None, _) => told(json, record),
+    }
+}
+
+/// A ROUTER that has beaconed and has not been heard to tell its record.
+pub(crate) fn silent_router(json: &mut Json, id: &str) {
+    let mut object = Object::open(json);
+    object.string("rtype", RecordKind::Router.name());
+    object.string("id", id);
+    object.truth("incomplete", true);
+    object.close();
+}
+
+/// Every attribute as it was told.
+fn told(json: &mut Json, record: Record<'_>) {
+    let mut object = Object::open(json);
+    match (record.kind(), record.type_code()) {
+        (Some(kind), _) => object.string("rtype", kind.name()),
+        (None, Some(code)) => object.uint("rtype", u64::from(code)),
+        (None, None) => {}
+    }
+    object.text("id", record.id());
+    for (code, field) in record.fields() {
+        match Attribute::from_code(code) {
+            Some(attribute) => object.name(attribute.name()),
+            None => object.name(&format!("attr{code}")),
+        }
+        write_field(object.json, field);
+    }
+    object.close();
+}
+
+fn whole(json: &mut Json, record: Record<'_>, kind: RecordKind) {
+    let mut object = open(json, kind, record.id(), "");
+    let process = match kind {
+        RecordKind::Connector | RecordKind::Flow => record.process(),
+        _ => None,
+    };
+    let mut omitted = Attributes::NONE;
+    if process.is_some() {
+        omitted = omitted.and(Attribute::Process);
+    }
+    fields(&mut object, record, omitted);
+    if kind == RecordKind::Flow
+        && record.get(Attribute::Counterflow).is_none()
+        && let Some(counterflow) = record.counterflow()
+    {
+        object.text(Attribute::Counterflow.name(), counterflow.id());
+    }
+    write_process(&mut object, process);
+    if kind == RecordKind::Router {
+        let source = record.source().filter(|_| record.is_live());
+        let is_incomplete = source.is_some_and(|source| source.is_incomplete());
+        mark_incomplete(&mut object, is_incomplete || is_half(record, kind));
+        if source.is_some_and(|source| source.lacks_flows()) {
+            object.truth("flowsIncomplete", true);
+        }
+    } else {
+        mark_incomplete(&mut object, is_half(record, kind));
+    }
+    close(object, record);
+}
+
+/// What only the far face of a connection shows.
+const FAR_ONLY: Attributes = Attributes::NONE
+    .and(Attribute::OctetsReverse)
+    .and(Attribute::ProcessLatency)
+    .and(Attribute::ProxyHost)
+    .and(Attribute::ProxyPort)
+    .and(Attribute::ErrorConnectorSide);
+
+fn connection_near(json: &mut Json, record: Record<'_>) {
+    let mut object = open(json, RecordKind::Flow, record.id(), "");
+    let far = FarEnd::of(record);
+    // Nothing is lost where there is no other record to show it.
+    fields(&mut object, record, if far.is_some() { FAR_ONLY } else { Attributes::NONE });
+    if let Some(far) = far {
+        object.text_with(Attribute::Counterflow.name(), record.id(), FAR);
+        if far.is_inferred {
+            object.text(Attribute::Connector.name(), far.connector);
+            object.truth("connectorInferred", true);
+        }
+    }
+    write_process(&mut object, record.process());
+    close(object, record);
+}
+
+fn connection_far(json: &mut Json, record: Record<'_>) {
+    let mut object = open(json, RecordKind::Flow, record.id(), FAR);
+    let far = FarEnd::of(record);
+    if let Some(far) = &far {
+        object.text(Attribute::Parent.name(), far.connector);
+    }
+    times(&mut object, record);
+    object.text(Attribute::Counterflow.name(), record.id());
+    for (shown, told) in [
+        (Attribute::SourceHost, Attribute::ProxyHost),
+        (Attribute::SourcePort, Attribute::ProxyPort),
+        (Attribute::Trace, Attribute::Trace),
+        (Attribute::ErrorConnectorSide, Attribute::ErrorConnectorSide),
+    ] {
+        if let Some(text) = record.text(told) {
+            object.text(shown.name(), text);
+        }
+    }
+    for (shown, told) in
+        [(Attribute::Octets, Attribute::OctetsReverse), (Attribute::Latency, Attribute::ProcessLatency)]
+    {
+        if let Some(number) = record.uint(told) {
+            object.uint(shown.name(), number);
+        }
+    }
+    if far.is_some_and(|far| far.is_inferred) {
+        object.truth("connectorInferred", true);
+    }
+    write_process(&mut object, record.server_process());
+    close(object, record);
+}
+
+fn request_near(json: &mut Json, record: Record<'_>) {
+    let mut object = open(json, RecordKind::Flow, record.id(), "");
+    let has_far = faces(record).contains(&Face::Far);
+    let omitted = if has_far { Attributes::NONE.and(Attribute::OctetsReverse) } else { Attributes::NONE };
+    fields(&mut object, record, omitted);
+    if has_far {
+        object.text_with(Attribute::Counterflow.name(), record.id(), FAR);
+    }
+    write_process(&mut object, record.process());
+    close(object, record);
+}
+
+fn request_far(json: &mut Json, record: Record<'_>) {
+    let mut object = open(json, RecordKind::Flow, record.id(), FAR);
+    if let Some(parent) = record.text(Attribute::Parent) {
+        object.text_with(Attribute::Parent.name(), parent, FAR);
+    }
+    times(&mut object, record);
+    object.text(Attribute::Counterflow.name(), record.id());
+    if let Some(protocol) = record.text(Attribute::Protocol) {
+        object.text(Attribute::Protocol.name(), protocol);
+    }
+    if let Some(octets) = record.uint(Attribute::OctetsReverse) {
+        object.uint(Attribute::Octets.name(), octets);
+    }
+    if let Some(stream) = record.uint(Attribute::StreamId) {
+        object.uint(Attribute::StreamId.name(), stream);
+    }
+    write_process(&mut object, record.server_process());
+    close(object, record);
+}
+
+/// What both faces of a LINK that is told once have of their own.
+const LINK_ENDS: Attributes = Attributes::NONE
+    .and(Attribute::Parent)
+    .and(Attribute::Name)
+    .and(Attribute::Mode)
+    .and(Attribute::Octets)
+    .and(Attribute::OctetsReverse)
+    .and(Attribute::OctetRate)
+    .and(Attribute::OctetRateReverse);
+
+fn link_near(json: &mut Json, link: Record<'_>) {
+    let mut object = open(json, RecordKind::Link, link.id(), "");
+    if let Some(parent) = link.text(Attribute::Parent) {
+        object.text(Attribute::Parent.name(), parent);
+    }
+    let peer = link.peer().and_then(|access| access.router());
+    if let Some(name) = peer.and_then(|router| router.text(Attribute::Name)) {
+        object.text(Attribute::Name.name(), name);
+    }
+    link_rest(object, link, "outgoing", |attribute| attribute);
+}
+
+fn link_far(json: &mut Json, link: Record<'_>) {
+    let mut object = open(json, RecordKind::Link, link.id(), FAR);
+    if let Some(router) = link.peer().and_then(|access| access.router()) {
+        object.text(Attribute::Parent.name(), router.id());
+    }
+    if let Some(name) = link.router().and_then(|router| router.text(Attribute::Name)) {
+        object.text(Attribute::Name.name(), name);
+    }
+    link_rest(object, link, "incoming", |attribute| match attribute {
+        Attribute::Octets => Attribute::OctetsReverse,
+        Attribute::OctetsReverse => Attribute::Octets,
+        Attribute::OctetRate => Attribute::OctetRateReverse,
+        Attribute::OctetRateReverse => Attribute::OctetRate,
+        other => other,
+    });
+}
+
+fn link_rest(
+    mut object: Object<'_>,
+    link: Record<'_>,
+    direction: &str,
+    as_seen: impl Fn(Attribute) -> Attribute,
+) {
+    if let Some(name) = link.text(Attribute::Name) {
+        object.text("linkName", name);
+    }
+    object.string(Attribute::Direction.name(), direction);
+    // In the days of two-sided links there were two roles, and the mode said which.
+    if let Some(mode) = link.text(Attribute::Mode) {
+        object.text(Attribute::Mode.name(), mode);
+    } else if let Some(role) = link.text(Attribute::Role) {
+        object.name(Attribute::Mode.name());
+        if role == *"inter-router" {
+            object.json.string("interior");
+        } else {
+            object.json.text(role, "");
+        }
+    }
+    for shown in
+        [Attribute::Octets, Attribute::OctetsReverse, Attribute::OctetRate, Attribute::OctetRateReverse]
+    {
+        if let Some(number) = link.uint(as_seen(shown)) {
+            object.uint(shown.name(), number);
+        }
+    }
+    fields(&mut object, link, LINK_ENDS);
+    mark_incomplete(&mut object, is_half(link, RecordKind::Link));
+    close(object, link);
+}
+
+/// A LINK from a router that tells its own end only.
+fn link_one_sided(json: &mut Json, snapshot: &Snapshot, link: Record<'_>) {
+    let mut object = open(json, RecordKind::Link, link.id(), "");
+    let peer = link.text(Attribute::Name).and_then(|name| router_called(snapshot, name));
+    match peer {
+        Some(peer) => {
+            object.text(Attribute::Name.name(), peer);
+            fields(&mut object, link, Attributes::NONE.and(Attribute::Name));
+        }
+        None => fields(&mut object, link, Attributes::NONE),
+    }
+    mark_incomplete(&mut object, is_half(link, RecordKind::Link));
+    close(object, link);
+}
+
+/// The `name` of the ROUTER with that id in the network: `0/east-1` for `east-1`. Live routers first.
+fn router_called<'s>(snapshot: &'s Snapshot, id: Text<'_>) -> Option<Text<'s>> {
+    let id = id.to_cow();
+    let mut ended = None;
+    for router in snapshot.of_kind(RecordKind::Router) {
+        let Some(name) = router.text(Attribute::Name) else { continue };
+        let is_it = {
+            let name = name.to_cow();
+            name == id || name.split_once('/').is_some_and(|(_, name)| name == id)
+        };
+        if is_it && router.is_live() {
+            return Some(name);
+        }
+        if is_it {
+            ended = Some(name);
+        }
+    }
+    ended
+}
+
+#[inline]
+fn open<'j>(json: &'j mut Json, kind: RecordKind, id: Text<'_>, suffix: &str) -> Object<'j> {
+    let mut object = Object::open(json);
+    object.string(Attribute::RecordType.name(), kind.name());
+    object.text_with(Attribute::Identity.name(), id, suffix);
+    object
+}
+
+/// Every attribute but those left out, and but values that are not of their attribute's type: `records` has them.
+#[inline]
+fn fields(object: &mut Object<'_>, record: Record<'_>, omitted: Attributes) {
+    for (code, field) in record.fields() {
+        let Some(attribute) = Attribute::from_code(code) else {
+            object.name(&format!("attr{code}"));
+            write_field(object.json, field);
+            continue;
+        };
+        // How long a record lived is worked out below.
+        if omitted.has(attribute) || attribute == Attribute::Duration {
+            continue;
+        }
+        match field {
+            Field::Uint(number) if !attribute.kind().is_text() => object.uint(attribute.name(), number),
+            Field::Text(text) if attribute.kind().is_text() => object.text(attribute.name(), text),
+            _ => {}
+        }
+    }
+}
+
+fn write_field(json: &mut Json, field: Field<'_>) {
+    match field {
+        Field::Uint(number) => json.uint(number),
+        Field::Text(text) => json.text(text, ""),
+        Field::Other(value) => json.value(value),
+        // A form that a value may have in time.
+        _ => json.value(Value::Null),
+    }
+}
+
+fn times(object: &mut Object<'_>, record: Record<'_>) {
+    if let Some(start) = record.start() {
+        object.uint(Attribute::StartTime.name(), start.as_micros());
+    }
+    if let Some(end) = record.end() {
+        object.uint(Attribute::EndTime.name(), end.as_micros());
+    }
+}
+
+fn write_process(object: &mut Object<'_>, process: Option<Record<'_>>) {
+    if let Some(process) = process {
+        object.text(Attribute::Process.name(), process.id());
+        if let Some(name) = process.text(Attribute::Name) {
+            object.text("processName", name);
+        }
+    }
+}
+
+/// Whether all that is known of a record is what changed since it started (faults 1).
+fn is_half(record: Record<'_>, kind: RecordKind) -> bool {
+    record.is_live()
+        && record.start().is_none()
+        && !record.is_derived()
+        && kind.attributes().contains(&Attribute::StartTime)
+}
+
+fn mark_incomplete(object: &mut Object<'_>, is_incomplete: bool) {
+    if is_incomplete {
+        object.truth("incomplete", true);
+    }
+}
+
+fn close(mut object: Object<'_>, record: Record<'_>) {
+    let duration = record.duration_micros().or_else(|| record.uint(Attribute::Duration));
+    if let Some(duration) = duration {
+        object.uint(Attribute::Duration.name(), duration);
+    }
+    object.close();
+}
+
+/// A set of attributes.
+#[derive(Clone, Copy, Debug)]
+struct Attributes(u128);
+
+impl Attributes {
+    const NONE: Self = Self(0);
+
+    const fn and(self, attribute: Attribute) -> Self {
+        Self(self.0 | 1 << attribute.code())
+    }
+
+    const fn has(self, attribute: Attribute) -> bool {
+        self.0 & 1 << attribute.code() != 0
+    }
+}
+
+const _: () = assert!(Attribute::ALL.len() <= 128, "a set of attributes has room for them all");

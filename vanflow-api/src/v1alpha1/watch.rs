@@ -1,0 +1,357 @@
+//! What changes, as it changes.
+//!
+//! A watch is a list, and then each record that changes, as it is by the time the watcher takes it. All that is kept
+//! of a watcher is the revision that it has seen: one that is slow is told less often, never late (faults 19). One
+//! that takes nothing at all, while there is something to take, is cut off.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use vanflow_proto::{Attribute, RecordKind};
+use vanflow_store::{Record, RecordRef, Revision, Snapshot};
+
+use crate::{
+    api::{Network, STALL_LIMIT},
+    body::{CHUNK, Progress, Render},
+    error::error_line,
+    json::Json,
+    v1alpha1::{
+        address::Address,
+        list::{Cursor, Frame, List, Step},
+        query::Query,
+        render,
+    },
+};
+
+/// How a watcher wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A JSON array on the first line, and then an object a line.
+    Lines,
+    /// Server-sent events: a `list`, and then a `record` each. Both say what to go on from.
+    Events,
+}
+
+/// How often a watcher of events hears something, so that whoever is between does not take the connection for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long changes are gathered, at least, before they are told.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How many changes are looked at in one go, and records in one go where the changes are not remembered.
+const LOOKED_AT: usize = 1024;
+
+/// One watcher.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    network: Network,
+    query: Arc<Query>,
+    format: Format,
+    /// What the revisions belong to.
+    instance: Arc<str>,
+    state: State,
+    /// The changes up to here have been told.
+    seen: Revision,
+    keep_alive_at: Instant,
+    /// When the next changes may be told.
+    tell_at: Instant,
+    /// When the last piece was ready to be taken.
+    handed_out_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    Listing(Box<List>),
+    /// Waiting for changes. Where they are not remembered any more, what the watcher has is worth nothing if it
+    /// had it from before it was connected: it has not seen records go.
+    Following {
+        is_resumed: bool,
+    },
+    /// Looking for what changed among all records, because the changes are not remembered any more.
+    Scanning {
+        snapshot: Snapshot,
+        cursor: Box<Cursor>,
+    },
+    Over,
+}
+
+impl Watch {
+    /// A watch that starts with the list.
+    pub(crate) fn new(
+        network: Network,
+        query: Arc<Query>,
+        format: Format,
+        instance: Arc<str>,
+        resume: Option<Revision>,
+    ) -> Self {
+        let now = Instant::now();
+        let mut watch = Self {
+            network,
+            query,
+            format,
+            instance,
+            state: State::Over,
+            seen: Revision::default(),
+            keep_alive_at: now + KEEP_ALIVE,
+            tell_at: now,
+            handed_out_at: None,
+        };
+        match resume {
+            Some(revision) => {
+                watch.seen = revision;
+                watch.state = State::Following { is_resumed: true };
+            }
+            None => watch.state = watch.listing(),
+        }
+        watch
+    }
+
+    /// Everything that there is to tell.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
+        stream::unfold(self, |mut watch| async {
+            let piece = watch.next().await?;
+            Some((piece, watch))
+        })
+    }
+
+    fn listing(&self) -> State {
+        let snapshot = self.network.lock().snapshot();
+        let frame = match self.format {
+            Format::Lines => Frame { open: "[".to_owned(), between: ",", close: "]\n" },
+            Format::Events => Frame {
+                open: format!("event: list\nid: {}-{}\ndata: [", self.instance, snapshot.revision()),
+                between: ",",
+                close: "]\n\n",
+            },
+        };
+        State::Listing(Box::new(List::new(snapshot, Arc::clone(&self.query), frame)))
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.is_stalled() {
+            let reason = format!(
+                "nothing was taken for {} s while there were changes to tell: the watch is over",
+                STALL_LIMIT.as_secs()
+            );
+            return Some(self.over(&reason));
+        }
+        let mut json = Json::with_capacity(4096);
+        loop {
+            match &mut self.state {
+                State::Over => return None,
+                State::Listing(list) => {
+                    if list.fill(&mut json) == Progress::Done {
+                        self.seen = list.revision();
+                        self.state = State::Following { is_resumed: false };
+                    }
+                    if json.bytes.is_empty() {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                State::Scanning { .. } => {
+                    self.scan(&mut json);
+                    if json.bytes.is_empty() {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                State::Following { .. } => {
+                    if let Some(piece) = self.follow(&mut json).await {
+                        return Some(self.hand_out(piece));
+                    }
+                }
+            }
+            if !json.bytes.is_empty() {
+                return Some(self.hand_out(json.bytes.into()));
+            }
+        }
+    }
+
+    /// Tells some changes, or waits for them. A piece of its own is a keep-alive or the end.
+    async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
+        if Instant::now() < self.tell_at {
+            sleep_until(self.tell_at).await;
+        }
+        // Marked as seen before looking, so that nothing gets lost in between.
+        self.network.revision.borrow_and_update();
+        let (changes, snapshot) = {
+            let store = self.network.lock();
+            (store.changes(self.seen, LOOKED_AT), store.snapshot())
+        };
+        if changes.overrun {
+            let is_resumed = matches!(self.state, State::Following { is_resumed: true });
+            self.state = if is_resumed {
+                self.listing()
+            } else {
+                let cursor = Box::new(Cursor::new(&snapshot, &self.query.selection, true));
+                self.scan_addresses(&snapshot, json);
+                State::Scanning { snapshot, cursor }
+            };
+            return None;
+        }
+        if changes.upto > self.seen {
+            let is_all = changes.upto >= snapshot.revision();
+            self.tell_changes(json, &snapshot, &changes.records, changes.upto);
+            self.seen = changes.upto;
+            if is_all {
+                self.tell_at = Instant::now() + GATHER;
+                self.state = State::Following { is_resumed: false };
+            }
+            if json.bytes.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            return None;
+        }
+        match timeout_at(self.keep_alive_at, self.network.revision.changed()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) => Some(self.over("the collector is going down: the watch is over")),
+            Err(_) => {
+                self.keep_alive_at = Instant::now() + KEEP_ALIVE;
+                match self.format {
+                    // The id says that there was nothing of interest up to here.
+                    Format::Events => {
+                        Some(format!(": nothing new\nid: {}-{}\n\n", self.instance, self.seen).into())
+                    }
+                    Format::Lines => None,
+                }
+            }
+        }
+    }
+
+    fn tell_changes(&self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef], upto: Revision) {
+        for record in records.iter().filter_map(|at| snapshot.get(*at)) {
+            for dependent in self.dependents(snapshot, record) {
+                self.tell(json, snapshot, dependent, None);
+            }
+            self.tell(json, snapshot, record, Some(record.revision()));
+        }
+        // A change of an address can be part of a change of several of its services: it is told with the last.
+        for address in self.addresses_after(snapshot, self.seen) {
+            if address.revision <= upto {
+                self.line(json, Some(address.revision), |json| address.render(json));
+            }
+        }
+    }
+
+    /// Records that have not changed themselves, but are shown with something of one that has (faults 8): LINKs with
+    /// the routers at their ends, CONNECTORs with their process. Flows are too many to look through; they are shown
+    /// with their processes as of their own latest change.
+    fn dependents<'s>(&self, snapshot: &'s Snapshot, record: Record<'s>) -> Vec<Record<'s>> {
+        let selection = &self.query.selection;
+        match record.kind() {
+            Some(RecordKind::Router | RecordKind::RouterAccess) if selection.shows_kind(RecordKind::Link) => {
+                let is_at = |link: &Record<'_>| {
+                    let peer = link.peer();
+                    [link.router(), peer, peer.and_then(|access| access.router())].contains(&Some(record))
+                        || link.get(Attribute::Direction).is_some()
+                };
+                snapshot.live_of_kind(RecordKind::Link).filter(is_at).collect()
+            }
+            Some(RecordKind::Process) if selection.shows_kind(RecordKind::Connector) => snapshot
+                .live_of_kind(RecordKind::Connector)
+                .filter(|connector| connector.process() == Some(record))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn scan_addresses(&self, snapshot: &Snapshot, json: &mut Json) {
+        for address in self.addresses_after(snapshot, self.seen) {
+            self.line(json, None, |json| address.render(json));
+        }
+    }
+
+    fn addresses_after(&self, snapshot: &Snapshot, seen: Revision) -> Vec<Address> {
+        let selection = &self.query.selection;
+        if !selection.has_addresses() {
+            return Vec::new();
+        }
+        let mut addresses = Address::all(snapshot);
+        addresses.retain(|address| address.revision > seen && selection.includes_address(address));
+        addresses.sort_by_key(|address| address.revision);
+        addresses
+    }
+
+    fn scan(&mut self, json: &mut Json) {
+        let State::Scanning { snapshot, mut cursor } = std::mem::replace(&mut self.state, State::Over) else {
+            return;
+        };
+        for _ in 0..LOOKED_AT {
+            if json.bytes.len() >= CHUNK {
+                break;
+            }
+            let Some(step) = cursor.next(&snapshot) else {
+                self.seen = snapshot.revision();
+                self.state = State::Following { is_resumed: false };
+                return;
+            };
+            if let Step::Found(record) = step
+                && record.revision() > self.seen
+            {
+                // Not in the order of their changes: nothing to go on from before all have been told.
+                self.tell(json, &snapshot, record, None);
+            }
+        }
+        self.state = State::Scanning { snapshot, cursor };
+    }
+
+    fn tell(&self, json: &mut Json, snapshot: &Snapshot, record: Record<'_>, revision: Option<Revision>) {
+        let selection = &self.query.selection;
+        if !selection.includes(record) {
+            return;
+        }
+        let mut faces = selection.faces(record).peekable();
+        while let Some(face) = faces.next() {
+            // Whoever has seen one face has not seen the other: only the last is something to go on from.
+            let revision = revision.filter(|_| faces.peek().is_none());
+            self.line(json, revision, |json| render::render(json, snapshot, record, face));
+        }
+    }
+
+    /// One object, as a line or an event.
+    fn line(&self, json: &mut Json, revision: Option<Revision>, render: impl FnOnce(&mut Json)) {
+        match self.format {
+            Format::Lines => {
+                render(json);
+                json.raw("\n");
+            }
+            Format::Events => {
+                json.raw("event: record\n");
+                if let Some(revision) = revision {
+                    json.raw("id: ");
+                    json.raw(&self.instance);
+                    json.raw("-");
+                    json.uint(revision.as_u64());
+                    json.raw("\n");
+                }
+                json.raw("data: ");
+                render(json);
+                json.raw("\n\n");
+            }
+        }
+    }
+
+    /// The last piece: why there are no more.
+    fn over(&mut self, reason: &str) -> Bytes {
+        self.state = State::Over;
+        let line = error_line(reason);
+        match self.format {
+            Format::Lines => line.into(),
+            Format::Events => [b"event: end\ndata: ", line.as_slice(), b"\n"].concat().into(),
+        }
+    }
+
+    fn hand_out(&mut self, piece: Bytes) -> Bytes {
+        let now = Instant::now();
+        self.handed_out_at = Some(now);
+        self.keep_alive_at = now + KEEP_ALIVE;
+        piece
+    }
+
+    /// Whether the watcher let the last piece lie for too long, with more to come.
+    fn is_stalled(&mut self) -> bool {
+        let Some(handed_out_at) = self.handed_out_at.take() else { return false };
+        handed_out_at.elapsed() > STALL_LIMIT && self.network.lock().revision() > self.seen
+    }
+}

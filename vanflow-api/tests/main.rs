@@ -1,0 +1,10 @@
+//! Requests and what comes of them.
+
+#![expect(clippy::unwrap_used, reason = "what is not there where it has to be fails the test")]
+
+mod document;
+mod golden;
+mod old_terms;
+mod support;
+mod transport;
+mod watch;

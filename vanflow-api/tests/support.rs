@@ -1,0 +1,279 @@
+//! Networks to ask about, and somebody who asks.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, request::Parts};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::watch;
+use vanflow_api::{Api, Body, Network, Options, Status};
+use vanflow_proto::{
+    Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
+    capture,
+    discovery::{Action, Discovery, Event, FlushOutcome, Output, Settings},
+};
+use vanflow_store::{Revision, SourceId, Store};
+
+pub(crate) const CAPTURES: [&str; 3] = ["router-2.7", "router-3.5", "router-3.5-halves"];
+
+/// When virtual time starts.
+pub(crate) const EPOCH: u64 = 1_795_347_880_000_000;
+
+/// An API, the store that it answers from, and what the collector would hold of the rest.
+pub(crate) struct Fixture {
+    pub(crate) api: Api,
+    pub(crate) store: Arc<Mutex<Store>>,
+    pub(crate) revision: watch::Sender<Revision>,
+    pub(crate) status: watch::Sender<Status>,
+    source: Option<SourceId>,
+}
+
+impl Fixture {
+    pub(crate) fn new(store: Store) -> Self {
+        Self::with_options(store, Options::default())
+    }
+
+    pub(crate) fn with_options(store: Store, mut options: Options) -> Self {
+        options.instance = Some("test".to_owned());
+        let (revision, revised) = watch::channel(store.revision());
+        let (status, stated) = watch::channel(Status::default());
+        let store = Arc::new(Mutex::new(store));
+        let network = Network { store: Arc::clone(&store), revision: revised, status: stated };
+        Self { api: Api::new(network, options), store, revision, status, source: None }
+    }
+
+    /// Everything in a capture, in virtual time; sources that fall silent are lost.
+    pub(crate) fn replayed(capture: &str) -> Self {
+        Self::new(replay(capture, u64::MAX))
+    }
+
+    /// A router tells records.
+    pub(crate) fn tell(&mut self, updates: &[UpdateBuf]) {
+        let now = Timestamp::from_micros(EPOCH);
+        let mut store = self.store.lock().unwrap();
+        let source =
+            *self.source.get_or_insert_with(|| store.source_seen("gv_ZW:0", SourceType::Router, now));
+        for updates in updates.chunks(50) {
+            apply(&mut store, source, updates, now);
+        }
+        self.revision.send_replace(store.revision());
+    }
+
+    pub(crate) fn respond(&self, request: Parts) -> Response<Body> {
+        self.api.respond(&request)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask(request(path))
+    }
+
+    pub(crate) fn ask(&self, request: Parts) -> Answer {
+        let (head, body) = self.respond(request).into_parts();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let body = runtime.block_on(body.collect()).unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// The items of a list that must be there.
+    pub(crate) fn list(&self, path: &str) -> Vec<Value> {
+        let answer = self.get(path);
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+        match answer.json() {
+            Value::Array(items) => items,
+            other => panic!("{path} is no list: {other}"),
+        }
+    }
+}
+
+pub(crate) fn apply(store: &mut Store, source: SourceId, updates: &[UpdateBuf], now: Timestamp) {
+    let bytes = Encoder::new(Dialect::Router).records("mc/sfe.gv_ZW:0", 1, updates);
+    let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
+    for update in updates {
+        store.apply(source, &update.unwrap(), now);
+    }
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.text()))
+    }
+
+    pub(crate) fn error(&self) -> String {
+        let json = self.json();
+        assert_eq!(json.as_object().map(serde_json::Map::len), Some(1), "{json}");
+        json["error"].as_str().expect("an error").to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// A GET.
+pub(crate) fn request(path: &str) -> Parts {
+    Request::builder().uri(path).body(()).unwrap().into_parts().0
+}
+
+pub(crate) fn request_with(path: &str, headers: &[(&str, &str)]) -> Parts {
+    let mut builder = Request::builder().uri(path);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(()).unwrap().into_parts().0
+}
+
+pub(crate) fn request_by(method: Method, path: &str) -> Parts {
+    Request::builder().method(method).uri(path).body(()).unwrap().into_parts().0
+}
+
+pub(crate) fn capture_path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures").join(file)
+}
+
+/// What is in a capture up to some point, in microseconds. Sources that fall silent are lost.
+pub(crate) fn replay(name: &str, until: u64) -> Store {
+    replay_with(name, until, Settings::default())
+}
+
+/// All that is in a capture, as it was told: however silent, no source is lost.
+pub(crate) fn replay_lossless(name: &str) -> Store {
+    let mut settings = Settings::default();
+    settings.silence = 3_600_000_000;
+    replay_with(name, u64::MAX, settings)
+}
+
+fn replay_with(name: &str, until: u64, settings: Settings) -> Store {
+    let mut replay = Replay {
+        store: Store::new(vanflow_store::Options::default()),
+        discovery: Discovery::new(settings, 7),
+        sources: BTreeMap::new(),
+    };
+    replay.discovery.attached(Timestamp::from_micros(EPOCH));
+    let file = File::open(capture_path(&format!("{name}.jsonl"))).expect("the capture is there");
+    let messages = capture::read(BufReader::new(file)).map(|captured| captured.expect("it reads"));
+    for captured in messages.take_while(|captured| captured.micros <= until) {
+        let now = Timestamp::from_micros(EPOCH + captured.micros);
+        while let Some(deadline) = replay.discovery.next_deadline().filter(|deadline| *deadline <= now) {
+            replay.discovery.advance(deadline);
+            replay.follow(deadline);
+        }
+        let message = Message::decode(&captured.message).expect("it decodes");
+        replay.discovery.message(now, &captured.link, &message);
+        replay.follow(now);
+        let address = captured.link.trim_start_matches("mc/sfe.");
+        let id = [".flows", ".logs", ".heartbeats"].iter().fold(address, |id, end| id.trim_end_matches(end));
+        match message.body {
+            Said::Heartbeat(beat) => replay.store.heartbeat(replay.sources[beat.id], beat.now, now),
+            Said::Records(updates) => {
+                for update in updates {
+                    replay.store.apply(replay.sources[id], &update.expect("it decodes"), now);
+                }
+            }
+            _ => {}
+        }
+        replay.store.advance(now);
+    }
+    replay.store
+}
+
+struct Replay {
+    store: Store,
+    discovery: Discovery,
+    sources: BTreeMap<String, SourceId>,
+}
+
+impl Replay {
+    /// Does what discovery says, as a collector would; what it asks for was done when the capture was taken.
+    fn follow(&mut self, now: Timestamp) {
+        while let Some(output) = self.discovery.next_output() {
+            let event = match output {
+                Output::Event(event) => event,
+                Output::Action(Action::Flush { source, .. }) => {
+                    self.discovery.flush_outcome(now, &source, FlushOutcome::Accepted);
+                    continue;
+                }
+                _ => continue,
+            };
+            match event {
+                Event::SourceSeen { source, source_type } => {
+                    let id = self.store.source_seen(&source, SourceType::from_name(&source_type), now);
+                    self.sources.insert(source.to_string(), id);
+                }
+                Event::SourceRestarted { source } => {
+                    self.store.source_restarted(self.sources[&*source], now);
+                }
+                Event::EpochStarted { source } => {
+                    self.store.source_reattached(self.sources[&*source], now);
+                }
+                Event::SourceLost { source, last_heard } => {
+                    self.store.source_lost(self.sources[&*source], last_heard, now);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A router with a listener, a connector on it, and connections between them, each with so many requests.
+pub(crate) fn service(address: &str, connections: u64, requests: u64) -> Vec<UpdateBuf> {
+    let new =
+        |kind, id: u64| UpdateBuf::new(kind, format!("gv_ZW:{id}")).with(Attribute::StartTime, EPOCH + id);
+    let mut updates = vec![
+        new(RecordKind::Router, 0).with(Attribute::Name, "0/west-1"),
+        new(RecordKind::Listener, 1)
+            .with(Attribute::Parent, "gv_ZW:0")
+            .with(Attribute::Protocol, "tcp")
+            .with(Attribute::VanAddress, address),
+        new(RecordKind::Connector, 2)
+            .with(Attribute::Parent, "gv_ZW:0")
+            .with(Attribute::Protocol, "tcp")
+            .with(Attribute::VanAddress, address)
+            .with(Attribute::DestHost, "10.0.0.1"),
+    ];
+    let mut id = 2;
+    for _ in 0..connections {
+        id += 1;
+        let connection = format!("gv_ZW:{id}");
+        updates.push(
+            new(RecordKind::BiflowTport, id)
+                .with(Attribute::Parent, "gv_ZW:1")
+                .with(Attribute::SourceHost, "10.0.0.9")
+                .with(Attribute::SourcePort, (30_000 + id % 30_000).to_string())
+                .with(Attribute::Octets, id)
+                .with(Attribute::OctetsReverse, 2 * id)
+                .with(Attribute::Latency, 1000)
+                .with(Attribute::Trace, "0/west-1|0/east-1")
+                .with(Attribute::Connector, "gv_ZW:2")
+                .with(Attribute::ProcessLatency, 500)
+                .with(Attribute::ProxyHost, "10.0.0.2")
+                .with(Attribute::ProxyPort, (20_000 + id % 30_000).to_string()),
+        );
+        for _ in 0..requests {
+            id += 1;
+            updates.push(
+                new(RecordKind::BiflowApp, id)
+                    .with(Attribute::Parent, connection.as_str())
+                    .with(Attribute::Method, "GET")
+                    .with(Attribute::OctetsReverse, 10),
+            );
+        }
+    }
+    updates
+}
