@@ -86,7 +86,7 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_TLS_KEY", value_name = "FILE", help_heading = API)]
     pub tls_key: Option<PathBuf>,
 
-    /// Allows pages of this origin, such as https://console.example.com, to ask the API; * allows all. May be given
+    /// Allows pages of this origin, such as `https://console.example.com`, to ask the API; * allows all. May be given
     /// several times; in the environment, with commas between them. By default browsers let no other page ask.
     #[arg(long, env = "VANFLOW_CORS", value_name = "ORIGIN", value_delimiter = ',', help_heading = API)]
     pub cors: Vec<String>,

@@ -63,6 +63,9 @@ pub enum RunError {
     /// A part of the collector failed in a way that nobody thought of.
     #[error("a part of the collector failed: {0}")]
     Part(#[from] JoinError),
+    /// Collecting came to an end that nobody asked for.
+    #[error("the connection to the router was given up by itself")]
+    Stopped,
 }
 
 /// A collector that runs. It leaves when it is told to, or dropped.
@@ -70,7 +73,7 @@ pub enum RunError {
 pub struct Running {
     addresses: Vec<SocketAddr>,
     status: watch::Receiver<Status>,
-    parts: JoinHandle<Result<(), JoinError>>,
+    parts: JoinHandle<Result<(), RunError>>,
     _leave: DropGuard,
 }
 
@@ -91,7 +94,7 @@ impl Running {
     ///
     /// Where it left because a part of it failed.
     pub async fn ended(mut self) -> Result<(), RunError> {
-        Ok((&mut self.parts).await??)
+        (&mut self.parts).await?
     }
 }
 
@@ -104,8 +107,7 @@ impl Running {
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
-    let recorder = settings.capture.as_deref().map(Recorder::create).transpose()?;
-    let (tap, capturing) = recorder.map(|recorder| recorder.tap(clock::now())).unzip();
+    let upstream = Upstream::open(settings.source).await?;
 
     let mut options = Options::default();
     options.retention_micros = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
@@ -131,26 +133,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     // What takes records in leaves first; what keeps them leaves when that is done.
     let leave = shutdown.child_token();
     let keep_until = CancellationToken::new();
-    let collecting = match settings.source {
-        Source::Replay(replay) => {
-            let capture = Capture::open(&replay.file)?;
-            tokio::spawn(replay_until(leave.clone(), capture, replay.speed, ingest))
-        }
-        Source::Router(router) => {
-            tokio::spawn(live::collect(ingest, router_config(router, tap)?, leave.clone()))
-        }
-        Source::Demo(config::Demo { seed, rate }) => {
-            let mut options = demo::Options::default();
-            (options.seed, options.rate) = (seed, rate);
-            let demo = demo::start(options, clock::now).await.map_err(RunError::Demo)?;
-            let router = Router::Url { url: demo.url(), ca: None, identity: None };
-            let collecting = live::collect(ingest, router_config(router, tap)?, leave.clone());
-            tokio::spawn(async move {
-                collecting.await;
-                demo.shut_down().await;
-            })
-        }
-    };
+    // Made when nothing else can be wrong any more: whoever tries again finds no file in the way.
+    let recorder = settings.capture.as_deref().map(Recorder::create).transpose()?;
+    let (tap, capturing) = recorder.map(|recorder| recorder.tap(clock::now())).unzip();
+    let collecting = tokio::spawn(upstream.collect(ingest, tap, leave.clone()));
     let keeping =
         kept.map(|(keeper, interval)| tokio::spawn(keeper.keep(store.clone(), interval, keep_until.clone())));
     let network = Network { store: store.clone(), revision: revision.clone(), status: status.clone() };
@@ -181,24 +167,25 @@ struct Parts {
 
 impl Parts {
     /// Waits until it is time to leave, or until a part fails; then until all have left.
-    async fn ended(mut self) -> Result<(), JoinError> {
-        // Nobody stops collecting before it is time to leave, unless it fails.
+    async fn ended(mut self) -> Result<(), RunError> {
         let failed = tokio::select! {
+            biased;
             () = self.leave.cancelled() => None,
-            outcome = &mut self.collecting => Some(outcome),
+            // Nobody stops collecting before it is time to leave, unless it fails.
+            outcome = &mut self.collecting => Some(outcome.map_err(RunError::Part).and(Err(RunError::Stopped))),
         };
         self.leave.cancel();
         let leaving = async {
             let collected = match failed {
                 Some(outcome) => outcome,
-                None => self.collecting.await,
+                None => self.collecting.await.map_err(RunError::Part),
             };
             self.keep_until.cancel();
-            let mut outcome = collected.and(self.serving.await);
+            let mut outcome = self.serving.await;
             for part in [self.capturing, self.keeping].into_iter().flatten() {
                 outcome = outcome.and(part.await);
             }
-            outcome
+            collected.and(outcome.map_err(RunError::Part))
         };
         match timeout(LEAVE_WITHIN, leaving).await {
             Ok(outcome) => outcome,
@@ -220,10 +207,54 @@ fn api_options(http: &config::Http) -> vanflow_api::Options {
     options
 }
 
-/// How the router is reached, and who sees what it sends.
-fn router_config(router: Router, tap: Option<Tap>) -> Result<router::Config, router::ConfigError> {
+/// Where records come from, checked and opened.
+enum Upstream {
+    Router(router::Config),
+    Demo(router::Config, demo::Demo),
+    Replay(Capture, Speed),
+}
+
+impl Upstream {
+    async fn open(source: Source) -> Result<Self, RunError> {
+        Ok(match source {
+            Source::Router(router) => Self::Router(router_config(router)?),
+            Source::Demo(config::Demo { seed, rate }) => {
+                let mut options = demo::Options::default();
+                (options.seed, options.rate) = (seed, rate);
+                let demo = demo::start(options, clock::now).await.map_err(RunError::Demo)?;
+                let router = Router::Url { url: demo.url(), ca: None, identity: None };
+                Self::Demo(router_config(router)?, demo)
+            }
+            Source::Replay(replay) => Self::Replay(Capture::open(&replay.file)?, replay.speed),
+        })
+    }
+
+    /// Collects until it is time to leave. `tap` sees what a router sends.
+    async fn collect(self, ingest: Ingest, tap: Option<Tap>, leave: CancellationToken) {
+        match self {
+            Self::Router(mut config) => {
+                config.tap = tap;
+                live::collect(ingest, config, leave).await;
+            }
+            Self::Demo(mut config, demo) => {
+                config.tap = tap;
+                live::collect(ingest, config, leave).await;
+                demo.shut_down().await;
+            }
+            Self::Replay(capture, speed) => {
+                let mut replayed = Replayed::new(ingest, speed);
+                capture.replay(speed, &mut replayed, &leave).await;
+                replayed.ended();
+                // Time stands still from here on; watches go on as long as there is somebody who could tell them.
+                leave.cancelled().await;
+            }
+        }
+    }
+}
+
+fn router_config(router: Router) -> Result<router::Config, router::ConfigError> {
     let clock: router::Clock = Arc::new(clock::now);
-    let mut config = match router {
+    let config = match router {
         Router::ConnectJson(file) => router::Config::from_connect_json(&file, clock)?,
         Router::Url { url, ca, identity } => {
             let mut config = router::Config::from_url(&url, clock)?;
@@ -233,14 +264,5 @@ fn router_config(router: Router, tap: Option<Tap>) -> Result<router::Config, rou
         }
     };
     config.check()?;
-    config.tap = tap;
     Ok(config)
-}
-
-/// Replays a capture; then time stands still until it is time to leave.
-async fn replay_until(leave: CancellationToken, capture: Capture, speed: Speed, ingest: Ingest) {
-    let mut replayed = Replayed::new(ingest, speed);
-    capture.replay(speed, &mut replayed, &leave).await;
-    replayed.ended();
-    leave.cancelled().await;
 }

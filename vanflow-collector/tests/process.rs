@@ -108,6 +108,18 @@ fn what_fails_from_the_start_is_named_and_ends_it_with_1() {
 }
 
 #[test]
+fn a_capture_is_not_begun_where_nothing_can_be_captured() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let capture = directory.path().join("network.jsonl");
+    let arguments =
+        ["--router", "amqps://localhost", "--ca", "/no/such/ca", "--listen", "127.0.0.1:0", "--capture"];
+    let (code, said) = output(&[&arguments[..], &[capture.to_str().expect("UTF-8")]].concat());
+    assert_eq!(code, Some(1));
+    assert!(said.ends_with("cannot read /no/such/ca: No such file or directory (os error 2)\n"), "{said}");
+    assert!(!capture.exists());
+}
+
+#[test]
 fn help_explains_and_says_where_it_can_be_set_as_well() {
     let help = command(&["--help"]).output().expect("it starts");
     assert!(help.status.success());
