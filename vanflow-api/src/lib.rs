@@ -32,6 +32,7 @@ mod json;
 mod params;
 mod route;
 mod v1alpha1;
+mod v2alpha1;
 
 pub use api::{Api, Cors, Network, Options, STALL_LIMIT, Status};
 pub use body::Body;

@@ -17,7 +17,13 @@ pub(crate) fn document() -> Vec<u8> {
 }
 
 fn value() -> Value {
-    let routes = ROUTES.iter().filter(|route| route.endpoint != Endpoint::Index);
+    let is_described = |route: &&Route| {
+        matches!(
+            route.endpoint,
+            Endpoint::Alive | Endpoint::Ready | Endpoint::OpenApi | Endpoint::V1alpha1(_)
+        )
+    };
+    let routes = ROUTES.iter().filter(is_described);
     let paths: Map<_, _> = routes.map(|route| (route.path.to_owned(), path(route))).collect();
     json!({
         "openapi": "3.1.0",
@@ -106,7 +112,6 @@ fn describe(parameter: &Parameter) -> Value {
 
 fn responses(endpoint: Endpoint) -> Value {
     match endpoint {
-        Endpoint::Index => json!({}),
         Endpoint::Alive => json!({ "200": { "description": "Alive", "content": content("Alive") } }),
         Endpoint::Ready => json!({
             "200": { "description": "Ready", "content": content("Ready") },
@@ -136,6 +141,8 @@ fn responses(endpoint: Endpoint) -> Value {
             "304": reference("responses", "NotModified"),
             "400": reference("responses", "BadRequest"),
         }),
+        // Not in this document.
+        _ => json!({}),
     }
 }
 

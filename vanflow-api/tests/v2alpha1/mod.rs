@@ -1,0 +1,3 @@
+//! The network observer's API.
+
+mod answers;
