@@ -28,6 +28,7 @@ use crate::{
     error::ApiError,
     index,
     json::{Json, Object},
+    openapi,
     params::Params,
     route::{self, Endpoint, Route},
     v1alpha1::{self, Collection, Format, Frame, List, Query, Selection, Watch},
@@ -127,7 +128,7 @@ impl Api {
             cors: options.cors,
             instance: instance.into(),
             document: v1alpha1::document().into(),
-            whole_document: v1alpha1::document().into(),
+            whole_document: openapi::document().into(),
             index: index::page().into(),
         };
         Self { shared: Arc::new(shared) }
@@ -225,6 +226,18 @@ impl Api {
         snapshot: Snapshot,
         scope: Scope,
     ) -> Response<Body> {
+        let takes_events = names(&request.headers, &ACCEPT, EVENTS);
+        if query.watch.unwrap_or(takes_events) {
+            let format = if takes_events { Format::Events } else { Format::Lines };
+            // As in the original API: no body, no timers.
+            let body = if request.method == Method::HEAD {
+                Body::empty()
+            } else {
+                let network = self.shared.network.clone();
+                Body::streamed(v2alpha1::Watch::new(network, Arc::new(query), scope, format).into_stream())
+            };
+            return compressed(request, watched(body, format));
+        }
         let list = v2alpha1::List::new(snapshot, Arc::new(query), scope);
         let mut response = Response::new(Body::rendered(list));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
@@ -282,14 +295,7 @@ impl Api {
             let watch = Watch::new(network, query, format, Arc::clone(&self.shared.instance), resume);
             Body::streamed(watch.into_stream())
         };
-        let mut response = Response::new(body);
-        let content_type = if format == Format::Events { EVENTS } else { LINES };
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Proxies that gather what they pass on, nginx above all, are told not to.
-        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        response
+        watched(body, format)
     }
 
     /// The revision that a client of events has seen, if it is one of this store.
@@ -358,7 +364,8 @@ fn whole(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>
 }
 
 fn is_v2alpha1(path: &str) -> bool {
-    path.trim_start_matches('/').starts_with(route::V2ALPHA1.trim_matches('/'))
+    let mut names = path.split('/').filter(|name| !name.is_empty());
+    names.next() == Some("api") && names.next() == Some("v2alpha1")
 }
 
 /// The path without slashes that lead nowhere, where the network observer would send its clients there.
@@ -378,6 +385,18 @@ fn moved(path: &str, query: Option<&str>) -> Response<Body> {
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(LOCATION, location);
     }
+    response
+}
+
+/// The response that a watch is.
+fn watched(body: Body, format: Format) -> Response<Body> {
+    let mut response = Response::new(body);
+    let content_type = if format == Format::Events { EVENTS } else { LINES };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that gather what they pass on, nginx above all, are told not to.
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
 }
 

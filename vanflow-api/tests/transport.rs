@@ -42,7 +42,7 @@ fn an_unknown_path_is_told_what_there_is() {
          processpairs, connections, applicationflows, each with an identity after it for one of them; besides there \
          are /api/v1alpha1/openapi.json, /openapi.json, /healthz, /readyz, /"
     );
-    for path in ["/api", "/api/v1alpha1", "/favicon.ico", "//", "/api/v2alpha1/sites"] {
+    for path in ["/api", "/api/v1alpha1", "/favicon.ico", "//", "/api/v2alpha1"] {
         let expected = if path == "//" { StatusCode::OK } else { StatusCode::NOT_FOUND };
         assert_eq!(fixture().get(path).status, expected, "{path}");
     }

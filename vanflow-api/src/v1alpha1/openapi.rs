@@ -11,12 +11,14 @@ use crate::{
 
 /// The document, ready to be sent.
 pub(crate) fn document() -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(&value()).expect("the document has only strings for keys");
+    let mut text =
+        serde_json::to_vec_pretty(&document_value()).expect("the document has only strings for keys");
     text.push(b'\n');
     text
 }
 
-fn value() -> Value {
+/// The document as a value.
+pub(crate) fn document_value() -> Value {
     let is_described = |route: &&Route| {
         matches!(
             route.endpoint,

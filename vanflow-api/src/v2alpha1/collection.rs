@@ -126,7 +126,8 @@ impl Collection {
         match scope {
             Scope::All => {}
             Scope::Site(at) => {
-                let Some(site) = view.snapshot.get(at) else { return Vec::new() };
+                let site = view.snapshot.get(at).filter(|site| site.kind() == Some(RecordKind::Site));
+                let Some(site) = site else { return Vec::new() };
                 return match self {
                     Self::Routers => routers_of(site).map(record).collect(),
                     _ => self.all(view).into_iter().filter(|item| is_of_site(view, *item, site)).collect(),
@@ -158,6 +159,17 @@ impl Collection {
             }
         }
         self.all(view)
+    }
+
+    /// Whether a record that changed is one of a collection of connections or requests.
+    pub(crate) fn includes(self, view: View<'_>, item: Item, scope: Scope) -> bool {
+        let Item::Record(at) = item else { return false };
+        let record = view.snapshot.get(at).filter(|record| record.kind() == self.kind());
+        record.is_some_and(|record| match scope {
+            Scope::All => self.kind().is_some(),
+            Scope::Site(site) => record.site().is_some_and(|its| its.at() == site),
+            Scope::Service(service) => record.service().is_some_and(|its| its.at() == service),
+        })
     }
 
     fn all(self, view: View<'_>) -> Vec<Item> {

@@ -41,6 +41,10 @@ impl List {
     pub(crate) fn revision(&self) -> Revision {
         self.snapshot.revision()
     }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
 }
 
 impl Render for List {

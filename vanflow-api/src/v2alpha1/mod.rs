@@ -9,11 +9,14 @@ mod endpoint;
 mod flow;
 mod list;
 mod network;
+pub(crate) mod openapi;
 mod query;
 mod schema;
 mod view;
+mod watch;
 mod workload;
 
 pub(crate) use collection::{Collection, Scope, service_with_id, site_with_id};
 pub(crate) use list::{List, single};
 pub(crate) use query::Query;
+pub(crate) use watch::Watch;
