@@ -2,18 +2,19 @@
 
 use std::fmt::Write;
 
-use crate::route::{Endpoint, ID, ROUTES, V1ALPHA1};
+use crate::route::{Endpoint, ID, ROUTES, Route, V1ALPHA1};
 
 /// The page that `/` is: what this is, and where to go from here. It needs nothing from anywhere else.
 pub(crate) fn page() -> String {
     let mut page = String::from(HEAD);
-    for route in ROUTES.iter().filter(|route| route.endpoint != Endpoint::Index) {
+    // What has an identity in its path is not for guessing: the document has it.
+    let is_shown = |route: &&Route| route.endpoint != Endpoint::Index && !route.path.contains(ID);
+    for route in ROUTES.iter().filter(is_shown) {
         let needed: Vec<_> =
             route.parameters.iter().filter(|parameter| parameter.required.is_some()).collect();
         let name = route.path.strip_prefix(V1ALPHA1).unwrap_or(route.path);
         let summary = code(route.summary);
         let written = match needed.as_slice() {
-            [] if route.path.contains(ID) => writeln!(page, "<tr><td>{name}<td>{summary}"),
             [] => writeln!(page, "<tr><td><a href=\"{}\">{name}</a><td>{summary}", route.path),
             // Without them there is only an error to see.
             [parameter, ..] => writeln!(page, "<tr><td>{name}?{}=…<td>{summary}", parameter.name),
@@ -54,8 +55,9 @@ td:first-child { white-space: nowrap }
 ";
 
 const TAIL: &str = "</table>
-<p>Every list takes <code>includeDeleted=1</code>, <code>limit</code>, <code>offset</code> and <code>watch=1</code>,
-which goes on with what changes.
+<p>Every list takes <code>limit</code>, <code>offset</code> and <code>watch=1</code>, which goes on with what changes;
+those of the original API take <code>includeDeleted=1</code>, those of the network observer's filters, an order and a
+time range.
 </html>
 ";
 

@@ -42,7 +42,7 @@ pub(crate) enum Scope {
 }
 
 /// Something of a collection, to be found again in the same view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Item {
     Record(RecordRef),
     Implied(usize),
@@ -120,8 +120,8 @@ impl Collection {
         !matches!(self, Self::Connections | Self::ApplicationFlows)
     }
 
-    /// Everything in it, in no order.
-    pub(crate) fn items(self, view: View<'_>, scope: Scope) -> Vec<Item> {
+    /// Everything in it, in no order. With `live_only`, what has ended can be left out.
+    pub(crate) fn items(self, view: View<'_>, scope: Scope, live_only: bool) -> Vec<Item> {
         let record = |record: Record<'_>| Item::Record(record.at());
         match scope {
             Scope::All => {}
@@ -130,7 +130,11 @@ impl Collection {
                 let Some(site) = site else { return Vec::new() };
                 return match self {
                     Self::Routers => routers_of(site).map(record).collect(),
-                    _ => self.all(view).into_iter().filter(|item| is_of_site(view, *item, site)).collect(),
+                    _ => self
+                        .all(view, live_only)
+                        .into_iter()
+                        .filter(|item| is_of_site(view, *item, site))
+                        .collect(),
                 };
             }
             Scope::Service(at) => {
@@ -147,18 +151,19 @@ impl Collection {
                             .filter_map(|connector| view.target(connector))
                             .filter_map(|target| item_of(view, &target))
                             .collect();
-                        items.sort_by_key(|item| match item {
-                            Item::Record(at) => (0, Some(*at), 0),
-                            Item::Implied(at) | Item::Component(at) | Item::Pair(at) => (1, None, *at),
-                        });
+                        items.sort_unstable();
                         items.dedup();
                         items
                     }
-                    _ => self.all(view).into_iter().filter(|item| is_to_service(view, *item, at)).collect(),
+                    _ => self
+                        .all(view, live_only)
+                        .into_iter()
+                        .filter(|item| is_to_service(view, *item, at))
+                        .collect(),
                 };
             }
         }
-        self.all(view)
+        self.all(view, live_only)
     }
 
     /// Whether a record that changed is one of a collection of connections or requests.
@@ -172,7 +177,7 @@ impl Collection {
         })
     }
 
-    fn all(self, view: View<'_>) -> Vec<Item> {
+    fn all(self, view: View<'_>, live_only: bool) -> Vec<Item> {
         let pairs = view.derived.pairs.iter().enumerate();
         match (self, self.kind(), self.pair_kind()) {
             (_, _, Some(wanted)) => {
@@ -183,9 +188,16 @@ impl Collection {
             }
             (Self::Components, ..) => (0..view.derived.components.len()).map(Item::Component).collect(),
             (_, Some(kind), _) => {
-                let told = view.snapshot.of_kind(kind).map(|record| Item::Record(record.at()));
-                let implied = if self == Self::Processes { view.derived.implied.len() } else { 0 };
-                told.chain((0..implied).map(Item::Implied)).collect()
+                let item = |record: Record<'_>| Item::Record(record.at());
+                let mut items: Vec<_> = if live_only {
+                    view.snapshot.live_of_kind(kind).map(item).collect()
+                } else {
+                    view.snapshot.of_kind(kind).map(item).collect()
+                };
+                if self == Self::Processes {
+                    items.extend((0..view.derived.implied.len()).map(Item::Implied));
+                }
+                items
             }
             _ => Vec::new(),
         }

@@ -1,7 +1,7 @@
 //! Services, and the listeners and connectors that make them.
 
 use vanflow_proto::Attribute;
-use vanflow_store::{Record, Text};
+use vanflow_store::Record;
 
 use crate::v2alpha1::{
     network::site_name,
@@ -77,7 +77,7 @@ schema! {
         "observedApplicationProtocols" Texts Always "The protocols of the requests that are retained." =>
             Cell::Texts(view.observed(*service).map(|protocol| protocol.into()).collect());
         "protocol" Text Always "The protocol of its listeners and connectors." =>
-            Cell::or_unknown(service.protocol().map(|protocol: Text<'_>| protocol));
+            Cell::or_unknown(service.protocol());
         "startTime" Instant Always "When the first of its listeners and connectors came to be." => instant(service.start());
     }
 }

@@ -20,6 +20,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Query {
     pub(crate) collection: Collection,
+    /// When an item came to be, and when it went.
+    start: &'static Property,
+    end: &'static Property,
     filters: Vec<(&'static Property, Vec<String>)>,
     /// And whether the highest comes first.
     order: Option<(&'static Property, bool)>,
@@ -88,6 +91,13 @@ pub(crate) const RESERVED: [(&str, &str); 8] = [
     ),
 ];
 
+/// What is put in order.
+struct Row<'v> {
+    key: Option<Cell<'v>>,
+    identity: Cow<'v, str>,
+    item: Item,
+}
+
 impl Query {
     /// Reads a query string.
     ///
@@ -127,8 +137,11 @@ impl Query {
             }
         };
         let to_size = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+        let time = |name| schema.property(name).expect("all records have these");
         Ok(Self {
             collection,
+            start: time("startTime"),
+            end: time("endTime"),
             filters,
             order,
             state: match first("state") {
@@ -158,7 +171,7 @@ impl Query {
         let schema = self.collection.schema();
         let mut rows = Vec::new();
         let mut total = 0;
-        for item in self.collection.items(view, scope) {
+        for item in self.collection.items(view, scope, self.is_of_live()) {
             let Some(subject) = self.collection.subject(view, item) else { continue };
             if !self.lists(view, &subject) {
                 continue;
@@ -166,32 +179,44 @@ impl Query {
             total += 1;
             if self.limit != Some(0) {
                 let key = self.order.map(|(property, _)| (property.read)(view, &subject));
-                rows.push((key, schema.identity(view, &subject), item));
+                rows.push(Row { key, identity: schema.identity(view, &subject), item });
             }
         }
         let is_descending = self.order.is_some_and(|(_, is_descending)| is_descending);
-        rows.sort_by(|left, right| {
-            let order = left.0.cmp(&right.0);
+        let compare = |left: &Row<'_>, right: &Row<'_>| {
+            let order = left.key.cmp(&right.key);
             let order = if is_descending { order.reverse() } else { order };
-            order.then_with(|| left.1.cmp(&right.1))
-        });
-        let page = rows.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX));
-        (page.map(|(_, _, item)| item).collect(), total)
+            order.then_with(|| left.identity.cmp(&right.identity)).then(left.item.cmp(&right.item))
+        };
+        // Only what is on the page, or before it, has to be in order.
+        let end = self.offset.saturating_add(self.limit.unwrap_or(usize::MAX));
+        if end < rows.len() {
+            rows.select_nth_unstable_by(end, compare);
+            rows.truncate(end);
+        }
+        rows.sort_unstable_by(compare);
+        (rows.into_iter().skip(self.offset).map(|row| row.item).collect(), total)
+    }
+
+    /// Whether nothing that has ended can be in the list.
+    fn is_of_live(&self) -> bool {
+        match self.state {
+            State::Active => true,
+            State::Unsaid => self.collection.hides_gone(),
+            State::All | State::Terminated => false,
+        }
     }
 
     /// Whether something is in the list.
     fn lists<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
-        let schema = self.collection.schema();
-        let end = schema.number("endTime", view, subject);
+        let (start, end) = (self.start.number(view, subject), self.end.number(view, subject));
         let in_state = match self.state {
             State::Unsaid => !(self.collection.hides_gone() && is_gone(subject, end)),
             State::All => true,
             State::Active => end == 0,
             State::Terminated => end != 0,
         };
-        in_state
-            && self.range.has(view.snapshot.now(), schema.number("startTime", view, subject), end)
-            && self.admits(view, subject)
+        in_state && self.range.has(view.snapshot.now(), start, end) && self.admits(view, subject)
     }
 
     /// Whether something passes the filters.

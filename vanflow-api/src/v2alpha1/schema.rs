@@ -183,18 +183,20 @@ impl Schema {
         object.close();
     }
 
-    /// A number that every record has, such as its start; 0 where there is none.
-    pub(crate) fn number<'v>(&self, name: &str, view: View<'v>, subject: &Subject<'v>) -> u64 {
-        match self.property(name).map(|property| (property.read)(view, subject)) {
-            Some(Cell::Number(number)) => number,
-            _ => 0,
-        }
-    }
-
     pub(crate) fn identity<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> Cow<'v, str> {
         match self.property("identity").map(|property| (property.read)(view, subject)) {
             Some(Cell::Text(identity)) => identity,
             _ => Cow::Borrowed(""),
+        }
+    }
+}
+
+impl Property {
+    /// A number that every record has, such as its start; 0 where there is none.
+    pub(crate) fn number<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> u64 {
+        match (self.read)(view, subject) {
+            Cell::Number(number) => number,
+            _ => 0,
         }
     }
 }

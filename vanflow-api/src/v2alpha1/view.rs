@@ -239,14 +239,15 @@ impl<'v> Party<'v> {
         }
     }
 
-    fn start(&self) -> Option<Timestamp> {
+    pub(crate) fn start(&self) -> Option<Timestamp> {
         match self {
             Self::Told(record) => record.start(),
             Self::Implied(process) => process.start,
         }
     }
 
-    fn end(&self) -> Option<Timestamp> {
+    /// None while it is there.
+    pub(crate) fn end(&self) -> Option<Timestamp> {
         match self {
             Self::Told(record) => ended(*record),
             Self::Implied(process) => process.end,
@@ -381,14 +382,6 @@ impl<'v> View<'v> {
 
     pub(crate) fn implied_with_id(self, id: &str) -> Option<usize> {
         self.derived.implied_by_id.get(id).copied()
-    }
-
-    pub(crate) fn process_start(self, process: &Party<'v>) -> Option<Timestamp> {
-        process.start()
-    }
-
-    pub(crate) fn process_end(self, process: &Party<'v>) -> Option<Timestamp> {
-        process.end()
     }
 
     /// The services that connectors to a process belong to. What an ended process served is what it served last.

@@ -217,7 +217,7 @@ impl Watch {
         let derived = Derived::new(snapshot, collection.needs());
         let view = View { snapshot, derived: &derived };
         let before = mem::take(&mut self.told);
-        for item in collection.items(view, self.scope) {
+        for item in collection.items(view, self.scope, false) {
             let Some(subject) = collection.subject(view, item) else { continue };
             let id = self.hasher.hash_one(schema.identity(view, &subject));
             let known = before.get(&id);

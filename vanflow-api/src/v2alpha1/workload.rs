@@ -15,7 +15,7 @@ schema! {
             Cell::text(if view.is_bound(process) { "bound" } else { "unbound" });
         "componentId" Text Always "The component that it is part of." => Cell::text(process.component_id());
         "componentName" Text Always "The name of that component." => Cell::Text(process.group());
-        "endTime" Instant Always "When it went; 0 while it is there." => instant(view.process_end(process));
+        "endTime" Instant Always "When it went; 0 while it is there." => instant(process.end());
         "hostName" Text Nullable "The host that it runs on." =>
             Cell::or_null(process.told().and_then(|told| told.text(Attribute::Hostname)));
         "identity" Text Always "The identity of the record." => Cell::Text(process.id());
@@ -32,7 +32,7 @@ schema! {
         "siteId" Text Always "The site that it is in." => Cell::Text(process.site_id());
         "siteName" Text Always "The name of that site." => Cell::Text(process.site_name());
         "sourceHost" Text Always "The address that it has." => Cell::Text(process.host());
-        "startTime" Instant Always "When it came to be, or was seen first." => instant(view.process_start(process));
+        "startTime" Instant Always "When it came to be, or was seen first." => instant(process.start());
     }
 }
 
