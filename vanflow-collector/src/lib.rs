@@ -1,3 +1,46 @@
-//! The collector.
+//! The collector: attaches to a Skupper router, gathers VAN-Flow records, answers questions about the network.
+//!
+//! The work is done by the crates that this one wires together: `vanflow-proto` finds the sources of records and
+//! reads what they send, `vanflow-store` merges it, `vanflow-api` renders answers. Here are the settings, the sockets,
+//! the clock, the files and the tasks. [`run`] starts a collector within a process:
+//!
+//! ```
+//! use clap::Parser;
+//! use tokio_util::sync::CancellationToken;
+//! use vanflow_collector::{config::{Args, Settings}, run};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/captures/router-3.5.jsonl");
+//! let line = ["vanflow-collector", "--replay", capture, "--speed", "max", "--listen", "127.0.0.1:0"];
+//! let settings = Settings::new(Args::try_parse_from(line)?, |path| path.exists())?;
+//! let shutdown = CancellationToken::new();
+//! let collector = run(settings, shutdown.clone()).await?;
+//! collector.status().wait_for(|status| status.flushed).await?;
+//! println!("ask http://{}/api/v1alpha1/routers", collector.addresses()[0]);
+//! shutdown.cancel();
+//! collector.ended().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod announce;
+mod capture;
+mod clock;
+pub mod config;
 pub mod demo;
+mod http;
+mod ingest;
+mod live;
+mod occasion;
+mod replay;
+mod run;
+mod state;
+mod tls;
+
+pub use capture::CaptureError;
+pub use http::HttpError;
+pub use replay::ReplayError;
+pub use run::{RunError, Running, run};
+pub use state::StateError;
+pub use tls::TlsError;

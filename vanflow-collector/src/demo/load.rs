@@ -243,7 +243,7 @@ impl Load {
         let (stage, watched) = watch::channel(Stage::Waiting);
         let stopping = CancellationToken::new();
         let run = Run { messages, sources, exchange: Arc::clone(&exchange), stage };
-        let task = tokio::spawn(run.to_end(events, clock, stopping.clone()));
+        let task = tokio::spawn(run.serve(events, clock, stopping.clone()));
         Ok(Self { exchange, stage: watched, stopping, task })
     }
 
@@ -282,12 +282,7 @@ struct Run {
 }
 
 impl Run {
-    async fn to_end(
-        mut self,
-        mut events: Events,
-        clock: impl Fn() -> Timestamp,
-        stopping: CancellationToken,
-    ) {
+    async fn serve(mut self, mut events: Events, clock: impl Fn() -> Timestamp, stopping: CancellationToken) {
         let exchange = Arc::clone(&self.exchange);
         let flows = format!("{}{FLOWS_SUFFIX}", self.sources[0].address());
         let mut heartbeats = interval(HEARTBEAT_INTERVAL);

@@ -17,7 +17,9 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use link::{Incoming, LinkError, Outcome, Receiver, Sender, words};
+#[cfg(feature = "router")]
+pub(crate) use link::words;
+pub(crate) use link::{Incoming, LinkError, Outcome, Receiver, Sender};
 pub(crate) use parked::{Limits, Parked};
 pub(crate) use stream::BareStream;
 

@@ -143,17 +143,22 @@ fn symbols(value: Value<'_>) -> Vec<String> {
         Value::Encoded(array) => array,
         _ => return Vec::new(),
     };
-    // Size and count, then the format code of all the symbols.
-    let (count, mut rest) = match array {
-        [0xe0, _, count, 0xa3, rest @ ..] => (usize::from(*count), rest),
-        [0xf0, _, _, _, _, _, _, _, count, 0xa3, rest @ ..] => (usize::from(*count), rest),
+    // Size and count, then the format code of all the symbols: with lengths of one byte or, from fe2o3-amqp, of four.
+    let (count, wide, mut rest) = match array {
+        [0xe0, _, count, code @ (0xa3 | 0xb3), rest @ ..] => (usize::from(*count), *code == 0xb3, rest),
+        [0xf0, _, _, _, _, _, _, _, count, code @ (0xa3 | 0xb3), rest @ ..] => {
+            (usize::from(*count), *code == 0xb3, rest)
+        }
         _ => return Vec::new(),
     };
     let mut symbols = Vec::new();
     for _ in 0..count {
-        let Some((symbol, after)) =
-            rest.split_first().and_then(|(length, rest)| rest.split_at_checked(usize::from(*length)))
-        else {
+        let length = if wide {
+            rest.split_first_chunk().map(|(length, rest)| (u32::from_be_bytes(*length) as usize, rest))
+        } else {
+            rest.split_first().map(|(length, rest)| (usize::from(*length), rest))
+        };
+        let Some((symbol, after)) = length.and_then(|(length, rest)| rest.split_at_checked(length)) else {
             break;
         };
         symbols.push(String::from_utf8_lossy(symbol).into_owned());
@@ -230,6 +235,17 @@ mod tests {
         let mut heard = Vec::new();
         far.read_to_end(&mut heard).await.expect("reads");
         (result, heard)
+    }
+
+    #[test]
+    fn symbols_are_read_alone_and_in_arrays_of_either_width() {
+        assert_eq!(symbols(Value::Text("PLAIN")), ["PLAIN"]);
+        let narrow = [0xe0, 10, 2, 0xa3, 1, b'A', 5, b'P', b'L', b'A', b'I', b'N'];
+        let wide = [0xe0, 16, 2, 0xb3, 0, 0, 0, 1, b'A', 0, 0, 0, 5, b'P', b'L', b'A', b'I', b'N'];
+        for array in [&narrow[..], &wide] {
+            assert_eq!(symbols(Value::Encoded(array)), ["A", "PLAIN"]);
+            assert_eq!(symbols(Value::Encoded(&array[..array.len() - 1])), ["A"]);
+        }
     }
 
     #[tokio::test]

@@ -213,17 +213,24 @@ impl Client {
         }
     }
 
-    /// Sends what is left to send, detaches all links and closes the connection.
-    pub async fn close(mut self) {
-        self.flushes.close().await;
-        self.closing.cancel();
-        for (_, lane) in self.lanes {
-            // What went wrong on a link that is to be closed does not matter any more.
-            let _ = lane.task.await;
-        }
-        // Where the router is gone already, there is nothing left to close.
-        let _ = self.session.end().await;
-        let _ = self.connection.close().await;
+    /// Sends what is left to send, detaches all links and closes the connection, as far as the router goes along with it
+    /// in time.
+    pub async fn close(self) {
+        let Self { mut connection, mut session, parked, lanes, closing, flushes, .. } = self;
+        closing.cancel();
+        let _ = timeout(2 * PATIENCE, async {
+            flushes.close().await;
+            for (_, lane) in lanes {
+                // What went wrong on a link that is to be closed does not matter any more.
+                let _ = lane.task.await;
+            }
+            // Where the router is gone already, there is nothing left to close.
+            let _ = session.end().await;
+            let _ = connection.close().await;
+        })
+        .await;
+        // Whoever still waits for the router waits in vain.
+        parked.cut();
     }
 }
 

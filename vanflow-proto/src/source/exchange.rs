@@ -32,11 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{
-    Outgoing,
-    outbox::Outbox,
-    socket::{Cut, Socket},
-};
+use super::{Outgoing, outbox::Outbox, socket::Socket};
 use crate::{
     BEACON_ADDRESS, Body, Message,
     amqp::{BareStream, Incoming, Limits, MAX_FRAME_SIZE, Outcome, Parked, Receiver, Sender},
@@ -305,8 +301,8 @@ impl Shared {
     }
 
     fn sever(&self) {
-        for cut in self.state().connections.drain(..) {
-            cut.sever();
+        for parked in self.state().connections.values() {
+            parked.cut();
         }
     }
 }
@@ -316,7 +312,8 @@ struct State {
     /// By the address that they listen on; never an empty list.
     receivers: HashMap<String, Vec<Arc<Outbox>>>,
     known: HashSet<String>,
-    connections: Vec<Cut>,
+    connections: HashMap<u64, Parked>,
+    next_connection: u64,
     flush_faults: HashMap<String, VecDeque<FlushFault>>,
     refused: HashSet<String>,
     silenced: HashSet<String>,
@@ -393,19 +390,30 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, events: EventSender)
 /// One connection, from its first byte to its last.
 async fn serve(shared: &Arc<Shared>, stream: TcpStream, events: &EventSender) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let cut = Cut::default();
-    shared.state().connections.push(cut.clone());
-    let served = converse(shared, stream, cut.clone(), events).await;
-    shared.state().connections.retain(|other| !other.is(&cut));
+    let parked = Parked::default();
+    let number = {
+        let mut state = shared.state();
+        state.next_connection += 1;
+        let number = state.next_connection;
+        state.connections.insert(number, parked.clone());
+        number
+    };
+    let served = converse(shared, stream, parked, events).await;
+    shared.state().connections.remove(&number);
     served
 }
 
-async fn converse(shared: &Arc<Shared>, stream: TcpStream, cut: Cut, events: &EventSender) -> io::Result<()> {
+async fn converse(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    parked: Parked,
+    events: &EventSender,
+) -> io::Result<()> {
     let opened = tokio::select! {
         () = shared.closing.cancelled() => return Ok(()),
-        opened = open(shared, stream, cut) => opened,
+        opened = open(shared, stream, parked.clone()) => opened,
     };
-    let (mut connection, parked) = opened?;
+    let mut connection = opened?;
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
@@ -428,20 +436,13 @@ async fn converse(shared: &Arc<Shared>, stream: TcpStream, cut: Cut, events: &Ev
     Ok(())
 }
 
-async fn open(
-    shared: &Shared,
-    stream: TcpStream,
-    cut: Cut,
-) -> io::Result<(ListenerConnectionHandle, Parked)> {
+async fn open(shared: &Shared, stream: TcpStream, parked: Parked) -> io::Result<ListenerConnectionHandle> {
     let largest = shared.options.largest_frame;
     let (socket, sasl) = match &shared.options.tls {
-        Some(tls) => {
-            Socket::meet(TlsAcceptor::from(Arc::clone(tls)).accept(stream).await?, cut, largest).await?
-        }
-        None => Socket::meet(stream, cut, largest).await?,
+        Some(tls) => Socket::meet(TlsAcceptor::from(Arc::clone(tls)).accept(stream).await?, largest).await?,
+        None => Socket::meet(stream, largest).await?,
     };
-    let parked = Parked::default();
-    let stream = BareStream::new(socket, parked.clone(), Limits::default());
+    let stream = BareStream::new(socket, parked, Limits::default());
     let acceptor = ConnectionAcceptor::builder()
         .container_id("vanflow-exchange")
         .max_frame_size(u32::try_from(MAX_FRAME_SIZE).unwrap_or(u32::MAX))
@@ -452,7 +453,7 @@ async fn open(
     } else {
         acceptor.accept(stream).await
     };
-    Ok((connection.map_err(io::Error::other)?, parked))
+    connection.map_err(io::Error::other)
 }
 
 /// Lets everybody in: whoever has a certificate was checked by TLS.

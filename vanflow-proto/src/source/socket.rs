@@ -3,15 +3,10 @@
 use std::{
     fmt, io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, BytesMut};
-use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -22,10 +17,9 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
 
-/// A stream that can be severed from outside, and that can make the peer believe that smaller frames were agreed on.
+/// A stream whose first bytes were looked at, and that can make fe2o3-amqp believe that the peer takes smaller frames only.
 pub(super) struct Socket {
     stream: Box<dyn Stream>,
-    cut: Cut,
     /// Read before, and for the reader.
     unread: BytesMut,
     /// Until the peer's `open` has passed.
@@ -36,7 +30,6 @@ impl Socket {
     /// Waits for the first bytes of the peer. Also tells whether they begin a SASL exchange.
     pub(super) async fn meet(
         mut stream: impl Stream,
-        cut: Cut,
         largest_frame: Option<u32>,
     ) -> io::Result<(Self, bool)> {
         let mut header = [0; 8];
@@ -44,7 +37,6 @@ impl Socket {
         let sasl = header[4] == 3;
         let mut socket = Self {
             stream: Box::new(stream),
-            cut,
             unread: BytesMut::new(),
             lowering: largest_frame.map(|to| Lowering { raw: BytesMut::new(), to }),
         };
@@ -69,7 +61,6 @@ impl AsyncRead for Socket {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.cut.check(&this.cut.0.reader, context)?;
         loop {
             if !this.unread.is_empty() {
                 let count = this.unread.len().min(out.remaining());
@@ -94,50 +85,16 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.cut.check(&this.cut.0.writer, context)?;
         Pin::new(&mut this.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.cut.check(&this.cut.0.writer, context)?;
         Pin::new(&mut this.stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
-    }
-}
-
-/// Severs a [`Socket`].
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cut(Arc<Severance>);
-
-#[derive(Debug, Default)]
-struct Severance {
-    severed: AtomicBool,
-    reader: AtomicWaker,
-    writer: AtomicWaker,
-}
-
-impl Cut {
-    pub(super) fn sever(&self) {
-        self.0.severed.store(true, Ordering::Release);
-        self.0.reader.wake();
-        self.0.writer.wake();
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    fn check(&self, waker: &AtomicWaker, context: &Context<'_>) -> io::Result<()> {
-        waker.register(context.waker());
-        if self.0.severed.load(Ordering::Acquire) {
-            Err(io::ErrorKind::ConnectionReset.into())
-        } else {
-            Ok(())
-        }
     }
 }
 

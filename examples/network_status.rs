@@ -1,0 +1,120 @@
+//! What a network looks like from one of its routers: listens for some seconds and prints sites, routers, links and
+//! services.
+//!
+//! ```sh
+//! cargo run -p vanflow-examples --example network_status -- amqp://127.0.0.1:5672 12
+//! ```
+//!
+//! Without a router of Skupper's at hand, one can be had from `vanflow-collector --demo`, which says where its own
+//! listens.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::{
+    collections::HashMap,
+    env,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::time::{Instant, timeout_at};
+use vanflow_proto::{
+    Attribute, Body, Message, RecordKind, SourceType, Timestamp, discovery,
+    router::{self, Config, Event},
+};
+use vanflow_store::{Options, Record, Snapshot, SourceId, Store};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = env::args().skip(1);
+    let url = arguments.next().ok_or("usage: network_status amqp://HOST[:PORT] [SECONDS]")?;
+    let seconds = arguments.next().map_or(Ok(12), |seconds| seconds.parse())?;
+
+    let (handle, mut events) = router::connect(Config::from_url(&url, Arc::new(clock))?);
+    let mut store = Store::new(Options::default());
+    let mut sources = HashMap::new();
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while let Ok(Some(event)) = timeout_at(until, events.next()).await {
+        match event {
+            Event::Detached { reason, .. } => println!("not attached: {reason}"),
+            Event::Source { at, event } => follow(&mut store, &mut sources, event, at),
+            Event::Heartbeat { at, source, clock } => store.heartbeat(sources[&source], clock, at),
+            Event::Records { at, source, bytes } => {
+                if let Body::Records(updates) = Message::decode(&bytes)?.body {
+                    updates.flatten().for_each(|update| store.apply(sources[&source], &update, at));
+                }
+                // A source that is known by halves is asked again.
+                handle.incomplete(&source, store.is_incomplete(sources[&source]));
+            }
+            _ => {}
+        }
+    }
+    handle.close().await;
+    print(&store.snapshot());
+    Ok(())
+}
+
+fn clock() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "a program has to read the clock somewhere")]
+    let now = SystemTime::now();
+    let micros = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+fn follow(
+    store: &mut Store,
+    sources: &mut HashMap<Arc<str>, SourceId>,
+    event: discovery::Event,
+    at: Timestamp,
+) {
+    match event {
+        discovery::Event::SourceSeen { source, source_type } => {
+            let id = store.source_seen(&source, SourceType::from_name(&source_type), at);
+            sources.insert(source, id);
+        }
+        discovery::Event::SourceRestarted { source } => store.source_restarted(sources[&source], at),
+        discovery::Event::EpochStarted { source } => store.source_reattached(sources[&source], at),
+        discovery::Event::SourceLost { source, last_heard } => {
+            store.source_lost(sources[&source], last_heard, at);
+        }
+        _ => {}
+    }
+}
+
+fn print(network: &Snapshot) {
+    let live = |kind| network.live_of_kind(kind);
+    let text = |record: Option<Record<'_>>, attribute| {
+        record.and_then(|record| record.text(attribute)).map_or("?".into(), |text| text.to_string())
+    };
+    for site in live(RecordKind::Site) {
+        println!("site {}", text(Some(site), Attribute::Name));
+        for router in site.children().filter(|child| child.kind() == Some(RecordKind::Router)) {
+            let incomplete = router.source().is_some_and(|source| source.is_incomplete());
+            println!(
+                "  router {} ({}){}",
+                text(Some(router), Attribute::Name),
+                text(Some(router), Attribute::Mode),
+                if incomplete { ", not known whole yet" } else { "" }
+            );
+        }
+    }
+    for link in live(RecordKind::Link) {
+        let peer = link.peer().and_then(|access| access.router());
+        println!(
+            "link {} from {} to {}: {}",
+            text(Some(link), Attribute::Name),
+            text(link.router(), Attribute::Name),
+            text(peer, Attribute::Name),
+            text(Some(link), Attribute::OperStatus)
+        );
+    }
+    for service in network.services().filter(|service| service.is_live()) {
+        println!(
+            "service {}: {} listeners, {} connectors, {} connections so far, {} open",
+            service.address(),
+            service.listener_count(),
+            service.connector_count(),
+            service.total_flows(),
+            service.current_flows()
+        );
+    }
+}

@@ -1,0 +1,477 @@
+//! From what is heard to the store.
+//!
+//! There is one writer. It takes the store's lock for a message at a time, and for no more than a thousand updates
+//! should a message have more, so that readers who want a snapshot get one within a millisecond. It never waits for
+//! them: what cannot be merged in time waits at the router, as its credit runs out (faults 18).
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+use vanflow_api::Status;
+use vanflow_proto::{
+    BEACON_ADDRESS, Body, Message, SourceType, Timestamp, Updates,
+    capture::Captured,
+    discovery::{self, Discovery, Output},
+};
+use vanflow_store::{Revision, SourceId, Store};
+
+use crate::{config::Speed, occasion::Occasion, replay::Listener, state::Restored};
+
+/// Updates that are merged before the lock is given back.
+const UPDATES: usize = 1000;
+
+/// How long after attaching a source whose records were restored has to be heard of, in microseconds (faults 4).
+const HEARD_WITHIN: u64 = 30_000_000;
+
+/// How long after attaching the collector counts as ready at the latest, in microseconds: by then every source that
+/// it knows was asked for all of its records, though some answers may have been lost (faults 1).
+const READY_WITHIN: u64 = 30_000_000;
+
+/// Merges what is heard into a store, and tells who waits for it.
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    store: Arc<Mutex<Store>>,
+    revision: watch::Sender<Revision>,
+    status: watch::Sender<Status>,
+    sources: HashMap<Arc<str>, Known>,
+    /// Sources that are known from the state alone.
+    restored: HashMap<String, Restored>,
+    /// To whom there is a connection, and since when.
+    attached: Option<(String, Timestamp)>,
+    refused: Occasion,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: SourceId,
+    is_alive: bool,
+    is_incomplete: bool,
+}
+
+impl Ingest {
+    /// An ingest into that store, which came back with the records of these sources.
+    pub(crate) fn new(store: Arc<Mutex<Store>>, restored: Vec<Restored>) -> Self {
+        let revision = store.lock().unwrap_or_else(PoisonError::into_inner).revision();
+        let mut status = Status::default();
+        status.detail = "starting".into();
+        Self {
+            store,
+            revision: watch::Sender::new(revision),
+            status: watch::Sender::new(status),
+            sources: HashMap::new(),
+            restored: restored.into_iter().map(|source| (source.id.clone(), source)).collect(),
+            attached: None,
+            refused: Occasion::default(),
+        }
+    }
+
+    /// Told of every new revision of the store, once per batch.
+    pub(crate) fn revision(&self) -> watch::Receiver<Revision> {
+        self.revision.subscribe()
+    }
+
+    /// Told of how the collector is doing.
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// There is a connection to `whom`.
+    pub(crate) fn attached(&mut self, whom: &str, now: Timestamp) {
+        self.attached = Some((whom.to_owned(), now));
+        self.tell(|status| {
+            status.attached = true;
+            status.detail = format!("attached to {whom}, asking its network for records");
+        });
+    }
+
+    /// There is no connection, for that reason.
+    pub(crate) fn detached(&mut self, whom: &str, why: &str) {
+        self.attached = None;
+        self.tell(|status| {
+            status.attached = false;
+            status.flushed = false;
+            status.detail = format!("not attached to {whom}: {why}");
+        });
+    }
+
+    /// Something is known of a source.
+    pub(crate) fn event(&mut self, event: &discovery::Event, now: Timestamp) {
+        use discovery::Event::*;
+        match event {
+            SourceSeen { source, source_type } => {
+                let mut store = lock(&self.store);
+                let id = store.source_seen(source, SourceType::from_name(source_type), now);
+                if self.restored.remove(&**source).is_some() {
+                    store.source_reattached(id, now);
+                }
+                drop(store);
+                debug!("{source_type} {source} is there");
+                self.sources.insert(source.clone(), Known { id, is_alive: true, is_incomplete: false });
+            }
+            SourceRestarted { source } => {
+                info!("{source} restarted");
+                self.with(source, |store, id| store.source_restarted(id, now));
+            }
+            EpochStarted { source } => self.with(source, |store, id| store.source_reattached(id, now)),
+            SourceLost { source, last_heard } => {
+                info!("{source} is gone, or cannot be heard any more");
+                self.with(source, |store, id| store.source_lost(id, *last_heard, now));
+                if let Some(known) = self.sources.get_mut(source) {
+                    known.is_alive = false;
+                }
+            }
+            // The store finds out by itself when a source has repeated what it has.
+            _ => {}
+        }
+    }
+
+    /// A source is alive, and its clock shows that time.
+    pub(crate) fn heartbeat(&mut self, source: &str, clock: Timestamp, now: Timestamp) {
+        self.with(source, |store, id| store.heartbeat(id, clock, now));
+    }
+
+    /// A source told records.
+    pub(crate) fn records(&mut self, source: &str, mut updates: Updates<'_>, now: Timestamp) {
+        let Some(&Known { id, .. }) = self.sources.get(source) else { return };
+        loop {
+            let mut garbled = None;
+            let mut store = lock(&self.store);
+            for _ in 0..UPDATES {
+                match updates.next() {
+                    Some(Ok(update)) => store.apply(id, &update, now),
+                    Some(Err(error)) => {
+                        garbled = Some(error);
+                        break;
+                    }
+                    None => return,
+                }
+            }
+            drop(store);
+            if let Some(error) = garbled {
+                self.refused(source, &error);
+            }
+        }
+    }
+
+    /// A message or a record was not taken: too large, not to be read, or not to be had.
+    pub(crate) fn refused(&mut self, by: &str, why: &dyn fmt::Display) {
+        if let Some(times) = self.refused.arises() {
+            warn!(
+                "{times} messages, records or links were refused since this was said last; now {by}: {why}"
+            );
+        }
+    }
+
+    /// Time passed: about a second of it. Answers the sources whose records are known by halves now and were not
+    /// before, and those where it is the other way round.
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<(Arc<str>, bool)> {
+        while lock(&self.store).advance(now) {}
+        let attached_for = self.attached.as_ref().map(|(_, since)| now.micros_since(*since));
+        if attached_for.is_some_and(|micros| micros >= HEARD_WITHIN) {
+            for (_, Restored { source, id, last_heard }) in self.restored.drain() {
+                info!("{id} was not heard of since the collector started: its records end");
+                lock(&self.store).source_lost(source, last_heard, now);
+            }
+        }
+        let mut changed = Vec::new();
+        let mut is_whole = true;
+        for (id, known) in self.sources.iter_mut().filter(|(_, known)| known.is_alive) {
+            let is_incomplete = lock(&self.store).is_incomplete(known.id);
+            if known.is_incomplete != is_incomplete {
+                known.is_incomplete = is_incomplete;
+                changed.push((id.clone(), is_incomplete));
+            }
+            is_whole &= !is_incomplete;
+        }
+        let is_ready = !self.sources.is_empty() && is_whole;
+        if let Some((whom, since)) = &self.attached
+            && !self.status.borrow().flushed
+            && (is_ready || now.micros_since(*since) >= READY_WITHIN)
+        {
+            self.tell(|status| {
+                status.flushed = true;
+                status.detail = format!("attached to {whom}");
+            });
+        }
+        changed
+    }
+
+    /// Wakes those who wait for changes, if there are any.
+    pub(crate) fn publish(&self) {
+        let revision = lock(&self.store).revision();
+        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+    }
+
+    /// Changes the status, and tells those who wait for it if that made a difference.
+    pub(crate) fn tell(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_if_modified(|status| {
+            let before = status.clone();
+            change(status);
+            *status != before
+        });
+    }
+
+    fn with(&self, source: &str, change: impl FnOnce(&mut Store, SourceId)) {
+        if let Some(known) = self.sources.get(source) {
+            change(&mut lock(&self.store), known.id);
+        }
+    }
+}
+
+/// Hears a capture replayed: finds out about sources as the connection to a router does, but in the capture's time.
+pub(crate) struct Replayed {
+    ingest: Ingest,
+    discovery: Discovery,
+    /// Whose addresses links are.
+    links: HashMap<String, Arc<str>>,
+    speed: Speed,
+}
+
+impl Replayed {
+    pub(crate) fn new(ingest: Ingest, speed: Speed) -> Self {
+        // Nothing is sent, so there is nothing to keep out of step with others.
+        let discovery = Discovery::new(discovery::Settings::default(), 0);
+        Self { ingest, discovery, links: HashMap::new(), speed }
+    }
+
+    /// The capture is at its end. What was not answered by then never will be.
+    pub(crate) fn ended(&self) {
+        self.ingest.tell(|status| {
+            status.attached = true;
+            status.flushed = true;
+            status.detail = "replayed a capture to its end".into();
+        });
+    }
+
+    fn follow(&mut self, now: Timestamp) {
+        while let Some(output) = self.discovery.next_output() {
+            // Whoever made the capture has done what was to be done.
+            if let Output::Event(event) = output {
+                self.ingest.event(&event, now);
+            }
+        }
+    }
+}
+
+impl Listener for Replayed {
+    fn begin(&mut self, now: Timestamp) {
+        self.discovery.attached(now);
+        self.ingest.tell(|status| {
+            status.attached = true;
+            // What is replayed at once is ready when it is at its end, and no sooner.
+            status.flushed = self.speed != Speed::Max;
+            status.detail = format!("replaying a capture {}", self.speed);
+        });
+    }
+
+    fn hear(&mut self, message: &Captured, now: Timestamp) {
+        let Captured { link, message, .. } = message;
+        match Message::decode(message) {
+            Ok(message) => {
+                if let (Body::Beacon(beacon), BEACON_ADDRESS) = (&message.body, &**link) {
+                    self.links.entry(beacon.address.to_owned()).or_insert_with(|| beacon.id.into());
+                }
+                self.discovery.message(now, link, &message);
+                self.follow(now);
+                // Links have the address of a source, or one with a suffix.
+                let source = self.links.get(link).or_else(|| self.links.get(link.rsplit_once('.')?.0));
+                match (source, message.body) {
+                    (Some(source), Body::Heartbeat(heartbeat)) => {
+                        self.ingest.heartbeat(source, heartbeat.now, now)
+                    }
+                    (Some(source), Body::Records(updates)) => self.ingest.records(source, updates, now),
+                    _ => {}
+                }
+            }
+            Err(error) => self.ingest.refused(link, &error),
+        }
+        self.ingest.publish();
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.discovery.advance(now);
+        self.follow(now);
+        for (source, is_incomplete) in self.ingest.tick(now) {
+            self.discovery.incomplete(now, &source, is_incomplete);
+        }
+        self.ingest.publish();
+    }
+}
+
+/// A thread that panicked with the lock in its hand is no reason for all others to stop.
+fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use vanflow_proto::{Attribute, Dialect, Encoder, RecordKind, UpdateBuf};
+    use vanflow_store::Options;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_795_390_000_000_000);
+
+    fn after(seconds: u64) -> Timestamp {
+        NOW.plus_micros(seconds * 1_000_000)
+    }
+
+    fn ingest() -> Ingest {
+        Ingest::new(Arc::new(Mutex::new(Store::new(Options::default()))), Vec::new())
+    }
+
+    fn seen(ingest: &mut Ingest, id: &str, now: Timestamp) {
+        let event = discovery::Event::SourceSeen { source: id.into(), source_type: "ROUTER".into() };
+        ingest.event(&event, now);
+    }
+
+    fn tell(ingest: &mut Ingest, source: &str, updates: &[UpdateBuf], now: Timestamp) {
+        let message = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, updates);
+        let Ok(Body::Records(updates)) = Message::decode(&message).map(|message| message.body) else {
+            panic!("it was encoded as records")
+        };
+        ingest.records(source, updates, now);
+    }
+
+    fn update(kind: RecordKind, id: &str) -> UpdateBuf {
+        UpdateBuf::new(kind, id).with(Attribute::StartTime, 1)
+    }
+
+    /// The records that live.
+    fn live(ingest: &Ingest) -> Vec<String> {
+        let snapshot = lock(&ingest.store).snapshot();
+        let mut ids: Vec<_> = snapshot
+            .records()
+            .filter(|record| record.is_live())
+            .map(|record| record.id().to_string())
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// An ingest into a store that came back with a router and a link of it.
+    fn restored() -> Ingest {
+        let mut store = Store::new(Options::default());
+        let source = store.source_seen("a:0", SourceType::Router, NOW);
+        for update in [update(RecordKind::Router, "a:0"), update(RecordKind::Link, "a:1")] {
+            let message = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, &[update]);
+            let Ok(Body::Records(updates)) = Message::decode(&message).map(|message| message.body) else {
+                panic!("it was encoded as records")
+            };
+            for update in updates {
+                store.restore(source, &update.expect("it was encoded"), None);
+            }
+        }
+        let restored = vec![Restored { source, id: "a:0".into(), last_heard: NOW }];
+        Ingest::new(Arc::new(Mutex::new(store)), restored)
+    }
+
+    #[test]
+    fn restored_records_of_a_source_that_is_never_heard_again_end_when_it_was_last_heard() {
+        // faults 4, 22
+        let mut ingest = restored();
+        ingest.tick(after(300));
+        assert_eq!(live(&ingest), ["a:0", "a:1"], "nobody is heard without a connection");
+        ingest.attached("a router", after(300));
+        ingest.tick(after(329));
+        assert_eq!(live(&ingest), ["a:0", "a:1"]);
+        ingest.tick(after(330));
+        assert_eq!(live(&ingest), [""; 0]);
+        let snapshot = lock(&ingest.store).snapshot();
+        assert_eq!(snapshot.find("a:1").next().and_then(|link| link.end()), Some(NOW));
+    }
+
+    #[test]
+    fn restored_records_that_their_source_does_not_repeat_end() {
+        // faults 3, 22
+        let mut ingest = restored();
+        ingest.attached("a router", after(5));
+        seen(&mut ingest, "a:0", after(6));
+        tell(&mut ingest, "a:0", &[update(RecordKind::Router, "a:0")], after(7));
+        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:2")], after(7));
+        for second in 8..100 {
+            ingest.tick(after(second));
+        }
+        assert_eq!(live(&ingest), ["a:0", "a:2"]);
+    }
+
+    #[test]
+    fn one_record_that_cannot_be_read_costs_its_neighbours_nothing() {
+        // faults 17
+        let mut ingest = ingest();
+        seen(&mut ingest, "a:0", NOW);
+        let nameless = UpdateBuf { id: String::new(), ..update(RecordKind::Link, "") };
+        let updates = [update(RecordKind::Link, "a:1"), nameless, update(RecordKind::Link, "a:2")];
+        tell(&mut ingest, "a:0", &updates, NOW);
+        assert_eq!(live(&ingest), ["a:1", "a:2"]);
+        assert!(ingest.refused.is_over(), "it was told");
+    }
+
+    #[test]
+    fn a_message_with_more_records_than_are_merged_at_a_time_is_merged_whole() {
+        let mut ingest = ingest();
+        seen(&mut ingest, "a:0", NOW);
+        let updates: Vec<_> =
+            (0..2 * UPDATES + 1).map(|number| update(RecordKind::Link, &format!("a:{number}"))).collect();
+        tell(&mut ingest, "a:0", &updates, NOW);
+        assert_eq!(live(&ingest).len(), 2 * UPDATES + 1);
+    }
+
+    #[test]
+    fn records_of_a_source_that_nobody_announced_are_passed_over() {
+        let mut ingest = ingest();
+        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
+        assert_eq!(live(&ingest), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_known_by_halves_is_said_once_and_again_when_it_is_whole() {
+        // faults 1
+        let mut ingest = ingest();
+        ingest.attached("a router", NOW);
+        seen(&mut ingest, "a:0", NOW);
+        tell(&mut ingest, "a:0", &[UpdateBuf::new(RecordKind::Link, "a:1").with(Attribute::Octets, 7)], NOW);
+        assert_eq!(ingest.tick(after(1)), [("a:0".into(), true)]);
+        assert_eq!(ingest.tick(after(2)), []);
+        assert!(!ingest.status().borrow().flushed);
+        let whole = [update(RecordKind::Router, "a:0"), update(RecordKind::Link, "a:1")];
+        tell(&mut ingest, "a:0", &whole, after(2));
+        assert_eq!(ingest.tick(after(3)), [("a:0".into(), false)]);
+        assert!(ingest.status().borrow().flushed);
+    }
+
+    #[test]
+    fn the_collector_is_ready_when_all_sources_answered_or_had_the_time_to() {
+        let mut ingest = ingest();
+        ingest.tick(NOW);
+        assert_eq!(ingest.status().borrow().detail, "starting");
+        ingest.attached("amqp://r:5672", NOW);
+        ingest.tick(after(29));
+        assert!(ingest.status().borrow().attached);
+        assert!(!ingest.status().borrow().flushed, "nobody was heard of yet");
+        ingest.tick(after(30));
+        assert!(ingest.status().borrow().flushed);
+        ingest.detached("amqp://r:5672", "connection refused");
+        ingest.tick(after(31));
+        let status = ingest.status().borrow().clone();
+        assert!(!status.attached && !status.flushed);
+        assert_eq!(status.detail, "not attached to amqp://r:5672: connection refused");
+    }
+
+    #[test]
+    fn a_batch_that_changed_nothing_wakes_nobody() {
+        let mut ingest = ingest();
+        let revision = ingest.revision();
+        seen(&mut ingest, "a:0", NOW);
+        ingest.publish();
+        assert!(!revision.has_changed().expect("the ingest is there"));
+        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
+        ingest.publish();
+        assert!(revision.has_changed().expect("the ingest is there"));
+    }
+}

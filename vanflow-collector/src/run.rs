@@ -1,0 +1,268 @@
+//! The collector's tasks: how they are started, and how they leave.
+//!
+//! Records come in at one end, from a router, the emulated VAN or a capture, and are merged into the store by one task.
+//! The HTTP server answers from snapshots of the store, and the keeper writes what changed to disk; neither holds up
+//! the merging. When it is time to leave, merging ends first: then watches end by themselves, and the keeper's last
+//! write has everything.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle, spawn_blocking},
+    time::timeout,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::warn;
+use vanflow_api::{Api, Cors, Network, Status};
+use vanflow_proto::router::{self, Tap};
+use vanflow_store::{Options, Store};
+
+use crate::{
+    announce,
+    capture::{CaptureError, Recorder},
+    clock,
+    config::{self, Router, Settings, Source, Speed},
+    demo,
+    http::{HttpError, Server},
+    ingest::{Ingest, Replayed},
+    live,
+    replay::{Capture, ReplayError},
+    state::{Keeper, StateError},
+};
+
+/// How long all of it may take to leave (faults 22), with some time to spare.
+const LEAVE_WITHIN: Duration = Duration::from_millis(4500);
+
+/// Why the collector does not run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// There is no server.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The records cannot be kept where they should.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is nothing to replay.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A capture cannot be written.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The router cannot be attached to as it was said.
+    #[error("cannot attach to a router: {0}")]
+    Router(#[from] router::ConfigError),
+    /// The emulated network has no address to be attached to.
+    #[error("cannot start the emulated network: {0}")]
+    Demo(std::io::Error),
+    /// A part of the collector failed in a way that nobody thought of.
+    #[error("a part of the collector failed: {0}")]
+    Part(#[from] JoinError),
+    /// Collecting came to an end that nobody asked for.
+    #[error("the connection to the router was given up by itself")]
+    Stopped,
+}
+
+/// A collector that runs. It leaves when it is told to, or dropped.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<SocketAddr>,
+    status: watch::Receiver<Status>,
+    parts: JoinHandle<Result<(), RunError>>,
+    _leave: DropGuard,
+}
+
+impl Running {
+    /// The addresses at which the API answers, in the order in which they were given.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Told of how the collector is doing.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until the collector has left.
+    ///
+    /// # Errors
+    ///
+    /// Where it left because a part of it failed.
+    pub async fn ended(mut self) -> Result<(), RunError> {
+        (&mut self.parts).await?
+    }
+}
+
+/// Starts a collector, which runs until `shutdown`.
+///
+/// # Errors
+///
+/// Where something of what was asked for cannot be had from the start: an address to listen on, a file, a directory.
+/// What fails later is logged, and tried again.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
+    let server = Server::bind(&settings.http).await?;
+    let addresses = server.addresses();
+    let upstream = Upstream::open(settings.source).await?;
+
+    let mut options = Options::default();
+    options.retention_micros = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
+    options.memory_bound = settings.memory;
+    let mut store = Store::new(options);
+    let mut kept = None;
+    let mut restored = Vec::new();
+    if let Some(state) = settings.state {
+        let opening = spawn_blocking(move || {
+            let opened = Keeper::open(&state.directory, &mut store, settings.retention, clock::now());
+            (store, opened.map(|(keeper, restored)| (keeper, restored, state.interval)))
+        });
+        let (restored_store, opened) = opening.await?;
+        let (keeper, sources, interval) = opened?;
+        store = restored_store;
+        kept = Some((keeper, interval));
+        restored = sources;
+    }
+    let store = Arc::new(Mutex::new(store));
+    let ingest = Ingest::new(store.clone(), restored);
+    let (revision, status) = (ingest.revision(), ingest.status());
+
+    // What takes records in leaves first; what keeps them leaves when that is done.
+    let leave = shutdown.child_token();
+    let keep_until = CancellationToken::new();
+    // Made when nothing else can be wrong any more: whoever tries again finds no file in the way.
+    let recorder = settings.capture.as_deref().map(Recorder::create).transpose()?;
+    let (tap, capturing) = recorder.map(|recorder| recorder.tap(clock::now())).unzip();
+    let collecting = tokio::spawn(upstream.collect(ingest, tap, leave.clone()));
+    let keeping =
+        kept.map(|(keeper, interval)| tokio::spawn(keeper.keep(store.clone(), interval, keep_until.clone())));
+    let network = Network { store: store.clone(), revision: revision.clone(), status: status.clone() };
+    let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
+    let api = Api::new(network, api_options(&settings.http));
+    let serving = tokio::spawn(server.serve(move |request: &_| api.respond(request), leave.clone()));
+    announce::addresses(&addresses, scheme);
+    let announcing = tokio::spawn(announce::first_records(store, revision));
+
+    let parts = Parts { leave: leave.clone(), keep_until, collecting, capturing, keeping, serving };
+    let parts = tokio::spawn(async move {
+        let outcome = parts.ended().await;
+        announcing.abort();
+        outcome
+    });
+    Ok(Running { addresses, status, parts, _leave: leave.drop_guard() })
+}
+
+/// Everything that has to be waited for.
+struct Parts {
+    leave: CancellationToken,
+    keep_until: CancellationToken,
+    collecting: JoinHandle<()>,
+    capturing: Option<JoinHandle<()>>,
+    keeping: Option<JoinHandle<()>>,
+    serving: JoinHandle<()>,
+}
+
+impl Parts {
+    /// Waits until it is time to leave, or until a part fails; then until all have left.
+    async fn ended(mut self) -> Result<(), RunError> {
+        let failed = tokio::select! {
+            biased;
+            () = self.leave.cancelled() => None,
+            // Nobody stops collecting before it is time to leave, unless it fails.
+            outcome = &mut self.collecting => Some(outcome.map_err(RunError::Part).and(Err(RunError::Stopped))),
+        };
+        self.leave.cancel();
+        let leaving = async {
+            let collected = match failed {
+                Some(outcome) => outcome,
+                None => self.collecting.await.map_err(RunError::Part),
+            };
+            self.keep_until.cancel();
+            let mut outcome = self.serving.await;
+            for part in [self.capturing, self.keeping].into_iter().flatten() {
+                outcome = outcome.and(part.await);
+            }
+            collected.and(outcome.map_err(RunError::Part))
+        };
+        match timeout(LEAVE_WITHIN, leaving).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                warn!("left before everything had ended: a disk or a client took too long");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn api_options(http: &config::Http) -> vanflow_api::Options {
+    let mut options = vanflow_api::Options::default();
+    options.cors = match &http.cors {
+        origins if origins.is_empty() => Cors::SameOrigin,
+        origins if origins.iter().any(|origin| origin == "*") => Cors::Any,
+        origins => Cors::Origins(origins.clone()),
+    };
+    options
+}
+
+/// Where records come from, checked and opened.
+enum Upstream {
+    Router(router::Config),
+    Demo(router::Config, demo::Demo),
+    Replay(Capture, Speed),
+}
+
+impl Upstream {
+    async fn open(source: Source) -> Result<Self, RunError> {
+        Ok(match source {
+            Source::Router(router) => Self::Router(router_config(router)?),
+            Source::Demo(config::Demo { seed, rate }) => {
+                let mut options = demo::Options::default();
+                (options.seed, options.rate) = (seed, rate);
+                let demo = demo::start(options, clock::now).await.map_err(RunError::Demo)?;
+                let router = Router::Url { url: demo.url(), ca: None, identity: None };
+                Self::Demo(router_config(router)?, demo)
+            }
+            Source::Replay(replay) => Self::Replay(Capture::open(&replay.file)?, replay.speed),
+        })
+    }
+
+    /// Collects until it is time to leave. `tap` sees what a router sends.
+    async fn collect(self, ingest: Ingest, tap: Option<Tap>, leave: CancellationToken) {
+        match self {
+            Self::Router(mut config) => {
+                config.tap = tap;
+                live::collect(ingest, config, leave).await;
+            }
+            Self::Demo(mut config, demo) => {
+                config.tap = tap;
+                live::collect(ingest, config, leave).await;
+                demo.shut_down().await;
+            }
+            Self::Replay(capture, speed) => {
+                let mut replayed = Replayed::new(ingest, speed);
+                capture.replay(speed, &mut replayed, &leave).await;
+                replayed.ended();
+                // Time stands still from here on; watches go on as long as there is somebody who could tell them.
+                leave.cancelled().await;
+            }
+        }
+    }
+}
+
+fn router_config(router: Router) -> Result<router::Config, router::ConfigError> {
+    let clock: router::Clock = Arc::new(clock::now);
+    let config = match router {
+        Router::ConnectJson(file) => router::Config::from_connect_json(&file, clock)?,
+        Router::Url { url, ca, identity } => {
+            let mut config = router::Config::from_url(&url, clock)?;
+            config.tls.ca = ca;
+            (config.tls.certificate, config.tls.key) = identity.unzip();
+            config
+        }
+    };
+    config.check()?;
+    Ok(config)
+}
