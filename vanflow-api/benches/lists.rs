@@ -86,7 +86,8 @@ fn api(ended: bool) -> Api {
 }
 
 fn request(path: &str, gzip: bool) -> Parts {
-    let mut builder = Request::builder().uri(format!("/api/v1alpha1/{path}"));
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/api/v1alpha1/{path}") };
+    let mut builder = Request::builder().uri(path);
     if gzip {
         builder = builder.header("accept-encoding", "gzip");
     }
@@ -147,5 +148,29 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, bench);
+/// What the console asks for on its pages, at [`CONNECTIONS`] connections.
+fn bench_console(criterion: &mut Criterion) {
+    let api = api(true);
+    let mut group = criterion.benchmark_group(format!("v2alpha1 with {CONNECTIONS} ended connections"));
+    group.sample_size(10);
+    for path in [
+        "connections?limit=20&sortBy=endTime.desc",
+        "connections?limit=20&sortBy=octetCount.desc&sourceProcessName=cart",
+        "connections?limit=0&state=active",
+        "connections?limit=1000&offset=50000",
+        "connections?limit=20&routingKey=echo:7",
+        "processes?role=remote&role=external&endTime=0",
+        "processpairs",
+        "services",
+        "sites",
+    ] {
+        let request = request(&format!("/api/v2alpha1/{path}"), false);
+        group.bench_function(path, |bencher| {
+            bencher.iter(|| take(api.respond(&request).into_body(), usize::MAX));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, bench_console);
 criterion_main!(benches);

@@ -14,10 +14,12 @@ use http::{
         ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
         ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
         ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, ORIGIN, VARY,
+        X_CONTENT_TYPE_OPTIONS,
     },
     request::Parts,
 };
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 use vanflow_store::{Revision, Snapshot, Store};
 
@@ -26,9 +28,11 @@ use crate::{
     error::ApiError,
     index,
     json::{Json, Object},
+    openapi,
     params::Params,
     route::{self, Endpoint, Route},
     v1alpha1::{self, Collection, Format, Frame, List, Query, Selection, Watch},
+    v2alpha1::{self, Scope},
 };
 
 /// How long a watcher may leave a piece lying while there are changes to tell, before it is cut off.
@@ -103,6 +107,7 @@ struct Shared {
     cors: Cors,
     instance: Arc<str>,
     document: Bytes,
+    whole_document: Bytes,
     index: Bytes,
 }
 
@@ -123,6 +128,7 @@ impl Api {
             cors: options.cors,
             instance: instance.into(),
             document: v1alpha1::document().into(),
+            whole_document: openapi::document().into(),
             index: index::page().into(),
         };
         Self { shared: Arc::new(shared) }
@@ -133,7 +139,8 @@ impl Api {
     /// The response is there at once; a long body is rendered while it is sent. Bodies of watches use the timers of
     /// tokio's runtime.
     pub fn respond(&self, request: &Parts) -> Response<Body> {
-        let mut response = self.dispatch(request).unwrap_or_else(|error| refusal(&error));
+        let is_coded = is_v2alpha1(request.uri.path());
+        let mut response = self.dispatch(request).unwrap_or_else(|error| refusal(&error, is_coded));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !headers.contains_key(CACHE_CONTROL) {
@@ -148,7 +155,10 @@ impl Api {
 
     fn dispatch(&self, request: &Parts) -> Result<Response<Body>, ApiError> {
         let path = request.uri.path();
-        let route = route::find(path)
+        if let Some(clean) = cleaned(path) {
+            return Ok(moved(&clean, request.uri.query()));
+        }
+        let (route, id) = route::find(path)
             .ok_or_else(|| ApiError::NotFound { path: crate::error::excerpt(path), known: route::known() })?;
         if request.method == Method::OPTIONS && self.shared.cors != Cors::SameOrigin {
             return Ok(options(request));
@@ -171,7 +181,67 @@ impl Api {
             Endpoint::Ready => Ok(ready(&self.shared.network.status.borrow())),
             Endpoint::OpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.document.clone())),
             Endpoint::V1alpha1(collection) => self.list(request, route, collection),
+            Endpoint::WholeOpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.whole_document.clone())),
+            Endpoint::List(collection) => {
+                let query = v2alpha1::Query::new(collection, request.uri.query())?;
+                Ok(self.v2_list(request, query, self.snapshot(), Scope::All))
+            }
+            Endpoint::Single(collection) => {
+                let id = decoded(id);
+                let json = v2alpha1::single(&self.snapshot(), collection, &id).ok_or_else(|| {
+                    ApiError::NoSuch { what: collection.schema().name, id: crate::error::excerpt(&id) }
+                })?;
+                let mut response = Response::new(Body::whole(json.bytes));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+                Ok(compressed(request, response))
+            }
+            Endpoint::OfSite(collection) => {
+                let (id, snapshot) = (decoded(id), self.snapshot());
+                let site = v2alpha1::site_with_id(&snapshot, &id).map(Scope::Site);
+                let missing = || ApiError::NoSuch { what: "Site", id: crate::error::excerpt(&id) };
+                let scope = site.ok_or_else(missing)?;
+                let query = v2alpha1::Query::new(collection, request.uri.query())?;
+                Ok(self.v2_list(request, query, snapshot, scope))
+            }
+            Endpoint::OfService(collection) => {
+                let (id, snapshot) = (decoded(id), self.snapshot());
+                let service = v2alpha1::service_with_id(&snapshot, &id).map(Scope::Service);
+                let missing = || ApiError::NoSuch { what: "Service", id: crate::error::excerpt(&id) };
+                let scope = service.ok_or_else(missing)?;
+                let query = v2alpha1::Query::new(collection, request.uri.query())?;
+                Ok(self.v2_list(request, query, snapshot, scope))
+            }
+            Endpoint::Gone => Err(ApiError::NoHosts),
         }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.shared.network.lock().snapshot()
+    }
+
+    fn v2_list(
+        &self,
+        request: &Parts,
+        query: v2alpha1::Query,
+        snapshot: Snapshot,
+        scope: Scope,
+    ) -> Response<Body> {
+        let takes_events = names(&request.headers, &ACCEPT, EVENTS);
+        if query.watch.unwrap_or(takes_events) {
+            let format = if takes_events { Format::Events } else { Format::Lines };
+            // As in the original API: no body, no timers.
+            let body = if request.method == Method::HEAD {
+                Body::empty()
+            } else {
+                let network = self.shared.network.clone();
+                Body::streamed(v2alpha1::Watch::new(network, Arc::new(query), scope, format).into_stream())
+            };
+            return compressed(request, watched(body, format));
+        }
+        let list = v2alpha1::List::new(snapshot, Arc::new(query), scope);
+        let mut response = Response::new(Body::rendered(list));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        compressed(request, response)
     }
 
     fn list(
@@ -225,14 +295,7 @@ impl Api {
             let watch = Watch::new(network, query, format, Arc::clone(&self.shared.instance), resume);
             Body::streamed(watch.into_stream())
         };
-        let mut response = Response::new(body);
-        let content_type = if format == Format::Events { EVENTS } else { LINES };
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Proxies that gather what they pass on, nginx above all, are told not to.
-        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        response
+        watched(body, format)
     }
 
     /// The revision that a client of events has seen, if it is one of this store.
@@ -300,8 +363,61 @@ fn whole(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>
     response
 }
 
-fn refusal(error: &ApiError) -> Response<Body> {
-    let mut response = whole(error.status(), JSON, error.body());
+fn is_v2alpha1(path: &str) -> bool {
+    let mut names = path.split('/').filter(|name| !name.is_empty());
+    names.next() == Some("api") && names.next() == Some("v2alpha1")
+}
+
+/// The path without slashes that lead nowhere, where the network observer would send its clients there.
+fn cleaned(path: &str) -> Option<String> {
+    if !is_v2alpha1(path) {
+        return None;
+    }
+    let names: Vec<_> = path.split('/').filter(|name| !name.is_empty()).collect();
+    let clean = format!("/{}", names.join("/"));
+    (clean != path).then_some(clean)
+}
+
+fn moved(path: &str, query: Option<&str>) -> Response<Body> {
+    let location = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// The response that a watch is.
+fn watched(body: Body, format: Format) -> Response<Body> {
+    let mut response = Response::new(body);
+    let content_type = if format == Format::Events { EVENTS } else { LINES };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that gather what they pass on, nginx above all, are told not to.
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// The identity in a path. A plus sign in it is one.
+fn decoded(id: Option<&str>) -> String {
+    percent_decode_str(id.unwrap_or_default()).decode_utf8_lossy().into_owned()
+}
+
+/// The same answer, compressed for those who take it.
+fn compressed(request: &Parts, mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    if accepts_gzip(&request.headers) {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response = response.map(Body::gzipped);
+    }
+    response
+}
+
+fn refusal(error: &ApiError, is_coded: bool) -> Response<Body> {
+    let body = if is_coded { error.coded_body() } else { error.body() };
+    let mut response = whole(error.status(), JSON, body);
     if matches!(error, ApiError::MethodNotAllowed { .. }) {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }

@@ -20,17 +20,44 @@ pub(crate) enum ApiError {
     Repeated { parameter: &'static str },
     #[error("`{parameter}` is no parameter of {path}; {known}")]
     Unknown { parameter: String, path: &'static str, known: String },
+    #[error("one cannot {verb} `{name}`, which no {record} has; it has {known}")]
+    NoProperty { verb: &'static str, name: String, record: &'static str, known: String },
+    #[error("there is no {what} with the identity `{id}`")]
+    NoSuch { what: &'static str, id: String },
+    #[error("hosts are not told of; a process has the name of its host as hostName")]
+    NoHosts,
 }
 
 impl ApiError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } | Self::NoSuch { .. } => StatusCode::NOT_FOUND,
+            Self::NoHosts => StatusCode::GONE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Missing { .. } | Self::Invalid { .. } | Self::Repeated { .. } | Self::Unknown { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Missing { .. }
+            | Self::Invalid { .. }
+            | Self::Repeated { .. }
+            | Self::Unknown { .. }
+            | Self::NoProperty { .. } => StatusCode::BAD_REQUEST,
         }
+    }
+
+    /// `{"code": …, "message": …}`, the network observer's form.
+    pub(crate) fn coded_body(&self) -> Vec<u8> {
+        let code = match self.status() {
+            // What the network observer says; the others it leaves empty.
+            StatusCode::NOT_FOUND => "ErrNotFound",
+            StatusCode::METHOD_NOT_ALLOWED => "ErrMethodNotAllowed",
+            StatusCode::GONE => "ErrNotSupported",
+            _ => "ErrBadRequest",
+        };
+        let mut json = Json::default();
+        let mut object = Object::open(&mut json);
+        object.string("code", code);
+        object.string("message", &self.to_string());
+        object.close();
+        json.raw("\n");
+        json.bytes
     }
 
     /// `{"error": …}`.

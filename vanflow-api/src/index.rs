@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
-use crate::route::{Endpoint, ROUTES, V1ALPHA1};
+use crate::route::{Endpoint, ID, ROUTES, Route, V1ALPHA1};
 
 /// The page that `/` is: what this is, and where to go from here. It needs nothing from anywhere else.
 pub(crate) fn page() -> String {
     let mut page = String::from(HEAD);
-    for route in ROUTES.iter().filter(|route| route.endpoint != Endpoint::Index) {
+    // What has an identity in its path is not for guessing: the document has it.
+    let is_shown = |route: &&Route| route.endpoint != Endpoint::Index && !route.path.contains(ID);
+    for route in ROUTES.iter().filter(is_shown) {
         let needed: Vec<_> =
             route.parameters.iter().filter(|parameter| parameter.required.is_some()).collect();
         let name = route.path.strip_prefix(V1ALPHA1).unwrap_or(route.path);
@@ -53,8 +55,9 @@ td:first-child { white-space: nowrap }
 ";
 
 const TAIL: &str = "</table>
-<p>Every list takes <code>includeDeleted=1</code>, <code>limit</code>, <code>offset</code> and <code>watch=1</code>,
-which goes on with what changes.
+<p>Every list takes <code>limit</code>, <code>offset</code> and <code>watch=1</code>, which goes on with what changes;
+those of the original API take <code>includeDeleted=1</code>, those of the network observer's filters, an order and a
+time range.
 </html>
 ";
 
@@ -67,7 +70,8 @@ mod tests {
         let page = page();
         for route in ROUTES.iter().filter(|route| route.endpoint != Endpoint::Index) {
             let is_linked = page.contains(&format!("href=\"{}\"", route.path));
-            let needs_none = route.parameters.iter().all(|parameter| parameter.required.is_none());
+            let needs_none = !route.path.contains(ID)
+                && route.parameters.iter().all(|parameter| parameter.required.is_none());
             assert_eq!(is_linked, needs_none, "{}", route.path);
         }
         assert!(!page.contains("://"), "{page}");

@@ -13,10 +13,12 @@
 //! | `/api/v1alpha1/record?id=X&id=Y` | those records |
 //! | `/api/v1alpha1/records?rtype=T` | records as they were told and merged |
 //! | `/api/v1alpha1/openapi.json` | all of this as an OpenAPI document |
+//! | `/api/v2alpha1/…` | the API of Skupper's network observer |
+//! | `/openapi.json` | both APIs as an OpenAPI document |
 //! | `/healthz`, `/readyz` | whether the collector is alive, and attached to a router |
 //! | `/` | a page for people |
 //!
-//! Every list takes `includeDeleted`, `limit`, `offset` and `watch`.
+//! Every list of the original API takes `includeDeleted`, `limit`, `offset` and `watch`.
 //!
 //! # In the old terms
 //!
@@ -29,9 +31,11 @@ mod body;
 mod error;
 mod index;
 mod json;
+mod openapi;
 mod params;
 mod route;
 mod v1alpha1;
+mod v2alpha1;
 
 pub use api::{Api, Cors, Network, Options, STALL_LIMIT, Status};
 pub use body::Body;

@@ -7,12 +7,13 @@ use vanflow_proto::RecordKind;
 use crate::{
     params::{Form, Parameter},
     v1alpha1::Collection,
+    v2alpha1,
 };
 
 /// A path and what is there.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// The path, without a slash at its end.
+    /// The path, without a slash at its end. `{id}` in it stands for the identity of something.
     pub(crate) path: &'static str,
     pub(crate) endpoint: Endpoint,
     /// What the answer is, in one line.
@@ -33,33 +34,63 @@ pub(crate) enum Endpoint {
     OpenApi,
     /// A list of the original API.
     V1alpha1(Collection),
+    /// The OpenAPI document of everything.
+    WholeOpenApi,
+    /// A list of the network observer's API.
+    List(v2alpha1::Collection),
+    /// One of them.
+    Single(v2alpha1::Collection),
+    /// Those that belong to a site.
+    OfSite(v2alpha1::Collection),
+    /// Those that belong to a service.
+    OfService(v2alpha1::Collection),
+    /// What the network observer had and has no more.
+    Gone,
 }
 
 /// Where the original API lives.
 pub(crate) const V1ALPHA1: &str = "/api/v1alpha1/";
 
-/// The route that a path leads to. A slash at its end makes no difference.
-pub(crate) fn find(path: &str) -> Option<&'static Route> {
+/// Where the network observer's API lives.
+pub(crate) const V2ALPHA1: &str = "/api/v2alpha1/";
+
+/// The route that a path leads to, and the identity in the path as it is there. A slash at its end makes no
+/// difference.
+pub(crate) fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
     let trimmed = path.trim_end_matches('/');
     let path = if trimmed.is_empty() && !path.is_empty() { "/" } else { trimmed };
-    ROUTES.iter().find(|route| route.path == path)
+    ROUTES.iter().find_map(|route| match route.path.split_once(ID) {
+        None => (route.path == path).then_some((route, None)),
+        Some((before, after)) => {
+            let id = path.strip_prefix(before)?.strip_suffix(after)?;
+            (!id.is_empty() && !id.contains('/')).then_some((route, Some(id)))
+        }
+    })
 }
+
+/// What stands for an identity in the path of a route.
+pub(crate) const ID: &str = "{id}";
 
 /// What to say to somebody who took a path that leads nowhere.
 pub(crate) fn known() -> String {
-    let mut lists = String::new();
-    let mut others = String::new();
+    let [mut first, mut second, mut others] = [String::new(), String::new(), String::new()];
     for route in ROUTES {
-        let (names, name) = match (route.endpoint, route.path.strip_prefix(V1ALPHA1)) {
-            (Endpoint::V1alpha1(_), Some(name)) => (&mut lists, name),
-            _ => (&mut others, route.path),
+        let (names, prefix) = match route.endpoint {
+            Endpoint::V1alpha1(_) => (&mut first, V1ALPHA1),
+            Endpoint::List(_) => (&mut second, V2ALPHA1),
+            // They are told with their lists.
+            _ if route.path.starts_with(V2ALPHA1) => continue,
+            _ => (&mut others, ""),
         };
         if !names.is_empty() {
             names.push_str(", ");
         }
-        names.push_str(name);
+        names.push_str(route.path.trim_start_matches(prefix));
     }
-    format!("under {V1ALPHA1} there are {lists}; besides there are {others}")
+    format!(
+        "under {V1ALPHA1} there are {first}; under {V2ALPHA1} there are {second}, each with an identity after it for \
+         one of them; besides there are {others}"
+    )
 }
 
 static INCLUDE_DELETED: Parameter = Parameter {
@@ -92,7 +123,7 @@ static VANADDR: Parameter = Parameter {
     required: Some("name an address, as in flows?vanaddr=echo:7; /api/v1alpha1/vanaddrs lists them"),
     description: "The address of a service. An address that nobody uses has an empty list.",
 };
-static ID: Parameter = Parameter {
+static RECORD_ID: Parameter = Parameter {
     name: "id",
     form: Form::Identities,
     required: Some("name one record or several, as in record?id=gv_ZW:0&id=gv_ZW:7"),
@@ -109,6 +140,11 @@ static LIST: &[&Parameter] = &[&INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH];
 
 const fn list(path: &'static str, kind: RecordKind, summary: &'static str) -> Route {
     Route { path, endpoint: Endpoint::V1alpha1(Collection::Kind(kind)), summary, parameters: LIST }
+}
+
+/// A route of the network observer's API, which reads parameters in its own way.
+const fn v2(path: &'static str, endpoint: Endpoint, summary: &'static str) -> Route {
+    Route { path, endpoint, summary, parameters: &[] }
 }
 
 /// Every route.
@@ -160,7 +196,7 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/api/v1alpha1/record",
         endpoint: Endpoint::V1alpha1(Collection::Record),
         summary: "The records with the given identities, those of them that exist",
-        parameters: &[&ID, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
+        parameters: &[&RECORD_ID, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
     },
     Route {
         path: "/api/v1alpha1/records",
@@ -181,6 +217,116 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/api/v1alpha1/openapi.json",
         endpoint: Endpoint::OpenApi,
         summary: "This API as an OpenAPI 3.1 document",
+        parameters: &[],
+    },
+    v2("/api/v2alpha1/sites", Endpoint::List(v2alpha1::Collection::Sites), "The sites"),
+    v2("/api/v2alpha1/sites/{id}", Endpoint::Single(v2alpha1::Collection::Sites), "One site"),
+    v2("/api/v2alpha1/routers", Endpoint::List(v2alpha1::Collection::Routers), "The routers"),
+    v2("/api/v2alpha1/routers/{id}", Endpoint::Single(v2alpha1::Collection::Routers), "One router"),
+    v2(
+        "/api/v2alpha1/routerlinks",
+        Endpoint::List(v2alpha1::Collection::RouterLinks),
+        "The links between routers",
+    ),
+    v2("/api/v2alpha1/routerlinks/{id}", Endpoint::Single(v2alpha1::Collection::RouterLinks), "One link"),
+    v2(
+        "/api/v2alpha1/routeraccess",
+        Endpoint::List(v2alpha1::Collection::RouterAccess),
+        "The places where routers accept links",
+    ),
+    v2(
+        "/api/v2alpha1/routeraccess/{id}",
+        Endpoint::Single(v2alpha1::Collection::RouterAccess),
+        "One place where a router accepts links",
+    ),
+    v2("/api/v2alpha1/listeners", Endpoint::List(v2alpha1::Collection::Listeners), "The listeners"),
+    v2("/api/v2alpha1/listeners/{id}", Endpoint::Single(v2alpha1::Collection::Listeners), "One listener"),
+    v2("/api/v2alpha1/connectors", Endpoint::List(v2alpha1::Collection::Connectors), "The connectors"),
+    v2("/api/v2alpha1/connectors/{id}", Endpoint::Single(v2alpha1::Collection::Connectors), "One connector"),
+    v2("/api/v2alpha1/services", Endpoint::List(v2alpha1::Collection::Services), "The services"),
+    v2("/api/v2alpha1/services/{id}", Endpoint::Single(v2alpha1::Collection::Services), "One service"),
+    v2("/api/v2alpha1/components", Endpoint::List(v2alpha1::Collection::Components), "The components"),
+    v2("/api/v2alpha1/components/{id}", Endpoint::Single(v2alpha1::Collection::Components), "One component"),
+    v2("/api/v2alpha1/processes", Endpoint::List(v2alpha1::Collection::Processes), "The processes"),
+    v2("/api/v2alpha1/processes/{id}", Endpoint::Single(v2alpha1::Collection::Processes), "One process"),
+    v2(
+        "/api/v2alpha1/sitepairs",
+        Endpoint::List(v2alpha1::Collection::SitePairs),
+        "The pairs of sites with traffic",
+    ),
+    v2(
+        "/api/v2alpha1/sitepairs/{id}",
+        Endpoint::Single(v2alpha1::Collection::SitePairs),
+        "One pair of sites",
+    ),
+    v2(
+        "/api/v2alpha1/componentpairs",
+        Endpoint::List(v2alpha1::Collection::ComponentPairs),
+        "The pairs of components with traffic",
+    ),
+    v2(
+        "/api/v2alpha1/componentpairs/{id}",
+        Endpoint::Single(v2alpha1::Collection::ComponentPairs),
+        "One pair of components",
+    ),
+    v2(
+        "/api/v2alpha1/processpairs",
+        Endpoint::List(v2alpha1::Collection::ProcessPairs),
+        "The pairs of processes with traffic",
+    ),
+    v2(
+        "/api/v2alpha1/processpairs/{id}",
+        Endpoint::Single(v2alpha1::Collection::ProcessPairs),
+        "One pair of processes",
+    ),
+    v2("/api/v2alpha1/connections", Endpoint::List(v2alpha1::Collection::Connections), "The connections"),
+    v2(
+        "/api/v2alpha1/connections/{id}",
+        Endpoint::Single(v2alpha1::Collection::Connections),
+        "One connection",
+    ),
+    v2(
+        "/api/v2alpha1/applicationflows",
+        Endpoint::List(v2alpha1::Collection::ApplicationFlows),
+        "The requests",
+    ),
+    v2(
+        "/api/v2alpha1/applicationflows/{id}",
+        Endpoint::Single(v2alpha1::Collection::ApplicationFlows),
+        "One request",
+    ),
+    v2(
+        "/api/v2alpha1/sites/{id}/processes",
+        Endpoint::OfSite(v2alpha1::Collection::Processes),
+        "The processes of a site",
+    ),
+    v2(
+        "/api/v2alpha1/sites/{id}/routers",
+        Endpoint::OfSite(v2alpha1::Collection::Routers),
+        "The routers of a site",
+    ),
+    v2(
+        "/api/v2alpha1/services/{id}/processes",
+        Endpoint::OfService(v2alpha1::Collection::Processes),
+        "The processes that serve a service",
+    ),
+    v2(
+        "/api/v2alpha1/services/{id}/processpairs",
+        Endpoint::OfService(v2alpha1::Collection::ProcessPairs),
+        "The pairs of processes with traffic through a service",
+    ),
+    v2(
+        "/api/v2alpha1/services/{id}/connections",
+        Endpoint::OfService(v2alpha1::Collection::Connections),
+        "The connections to a service",
+    ),
+    v2("/api/v2alpha1/hosts", Endpoint::Gone, "Nothing any more: hosts are not told of"),
+    v2("/api/v2alpha1/hosts/{id}", Endpoint::Gone, "Nothing any more: hosts are not told of"),
+    v2("/api/v2alpha1/sites/{id}/hosts", Endpoint::Gone, "Nothing any more: hosts are not told of"),
+    Route {
+        path: "/openapi.json",
+        endpoint: Endpoint::WholeOpenApi,
+        summary: "Both APIs as an OpenAPI 3.1 document",
         parameters: &[],
     },
     Route {
@@ -209,11 +355,24 @@ mod tests {
         let mut paths = HashSet::new();
         for route in ROUTES {
             assert!(paths.insert(route.path), "{} is there twice", route.path);
-            for path in [route.path.to_owned(), format!("{}/", route.path)] {
-                assert_eq!(find(&path).expect("a route").path, route.path);
+            let path = route.path.replace(ID, "o+bK6:1");
+            for path in [path.clone(), format!("{path}/")] {
+                let (found, id) = find(&path).expect("a route");
+                assert_eq!(found.path, route.path);
+                assert_eq!(id, route.path.contains(ID).then_some("o+bK6:1"));
             }
         }
-        for path in ["", "/api", "/api/v1alpha1", "/api/v1alpha1/link", "/api/v1alpha1/links/x", "x"] {
+        for path in [
+            "",
+            "/api",
+            "/api/v1alpha1",
+            "/api/v1alpha1/link",
+            "/api/v1alpha1/links/x",
+            "/api/v2alpha1/sites//processes",
+            "/api/v2alpha1/sites/x/y",
+            "/api/v2alpha1/sites/x/y/processes",
+            "x",
+        ] {
             assert!(find(path).is_none(), "{path}");
         }
     }

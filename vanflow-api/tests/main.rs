@@ -7,4 +7,5 @@ mod golden;
 mod old_terms;
 mod support;
 mod transport;
+mod v2alpha1;
 mod watch;

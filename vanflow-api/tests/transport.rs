@@ -37,9 +37,12 @@ fn an_unknown_path_is_told_what_there_is() {
         answer.error(),
         "there is nothing at `/api/v1alpha1/link`; under /api/v1alpha1/ there are topology, links, routers, sites, \
          processes, images, listeners, connectors, vanaddrs, addresses, flows, record, records, logs, hosts, \
-         processgroups, controllers, routeraccess; besides there are /api/v1alpha1/openapi.json, /healthz, /readyz, /"
+         processgroups, controllers, routeraccess; under /api/v2alpha1/ there are sites, routers, routerlinks, \
+         routeraccess, listeners, connectors, services, components, processes, sitepairs, componentpairs, \
+         processpairs, connections, applicationflows, each with an identity after it for one of them; besides there \
+         are /api/v1alpha1/openapi.json, /openapi.json, /healthz, /readyz, /"
     );
-    for path in ["/api", "/api/v1alpha1", "/favicon.ico", "//", "/api/v2alpha1/sites"] {
+    for path in ["/api", "/api/v1alpha1", "/favicon.ico", "//", "/api/v2alpha1"] {
         let expected = if path == "//" { StatusCode::OK } else { StatusCode::NOT_FOUND };
         assert_eq!(fixture().get(path).status, expected, "{path}");
     }

@@ -45,7 +45,7 @@
 //! unless [`Options::memory_bound`] calls for them earlier. Live records stay.
 
 mod changes;
-mod derived;
+pub mod derived;
 mod identity;
 mod index;
 mod merge;

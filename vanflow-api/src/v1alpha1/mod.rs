@@ -12,6 +12,6 @@ mod render;
 mod watch;
 
 pub(crate) use list::{Frame, List};
-pub(crate) use openapi::document;
+pub(crate) use openapi::{document, document_value};
 pub(crate) use query::{Collection, Query, Selection};
 pub(crate) use watch::{Format, Watch};

@@ -11,13 +11,21 @@ use crate::{
 
 /// The document, ready to be sent.
 pub(crate) fn document() -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(&value()).expect("the document has only strings for keys");
+    let mut text =
+        serde_json::to_vec_pretty(&document_value()).expect("the document has only strings for keys");
     text.push(b'\n');
     text
 }
 
-fn value() -> Value {
-    let routes = ROUTES.iter().filter(|route| route.endpoint != Endpoint::Index);
+/// The document as a value.
+pub(crate) fn document_value() -> Value {
+    let is_described = |route: &&Route| {
+        matches!(
+            route.endpoint,
+            Endpoint::Alive | Endpoint::Ready | Endpoint::OpenApi | Endpoint::V1alpha1(_)
+        )
+    };
+    let routes = ROUTES.iter().filter(is_described);
     let paths: Map<_, _> = routes.map(|route| (route.path.to_owned(), path(route))).collect();
     json!({
         "openapi": "3.1.0",
@@ -106,7 +114,6 @@ fn describe(parameter: &Parameter) -> Value {
 
 fn responses(endpoint: Endpoint) -> Value {
     match endpoint {
-        Endpoint::Index => json!({}),
         Endpoint::Alive => json!({ "200": { "description": "Alive", "content": content("Alive") } }),
         Endpoint::Ready => json!({
             "200": { "description": "Ready", "content": content("Ready") },
@@ -136,6 +143,8 @@ fn responses(endpoint: Endpoint) -> Value {
             "304": reference("responses", "NotModified"),
             "400": reference("responses", "BadRequest"),
         }),
+        // Not in this document.
+        _ => json!({}),
     }
 }
 

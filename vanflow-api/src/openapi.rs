@@ -1,0 +1,33 @@
+//! The OpenAPI document of everything that there is.
+
+use serde_json::{Map, Value, json};
+
+use crate::{v1alpha1, v2alpha1};
+
+/// The document, ready to be sent.
+pub(crate) fn document() -> Vec<u8> {
+    let mut document = v1alpha1::document_value();
+    document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    let original = document["info"]["description"].as_str().unwrap_or_default();
+    document["info"]["description"] = json!(format!("{INTRODUCTION}\n\n# /api/v1alpha1\n\n{original}"));
+    let mut extend = |at: [&str; 2], more: Map<String, Value>| {
+        let part =
+            at.iter().filter(|name| !name.is_empty()).fold(&mut document, |part, name| &mut part[*name]);
+        if let Some(members) = part.as_object_mut() {
+            members.extend(more);
+        }
+    };
+    extend(["paths", ""], v2alpha1::openapi::paths());
+    extend(["components", "schemas"], v2alpha1::openapi::schemas());
+    extend(["components", "parameters"], v2alpha1::openapi::parameters());
+    let mut text = serde_json::to_vec_pretty(&document).expect("the document has only strings for keys");
+    text.push(b'\n');
+    text
+}
+
+const INTRODUCTION: &str = "What the routers and controllers of a Skupper network tell of it, in two forms.\n\n\
+    # /api/v2alpha1\n\n\
+    The API of Skupper's network observer. Every property of the records of a list is a filter; texts are compared \
+    with how they start. Lists have what was there at some time in the last 15 minutes, unless another time range is \
+    asked for. Times are microseconds since the Unix epoch, 0 where not known or not yet; durations and latencies are \
+    microseconds. What is not known is `unknown`, null or absent, and is mended when it is told.";

@@ -1,0 +1,280 @@
+//! What there is to list, and where it comes from.
+
+use std::sync::Arc;
+
+use vanflow_proto::{Attribute, RecordKind};
+use vanflow_store::{Record, RecordRef, Snapshot};
+
+use crate::v2alpha1::{
+    endpoint::{CONNECTOR, LISTENER, SERVICE},
+    flow::{APPLICATION_FLOW, COMPONENT_PAIR, CONNECTION, PROCESS_PAIR, SITE_PAIR},
+    network::{ROUTER, ROUTER_ACCESS, ROUTER_LINK, SITE, routers_of},
+    schema::Schema,
+    view::{Flow, Needs, PairKind, Party, Request, Subject, View},
+    workload::{COMPONENT, PROCESS},
+};
+
+/// What a path lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Collection {
+    Sites,
+    Routers,
+    RouterLinks,
+    RouterAccess,
+    Listeners,
+    Connectors,
+    Services,
+    Components,
+    Processes,
+    SitePairs,
+    ComponentPairs,
+    ProcessPairs,
+    Connections,
+    ApplicationFlows,
+}
+
+/// All of a collection, or what of it belongs to a site or service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    All,
+    Site(RecordRef),
+    Service(RecordRef),
+}
+
+/// Something of a collection, to be found again in the same view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Item {
+    Record(RecordRef),
+    Implied(usize),
+    Component(usize),
+    Pair(usize),
+}
+
+impl Collection {
+    pub(crate) fn schema(self) -> &'static Schema {
+        match self {
+            Self::Sites => &SITE,
+            Self::Routers => &ROUTER,
+            Self::RouterLinks => &ROUTER_LINK,
+            Self::RouterAccess => &ROUTER_ACCESS,
+            Self::Listeners => &LISTENER,
+            Self::Connectors => &CONNECTOR,
+            Self::Services => &SERVICE,
+            Self::Components => &COMPONENT,
+            Self::Processes => &PROCESS,
+            Self::SitePairs => &SITE_PAIR,
+            Self::ComponentPairs => &COMPONENT_PAIR,
+            Self::ProcessPairs => &PROCESS_PAIR,
+            Self::Connections => &CONNECTION,
+            Self::ApplicationFlows => &APPLICATION_FLOW,
+        }
+    }
+
+    pub(crate) fn needs(self) -> Needs {
+        let none = Needs::default();
+        match self {
+            Self::Services => Needs { protocols: true, ..none },
+            Self::Components => Needs { clients: true, components: true, ..none },
+            Self::Processes => Needs { clients: true, connectors: true, ..none },
+            Self::SitePairs | Self::ComponentPairs | Self::ProcessPairs => {
+                Needs { clients: true, pairs: true, ..none }
+            }
+            _ => none,
+        }
+    }
+
+    /// The kind of the records that it has, where it has one for each.
+    pub(crate) fn kind(self) -> Option<RecordKind> {
+        Some(match self {
+            Self::Sites => RecordKind::Site,
+            Self::Routers => RecordKind::Router,
+            Self::RouterLinks => RecordKind::Link,
+            Self::RouterAccess => RecordKind::RouterAccess,
+            Self::Listeners => RecordKind::Listener,
+            Self::Connectors => RecordKind::Connector,
+            Self::Processes => RecordKind::Process,
+            Self::Connections => RecordKind::BiflowTport,
+            Self::ApplicationFlows => RecordKind::BiflowApp,
+            Self::Services
+            | Self::Components
+            | Self::SitePairs
+            | Self::ComponentPairs
+            | Self::ProcessPairs => {
+                return None;
+            }
+        })
+    }
+
+    fn pair_kind(self) -> Option<PairKind> {
+        match self {
+            Self::SitePairs => Some(PairKind::Site),
+            Self::ComponentPairs => Some(PairKind::Component),
+            Self::ProcessPairs => Some(PairKind::Process),
+            _ => None,
+        }
+    }
+
+    /// Whether what has ended is listed only for those who ask for it. Connections and requests are there to be looked
+    /// back at; what a network is made of is what there is now.
+    pub(crate) fn hides_gone(self) -> bool {
+        !matches!(self, Self::Connections | Self::ApplicationFlows)
+    }
+
+    /// Everything in it, in no order. With `live_only`, what has ended can be left out.
+    pub(crate) fn items(self, view: View<'_>, scope: Scope, live_only: bool) -> Vec<Item> {
+        let record = |record: Record<'_>| Item::Record(record.at());
+        match scope {
+            Scope::All => {}
+            Scope::Site(at) => {
+                let site = view.snapshot.get(at).filter(|site| site.kind() == Some(RecordKind::Site));
+                let Some(site) = site else { return Vec::new() };
+                return match self {
+                    Self::Routers => routers_of(site).map(record).collect(),
+                    _ => self
+                        .all(view, live_only)
+                        .into_iter()
+                        .filter(|item| is_of_site(view, *item, site))
+                        .collect(),
+                };
+            }
+            Scope::Service(at) => {
+                let Some(service) = view.snapshot.service(at) else { return Vec::new() };
+                return match self {
+                    Self::Connections => {
+                        let flows = service.flows();
+                        flows.filter(|flow| flow.kind() == self.kind()).map(record).collect()
+                    }
+                    Self::Processes => {
+                        let mut items: Vec<_> = service
+                            .connectors()
+                            .filter(Record::is_live)
+                            .filter_map(|connector| view.target(connector))
+                            .filter_map(|target| item_of(view, &target))
+                            .collect();
+                        items.sort_unstable();
+                        items.dedup();
+                        items
+                    }
+                    _ => self
+                        .all(view, live_only)
+                        .into_iter()
+                        .filter(|item| is_to_service(view, *item, at))
+                        .collect(),
+                };
+            }
+        }
+        self.all(view, live_only)
+    }
+
+    /// Whether a record that changed is one of a collection of connections or requests.
+    pub(crate) fn includes(self, view: View<'_>, item: Item, scope: Scope) -> bool {
+        let Item::Record(at) = item else { return false };
+        let record = view.snapshot.get(at).filter(|record| record.kind() == self.kind());
+        record.is_some_and(|record| match scope {
+            Scope::All => self.kind().is_some(),
+            Scope::Site(site) => record.site().is_some_and(|its| its.at() == site),
+            Scope::Service(service) => record.service().is_some_and(|its| its.at() == service),
+        })
+    }
+
+    fn all(self, view: View<'_>, live_only: bool) -> Vec<Item> {
+        let pairs = view.derived.pairs.iter().enumerate();
+        match (self, self.kind(), self.pair_kind()) {
+            (_, _, Some(wanted)) => {
+                pairs.filter(|(_, pair)| pair.kind == wanted).map(|(at, _)| Item::Pair(at)).collect()
+            }
+            (Self::Services, ..) => {
+                view.snapshot.services().map(|service| Item::Record(service.at())).collect()
+            }
+            (Self::Components, ..) => (0..view.derived.components.len()).map(Item::Component).collect(),
+            (_, Some(kind), _) => {
+                let item = |record: Record<'_>| Item::Record(record.at());
+                let mut items: Vec<_> = if live_only {
+                    view.snapshot.live_of_kind(kind).map(item).collect()
+                } else {
+                    view.snapshot.of_kind(kind).map(item).collect()
+                };
+                if self == Self::Processes {
+                    items.extend((0..view.derived.implied.len()).map(Item::Implied));
+                }
+                items
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The one with that identity. Of several incarnations it is the present one.
+    pub(crate) fn find(self, view: View<'_>, id: &str) -> Option<Item> {
+        let told = self
+            .kind()
+            .and_then(|kind| view.snapshot.find(id).find(|record| record.kind() == Some(kind)))
+            .map(|record| Item::Record(record.at()));
+        match self {
+            _ if told.is_some() => told,
+            Self::Services => service_with_id(view.snapshot, id).map(Item::Record),
+            Self::Processes => view.implied_with_id(id).map(Item::Implied),
+            Self::Components => {
+                view.derived.components.iter().position(|component| component.id == id).map(Item::Component)
+            }
+            _ => {
+                let wanted = self.pair_kind()?;
+                let mut pairs = view.derived.pairs.iter();
+                pairs.position(|pair| pair.kind == wanted && pair.id == id).map(Item::Pair)
+            }
+        }
+    }
+
+    /// What an item is.
+    pub(crate) fn subject<'v>(self, view: View<'v>, item: Item) -> Option<Subject<'v>> {
+        Some(match item {
+            Item::Implied(at) => Subject::Process(Party::Implied(Arc::clone(view.derived.implied.get(at)?))),
+            Item::Component(at) => Subject::Component(view.derived.components.get(at)?),
+            Item::Pair(at) => Subject::Pair(view.derived.pairs.get(at)?),
+            Item::Record(at) => match self {
+                Self::Services => Subject::Service(view.snapshot.service(at)?),
+                Self::Processes => Subject::Process(Party::Told(view.snapshot.get(at)?)),
+                Self::Connections => Subject::Flow(Flow::new(view.snapshot.get(at)?)),
+                Self::ApplicationFlows => {
+                    let record = view.snapshot.get(at)?;
+                    let connection =
+                        record.parent().filter(|parent| parent.kind() == Some(RecordKind::BiflowTport));
+                    Subject::Request(Request { record, connection: connection.map(Flow::new) })
+                }
+                _ => Subject::Record(view.snapshot.get(at)?),
+            },
+        })
+    }
+}
+
+fn item_of(view: View<'_>, process: &Party<'_>) -> Option<Item> {
+    match process {
+        Party::Told(record) => Some(Item::Record(record.at())),
+        Party::Implied(implied) => view.implied_with_id(&implied.id).map(Item::Implied),
+    }
+}
+
+fn is_of_site(view: View<'_>, item: Item, site: Record<'_>) -> bool {
+    let id = site.id().to_cow();
+    match item {
+        Item::Record(at) => {
+            let parent = view.snapshot.get(at).and_then(|record| record.text(Attribute::Parent));
+            parent.is_some_and(|parent| parent == *id)
+        }
+        Item::Implied(at) => Party::Implied(Arc::clone(&view.derived.implied[at])).site_id() == id,
+        Item::Component(_) | Item::Pair(_) => false,
+    }
+}
+
+fn is_to_service(view: View<'_>, item: Item, service: RecordRef) -> bool {
+    matches!(item, Item::Pair(at) if view.derived.pairs[at].is_to(service))
+}
+
+/// The service with that identity.
+pub(crate) fn service_with_id(snapshot: &Snapshot, id: &str) -> Option<RecordRef> {
+    snapshot.services().find(|service| service.id() == *id).map(|service| service.at())
+}
+
+/// The site with that identity.
+pub(crate) fn site_with_id(snapshot: &Snapshot, id: &str) -> Option<RecordRef> {
+    snapshot.find(id).find(|record| record.kind() == Some(RecordKind::Site)).map(|record| record.at())
+}

@@ -1,0 +1,193 @@
+//! Connections and requests, and what they come to taken together.
+
+use std::borrow::Cow;
+
+use vanflow_proto::Attribute;
+use vanflow_store::derived;
+
+use crate::v2alpha1::{
+    schema::{Cell, Schema, UNKNOWN, schema},
+    view::{Party, Subject, end_of, instant, start_of},
+};
+
+schema! {
+    /// A connection through the network, from its first record on.
+    CONNECTION "Connection" |view, Subject::Flow(flow)| {
+        "componentPairId" Text Nullable "The pair of components that it is between." =>
+            pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
+                derived::component_pair_id(&source.component_id(), &destination.component_id(), protocol)
+            });
+        "connectorError" Text Nullable "What went wrong at the connector." =>
+            Cell::or_null(flow.record.text(Attribute::ErrorConnectorSide));
+        "connectorId" Text Always "The connector: the one that was told, or the only one of the service." =>
+            match flow.record.text(Attribute::Connector) {
+                Some(told) => Cell::text(told.to_cow()),
+                None => Cell::or_unknown(flow.connector().map(|connector| connector.id())),
+            };
+        "destHost" Text Always "The host that the connector connects to." =>
+            Cell::or_unknown(flow.connector().and_then(|connector| connector.text(Attribute::DestHost)));
+        "destPort" Text Always "The port that the connector connects to." =>
+            Cell::or_unknown(flow.connector().and_then(|connector| connector.text(Attribute::DestPort)));
+        "destProcessId" Text Always "The process that serves." => party(flow.destination(view), Party::id);
+        "destProcessName" Text Always "Its name." => party(flow.destination(view), Party::name);
+        "destSiteId" Text Always "Its site." => Cell::Text(flow.destination_site_id(view));
+        "destSiteName" Text Always "The name of that site." => Cell::Text(flow.destination_site_name(view));
+        "duration" Number Nullable "How long it lasted, in microseconds, once it is over." => duration(flow.record);
+        "endTime" Instant Always "When it ended; 0 while it is open." => end_of(flow.record);
+        "identity" Text Always "The identity of the record." => Cell::text(flow.record.id().to_cow());
+        "latency" Number Always "Microseconds to the first octet, at the listener." =>
+            Cell::Number(flow.record.uint(Attribute::Latency).unwrap_or(0));
+        "latencyReverse" Number Always "Microseconds to the first octet of the workload, at the connector." =>
+            Cell::Number(flow.record.uint(Attribute::ProcessLatency).unwrap_or(0));
+        "listenerError" Text Nullable "What went wrong at the listener." =>
+            Cell::or_null(flow.record.text(Attribute::ErrorListenerSide));
+        "listenerId" Text Always "The listener." => Cell::or_unknown(flow.record.text(Attribute::Parent));
+        "octetCount" Number Always "Octets from client to server." =>
+            Cell::Number(flow.record.uint(Attribute::Octets).unwrap_or(0));
+        "octetReverseCount" Number Always "Octets from server to client." =>
+            Cell::Number(flow.record.uint(Attribute::OctetsReverse).unwrap_or(0));
+        "processPairId" Text Nullable "The pair of processes that it is between." =>
+            pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
+                derived::process_pair_id(&source.id(), &destination.id(), protocol)
+            });
+        "protocol" Text Always "The protocol of connector and listener." => Cell::Text(flow.protocol());
+        "proxyHost" Text Always "The host that the connector connects from." =>
+            Cell::or_empty(flow.record.text(Attribute::ProxyHost));
+        "proxyPort" Text Always "The port that the connector connects from." =>
+            Cell::or_empty(flow.record.text(Attribute::ProxyPort));
+        "routingKey" Text Always "The routing key of the service." => Cell::Text(flow.routing_key());
+        "sitePairId" Text Nullable "The pair of sites that it is between." =>
+            pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
+                derived::site_pair_id(&source.site_id(), &destination.site_id(), protocol)
+            });
+        "sourceHost" Text Always "The host that the client connects from." =>
+            Cell::or_empty(flow.record.text(Attribute::SourceHost));
+        "sourcePort" Text Always "The port that the client connects from." =>
+            Cell::or_empty(flow.record.text(Attribute::SourcePort));
+        "sourceProcessId" Text Always "The process that is the client." => party(flow.source(view), Party::id);
+        "sourceProcessName" Text Always "Its name." => party(flow.source(view), Party::name);
+        "sourceSiteId" Text Always "Its site." => Cell::Text(flow.source_site_id());
+        "sourceSiteName" Text Always "The name of that site." => Cell::Text(flow.source_site_name());
+        "startTime" Instant Always "When it started; 0 where not known." => start_of(flow.record);
+        "traceRouters" Texts Always "The names of the routers that it passes." => Cell::Texts(flow.trace(view).routers);
+        "traceSites" Texts Always "The names of the sites that it passes." => Cell::Texts(flow.trace(view).sites);
+    }
+}
+
+schema! {
+    /// A request within a connection, from its first record on.
+    APPLICATION_FLOW "ApplicationFlow" |view, Subject::Request(request)| {
+        "connectionId" Text Always "The connection." => Cell::or_unknown(request.record.text(Attribute::Parent));
+        "destProcessId" Text Always "The process that serves." =>
+            party(request.connection.as_ref().and_then(|flow| flow.destination(view)), Party::id);
+        "destProcessName" Text Always "Its name." =>
+            party(request.connection.as_ref().and_then(|flow| flow.destination(view)), Party::name);
+        "destSiteId" Text Always "Its site." =>
+            or_unknown(request.connection.as_ref().map(|flow| flow.destination_site_id(view)));
+        "destSiteName" Text Always "The name of that site." =>
+            or_unknown(request.connection.as_ref().map(|flow| flow.destination_site_name(view)));
+        "duration" Number Nullable "How long it took, in microseconds, once it is over." => duration(request.record);
+        "endTime" Instant Always "When it ended; 0 while it is under way." => end_of(request.record);
+        "identity" Text Always "The identity of the record." => Cell::text(request.record.id().to_cow());
+        "method" Text Always "The method; empty where not known." => Cell::or_empty(request.record.text(Attribute::Method));
+        "octetCount" Number Always "Octets from client to server." =>
+            Cell::Number(request.record.uint(Attribute::Octets).unwrap_or(0));
+        "octetReverseCount" Number Always "Octets from server to client." =>
+            Cell::Number(request.record.uint(Attribute::OctetsReverse).unwrap_or(0));
+        "protocol" Text Always "`http1`, `http2` or what else was told." => or_unknown(application_protocol(request.record));
+        "routingKey" Text Always "The routing key of the service." =>
+            or_unknown(request.connection.as_ref().map(|flow| flow.routing_key()));
+        "sourceProcessId" Text Always "The process that is the client." =>
+            party(request.connection.as_ref().and_then(|flow| flow.source(view)), Party::id);
+        "sourceProcessName" Text Always "Its name." =>
+            party(request.connection.as_ref().and_then(|flow| flow.source(view)), Party::name);
+        "sourceSiteId" Text Always "Its site." => or_unknown(request.connection.as_ref().map(|flow| flow.source_site_id()));
+        "sourceSiteName" Text Always "The name of that site." =>
+            or_unknown(request.connection.as_ref().map(|flow| flow.source_site_name()));
+        "startTime" Instant Always "When it started; 0 where not known." => start_of(request.record);
+        "status" Text Always "The status of the response; empty where not known." =>
+            Cell::or_empty(request.record.text(Attribute::Result));
+        "traceRouters" Texts Always "The names of the routers that it passes." =>
+            Cell::Texts(request.connection.as_ref().map(|flow| flow.trace(view).routers).unwrap_or_default());
+        "traceSites" Texts Always "The names of the sites that it passes." =>
+            Cell::Texts(request.connection.as_ref().map(|flow| flow.trace(view).sites).unwrap_or_default());
+    }
+}
+
+fn party<'v>(party: Option<&Party<'v>>, read: impl FnOnce(&Party<'v>) -> Cow<'v, str>) -> Cell<'v> {
+    or_unknown(party.map(read))
+}
+
+fn or_unknown(text: Option<Cow<'_, str>>) -> Cell<'_> {
+    Cell::Text(text.unwrap_or(Cow::Borrowed(UNKNOWN)))
+}
+
+fn pair_id<'v>(
+    source: Option<&Party<'v>>,
+    destination: Option<&Party<'v>>,
+    protocol: &str,
+    id: impl FnOnce(&Party<'v>, &Party<'v>, &str) -> String,
+) -> Cell<'v> {
+    match (source, destination) {
+        (Some(source), Some(destination)) => Cell::text(id(source, destination, protocol)),
+        _ => Cell::Null,
+    }
+}
+
+fn duration(record: vanflow_store::Record<'_>) -> Cell<'static> {
+    let lasted = record.end().and_then(|end| Some(end.micros_since(record.start()?)));
+    Cell::number_or_null(lasted.filter(|lasted| *lasted > 0))
+}
+
+/// The protocol of a request as the network observer calls it.
+pub(crate) fn application_protocol(request: vanflow_store::Record<'_>) -> Option<Cow<'_, str>> {
+    let told = request.text(Attribute::Protocol)?.to_cow();
+    Some(match &*told {
+        "HTTP/1.0" | "HTTP/1.1" => Cow::Borrowed("http1"),
+        "HTTP/2" => Cow::Borrowed("http2"),
+        _ => told,
+    })
+}
+
+schema! {
+    /// What goes from one site to another by one protocol, all connections or requests taken together.
+    SITE_PAIR "SitePair" |view, Subject::Pair(pair)| {
+        "destinationId" Text Always "Where they go." => Cell::text(pair.destination.id.as_str());
+        "destinationName" Text Always "Its name." => Cell::text(pair.destination.name.as_str());
+        "endTime" Instant Always "When the last of them ended; 0 while one is open." => instant(pair.end);
+        "identity" Text Always "An identity made of source, destination and protocol." => Cell::text(pair.id.as_str());
+        "pairType" Text Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.kind.name());
+        "protocol" Text Always "The protocol." => Cell::text(pair.protocol.as_str());
+        "recordCount" Number Always "How many of them are retained." => Cell::Number(pair.record_count);
+        "sourceId" Text Always "Where they come from." => Cell::text(pair.source.id.as_str());
+        "sourceName" Text Always "Its name." => Cell::text(pair.source.name.as_str());
+        "startTime" Instant Always "When the first of them started." => instant(pair.start);
+    }
+}
+
+/// As between sites.
+pub(crate) static COMPONENT_PAIR: Schema = Schema {
+    name: "ComponentPair",
+    description: "What goes from one component to another by one protocol, all connections or requests taken together.",
+    properties: SITE_PAIR.properties,
+};
+
+schema! {
+    /// What goes from one process to another by one protocol, all connections or requests taken together.
+    PROCESS_PAIR "ProcessPair" |view, Subject::Pair(pair)| {
+        "destinationId" Text Always "Where they go." => Cell::text(pair.destination.id.as_str());
+        "destinationName" Text Always "Its name." => Cell::text(pair.destination.name.as_str());
+        "destinationSiteId" Text Optional "Its site." => pair.destination.site_id();
+        "destinationSiteName" Text Optional "The name of that site." => pair.destination.site_name();
+        "endTime" Instant Always "When the last of them ended; 0 while one is open." => instant(pair.end);
+        "identity" Text Always "An identity made of source, destination and protocol." => Cell::text(pair.id.as_str());
+        "pairType" Text Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.kind.name());
+        "protocol" Text Always "The protocol." => Cell::text(pair.protocol.as_str());
+        "recordCount" Number Always "How many of them are retained." => Cell::Number(pair.record_count);
+        "sourceId" Text Always "Where they come from." => Cell::text(pair.source.id.as_str());
+        "sourceName" Text Always "Its name." => Cell::text(pair.source.name.as_str());
+        "sourceSiteId" Text Optional "Its site." => pair.source.site_id();
+        "sourceSiteName" Text Optional "The name of that site." => pair.source.site_name();
+        "startTime" Instant Always "When the first of them started." => instant(pair.start);
+    }
+}

@@ -1,0 +1,22 @@
+//! The network observer's API, which the Skupper Console and scripts speak.
+//!
+//! Each schema is a table of properties ([`schema`]), from which rendering, filters ([`query`]) and the OpenAPI
+//! document derive. What no source tells but what follows from records, such as components and pairs, is worked out for
+//! each request from its snapshot ([`view`]).
+
+mod collection;
+mod endpoint;
+mod flow;
+mod list;
+mod network;
+pub(crate) mod openapi;
+mod query;
+mod schema;
+mod view;
+mod watch;
+mod workload;
+
+pub(crate) use collection::{Collection, Scope, service_with_id, site_with_id};
+pub(crate) use list::{List, single};
+pub(crate) use query::Query;
+pub(crate) use watch::Watch;

@@ -1,0 +1,276 @@
+//! What changes, as it changes.
+//!
+//! A watch is a list, and then each item that changed, as it is by the time the watcher takes it. Connections and
+//! requests are told when their records change. There are fewer of anything else, and much of it depends on records
+//! other than its own: those are worked out anew when anything has changed, and told where they came out differently.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use vanflow_store::{Revision, Snapshot};
+
+use crate::{
+    api::{Network, STALL_LIMIT},
+    body::{Progress, Render},
+    error::error_line,
+    json::Json,
+    v1alpha1::Format,
+    v2alpha1::{
+        collection::{Item, Scope},
+        list::List,
+        query::Query,
+        view::{Derived, View},
+    },
+};
+
+/// How often a watcher of events hears something, so that whoever is between does not take the connection for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long changes are gathered, at least, before they are told.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// The same where all has to be worked out anew to find them.
+const GATHER_DERIVED: Duration = Duration::from_secs(1);
+
+/// How many changes are looked at in one go.
+const LOOKED_AT: usize = 1024;
+
+/// One watcher.
+pub(crate) struct Watch {
+    network: Network,
+    query: Arc<Query>,
+    scope: Scope,
+    format: Format,
+    state: State,
+    /// The changes up to here have been told.
+    seen: Revision,
+    /// Of each item that the watcher knows, by a hash of its identity, a hash of what it was told.
+    told: HashMap<u64, u64>,
+    hasher: RandomState,
+    keep_alive_at: Instant,
+    /// When the next changes may be told.
+    tell_at: Instant,
+    /// When the last piece was ready to be taken.
+    handed_out_at: Option<Instant>,
+}
+
+enum State {
+    Listing(Box<List>),
+    Following,
+    Over,
+}
+
+impl Watch {
+    /// A watch that starts with the list.
+    pub(crate) fn new(network: Network, query: Arc<Query>, scope: Scope, format: Format) -> Self {
+        let now = Instant::now();
+        let list = List::new(network.lock().snapshot(), Arc::clone(&query), scope);
+        Self {
+            network,
+            query,
+            scope,
+            format,
+            seen: list.revision(),
+            state: State::Listing(Box::new(list)),
+            told: HashMap::new(),
+            hasher: RandomState::new(),
+            keep_alive_at: now + KEEP_ALIVE,
+            tell_at: now,
+            handed_out_at: None,
+        }
+    }
+
+    /// Everything that there is to tell.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
+        let mut json = Json::default();
+        if self.format == Format::Events {
+            json.raw("event: list\ndata: ");
+        }
+        stream::unfold((self, json), |(mut watch, json)| async {
+            let piece = watch.next(json).await?;
+            Some((piece, (watch, Json::default())))
+        })
+    }
+
+    async fn next(&mut self, mut json: Json) -> Option<Bytes> {
+        if self.is_stalled() {
+            let reason = format!(
+                "nothing was taken for {} s while there were changes to tell: the watch is over",
+                STALL_LIMIT.as_secs()
+            );
+            return Some(self.over(&reason));
+        }
+        loop {
+            match &mut self.state {
+                State::Over => return None,
+                State::Listing(list) => {
+                    if list.fill(&mut json) == Progress::Done {
+                        if self.format == Format::Events {
+                            json.raw("\n");
+                        }
+                        let snapshot = list.snapshot().clone();
+                        self.state = State::Following;
+                        if !self.tells_records() {
+                            self.compare(&mut Json::default(), &snapshot);
+                        }
+                        self.tell_at = Instant::now() + self.gather();
+                    }
+                }
+                State::Following => {
+                    if let Some(piece) = self.follow(&mut json).await {
+                        return Some(self.hand_out(piece));
+                    }
+                }
+            }
+            if !json.bytes.is_empty() {
+                return Some(self.hand_out(json.bytes.into()));
+            }
+        }
+    }
+
+    /// Whether what is told is what has changed by itself.
+    fn tells_records(&self) -> bool {
+        self.query.collection.kind().is_some_and(vanflow_proto::RecordKind::is_flow)
+    }
+
+    fn gather(&self) -> Duration {
+        if self.tells_records() { GATHER } else { GATHER_DERIVED }
+    }
+
+    /// Tells some changes, or waits for them. A piece of its own is a keep-alive or the end.
+    async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
+        if Instant::now() < self.tell_at {
+            sleep_until(self.tell_at).await;
+        }
+        // Marked as seen before looking, so that nothing gets lost in between.
+        self.network.revision.borrow_and_update();
+        let (changes, snapshot) = {
+            let store = self.network.lock();
+            (store.changes(self.seen, LOOKED_AT), store.snapshot())
+        };
+        if snapshot.revision() > self.seen {
+            let upto = if self.tells_records() && !changes.overrun {
+                let records = changes.records.into_iter().map(Item::Record);
+                self.tell_records(json, &snapshot, records);
+                changes.upto
+            } else if self.tells_records() {
+                let seen = self.seen;
+                let kind = self.query.collection.kind();
+                let records: Vec<_> = kind
+                    .into_iter()
+                    .flat_map(|kind| snapshot.of_kind(kind))
+                    .filter(|record| record.revision() > seen)
+                    .map(|record| Item::Record(record.at()))
+                    .collect();
+                self.tell_records(json, &snapshot, records.into_iter());
+                snapshot.revision()
+            } else {
+                self.compare(json, &snapshot);
+                snapshot.revision()
+            };
+            self.seen = upto;
+            if upto >= snapshot.revision() {
+                self.tell_at = Instant::now() + self.gather();
+            }
+            if json.bytes.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            return None;
+        }
+        match timeout_at(self.keep_alive_at, self.network.revision.changed()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) => Some(self.over("the collector is going down: the watch is over")),
+            Err(_) => {
+                self.keep_alive_at = Instant::now() + KEEP_ALIVE;
+                (self.format == Format::Events).then(|| Bytes::from_static(b": nothing new\n\n"))
+            }
+        }
+    }
+
+    fn tell_records(&self, json: &mut Json, snapshot: &Snapshot, items: impl Iterator<Item = Item>) {
+        let collection = self.query.collection;
+        let derived = Derived::new(snapshot, collection.needs());
+        let view = View { snapshot, derived: &derived };
+        for item in items {
+            if collection.includes(view, item, self.scope)
+                && let Some(subject) = collection.subject(view, item)
+                && self.query.admits(view, &subject)
+            {
+                self.line(json, |json| collection.schema().render(json, view, &subject));
+            }
+        }
+    }
+
+    /// Tells what came out differently than it was told before. What passed the filters and does so no more is told a
+    /// last time.
+    fn compare(&mut self, json: &mut Json, snapshot: &Snapshot) {
+        let collection = self.query.collection;
+        let schema = collection.schema();
+        let derived = Derived::new(snapshot, collection.needs());
+        let view = View { snapshot, derived: &derived };
+        let before = mem::take(&mut self.told);
+        for item in collection.items(view, self.scope, false) {
+            let Some(subject) = collection.subject(view, item) else { continue };
+            let id = self.hasher.hash_one(schema.identity(view, &subject));
+            let known = before.get(&id);
+            let is_admitted = self.query.admits(view, &subject);
+            if !is_admitted && known.is_none() {
+                continue;
+            }
+            let mut rendered = Json::default();
+            schema.render(&mut rendered, view, &subject);
+            let hash = self.hasher.hash_one(&rendered.bytes);
+            if known != Some(&hash) {
+                self.line(json, |json| json.bytes.append(&mut rendered.bytes));
+            }
+            if is_admitted {
+                self.told.insert(id, hash);
+            }
+        }
+    }
+
+    fn line(&self, json: &mut Json, render: impl FnOnce(&mut Json)) {
+        match self.format {
+            Format::Lines => {
+                render(json);
+                json.raw("\n");
+            }
+            Format::Events => {
+                json.raw("event: record\ndata: ");
+                render(json);
+                json.raw("\n\n");
+            }
+        }
+    }
+
+    /// The last piece: why there are no more.
+    fn over(&mut self, reason: &str) -> Bytes {
+        self.state = State::Over;
+        let line = error_line(reason);
+        match self.format {
+            Format::Lines => line.into(),
+            Format::Events => [b"event: end\ndata: ", line.as_slice(), b"\n"].concat().into(),
+        }
+    }
+
+    fn hand_out(&mut self, piece: Bytes) -> Bytes {
+        let now = Instant::now();
+        self.handed_out_at = Some(now);
+        self.keep_alive_at = now + KEEP_ALIVE;
+        piece
+    }
+
+    /// Whether the watcher let the last piece lie for too long, with more to come.
+    fn is_stalled(&mut self) -> bool {
+        let Some(handed_out_at) = self.handed_out_at.take() else { return false };
+        handed_out_at.elapsed() > STALL_LIMIT && self.network.lock().revision() > self.seen
+    }
+}

@@ -1,0 +1,157 @@
+//! What changes, as it changes.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::time::timeout;
+use vanflow_api::Body;
+use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
+
+use super::{COLLECTIONS, connection, network, new, process};
+use crate::support::{EPOCH, Fixture, request_with};
+
+fn watch(fixture: &Fixture, path: &str) -> Body {
+    fixture.respond(request_with(&format!("/api/v2alpha1/{path}"), &[])).into_body()
+}
+
+/// The next piece. With time standing still but for timers, this ends.
+async fn next(body: &mut Body) -> String {
+    let frame = timeout(Duration::from_secs(3600), body.frame()).await.expect("there is something to come");
+    let data =
+        frame.expect("the watch goes on").expect("bodies do not fail").into_data().expect("it is data");
+    String::from_utf8(data.to_vec()).expect("it is text")
+}
+
+async fn lines(body: &mut Body) -> Vec<Value> {
+    let piece = next(body).await;
+    assert!(piece.ends_with('\n'), "whole lines: {piece}");
+    piece.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+async fn is_quiet(body: &mut Body) -> bool {
+    timeout(Duration::from_secs(10), body.frame()).await.is_err()
+}
+
+fn request(id: &str, connection: &str) -> UpdateBuf {
+    new(RecordKind::BiflowApp, id).with(Attribute::Parent, connection).with(Attribute::Protocol, "HTTP/1.1")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_list_can_be_watched() {
+    let mut fixture = network();
+    let mut bodies: Vec<_> =
+        COLLECTIONS.iter().map(|collection| watch(&fixture, &format!("{collection}?watch=1"))).collect();
+    for (body, collection) in bodies.iter_mut().zip(COLLECTIONS) {
+        let list = lines(body).await;
+        assert!(list[0]["results"].is_array(), "{collection}");
+        assert!(is_quiet(body).await, "{collection}: nothing changes, nothing is said");
+    }
+    fixture.tell(&[
+        new(RecordKind::Site, "cccc3333").with(Attribute::Name, "south"),
+        new(RecordKind::Router, "rc:0").with(Attribute::Parent, "cccc3333"),
+        new(RecordKind::Link, "rc:1").with(Attribute::Parent, "rc:0"),
+        new(RecordKind::RouterAccess, "rc:2").with(Attribute::Parent, "rc:0"),
+        new(RecordKind::Listener, "rc:3")
+            .with(Attribute::Parent, "rc:0")
+            .with(Attribute::Protocol, "tcp")
+            .with(Attribute::VanAddress, "db"),
+        super::connector("rb:9", "10.0.0.9"),
+        process("p", "cccc3333", "10.7.7.7"),
+        connection("ra:9", "10.0.0.9").with(Attribute::Connector, "rb:9"),
+        request("ra:10", "ra:9"),
+    ]);
+    for (body, collection) in bodies.iter_mut().zip(COLLECTIONS) {
+        let told = lines(body).await;
+        assert!(!told.is_empty(), "{collection}");
+        for item in told {
+            assert!(item["identity"].is_string(), "{collection}: {item}");
+        }
+        assert!(is_quiet(body).await, "{collection}: each change is told once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_depends_on_a_record_is_told_when_that_changes() {
+    let mut fixture = network();
+    fixture.tell(&[connection("ra:9", "10.0.0.9")]);
+    let mut connectors = watch(&fixture, "connectors?watch=1");
+    let mut pairs = watch(&fixture, "processpairs?watch=1");
+    lines(&mut connectors).await;
+    assert_eq!(lines(&mut pairs).await[0]["count"], 1);
+    fixture.tell(&[process("server", "bbbb2222-site-b", "10.0.0.1")]);
+    let told = lines(&mut connectors).await;
+    assert_eq!((told.len(), told[0]["target"].as_str()), (1, Some("server")));
+    assert_eq!(lines(&mut pairs).await[0]["destinationId"], "server");
+    let end = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::EndTime, EPOCH + 7);
+    fixture.tell(&[end(RecordKind::BiflowTport, "ra:9")]);
+    assert_eq!(lines(&mut pairs).await[0]["endTime"], EPOCH + 7, "an end is a change");
+    fixture.tell(&[end(RecordKind::Connector, "rb:1")]);
+    assert_eq!(lines(&mut connectors).await[0]["endTime"], EPOCH + 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn filters_hold_for_what_changes() {
+    let mut fixture = network();
+    let mut body = watch(&fixture, "sites?watch=1&name=w");
+    assert_eq!(lines(&mut body).await[0]["count"], 1);
+    let named = |id: &str, name: &str| UpdateBuf::new(RecordKind::Site, id).with(Attribute::Name, name);
+    fixture.tell(&[named("bbbb2222-site-b", "north")]);
+    assert!(is_quiet(&mut body).await);
+    fixture.tell(&[named("bbbb2222-site-b", "wild")]);
+    assert_eq!(lines(&mut body).await[0]["name"], "wild");
+    fixture.tell(&[named("bbbb2222-site-b", "tame")]);
+    assert_eq!(lines(&mut body).await[0]["name"], "tame", "that it leaves is told");
+    fixture.tell(&[named("bbbb2222-site-b", "meek")]);
+    assert!(is_quiet(&mut body).await);
+    let mut flows = watch(&fixture, "services/adr-f2ce465a1ba7c84d/connections?watch=1&sourceHost=10.0.0.9");
+    lines(&mut flows).await;
+    fixture.tell(&[connection("ra:9", "10.0.0.9"), connection("ra:10", "10.0.0.8")]);
+    let told = lines(&mut flows).await;
+    assert_eq!((told.len(), told[0]["identity"].as_str()), (1, Some("ra:9")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_a_list_and_then_records_and_are_kept_alive() {
+    let mut fixture = network();
+    let path = "/api/v2alpha1/connections";
+    let response = fixture.respond(request_with(path, &[("accept", "text/event-stream")]));
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut body = response.into_body();
+    assert_eq!(
+        next(&mut body).await,
+        "event: list\ndata: {\"results\":[],\"count\":0,\"timeRangeCount\":0}\n\n"
+    );
+    assert_eq!(next(&mut body).await, ": nothing new\n\n");
+    fixture.tell(&[connection("ra:9", "10.0.0.9")]);
+    let event = next(&mut body).await;
+    assert!(event.starts_with("event: record\ndata: {") && event.ends_with("}\n\n"), "{event}");
+    let Fixture { revision, .. } = fixture;
+    drop(revision);
+    assert!(next(&mut body).await.starts_with("event: end\ndata: {\"error\":"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_takes_its_time_is_told_the_latest() {
+    let mut fixture = network();
+    let mut body = watch(&fixture, "connections?watch=1");
+    lines(&mut body).await;
+    for octets in 0..500_u64 {
+        fixture.tell(&[connection("ra:9", "10.0.0.9").with(Attribute::Octets, octets)]);
+    }
+    let told = lines(&mut body).await;
+    assert_eq!((told.len(), told[0]["octetCount"].as_u64()), (1, Some(499)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_falls_behind_what_is_remembered_is_told_all_that_changed() {
+    let mut options = vanflow_store::Options::default();
+    options.remembered_changes = 4;
+    let mut fixture = Fixture::new(vanflow_store::Store::new(options));
+    let mut body = watch(&fixture, "connections?watch=1");
+    lines(&mut body).await;
+    let connections: Vec<_> = (0..50).map(|id| connection(&format!("ra:{id}"), "10.0.0.9")).collect();
+    fixture.tell(&connections);
+    assert_eq!(lines(&mut body).await.len(), 50);
+    assert!(is_quiet(&mut body).await);
+}
