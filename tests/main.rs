@@ -3,5 +3,12 @@
 mod architecture;
 mod captures;
 mod demo;
+mod frames;
+mod late_join;
 mod leaving;
+mod lost_flush;
+mod network;
+mod reconnect;
+mod restart;
 mod support;
+mod watch;

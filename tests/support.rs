@@ -12,7 +12,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, http::response::Parts};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{interval, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use vanflow_collector::{
     Running,
@@ -37,9 +40,18 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts a collector with the arguments of a command line, and `--listen` with a free port.
     pub(crate) async fn start(arguments: impl IntoIterator<Item = &str>) -> Self {
+        Self::start_with(arguments, |_| {}).await
+    }
+
+    /// The same, with settings that a command line does not have.
+    pub(crate) async fn start_with(
+        arguments: impl IntoIterator<Item = &str>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let line = ["vanflow-collector", "--listen", "127.0.0.1:0"].into_iter().chain(arguments);
         let args = Args::try_parse_from(line).expect("arguments");
-        let settings = Settings::new(args, |_| false).expect("arguments that make sense");
+        let mut settings = Settings::new(args, |_| false).expect("arguments that make sense");
+        change(&mut settings);
         let shutdown = CancellationToken::new();
         let running = run(settings, shutdown.clone()).await.expect("the collector starts");
         Self { running, shutdown }
@@ -62,6 +74,24 @@ impl Collector {
         let (parts, body) = self.answer(path).await;
         assert_eq!(parts.status, StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&body));
         serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Asks for a path again and again, until the answer is as it should be; answers it.
+    pub(crate) async fn until(&self, path: &str, is_right: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let asking = async {
+            let mut pace = interval(Duration::from_millis(20));
+            loop {
+                pace.tick().await;
+                last = self.get(path).await;
+                if is_right(&last) {
+                    return;
+                }
+            }
+        };
+        let is_in_time = timeout(PATIENCE, asking).await.is_ok();
+        assert!(is_in_time, "{path} is still {last}");
+        last
     }
 
     /// Asks for a path, and reads the answer to its end.

@@ -12,6 +12,7 @@ use std::{
 
 use clap::{Parser, builder::FalseyValueParser};
 use thiserror::Error;
+use vanflow_proto::discovery;
 
 /// Where Skupper mounts the address of the router and its credentials.
 pub const CONNECT_JSON: &str = "/etc/messaging/connect.json";
@@ -150,6 +151,9 @@ pub struct Settings {
     pub state: Option<State>,
     /// Where what the router sends is written.
     pub capture: Option<PathBuf>,
+    /// How long to wait for what, with a router. No option: what is right follows from what routers do, but who embeds
+    /// the collector may have others.
+    pub waits: discovery::Settings,
 }
 
 /// Where records come from.
@@ -354,7 +358,15 @@ impl Settings {
                 must: "1M or more",
             });
         }
-        Ok(Self { source, http, retention: args.retention, memory, state, capture: args.capture })
+        Ok(Self {
+            source,
+            http,
+            retention: args.retention,
+            memory,
+            state,
+            capture: args.capture,
+            waits: discovery::Settings::default(),
+        })
     }
 }
 

@@ -20,7 +20,10 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 use vanflow_api::{Api, Cors, Network, Status};
-use vanflow_proto::router::{self, Tap};
+use vanflow_proto::{
+    discovery,
+    router::{self, Tap},
+};
 use vanflow_store::{Options, Store};
 
 use crate::{
@@ -107,11 +110,13 @@ impl Running {
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
-    let upstream = Upstream::open(settings.source).await?;
+    let upstream = Upstream::open(settings.source, &settings.waits).await?;
 
     let mut options = Options::default();
     options.retention_micros = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
     options.memory_bound = settings.memory;
+    // The store finds out by itself what a source did not repeat; it is to give it as much time.
+    options.grace_micros = settings.waits.grace;
     let mut store = Store::new(options);
     let mut kept = None;
     let mut restored = Vec::new();
@@ -215,15 +220,15 @@ enum Upstream {
 }
 
 impl Upstream {
-    async fn open(source: Source) -> Result<Self, RunError> {
+    async fn open(source: Source, waits: &discovery::Settings) -> Result<Self, RunError> {
         Ok(match source {
-            Source::Router(router) => Self::Router(router_config(router)?),
+            Source::Router(router) => Self::Router(router_config(router, waits)?),
             Source::Demo(config::Demo { seed, rate }) => {
                 let mut options = demo::Options::default();
                 (options.seed, options.rate) = (seed, rate);
                 let demo = demo::start(options, clock::now).await.map_err(RunError::Demo)?;
                 let router = Router::Url { url: demo.url(), ca: None, identity: None };
-                Self::Demo(router_config(router)?, demo)
+                Self::Demo(router_config(router, waits)?, demo)
             }
             Source::Replay(replay) => Self::Replay(Capture::open(&replay.file)?, replay.speed),
         })
@@ -252,9 +257,9 @@ impl Upstream {
     }
 }
 
-fn router_config(router: Router) -> Result<router::Config, router::ConfigError> {
+fn router_config(router: Router, waits: &discovery::Settings) -> Result<router::Config, router::ConfigError> {
     let clock: router::Clock = Arc::new(clock::now);
-    let config = match router {
+    let mut config = match router {
         Router::ConnectJson(file) => router::Config::from_connect_json(&file, clock)?,
         Router::Url { url, ca, identity } => {
             let mut config = router::Config::from_url(&url, clock)?;
@@ -263,6 +268,7 @@ fn router_config(router: Router) -> Result<router::Config, router::ConfigError> 
             config
         }
     };
+    config.discovery = waits.clone();
     config.check()?;
     Ok(config)
 }

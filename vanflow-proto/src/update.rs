@@ -66,7 +66,7 @@ impl<'a> Update<'a> {
         let (mut has_type, mut type_code) = (false, None);
         let mut id = None;
         let mut reader = pairs;
-        for _ in 0..count {
+        for position in 0..count {
             match key(&mut reader)? {
                 Some(KEY_TYPE) => {
                     has_type = true;
@@ -85,8 +85,9 @@ impl<'a> Update<'a> {
                 _ => reader.skip()?,
             }
             // Everybody sends these two first; what follows is read when it is asked for.
-            if has_type && id.is_some() {
-                break;
+            if has_type && let Some(id) = id {
+                let (pairs, count) = if position == 1 { (reader, count - 2) } else { (pairs, count) };
+                return Ok(Self { type_code, id, pairs, count });
             }
         }
         match id {

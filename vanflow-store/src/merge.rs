@@ -115,7 +115,7 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize>(
                     continue;
                 }
                 let known = row.head.present & 1 << place != 0;
-                let number = if known && is_counter(code) && number < row.numbers[place] {
+                let number = if number < row.numbers[place] && known && is_counter(code) {
                     vocabulary.oddities.add(Oddity::CounterFell);
                     row.numbers[place]
                 } else {

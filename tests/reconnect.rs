@@ -1,0 +1,49 @@
+//! A connection that drops and comes back.
+
+use serde_json::Value;
+use vanflow_proto::source::{ExchangeOptions, Source};
+
+use crate::network::{EPOCH, Network, flow_count, listener, router};
+
+fn ids(records: &Value) -> Vec<&str> {
+    records.as_array().into_iter().flatten().filter_map(|record| record["id"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn what_ended_while_nobody_listened_is_swept_and_the_rest_lives() {
+    // faults 3
+    let network = Network::start(ExchangeOptions::default()).await;
+    network.add(Source::router("a:0"));
+    network.tell("a:0", |source| {
+        source.update(router("a:0", "0/east-1", EPOCH));
+        source.update(listener("a:1", "a:0", "echo"));
+        source.update(listener("a:2", "a:0", "backend"));
+    });
+    let collector = network.collector(|_| {}).await;
+    collector.ready().await;
+    let list = "/api/v1alpha1/listeners";
+    assert_eq!(ids(&collector.get(list).await), ["a:1", "a:2"]);
+
+    network.hold_answers(true);
+    network.tell_nobody("a:0", |source| {
+        source.end("a:2", EPOCH.plus_micros(70));
+        source.update(flow_count("a:1", 3));
+        source.update(listener("a:3", "a:0", "cart"));
+    });
+    let asked = network.flushes("sfe.a:0");
+    network.exchange().sever();
+    network.flushed("sfe.a:0", asked + 1).await;
+    // It was asked, and has not answered: nothing is known to be gone.
+    let listeners = collector.get(list).await;
+    assert_eq!(ids(&listeners), ["a:1", "a:2"], "{listeners}");
+    assert!(listeners[0]["flowCountL4"] == 0, "{listeners}");
+
+    network.hold_answers(false);
+    let listeners = collector.until(list, |listeners| ids(listeners) == ["a:1", "a:3"]).await;
+    assert_eq!(listeners[0]["flowCountL4"], 3, "{listeners}");
+    let all = collector.get("/api/v1alpha1/listeners?includeDeleted=1").await;
+    assert_eq!(ids(&all), ["a:1", "a:2", "a:3"]);
+    assert!(all[1]["endTime"].is_u64(), "{all}");
+    collector.ready().await;
+    collector.leave().await;
+}

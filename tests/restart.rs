@@ -1,0 +1,84 @@
+//! Routers that restart.
+
+use serde_json::Value;
+use vanflow_proto::source::{ExchangeOptions, Source};
+
+use crate::network::{EPOCH, Network, listener, router};
+
+/// A router that has told of itself and a listener.
+fn started(source: Source, offset: u64, service: &str) -> Source {
+    let (mut source, start) = (source, EPOCH.plus_micros(offset));
+    let id = source.id().to_owned();
+    source.update(router(&id, "0/east-1", start));
+    source.update(listener(&id.replace(":0", ":1"), &id, service));
+    source
+}
+
+fn len(list: &Value) -> usize {
+    list.as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test]
+async fn a_router_that_restarts_under_a_new_id_is_another_and_the_old_one_ends() {
+    // faults 7
+    let network = Network::start(ExchangeOptions::default()).await;
+    network.add(started(Source::router("a:0"), 0, "echo"));
+    let collector = network.collector(|settings| settings.waits.silence = 3_000_000).await;
+    collector.until("/api/v1alpha1/routers", |routers| routers[0]["name"] == "0/east-1").await;
+
+    network.kill("a:0");
+    network.add(started(Source::router("b:0"), 1_000_000, "echo"));
+    let path = "/api/v1alpha1/routers?includeDeleted=1";
+    let both = |routers: &Value| len(routers) == 2 && routers[1]["name"] == "0/east-1";
+    collector.until(path, both).await;
+    let routers = collector
+        .until("/api/v1alpha1/routers", |routers| len(routers) == 1 && routers[0]["id"] == "b:0")
+        .await;
+    assert_eq!(routers[0]["name"], "0/east-1", "{routers}");
+    let routers = collector.get(path).await;
+    assert!(routers[0]["id"] == "a:0" && routers[0]["endTime"].is_u64(), "{routers}");
+    let listeners = collector.get("/api/v1alpha1/listeners").await;
+    assert!(len(&listeners) == 1 && listeners[0]["id"] == "b:1", "{listeners}");
+    collector.leave().await;
+}
+
+/// Waits for the listener of the second life, and looks at what became of the first.
+async fn nothing_is_mixed(network: &Network, restarted: Source) {
+    let collector = network.collector(|_| {}).await;
+    let service = |wanted: &'static str| {
+        move |listeners: &Value| len(listeners) == 1 && listeners[0]["vanAddress"] == wanted
+    };
+    collector.until("/api/v1alpha1/listeners", service("echo")).await;
+    collector.ready().await;
+    network.kill("a:0");
+    network.add(restarted);
+    network.tell("a:0", |_| {});
+    collector.until("/api/v1alpha1/listeners", service("backend")).await;
+
+    let path = "/api/v1alpha1/records?includeDeleted=1&rtype=";
+    let listeners = collector.until(&format!("{path}LISTENER"), |all| len(all) == 2).await;
+    assert!(listeners[0]["vanAddress"] == "echo" && listeners[0]["endTime"].is_u64(), "{listeners}");
+    assert_eq!(listeners[1].get("endTime"), None, "{listeners}");
+    let routers = collector.until(&format!("{path}ROUTER"), |all| len(all) == 2).await;
+    assert!(routers[0]["startTime"] == EPOCH.as_micros() && routers[0]["endTime"].is_u64(), "{routers}");
+    assert_eq!(routers[1]["startTime"], EPOCH.plus_micros(9_000_000).as_micros(), "{routers}");
+    assert_eq!(routers[1].get("endTime"), None, "{routers}");
+    collector.leave().await;
+}
+
+#[tokio::test]
+async fn a_router_that_counts_its_messages_from_0_again_has_new_records() {
+    // faults 6
+    let network = Network::start(ExchangeOptions::default()).await;
+    network.add(started(Source::router("a:0").numbered_from(1000), 0, "echo"));
+    nothing_is_mixed(&network, started(Source::router("a:0"), 9_000_000, "backend")).await;
+}
+
+#[tokio::test]
+async fn a_router_that_started_later_than_before_has_new_records() {
+    // faults 6: it restarted so early that its numbers do not show it
+    let network = Network::start(ExchangeOptions::default()).await;
+    network.add(started(Source::router("a:0"), 0, "echo"));
+    let restarted = Source::router("a:0").numbered_from(100_000);
+    nothing_is_mixed(&network, started(restarted, 9_000_000, "backend")).await;
+}
