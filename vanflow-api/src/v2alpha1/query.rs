@@ -219,6 +219,11 @@ impl Query {
         in_state && self.range.has(view.snapshot.now(), start, end) && self.admits(view, subject)
     }
 
+    /// When something ended, 0 where it has not.
+    pub(crate) fn end_of<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> u64 {
+        self.end.number(view, subject)
+    }
+
     /// Whether something passes the filters.
     pub(crate) fn admits<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
         self.filters.iter().all(|(property, values)| {

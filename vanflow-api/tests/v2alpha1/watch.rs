@@ -91,6 +91,44 @@ async fn what_depends_on_a_record_is_told_when_that_changes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_implied_is_told_to_be_gone_when_the_real_one_comes() {
+    // faults 12
+    let mut fixture = network();
+    let mut body = watch(&fixture, "processes?watch=1");
+    let implied = lines(&mut body).await[0]["results"][0]["identity"].clone();
+    assert!(implied.as_str().is_some_and(|id| id.starts_with("siteproc-")), "{implied}");
+    fixture.tell(&[process("server", "bbbb2222-site-b", "10.0.0.1")]);
+    let told = lines(&mut body).await;
+    let ends: Vec<_> = told.iter().map(|item| (&item["identity"], item["endTime"].as_u64())).collect();
+    assert_eq!(ends, [(&Value::from("server"), Some(0)), (&implied, Some(EPOCH))]);
+    assert!(is_quiet(&mut body).await, "it is told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_had_an_identity_one_after_the_other_are_each_told_once() {
+    // faults 6
+    let mut fixture = network();
+    let mut body = watch(&fixture, "listeners?watch=1");
+    lines(&mut body).await;
+    let now = vanflow_proto::Timestamp::from_micros(EPOCH + 5);
+    {
+        let mut store = fixture.store.lock().unwrap();
+        let source = store.source_seen("gv_ZW:0", vanflow_proto::SourceType::Router, now);
+        store.source_restarted(source, now);
+        fixture.revision.send_replace(store.revision());
+    }
+    assert_eq!(lines(&mut body).await[0]["endTime"], EPOCH + 5);
+    fixture.tell(&[new(RecordKind::Listener, "ra:1")
+        .with(Attribute::Name, "anew")
+        .with(Attribute::StartTime, EPOCH + 6)]);
+    let told = lines(&mut body).await;
+    assert_eq!((told.len(), &told[0]["name"]), (1, &Value::from("anew")));
+    assert!(is_quiet(&mut body).await);
+    fixture.tell(&[new(RecordKind::Site, "s")]);
+    assert!(is_quiet(&mut body).await, "neither has changed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn filters_hold_for_what_changes() {
     let mut fixture = network();
     let mut body = watch(&fixture, "sites?watch=1&name=w");
