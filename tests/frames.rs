@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use vanflow_proto::{
-    Attribute, RecordKind, UpdateBuf,
+    Attribute, Dialect, Encoder, RecordKind, UpdateBuf,
     source::{ExchangeOptions, Outgoing, Source},
 };
 
@@ -122,8 +122,10 @@ async fn what_is_no_message_costs_its_neighbours_nothing() {
     let addresses = ["mc/sfe.all", "mc/sfe.a:0", "mc/sfe.a:0.flows", "mc/sfe.east"];
     let mut messages: Vec<_> =
         garbage.iter().flat_map(|message| addresses.map(|address| (address, message.clone()))).collect();
-    // More than a collector takes.
-    messages.push(("mc/sfe.a:0", vec![0; 17 * 1024 * 1024]));
+    // Well formed, and more than a collector takes.
+    let large = listener("a:999", "a:0", "large").with(Attribute::Name, "x".repeat(17 * 1024 * 1024));
+    let large = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1_000_000, &[large]);
+    messages.push(("mc/sfe.a:0", large));
     let count = messages.len();
     for (number, (address, message)) in (1..).zip(messages) {
         network.exchange().publish(&Outgoing { address: address.into(), message: message.into() });
@@ -140,6 +142,8 @@ async fn what_is_no_message_costs_its_neighbours_nothing() {
         collector.until("/api/v1alpha1/records?rtype=BIFLOW_TPORT", |all| len(all) == count).await;
     assert_eq!(texts(&connections, "id"), (1..=count).map(|number| format!("a:{}", 1000 + number)).collect());
     collector.until("/api/v1alpha1/listeners", |all| all[0]["flowCountL4"] == count).await;
+    let listeners = collector.get("/api/v1alpha1/listeners").await;
+    assert_eq!(len(&listeners), LISTENERS, "there is none from the message that was too large");
     assert_eq!(network.deserted(), [""; 0], "neither the connection nor a link was given up");
     collector.leave().await;
 }
