@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use vanflow_proto::{
-    Attribute, RecordKind, UpdateBuf,
+    Attribute, Dialect, Encoder, RecordKind, UpdateBuf,
     source::{ExchangeOptions, Outgoing, Source},
 };
 
@@ -118,32 +118,32 @@ async fn what_is_no_message_costs_its_neighbours_nothing() {
         Vec::new(),
         vec![0xff; 2000],
         [&[0x00, 0x53, 0x77, 0xd1][..], &[0xff; 8]].concat(),
-        vec![0; 17 * 1024 * 1024],
     ];
-    let mut count = 0;
-    for message in garbage {
-        for address in ["mc/sfe.all", "mc/sfe.a:0", "mc/sfe.a:0.flows", "mc/sfe.east"] {
-            network
-                .exchange()
-                .publish(&Outgoing { address: address.into(), message: message.clone().into() });
-            count += 1;
-            network.tell("a:0", |source| source.update(flow_count("a:1", count)));
-            network.tell("a:0", |source| {
-                source.update(
-                    UpdateBuf::new(RecordKind::BiflowTport, format!("a:{}", 1000 + count))
-                        .with(Attribute::Parent, "a:1")
-                        .with(Attribute::StartTime, EPOCH),
-                );
-            });
-        }
+    let addresses = ["mc/sfe.all", "mc/sfe.a:0", "mc/sfe.a:0.flows", "mc/sfe.east"];
+    let mut messages: Vec<_> =
+        garbage.iter().flat_map(|message| addresses.map(|address| (address, message.clone()))).collect();
+    // Well formed, and more than a collector takes.
+    let large = listener("a:999", "a:0", "large").with(Attribute::Name, "x".repeat(17 * 1024 * 1024));
+    let large = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1_000_000, &[large]);
+    messages.push(("mc/sfe.a:0", large));
+    let count = messages.len();
+    for (number, (address, message)) in (1..).zip(messages) {
+        network.exchange().publish(&Outgoing { address: address.into(), message: message.into() });
+        network.tell("a:0", |source| {
+            source.update(flow_count("a:1", number));
+            source.update(
+                UpdateBuf::new(RecordKind::BiflowTport, format!("a:{}", 1000 + number))
+                    .with(Attribute::Parent, "a:1")
+                    .with(Attribute::StartTime, EPOCH),
+            );
+        });
     }
-    let connections = collector.until("/api/v1alpha1/records?rtype=BIFLOW_TPORT", |all| len(all) == 20).await;
-    assert_eq!(texts(&connections, "id"), (1001..=1020).map(|id| format!("a:{id}")).collect());
+    let connections =
+        collector.until("/api/v1alpha1/records?rtype=BIFLOW_TPORT", |all| len(all) == count).await;
+    assert_eq!(texts(&connections, "id"), (1..=count).map(|number| format!("a:{}", 1000 + number)).collect());
     collector.until("/api/v1alpha1/listeners", |all| all[0]["flowCountL4"] == count).await;
-    assert_eq!(
-        network.flushes("sfe.a:0"),
-        1,
-        "the connection is the same, and nothing had to be asked for again"
-    );
+    let listeners = collector.get("/api/v1alpha1/listeners").await;
+    assert_eq!(len(&listeners), LISTENERS, "there is none from the message that was too large");
+    assert_eq!(network.deserted(), [""; 0], "neither the connection nor a link was given up");
     collector.leave().await;
 }

@@ -9,6 +9,7 @@ mod leaving;
 mod lost_flush;
 mod network;
 mod reconnect;
+mod renewal;
 mod restart;
 mod support;
 mod watch;

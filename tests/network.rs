@@ -37,13 +37,16 @@ pub(crate) struct Network {
 struct Stage {
     sources: Vec<Source>,
     holds_answers: bool,
+    /// Addresses that somebody listened on, and then nobody.
+    deserted: Vec<String>,
 }
 
 impl Network {
     pub(crate) async fn start(options: ExchangeOptions) -> Self {
         let (exchange, mut events) = Exchange::listen(options).await.expect("it listens");
         let exchange = Arc::new(exchange);
-        let stage = Arc::new(Mutex::new(Stage { sources: Vec::new(), holds_answers: false }));
+        let stage =
+            Arc::new(Mutex::new(Stage { sources: Vec::new(), holds_answers: false, deserted: Vec::new() }));
         let (flushed, flushes) = watch::channel(Vec::new());
         let (listening, listened) = watch::channel(BTreeSet::new());
         let (own_exchange, own_stage) = (Arc::clone(&exchange), Arc::clone(&stage));
@@ -65,6 +68,7 @@ impl Network {
                         }
                         Some(ExchangeEvent::Deserted { address }) => {
                             listening.send_modify(|listened| _ = listened.remove(&address));
+                            lock(&own_stage).deserted.push(address);
                         }
                         Some(_) => {}
                         None => return,
@@ -128,6 +132,11 @@ impl Network {
     /// From now on, sources take FLUSH and do not answer it, or they do again.
     pub(crate) fn hold_answers(&self, hold: bool) {
         lock(&self.stage).holds_answers = hold;
+    }
+
+    /// The addresses that somebody listened on, and then nobody.
+    pub(crate) fn deserted(&self) -> Vec<String> {
+        lock(&self.stage).deserted.clone()
     }
 
     /// How often the source at that direct address was asked.

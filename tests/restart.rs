@@ -3,7 +3,10 @@
 use serde_json::Value;
 use vanflow_proto::source::{ExchangeOptions, Source};
 
-use crate::network::{EPOCH, Network, listener, router};
+use crate::{
+    network::{EPOCH, Network, listener, router},
+    support::Collector,
+};
 
 /// A router that has told of itself and a listener.
 fn started(source: Source, offset: u64, service: &str) -> Source {
@@ -42,19 +45,22 @@ async fn a_router_that_restarts_under_a_new_id_is_another_and_the_old_one_ends()
     collector.leave().await;
 }
 
-/// Waits for the listener of the second life, and looks at what became of the first.
-async fn nothing_is_mixed(network: &Network, restarted: Source) {
-    let collector = network.collector(|_| {}).await;
-    let service = |wanted: &'static str| {
-        move |listeners: &Value| len(listeners) == 1 && listeners[0]["vanAddress"] == wanted
-    };
-    collector.until("/api/v1alpha1/listeners", service("echo")).await;
-    collector.ready().await;
-    network.kill("a:0");
-    network.add(restarted);
-    network.tell("a:0", |_| {});
-    collector.until("/api/v1alpha1/listeners", service("backend")).await;
+/// Whether the only listener is for that service.
+fn serves(service: &'static str) -> impl Fn(&Value) -> bool {
+    move |listeners| len(listeners) == 1 && listeners[0]["vanAddress"] == service
+}
 
+/// A collector that knows the first life of a router.
+async fn collected(network: &Network) -> Collector {
+    let collector = network.collector(|_| {}).await;
+    collector.until("/api/v1alpha1/listeners", serves("echo")).await;
+    collector.ready().await;
+    collector
+}
+
+/// Waits for the listener of the second life, and looks at what became of the first.
+async fn nothing_is_mixed(collector: Collector) {
+    collector.until("/api/v1alpha1/listeners", serves("backend")).await;
     let path = "/api/v1alpha1/records?includeDeleted=1&rtype=";
     let listeners = collector.until(&format!("{path}LISTENER"), |all| len(all) == 2).await;
     assert!(listeners[0]["vanAddress"] == "echo" && listeners[0]["endTime"].is_u64(), "{listeners}");
@@ -71,7 +77,15 @@ async fn a_router_that_counts_its_messages_from_0_again_has_new_records() {
     // faults 6
     let network = Network::start(ExchangeOptions::default()).await;
     network.add(started(Source::router("a:0").numbered_from(1000), 0, "echo"));
-    nothing_is_mixed(&network, started(Source::router("a:0"), 9_000_000, "backend")).await;
+    let collector = collected(&network).await;
+    network.hold_answers(true);
+    network.kill("a:0");
+    network.add(started(Source::router("a:0"), 9_000_000, "backend"));
+    // Its beacons and heartbeats are enough to know that what it was is over.
+    collector.until("/api/v1alpha1/listeners", |listeners| len(listeners) == 0).await;
+    network.hold_answers(false);
+    network.tell("a:0", |_| {});
+    nothing_is_mixed(collector).await;
 }
 
 #[tokio::test]
@@ -79,6 +93,10 @@ async fn a_router_that_started_later_than_before_has_new_records() {
     // faults 6: it restarted so early that its numbers do not show it
     let network = Network::start(ExchangeOptions::default()).await;
     network.add(started(Source::router("a:0"), 0, "echo"));
-    let restarted = Source::router("a:0").numbered_from(100_000);
-    nothing_is_mixed(&network, started(restarted, 9_000_000, "backend")).await;
+    let collector = collected(&network).await;
+    let before = network.kill("a:0");
+    let restarted = Source::router("a:0").numbered_from(before.next_message_id());
+    network.add(started(restarted, 9_000_000, "backend"));
+    network.tell("a:0", |_| {});
+    nothing_is_mixed(collector).await;
 }

@@ -13,6 +13,7 @@ use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, http::resp
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{interval, timeout},
 };
@@ -96,7 +97,7 @@ impl Collector {
 
     /// Asks for a path, and reads the answer to its end.
     pub(crate) async fn answer(&self, path: &str) -> (Parts, Bytes) {
-        let (parts, body) = self.ask(path).await;
+        let (parts, body) = ask(self.connect().await, path).await;
         let body =
             timeout(PATIENCE, body.collect()).await.expect("it answers in time").expect("a whole answer");
         (parts, body.to_bytes())
@@ -104,18 +105,18 @@ impl Collector {
 
     /// Asks for a path that watches, which is answered line by line.
     pub(crate) async fn watch(&self, path: &str) -> Lines {
-        let (parts, body) = self.ask(path).await;
+        self.watch_over(self.connect().await, path).await
+    }
+
+    /// The same over a connection of one's own.
+    pub(crate) async fn watch_over(&self, stream: TcpStream, path: &str) -> Lines {
+        let (parts, body) = ask(stream, path).await;
         assert_eq!(parts.status, StatusCode::OK, "{path}");
         Lines { body, read: BytesMut::new() }
     }
 
-    async fn ask(&self, path: &str) -> (Parts, Incoming) {
-        let stream = TcpStream::connect(self.address()).await.expect("it listens");
-        let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
-        tokio::spawn(connection);
-        let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new());
-        let response = client.send_request(request.expect("a request"));
-        timeout(PATIENCE, response).await.expect("it answers in time").expect("it answers").into_parts()
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address()).await.expect("it listens")
     }
 
     /// Has it leave, and waits until it has.
@@ -126,6 +127,18 @@ impl Collector {
             .expect("it leaves in time")
             .expect("it leaves in peace");
     }
+}
+
+/// Asks over a connection, by TLS or not.
+pub(crate) async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    path: &str,
+) -> (Parts, Incoming) {
+    let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
+    tokio::spawn(connection);
+    let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new());
+    let response = client.send_request(request.expect("a request"));
+    timeout(PATIENCE, response).await.expect("it answers in time").expect("it answers").into_parts()
 }
 
 /// The lines of an answer that goes on.
