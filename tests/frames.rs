@@ -122,10 +122,12 @@ async fn what_is_no_message_costs_its_neighbours_nothing() {
     let addresses = ["mc/sfe.all", "mc/sfe.a:0", "mc/sfe.a:0.flows", "mc/sfe.east"];
     let mut messages: Vec<_> =
         garbage.iter().flat_map(|message| addresses.map(|address| (address, message.clone()))).collect();
-    // Well formed, and more than a collector takes.
+    // Well formed, the next of its source, and more than a collector takes.
     let large = listener("a:999", "a:0", "large").with(Attribute::Name, "x".repeat(17 * 1024 * 1024));
-    let large = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1_000_000, &[large]);
-    messages.push(("mc/sfe.a:0", large));
+    let mut number = 0;
+    network.tell_nobody("a:0", |source| number = source.next_message_id());
+    let large = Encoder::new(Dialect::Router).records("mc/sfe.a:0", number, &[large]);
+    messages.insert(0, ("mc/sfe.a:0", large));
     let count = messages.len();
     for (number, (address, message)) in (1..).zip(messages) {
         network.exchange().publish(&Outgoing { address: address.into(), message: message.into() });
