@@ -29,9 +29,10 @@ use crate::{
     index,
     json::{Json, Object},
     openapi,
+    pace::Format,
     params::Params,
     route::{self, Endpoint, Route},
-    v1alpha1::{self, Collection, Format, Frame, List, Query, Selection, Watch},
+    v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Scope},
 };
 

@@ -32,6 +32,7 @@ mod error;
 mod index;
 mod json;
 mod openapi;
+mod pace;
 mod params;
 mod route;
 mod v1alpha1;

@@ -14,4 +14,4 @@ mod watch;
 pub(crate) use list::{Frame, List};
 pub(crate) use openapi::{document, document_value};
 pub(crate) use query::{Collection, Query, Selection};
-pub(crate) use watch::{Format, Watch};
+pub(crate) use watch::Watch;

@@ -8,15 +8,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use tokio::time::{Instant, sleep_until, timeout_at};
 use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::{Record, RecordRef, Revision, Snapshot};
 
 use crate::{
-    api::{Network, STALL_LIMIT},
+    api::Network,
     body::{CHUNK, Progress, Render},
-    error::error_line,
     json::Json,
+    pace::{Format, Pace, Woken},
     v1alpha1::{
         address::Address,
         list::{Cursor, Frame, List, Step},
@@ -24,18 +23,6 @@ use crate::{
         render,
     },
 };
-
-/// How a watcher wants to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// A JSON array on the first line, and then an object a line.
-    Lines,
-    /// Server-sent events: a `list`, and then a `record` each. Both say what to go on from.
-    Events,
-}
-
-/// How often a watcher of events hears something, so that whoever is between does not take the connection for dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How long changes are gathered, at least, before they are told.
 const GATHER: Duration = Duration::from_millis(100);
@@ -54,11 +41,7 @@ pub(crate) struct Watch {
     state: State,
     /// The changes up to here have been told.
     seen: Revision,
-    keep_alive_at: Instant,
-    /// When the next changes may be told.
-    tell_at: Instant,
-    /// When the last piece was ready to be taken.
-    handed_out_at: Option<Instant>,
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -86,7 +69,6 @@ impl Watch {
         instance: Arc<str>,
         resume: Option<Revision>,
     ) -> Self {
-        let now = Instant::now();
         let mut watch = Self {
             network,
             query,
@@ -94,9 +76,7 @@ impl Watch {
             instance,
             state: State::Over,
             seen: Revision::default(),
-            keep_alive_at: now + KEEP_ALIVE,
-            tell_at: now,
-            handed_out_at: None,
+            pace: Pace::new(),
         };
         match resume {
             Some(revision) => {
@@ -130,11 +110,7 @@ impl Watch {
     }
 
     async fn next(&mut self) -> Option<Bytes> {
-        if self.is_stalled() {
-            let reason = format!(
-                "nothing was taken for {} s while there were changes to tell: the watch is over",
-                STALL_LIMIT.as_secs()
-            );
+        if let Some(reason) = self.pace.stalled(&self.network, self.seen) {
             return Some(self.over(&reason));
         }
         let mut json = Json::with_capacity(4096);
@@ -158,23 +134,19 @@ impl Watch {
                 }
                 State::Following { .. } => {
                     if let Some(piece) = self.follow(&mut json).await {
-                        return Some(self.hand_out(piece));
+                        return Some(self.pace.hand_out(piece));
                     }
                 }
             }
             if !json.bytes.is_empty() {
-                return Some(self.hand_out(json.bytes.into()));
+                return Some(self.pace.hand_out(json.bytes.into()));
             }
         }
     }
 
     /// Tells some changes, or waits for them. A piece of its own is a keep-alive or the end.
     async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
-        if Instant::now() < self.tell_at {
-            sleep_until(self.tell_at).await;
-        }
-        // Marked as seen before looking, so that nothing gets lost in between.
-        self.network.revision.borrow_and_update();
+        self.pace.notice(&mut self.network).await;
         let (changes, snapshot) = {
             let store = self.network.lock();
             (store.changes(self.seen, LOOKED_AT), store.snapshot())
@@ -195,7 +167,7 @@ impl Watch {
             self.tell_changes(json, &snapshot, &changes.records, changes.upto);
             self.seen = changes.upto;
             if is_all {
-                self.tell_at = Instant::now() + GATHER;
+                self.pace.gather(GATHER);
                 self.state = State::Following { is_resumed: false };
             }
             if json.bytes.is_empty() {
@@ -203,19 +175,16 @@ impl Watch {
             }
             return None;
         }
-        match timeout_at(self.keep_alive_at, self.network.revision.changed()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(_)) => Some(self.over("the collector is going down: the watch is over")),
-            Err(_) => {
-                self.keep_alive_at = Instant::now() + KEEP_ALIVE;
-                match self.format {
-                    // The id says that there was nothing of interest up to here.
-                    Format::Events => {
-                        Some(format!(": nothing new\nid: {}-{}\n\n", self.instance, self.seen).into())
-                    }
-                    Format::Lines => None,
+        match self.pace.change(&mut self.network).await {
+            Woken::ByChange => None,
+            Woken::ByTheEnd(reason) => Some(self.over(reason)),
+            Woken::ToKeepAlive => match self.format {
+                // The id says that there was nothing of interest up to here.
+                Format::Events => {
+                    Some(format!(": nothing new\nid: {}-{}\n\n", self.instance, self.seen).into())
                 }
-            }
+                Format::Lines => None,
+            },
         }
     }
 
@@ -309,49 +278,22 @@ impl Watch {
         }
     }
 
-    /// One object, as a line or an event.
+    /// One object, as a line or an event to go on from.
     fn line(&self, json: &mut Json, revision: Option<Revision>, render: impl FnOnce(&mut Json)) {
-        match self.format {
-            Format::Lines => {
-                render(json);
+        let id = |json: &mut Json| {
+            if let Some(revision) = revision {
+                json.raw("id: ");
+                json.raw(&self.instance);
+                json.raw("-");
+                json.uint(revision.as_u64());
                 json.raw("\n");
             }
-            Format::Events => {
-                json.raw("event: record\n");
-                if let Some(revision) = revision {
-                    json.raw("id: ");
-                    json.raw(&self.instance);
-                    json.raw("-");
-                    json.uint(revision.as_u64());
-                    json.raw("\n");
-                }
-                json.raw("data: ");
-                render(json);
-                json.raw("\n\n");
-            }
-        }
+        };
+        self.format.item(json, id, render);
     }
 
-    /// The last piece: why there are no more.
     fn over(&mut self, reason: &str) -> Bytes {
         self.state = State::Over;
-        let line = error_line(reason);
-        match self.format {
-            Format::Lines => line.into(),
-            Format::Events => [b"event: end\ndata: ", line.as_slice(), b"\n"].concat().into(),
-        }
-    }
-
-    fn hand_out(&mut self, piece: Bytes) -> Bytes {
-        let now = Instant::now();
-        self.handed_out_at = Some(now);
-        self.keep_alive_at = now + KEEP_ALIVE;
-        piece
-    }
-
-    /// Whether the watcher let the last piece lie for too long, with more to come.
-    fn is_stalled(&mut self) -> bool {
-        let Some(handed_out_at) = self.handed_out_at.take() else { return false };
-        handed_out_at.elapsed() > STALL_LIMIT && self.network.lock().revision() > self.seen
+        self.format.over(reason)
     }
 }

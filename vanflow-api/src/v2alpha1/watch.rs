@@ -15,15 +15,13 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::Value;
-use tokio::time::{Instant, sleep_until, timeout_at};
 use vanflow_store::{Revision, Snapshot};
 
 use crate::{
-    api::{Network, STALL_LIMIT},
+    api::Network,
     body::{Progress, Render},
-    error::error_line,
     json::Json,
-    v1alpha1::Format,
+    pace::{Format, Pace, Woken},
     v2alpha1::{
         collection::{Item, Scope},
         list::List,
@@ -31,9 +29,6 @@ use crate::{
         view::{Derived, View},
     },
 };
-
-/// How often a watcher of events hears something, so that whoever is between does not take the connection for dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How long changes are gathered, at least, before they are told.
 const GATHER: Duration = Duration::from_millis(100);
@@ -56,11 +51,7 @@ pub(crate) struct Watch {
     /// The items that the watcher knows, by a hash of what tells them apart.
     told: HashMap<u64, Told>,
     hasher: RandomState,
-    keep_alive_at: Instant,
-    /// When the next changes may be told.
-    tell_at: Instant,
-    /// When the last piece was ready to be taken.
-    handed_out_at: Option<Instant>,
+    pace: Pace,
 }
 
 /// What a watcher was told of an item.
@@ -80,7 +71,6 @@ enum State {
 impl Watch {
     /// A watch that starts with the list.
     pub(crate) fn new(network: Network, query: Arc<Query>, scope: Scope, format: Format) -> Self {
-        let now = Instant::now();
         let list = List::new(network.lock().snapshot(), Arc::clone(&query), scope);
         Self {
             network,
@@ -91,9 +81,7 @@ impl Watch {
             state: State::Listing(Box::new(list)),
             told: HashMap::new(),
             hasher: RandomState::new(),
-            keep_alive_at: now + KEEP_ALIVE,
-            tell_at: now,
-            handed_out_at: None,
+            pace: Pace::new(),
         }
     }
 
@@ -110,11 +98,7 @@ impl Watch {
     }
 
     async fn next(&mut self, mut json: Json) -> Option<Bytes> {
-        if self.is_stalled() {
-            let reason = format!(
-                "nothing was taken for {} s while there were changes to tell: the watch is over",
-                STALL_LIMIT.as_secs()
-            );
+        if let Some(reason) = self.pace.stalled(&self.network, self.seen) {
             return Some(self.over(&reason));
         }
         loop {
@@ -130,17 +114,17 @@ impl Watch {
                         if !self.tells_records() {
                             self.compare(&mut Json::default(), &snapshot);
                         }
-                        self.tell_at = Instant::now() + self.gather();
+                        self.pace.gather(self.gather());
                     }
                 }
                 State::Following => {
                     if let Some(piece) = self.follow(&mut json).await {
-                        return Some(self.hand_out(piece));
+                        return Some(self.pace.hand_out(piece));
                     }
                 }
             }
             if !json.bytes.is_empty() {
-                return Some(self.hand_out(json.bytes.into()));
+                return Some(self.pace.hand_out(json.bytes.into()));
             }
         }
     }
@@ -156,11 +140,7 @@ impl Watch {
 
     /// Tells some changes, or waits for them. A piece of its own is a keep-alive or the end.
     async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
-        if Instant::now() < self.tell_at {
-            sleep_until(self.tell_at).await;
-        }
-        // Marked as seen before looking, so that nothing gets lost in between.
-        self.network.revision.borrow_and_update();
+        self.pace.notice(&mut self.network).await;
         let (changes, snapshot) = {
             let store = self.network.lock();
             (store.changes(self.seen, LOOKED_AT), store.snapshot())
@@ -187,18 +167,17 @@ impl Watch {
             };
             self.seen = upto;
             if upto >= snapshot.revision() {
-                self.tell_at = Instant::now() + self.gather();
+                self.pace.gather(self.gather());
             }
             if json.bytes.is_empty() {
                 tokio::task::yield_now().await;
             }
             return None;
         }
-        match timeout_at(self.keep_alive_at, self.network.revision.changed()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(_)) => Some(self.over("the collector is going down: the watch is over")),
-            Err(_) => {
-                self.keep_alive_at = Instant::now() + KEEP_ALIVE;
+        match self.pace.change(&mut self.network).await {
+            Woken::ByChange => None,
+            Woken::ByTheEnd(reason) => Some(self.over(reason)),
+            Woken::ToKeepAlive => {
                 (self.format == Format::Events).then(|| Bytes::from_static(b": nothing new\n\n"))
             }
         }
@@ -257,39 +236,12 @@ impl Watch {
     }
 
     fn line(&self, json: &mut Json, render: impl FnOnce(&mut Json)) {
-        match self.format {
-            Format::Lines => {
-                render(json);
-                json.raw("\n");
-            }
-            Format::Events => {
-                json.raw("event: record\ndata: ");
-                render(json);
-                json.raw("\n\n");
-            }
-        }
+        // There is nothing to go on from: what was told of derived items is known by this watch alone.
+        self.format.item(json, |_| {}, render);
     }
 
-    /// The last piece: why there are no more.
     fn over(&mut self, reason: &str) -> Bytes {
         self.state = State::Over;
-        let line = error_line(reason);
-        match self.format {
-            Format::Lines => line.into(),
-            Format::Events => [b"event: end\ndata: ", line.as_slice(), b"\n"].concat().into(),
-        }
-    }
-
-    fn hand_out(&mut self, piece: Bytes) -> Bytes {
-        let now = Instant::now();
-        self.handed_out_at = Some(now);
-        self.keep_alive_at = now + KEEP_ALIVE;
-        piece
-    }
-
-    /// Whether the watcher let the last piece lie for too long, with more to come.
-    fn is_stalled(&mut self) -> bool {
-        let Some(handed_out_at) = self.handed_out_at.take() else { return false };
-        handed_out_at.elapsed() > STALL_LIMIT && self.network.lock().revision() > self.seen
+        self.format.over(reason)
     }
 }

@@ -1,0 +1,126 @@
+//! What all watches have in common: how items are told, when, and when a watcher is given up (faults 19).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use vanflow_store::Revision;
+
+use crate::{
+    api::{Network, STALL_LIMIT},
+    error::error_line,
+    json::Json,
+};
+
+/// How a watcher wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A JSON array on the first line, and then an object a line.
+    Lines,
+    /// Server-sent events: a `list`, and then a `record` each.
+    Events,
+}
+
+impl Format {
+    /// One object, as a line or an event; `id` writes what a watcher of events can go on from, if anything.
+    pub(crate) fn item(self, json: &mut Json, id: impl FnOnce(&mut Json), render: impl FnOnce(&mut Json)) {
+        match self {
+            Self::Lines => {
+                render(json);
+                json.raw("\n");
+            }
+            Self::Events => {
+                json.raw("event: record\n");
+                id(json);
+                json.raw("data: ");
+                render(json);
+                json.raw("\n\n");
+            }
+        }
+    }
+
+    /// The last piece: why there are no more.
+    pub(crate) fn over(self, reason: &str) -> Bytes {
+        let line = error_line(reason);
+        match self {
+            Self::Lines => line.into(),
+            Self::Events => [b"event: end\ndata: ", line.as_slice(), b"\n"].concat().into(),
+        }
+    }
+}
+
+/// How often a watcher of events hears something, so that whoever is between does not take the connection for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// When a watcher is told what.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    keep_alive_at: Instant,
+    /// When the next changes may be told.
+    tell_at: Instant,
+    /// When the last piece was ready to be taken.
+    handed_out_at: Option<Instant>,
+}
+
+/// What ended a wait for changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Something changed.
+    ByChange,
+    /// Nothing will change any more; this says so to the watcher.
+    ByTheEnd(&'static str),
+    /// Nothing changed for so long that the watcher should hear of it.
+    ToKeepAlive,
+}
+
+impl Pace {
+    /// The pace of a watch that starts now.
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self { keep_alive_at: now + KEEP_ALIVE, tell_at: now, handed_out_at: None }
+    }
+
+    /// From now on changes are gathered for so long before they are told.
+    pub(crate) fn gather(&mut self, time: Duration) {
+        self.tell_at = Instant::now() + time;
+    }
+
+    /// Waits until changes may be told, and marks what there is as noticed: before it is looked at, so that nothing
+    /// gets lost in between.
+    pub(crate) async fn notice(&self, network: &mut Network) {
+        if Instant::now() < self.tell_at {
+            sleep_until(self.tell_at).await;
+        }
+        network.revision.borrow_and_update();
+    }
+
+    /// Waits for a change after what was noticed.
+    pub(crate) async fn change(&mut self, network: &mut Network) -> Woken {
+        match timeout_at(self.keep_alive_at, network.revision.changed()).await {
+            Ok(Ok(())) => Woken::ByChange,
+            Ok(Err(_)) => Woken::ByTheEnd("the collector is going down: the watch is over"),
+            Err(_) => {
+                self.keep_alive_at = Instant::now() + KEEP_ALIVE;
+                Woken::ToKeepAlive
+            }
+        }
+    }
+
+    /// A piece is ready to be taken.
+    pub(crate) fn hand_out(&mut self, piece: Bytes) -> Bytes {
+        let now = Instant::now();
+        self.handed_out_at = Some(now);
+        self.keep_alive_at = now + KEEP_ALIVE;
+        piece
+    }
+
+    /// Why the watch is over, if the watcher let the last piece lie for too long, with more to come than it has `seen`.
+    pub(crate) fn stalled(&mut self, network: &Network, seen: Revision) -> Option<String> {
+        let handed_out_at = self.handed_out_at.take()?;
+        let is_stalled = handed_out_at.elapsed() > STALL_LIMIT && network.lock().revision() > seen;
+        is_stalled.then(|| {
+            let seconds = STALL_LIMIT.as_secs();
+            format!("nothing was taken for {seconds} s while there were changes to tell: the watch is over")
+        })
+    }
+}
