@@ -186,6 +186,23 @@ impl<'s> Record<'s> {
         self.referrers(SECOND).filter(|record| record.kind() == Some(RecordKind::BiflowTport))
     }
 
+    /// Of a ROUTER_ACCESS, the LINK records that arrive at it, live and ended. Goes through all links, of which there
+    /// are few.
+    pub fn links(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        let record = *self;
+        record.view.entities(RecordKind::Link).filter(move |link| link.peer() == Some(record))
+    }
+
+    /// Of a PROCESS, the CONNECTOR records that it is behind, live and ended; see [`Record::process`]. Goes through all
+    /// connectors.
+    pub fn connectors(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        let record = *self;
+        record
+            .view
+            .entities(RecordKind::Connector)
+            .filter(move |connector| connector.process() == Some(record))
+    }
+
     fn referrers(&self, place: usize) -> impl Iterator<Item = Record<'s>> + use<'s> {
         let view = self.view;
         let first = self.row.head().referrers[place];

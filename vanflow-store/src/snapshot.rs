@@ -181,6 +181,13 @@ impl View {
         row.head().flags.has(Flags::TOLD).then_some(Record { view: self, at, row })
     }
 
+    /// The records of a kind that is not one of flows, live and ended.
+    pub(crate) fn entities(&self, kind: RecordKind) -> impl Iterator<Item = Record<'_>> {
+        (0..self.entities.len())
+            .filter_map(|slot| self.record(RecordRef::new(Table::Entities, slot)))
+            .filter(move |record| record.kind() == Some(kind))
+    }
+
     pub(crate) fn by_key(&self, key: Key) -> Option<Record<'_>> {
         if key.is_none() {
             return None;

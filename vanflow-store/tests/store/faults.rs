@@ -402,6 +402,40 @@ fn links_told_again_are_the_same_links_and_go_down_and_up() {
 }
 
 #[test]
+fn edges_lead_both_ways() {
+    // faults 8
+    let mut network = Network::new();
+    let west = network.west();
+    let east = network.router("east:0");
+    let controller = network.controller("site-west");
+    let link = network.started(RecordKind::Link, "west:5", "west:0").with(Attribute::Peer, "east:1");
+    let connector = network
+        .started(RecordKind::Connector, "west:6", "west:0")
+        .with(Attribute::VanAddress, "echo")
+        .with(Attribute::DestHost, "10.0.0.9");
+    let connection = network.connection("west:10").with(Attribute::Connector, "west:6");
+    let request = network.started(RecordKind::BiflowApp, "west:11", "west:10");
+    network.tell(west, &[link, connector, request, connection]);
+    let access = network.started(RecordKind::RouterAccess, "east:1", "east:0");
+    network.tell(east, &[access]);
+    let process =
+        network.started(RecordKind::Process, "pod", "site-west").with(Attribute::SourceHost, "10.0.0.9");
+    let site = network.started(RecordKind::Site, "site-west", "");
+    network.tell(controller, &[process, site]);
+    let snapshot = network.snapshot();
+    assert_eq!(ids(find(&snapshot, "site-west").children()), ["pod", "west:0"]);
+    assert_eq!(ids(find(&snapshot, "west:0").children()), ["west:1", "west:5", "west:6"]);
+    assert_eq!(find(&snapshot, "west:5").peer().expect("it was told").id(), "east:1");
+    assert_eq!(ids(find(&snapshot, "east:1").links()), ["west:5"]);
+    assert_eq!(ids(find(&snapshot, "west:1").children()), ["west:10"]);
+    assert_eq!(ids(find(&snapshot, "west:6").connections()), ["west:10"]);
+    assert_eq!(ids(find(&snapshot, "west:10").children()), ["west:11"]);
+    assert_eq!(find(&snapshot, "west:11").parent().expect("it was told").id(), "west:10");
+    assert_eq!(find(&snapshot, "west:6").process().expect("it is at that host").id(), "pod");
+    assert_eq!(ids(find(&snapshot, "pod").connectors()), ["west:6"]);
+}
+
+#[test]
 fn a_router_with_too_many_flows_is_said_to_lack_some() {
     // faults 15
     let mut network = Network::new();
