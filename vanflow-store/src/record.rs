@@ -82,7 +82,7 @@ impl<'s> Record<'s> {
 
     /// The value of an attribute, if it is known.
     pub fn get(&self, attribute: Attribute) -> Option<Field<'s>> {
-        self.field(attribute.code(), self.schema().place(attribute.code()))
+        self.field(self.schema().place(attribute.code()))
             .or_else(|| self.row.cell(attribute.code()).and_then(|cell| self.cell(cell)))
     }
 
@@ -103,9 +103,7 @@ impl<'s> Record<'s> {
         let mut placed = record
             .schema()
             .placed()
-            .filter_map(move |(attribute, place)| {
-                Some((attribute.code(), record.field(attribute.code(), place)?))
-            })
+            .filter_map(move |(attribute, place)| Some((attribute.code(), record.field(place)?)))
             .peekable();
         let mut rest = record
             .row
@@ -376,7 +374,7 @@ impl<'s> Record<'s> {
         }
     }
 
-    fn field(&self, _code: u32, place: Place) -> Option<Field<'s>> {
+    fn field(&self, place: Place) -> Option<Field<'s>> {
         match place {
             Place::Number(place) => self.row.number(place as usize).map(Field::Uint),
             Place::Text(place) => self.view.text(self.row.texts()[place as usize]).map(Field::Text),

@@ -374,7 +374,12 @@ impl Store {
     /// Whether a source should be asked again for all that lives: some of its records are known by halves, or a
     /// router's own record is not there (faults 1).
     pub fn is_incomplete(&self, source: SourceId) -> bool {
-        self.view().is_incomplete(source)
+        let state = &self.sources[source.0 as usize];
+        let own = || {
+            let key = self.vocabulary.scopes.table().keys(&state.id).next()?;
+            self.index.get(key).map(|at| self.row(at))
+        };
+        is_incomplete(state, own)
     }
 
     /// Lets records go whose time is over, and ends those that a source failed to repeat. To be called about once a
@@ -438,7 +443,6 @@ impl Store {
     /// What is held, and what was met.
     pub fn stats(&self) -> Stats {
         let kinds = RecordKind::ALL.iter().map(|&kind| (kind, self.tallies[kind.code() as usize]));
-        let view = self.view();
         let alive = (0..self.sources.len()).filter(|&position| self.sources[position].is_alive);
         Stats {
             kinds: kinds.collect(),
@@ -448,7 +452,7 @@ impl Store {
             memory: self.memory(),
             sources: alive.clone().count(),
             sources_incomplete: alive
-                .filter(|&position| view.is_incomplete(SourceId(position as u32)))
+                .filter(|&position| self.is_incomplete(SourceId(position as u32)))
                 .count(),
         }
     }
@@ -465,10 +469,6 @@ impl Store {
             + self.vocabulary.cells * CELL
             + self.vocabulary.texts.octets()
             + self.vocabulary.scopes.octets()
-    }
-
-    fn view(&self) -> IncompleteView<'_> {
-        IncompleteView { store: self }
     }
 
     fn tell_time(&mut self, now: Timestamp) {
@@ -1172,21 +1172,6 @@ fold_with!(EntityRow, schema::ENTITY);
 fold_with!(TportRow, schema::TPORT);
 fold_with!(AppRow, schema::APP);
 fold_with!(FlowRow, schema::FLOW);
-
-struct IncompleteView<'a> {
-    store: &'a Store,
-}
-
-impl IncompleteView<'_> {
-    fn is_incomplete(&self, source: SourceId) -> bool {
-        let state = &self.store.sources[source.0 as usize];
-        let own = || {
-            let key = self.store.vocabulary.scopes.table().keys(&state.id).next()?;
-            self.store.index.get(key).map(|at| self.store.row(at))
-        };
-        is_incomplete(state, own)
-    }
-}
 
 /// Whether a source should be asked again for all that lives; `own` finds its ROUTER record.
 pub(crate) fn is_incomplete<'r>(source: &Source, own: impl FnOnce() -> Option<&'r dyn AnyRow>) -> bool {
