@@ -15,6 +15,7 @@
 //! | `/api/v1alpha1/openapi.json` | all of this as an OpenAPI document |
 //! | `/api/v2alpha1/…` | the API of Skupper's network observer |
 //! | `/openapi.json` | both APIs as an OpenAPI document |
+//! | `/metrics` | [metrics](metrics) of the network and of the collector |
 //! | `/healthz`, `/readyz` | whether the collector is alive, and attached to a router |
 //! | `/` | a page for people |
 //!
@@ -31,6 +32,7 @@ mod body;
 mod error;
 mod index;
 mod json;
+pub mod metrics;
 mod openapi;
 mod pace;
 mod params;

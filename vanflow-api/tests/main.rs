@@ -4,6 +4,7 @@
 
 mod document;
 mod golden;
+mod metrics;
 mod old_terms;
 mod support;
 mod transport;
