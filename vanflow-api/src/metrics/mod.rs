@@ -8,6 +8,7 @@ mod entities;
 mod exposition;
 mod health;
 mod labels;
+mod series;
 mod table;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 };
 
 use thiserror::Error;
+use tokio::time::Instant;
 use vanflow_store::Snapshot;
 
 pub use health::{Connection, Health};
@@ -25,8 +27,9 @@ pub(crate) use exposition::Format;
 
 use crate::api::Network;
 use entities::Entities;
-use exposition::Gathered;
+use exposition::{Gathered, Value};
 use labels::Labels;
+use series::Ledger;
 use table::Name;
 
 /// What is measured, and how it is told.
@@ -149,27 +152,29 @@ pub(crate) struct Metrics {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     entities: Entities,
+    ledger: Ledger,
 }
 
 impl Metrics {
     pub(crate) fn new(network: Network, options: Options, health: Arc<Health>) -> Self {
         let identity = Labels::new(options.labels.iter().map(|(name, value)| (&**name, &**value)));
+        let ledger = Ledger::new(options.detail, identity.clone(), options.zero_for);
         Self {
             network,
             health,
             excluded: options.exclude.iter().filter_map(|name| Name::find(name)).collect(),
             identity,
-            state: Mutex::default(),
+            state: Mutex::new(State { entities: Entities::default(), ledger }),
         }
     }
 
     /// Takes note of what happened since the last time.
     pub(crate) fn observe(&self) {
         let snapshot = self.network.lock().snapshot();
-        self.lock().observe(&snapshot);
+        self.lock().observe(&snapshot, Instant::now());
     }
 
     /// Everything as it is now, in that format.
@@ -183,10 +188,16 @@ impl Metrics {
             (store.snapshot(), store.stats())
         };
         let mut gathered = Gathered::without(&self.excluded);
+        let now = Instant::now();
         let mut state = self.lock();
-        state.observe(&snapshot);
+        state.observe(&snapshot, now);
         state.entities.gather(&self.identity, &mut gathered);
+        state.ledger.gather(now, &mut gathered);
+        let (series, lanes) = state.ledger.size();
         drop(state);
+        for (name, count) in [(Name::Series, series), (Name::Lanes, lanes)] {
+            gathered.add(name, self.identity.clone(), Value::Count(count as u64));
+        }
         self.health.gather(&self.network.status.borrow(), &self.identity, &mut gathered);
         health::gather_store(&stats, &snapshot, &self.identity, &mut gathered);
         gathered
@@ -199,8 +210,9 @@ impl Metrics {
 }
 
 impl State {
-    fn observe(&mut self, snapshot: &Snapshot) {
+    fn observe(&mut self, snapshot: &Snapshot, now: Instant) {
         self.entities.observe(snapshot);
+        self.ledger.observe(snapshot, now);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use vanflow_proto::Attribute;
-use vanflow_store::derived;
+use vanflow_store::{Text, derived};
 
 use crate::v2alpha1::{
     schema::{Cell, Schema, UNKNOWN, schema},
@@ -141,12 +141,17 @@ fn duration(record: vanflow_store::Record<'_>) -> Cell<'static> {
 
 /// The protocol of a request as the network observer calls it.
 pub(crate) fn application_protocol(request: vanflow_store::Record<'_>) -> Option<Cow<'_, str>> {
-    let told = request.text(Attribute::Protocol)?.to_cow();
-    Some(match &*told {
+    Some(protocol_name(request.text(Attribute::Protocol)?))
+}
+
+/// A protocol of requests as the network observer calls it.
+pub(crate) fn protocol_name(told: Text<'_>) -> Cow<'_, str> {
+    let told = told.to_cow();
+    match &*told {
         "HTTP/1.0" | "HTTP/1.1" => Cow::Borrowed("http1"),
         "HTTP/2" => Cow::Borrowed("http2"),
         _ => told,
-    })
+    }
 }
 
 schema! {

@@ -17,6 +17,8 @@ mod watch;
 mod workload;
 
 pub(crate) use collection::{Collection, Scope, service_with_id, site_with_id};
+pub(crate) use flow::protocol_name;
 pub(crate) use list::{List, single};
 pub(crate) use query::Query;
+pub(crate) use view::{Derived, Flow, Needs, Party, View};
 pub(crate) use watch::Watch;
