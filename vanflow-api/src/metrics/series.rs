@@ -51,6 +51,9 @@ type Values = [String; FLOW.len()];
 /// Where the name of the label is in [`FLOW`].
 const PROTOCOL: usize = 9;
 
+/// How long a connector has to be told before its connections are counted without it. Mostly it comes in milliseconds.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
 /// What stands for something that is not known.
 const UNKNOWN: &str = "unknown";
 
@@ -84,8 +87,10 @@ struct Seen {
     at: LaneRef,
     revision: LaneRevision,
     is_drained: bool,
-    /// None until it is known where the lane goes, or something happened on it.
+    /// None until it is known where the lane goes, or nobody tells although something happened on it.
     series: Option<usize>,
+    /// Since when something happened on it though it is not known where it goes.
+    waits_since: Option<Instant>,
     counted: Counted,
 }
 
@@ -197,7 +202,7 @@ impl Ledger {
             let slot = lane.at().slot();
             let seen = self.seen[slot].get_or_insert_with(|| Seen::new(lane.at()));
             let is_changed = seen.revision != lane.revision();
-            if !is_changed && !is_new_standing {
+            if !is_changed && !is_new_standing && seen.series.is_some() {
                 continue;
             }
             if is_changed {
@@ -212,8 +217,14 @@ impl Ledger {
             let Some(connection) = representative(lane) else { continue };
             let derived = derived.get_or_insert_with(|| Derived::new(snapshot, Needs::default()));
             let flow = Flow::new(connection);
-            if seen.series.is_none() && !is_countable(lane, &flow) {
-                continue;
+            if seen.series.is_none() && flow.connector().is_none() {
+                let waits_since = match is_used(lane) {
+                    true => *seen.waits_since.get_or_insert(now),
+                    false => continue,
+                };
+                if now.duration_since(waits_since) < TOLD_WITHIN {
+                    continue;
+                }
             }
             let resolved = resolve(&flow, View { snapshot, derived }, self.detail);
             let Some(id) = seen.series else {
@@ -392,6 +403,7 @@ impl Seen {
             revision: LaneRevision::default(),
             is_drained: false,
             series: None,
+            waits_since: None,
             counted: Counted::default(),
         }
     }
@@ -619,10 +631,10 @@ fn representative(lane: Lane<'_>) -> Option<Record<'_>> {
     lane.connections().max_by_key(|connection| (connection.is_live(), connection.start()))
 }
 
-/// Whether it is known where a lane goes, or something happened on it: what is merely not told yet makes no series.
-fn is_countable(lane: Lane<'_>, flow: &Flow<'_>) -> bool {
+/// Whether anything happened on a lane: what is merely begun, and not told yet, makes no series.
+fn is_used(lane: Lane<'_>) -> bool {
     let totals = lane.totals();
-    flow.connector().is_some() || totals.closed() > 0 || totals.octets() > 0 || totals.octets_reverse() > 0
+    totals.closed() > 0 || totals.octets() > 0 || totals.octets_reverse() > 0
 }
 
 /// Whether a lane began before its source was heard of, by the clock of the source.
@@ -632,7 +644,7 @@ fn is_from_before(connection: Record<'_>, start: Option<Timestamp>) -> bool {
     start.as_micros() < heard
 }
 
-fn resolve(flow: &Flow<'_>, view: View<'_>, detail: Detail) -> Resolved {
+fn resolve<'v>(flow: &Flow<'v>, view: View<'v>, detail: Detail) -> Resolved {
     let (source, destination) = (flow.source(view), flow.destination(view));
     let of =
         |value: Option<String>| value.filter(|value| !value.is_empty()).unwrap_or_else(|| UNKNOWN.to_owned());

@@ -1,5 +1,7 @@
 //! `/metrics`: formats, and what is said of the network and of the collector.
 
+mod connections;
+
 use http::{Method, StatusCode};
 use vanflow_api::{Options, metrics};
 use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
