@@ -114,6 +114,10 @@ impl Collection {
         }
     }
 
+    pub(crate) fn is_of_pairs(self) -> bool {
+        self.pair_kind().is_some()
+    }
+
     /// Whether what has ended is listed only for those who ask for it. Connections and requests are there to be looked
     /// back at; what a network is made of is what there is now.
     pub(crate) fn hides_gone(self) -> bool {

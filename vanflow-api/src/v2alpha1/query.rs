@@ -87,7 +87,8 @@ pub(crate) const RESERVED: [(&str, &str); 8] = [
     (
         "watch",
         "With 1, the list is followed by one JSON object per line for each item that changes or ends, until the \
-         client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`.",
+         client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that \
+         goes on with `Last-Event-ID` is told what it missed, or the list again where that cannot be told.",
     ),
 ];
 
@@ -205,6 +206,22 @@ impl Query {
             State::Unsaid => self.collection.hides_gone(),
             State::All | State::Terminated => false,
         }
+    }
+
+    /// Whether what is in the list depends on when it is asked for, though nothing changes.
+    pub(crate) fn moves_with_time(&self) -> bool {
+        let Range { operation, start, end } = self.range;
+        match operation {
+            Operation::Intersects => start.is_none() && self.can_have_ended(),
+            Operation::Contains => start.is_none() || end.is_none(),
+            Operation::Within => start.is_none(),
+        }
+    }
+
+    /// Whether something with an end can be in the list. A pair is there while both that it is between are, even if
+    /// nothing goes between them any more.
+    fn can_have_ended(&self) -> bool {
+        !self.is_of_live() || self.state == State::Unsaid && self.collection.is_of_pairs()
     }
 
     /// Whether something is in the list.

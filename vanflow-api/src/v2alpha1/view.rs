@@ -353,8 +353,7 @@ impl<'v> Flow<'v> {
         trace.push(self.listener().and_then(|listener| listener.router()));
         if let Some(told) = self.record.text(Attribute::Trace) {
             for name in told.to_cow().split('|') {
-                let router = view.derived.routers.get(name).and_then(|at| view.snapshot.get(*at));
-                trace.push(router);
+                trace.push(view.router_named(name));
             }
         }
         trace.push(self.connector().and_then(|connector| connector.router()));
@@ -363,6 +362,11 @@ impl<'v> Flow<'v> {
 }
 
 impl<'v> View<'v> {
+    /// The router of that name.
+    pub(crate) fn router_named(self, name: &str) -> Option<Record<'v>> {
+        self.snapshot.get(*self.derived.routers.get(name)?)
+    }
+
     /// The process that a connector connects to.
     pub(crate) fn target(self, connector: Record<'v>) -> Option<Party<'v>> {
         connector.process().map(Party::Told).or_else(|| {
