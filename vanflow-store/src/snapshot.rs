@@ -8,6 +8,9 @@ use crate::{
     changes::Revision,
     identity::{Key, ScopeTable},
     index::Index,
+    lane::{Lane, LaneRef, LaneRevision},
+    lanes::LaneRow,
+    pages::Pages,
     record::{Record, Service},
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::{AppRow, EntityRow, FlowRow, TportRow},
@@ -36,6 +39,8 @@ pub(crate) struct View {
     pub(crate) tports: Rows<TportRow>,
     pub(crate) apps: Rows<AppRow>,
     pub(crate) flows: Rows<FlowRow>,
+    pub(crate) lanes: Pages<LaneRow>,
+    pub(crate) lanes_revision: u64,
     pub(crate) sources: Arc<Vec<Source>>,
     pub(crate) hosts: Hosts,
 }
@@ -147,6 +152,26 @@ impl Snapshot {
     /// The service in that row, if there is one.
     pub fn service(&self, at: RecordRef) -> Option<Service<'_>> {
         self.get(at)?.as_service()
+    }
+
+    /// The [lanes](crate::lane), those too that have no connection any more but are still there for their totals.
+    pub fn lanes(&self) -> impl Iterator<Item = Lane<'_>> {
+        (0..self.lane_slots()).filter_map(|slot| self.view.lane(u32::try_from(slot).ok()?))
+    }
+
+    /// The lane that it stands for, if that is still there.
+    pub fn lane(&self, at: LaneRef) -> Option<Lane<'_>> {
+        self.view.lane(at.number).filter(|lane| lane.at() == at)
+    }
+
+    /// A number above that of all lanes; see [`LaneRef::slot`].
+    pub fn lane_slots(&self) -> usize {
+        self.view.lanes.len()
+    }
+
+    /// The revision of the latest change of a lane.
+    pub fn lanes_revision(&self) -> LaneRevision {
+        LaneRevision(self.view.lanes_revision)
     }
 
     /// The sources, in the order in which they were first seen.

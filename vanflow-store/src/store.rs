@@ -1,5 +1,7 @@
 //! The store: where updates enter, and where everything that follows from them is kept in step.
 
+mod seating;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -13,6 +15,7 @@ use crate::{
     changes::{ChangeRing, Changes, Revision},
     identity::Key,
     index::IndexWriter,
+    lanes::Lanes,
     merge::{Changed, Vocabulary, fold},
     oddity::{Oddities, Oddity},
     row::{AnyRow, Cell, Flags, NO_TYPE, RecordRef, Row, SERVICE_TYPE, Siblings, Table},
@@ -72,6 +75,7 @@ pub struct Store {
     tports: Slab<TportRow>,
     apps: Slab<AppRow>,
     flows: Slab<FlowRow>,
+    lanes: Lanes,
     ring: ChangeRing,
     sources: Arc<Vec<Source>>,
     source_ids: HashMap<Arc<str>, SourceId>,
@@ -237,6 +241,7 @@ impl Store {
             tports: Slab::default(),
             apps: Slab::default(),
             flows: Slab::default(),
+            lanes: Lanes::default(),
             sources: Arc::default(),
             source_ids: HashMap::new(),
             ended: VecDeque::new(),
@@ -407,7 +412,8 @@ impl Store {
                 _ => {}
             }
         }
-        self.evict(EVICTIONS_PER_ADVANCE) == EVICTIONS_PER_ADVANCE
+        let drained = self.lanes.free_drained(seconds(self.now), &mut self.vocabulary);
+        (self.evict(EVICTIONS_PER_ADVANCE) == EVICTIONS_PER_ADVANCE) | drained
     }
 
     /// A consistent view of all records as of now. Takes no time to speak of, however many there are, and holding on
@@ -424,6 +430,8 @@ impl Store {
             tports: self.tports.rows().clone(),
             apps: self.apps.rows().clone(),
             flows: self.flows.rows().clone(),
+            lanes: self.lanes.rows().clone(),
+            lanes_revision: self.lanes.revision(),
             sources: self.sources.clone(),
             hosts: self.hosts.clone(),
         })
@@ -466,6 +474,7 @@ impl Store {
             + self.apps.used() * size_of::<AppRow>()
             + self.flows.used() * size_of::<FlowRow>();
         rows + self.index.octets()
+            + self.lanes.octets()
             + self.ended.len() * size_of::<(RecordRef, u32)>()
             + self.vocabulary.cells * CELL
             + self.vocabulary.texts.octets()
@@ -489,20 +498,31 @@ impl Store {
         with_table!(self, at, mut slab => slab.any_mut(at.slot()))
     }
 
-    /// The row that an update is about: the one there is, or a new one.
+    /// The row that an update is about: the one there is, or a new one. A source that the update shows to have started
+    /// anew does so first.
     fn place(&mut self, source: SourceId, update: &Update<'_>, now: Timestamp) -> Option<RecordRef> {
         let Ok(key) = self.vocabulary.scopes.acquire(update.id) else {
             self.vocabulary.oddities.add(Oddity::NoRoom);
             return None;
         };
-        if let Some(at) = self.index.seek(key) {
-            let row = self.row(at);
-            let (told, type_code) = (row.is_told(), row.head().type_code);
-            if told && self.is_restart(source, at, update) {
+        match self.index.seek(key) {
+            Some(at) if self.row(at).is_told() && self.is_restart(source, at, update) => {
                 self.vocabulary.scopes.release(key);
                 self.source_restarted(source, now);
-                return self.place(source, update, now);
+                // An id that is not of the source's own goes on meaning the same record.
+                let key = self.vocabulary.scopes.acquire(update.id).ok()?;
+                let at = self.index.seek(key);
+                self.place_at(key, at, update)
             }
+            at => self.place_at(key, at, update),
+        }
+    }
+
+    /// The row that an update is about: the one that there is for its key, or a new one, whose the use of the key is.
+    fn place_at(&mut self, key: Key, known: Option<RecordRef>, update: &Update<'_>) -> Option<RecordRef> {
+        if let Some(at) = known {
+            let row = self.row(at);
+            let (told, type_code) = (row.is_told(), row.head().type_code);
             self.vocabulary.scopes.release(key);
             return match update.type_code {
                 None if told => Some(at),
@@ -626,6 +646,7 @@ impl Store {
         teller: Option<Teller>,
         change: impl FnOnce(&mut dyn Fold, &mut Vocabulary) -> Changed,
     ) {
+        let share = self.share(at);
         let folded = with_table!(self, at, mut slab => {
             let row = slab.get_mut(at.slot());
             let before = Standing::of(row, at.table());
@@ -662,6 +683,7 @@ impl Store {
         });
         if folded.changed.any() {
             self.follow(at, &folded);
+            self.seat(at, &share, &folded);
         }
         for key in folded.old {
             self.vocabulary.scopes.release(key);
@@ -1100,6 +1122,7 @@ impl Store {
 
     /// Forgets a record. If others refer to it, its place is held for as long as they do.
     fn remove(&mut self, at: RecordRef) {
+        self.unseat(at);
         let row = self.row(at);
         let type_code = row.head().type_code;
         if type_code != SERVICE_TYPE {

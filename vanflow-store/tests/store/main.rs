@@ -2,5 +2,6 @@
 
 mod captures;
 mod faults;
+mod lanes;
 mod merge;
 mod support;
