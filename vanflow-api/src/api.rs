@@ -1,7 +1,7 @@
 //! From a request to a response.
 
 use std::{
-    fmt::{self, Write},
+    fmt,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -188,13 +188,13 @@ impl Api {
                 Ok(self.v2_list(request, query, self.snapshot(), Scope::All))
             }
             Endpoint::Single(collection) => {
-                let id = decoded(id);
-                let json = v2alpha1::single(&self.snapshot(), collection, &id).ok_or_else(|| {
-                    ApiError::NoSuch { what: collection.schema().name, id: crate::error::excerpt(&id) }
+                let (id, snapshot) = (decoded(id), self.snapshot());
+                let json = v2alpha1::single(&snapshot, collection, &id).ok_or_else(|| ApiError::NoSuch {
+                    what: collection.schema().name,
+                    id: crate::error::excerpt(&id),
                 })?;
-                let mut response = Response::new(Body::whole(json.bytes));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-                Ok(compressed(request, response))
+                let tag = self.tag(&snapshot, None, None);
+                Ok(unless_known(request, tag, || Body::whole(json.bytes)))
             }
             Endpoint::OfSite(collection) => {
                 let (id, snapshot) = (decoded(id), self.snapshot());
@@ -235,14 +235,20 @@ impl Api {
                 Body::empty()
             } else {
                 let network = self.shared.network.clone();
-                Body::streamed(v2alpha1::Watch::new(network, Arc::new(query), scope, format).into_stream())
+                let resume = match format {
+                    Format::Events => self.resume(&request.headers),
+                    Format::Lines => None,
+                };
+                let instance = Arc::clone(&self.shared.instance);
+                let watch = v2alpha1::Watch::new(network, Arc::new(query), scope, format, instance, resume);
+                Body::streamed(watch.into_stream())
             };
             return compressed(request, watched(body, format));
         }
-        let list = v2alpha1::List::new(snapshot, Arc::new(query), scope);
-        let mut response = Response::new(Body::rendered(list));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        compressed(request, response)
+        // The window of a list moves with the time: what was in it can leave it though nothing changes.
+        let time = query.moves_with_time().then(|| snapshot.now().as_micros());
+        let tag = self.tag(&snapshot, time, request.uri.query());
+        unless_known(request, tag, || Body::rendered(v2alpha1::List::new(snapshot, Arc::new(query), scope)))
     }
 
     fn list(
@@ -256,31 +262,20 @@ impl Api {
         let takes_events = names(&request.headers, &ACCEPT, EVENTS);
         // Nobody asks for events but to watch: `EventSource` cannot do otherwise.
         let is_watch = query.watch.unwrap_or(takes_events);
-        let (mut response, is_gzipped);
         if is_watch {
             let format = if takes_events { Format::Events } else { Format::Lines };
-            response = self.watch(request, query, format);
-            is_gzipped = accepts_gzip(&request.headers);
-        } else {
-            let snapshot = self.shared.network.lock().snapshot();
-            let tag = self.tag(&snapshot, &query, request.uri.query());
-            if is_known(&request.headers, &tag) {
-                response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                is_gzipped = false;
-            } else {
-                response = Response::new(Body::rendered(List::new(snapshot, query, Frame::array())));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-                is_gzipped = accepts_gzip(&request.headers);
-            }
-            response.headers_mut().insert(ETAG, tag);
+            return Ok(compressed(request, self.watch(request, query, format)));
         }
-        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        if is_gzipped {
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            response = response.map(Body::gzipped);
-        }
-        Ok(response)
+        let snapshot = self.snapshot();
+        // Durations of live records grow without a change of anything: an answer that has some is as good as new for
+        // ten seconds.
+        let has_durations = !matches!(
+            query.selection,
+            Selection::VanAddrs | Selection::Addresses | Selection::Records { .. }
+        );
+        let time = has_durations.then(|| snapshot.now().as_micros() / DURATIONS_HOLD_MICROS);
+        let tag = self.tag(&snapshot, time, request.uri.query());
+        Ok(unless_known(request, tag, || Body::rendered(List::new(snapshot, query, Frame::array()))))
     }
 
     fn watch(&self, request: &Parts, query: Arc<Query>, format: Format) -> Response<Body> {
@@ -307,21 +302,14 @@ impl Api {
         (revision <= self.shared.network.lock().revision()).then_some(revision)
     }
 
-    /// What tells whether a list has changed: the revision of the whole network, because a record is shown with
-    /// what follows from others. Durations of live records grow without a change of anything: an answer that has
-    /// some is as good as new for ten seconds.
-    fn tag(&self, snapshot: &Snapshot, query: &Query, text: Option<&str>) -> HeaderValue {
-        let mut tag = format!("W/\"{}-{}-", self.shared.instance, snapshot.revision());
-        let has_durations = !matches!(
-            query.selection,
-            Selection::VanAddrs | Selection::Addresses | Selection::Records { .. }
-        );
-        let written = if has_durations {
-            write!(tag, "{}-", snapshot.now().as_micros() / DURATIONS_HOLD_MICROS)
-        } else {
-            Ok(())
-        };
-        written.and_then(|()| write!(tag, "{:x}\"", fnv(text.unwrap_or("")))).expect("strings take all");
+    /// What tells whether an answer has changed: the revision of the whole network, because a record is shown with
+    /// what follows from others; how many records have left it, which is no change of any; and the time, as far as
+    /// the answer depends on it.
+    fn tag(&self, snapshot: &Snapshot, time: Option<u64>, query: Option<&str>) -> HeaderValue {
+        let (instance, revision, evicted) = (&self.shared.instance, snapshot.revision(), snapshot.evicted());
+        let time = time.map_or_else(String::new, |time| format!("{time}-"));
+        let query = fnv(query.unwrap_or(""));
+        let tag = format!("W/\"{instance}-{revision}-{evicted}-{time}{query:x}\"");
         HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
@@ -351,6 +339,7 @@ impl fmt::Debug for Api {
 }
 
 const DURATIONS_HOLD_MICROS: u64 = 10_000_000;
+const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -408,11 +397,27 @@ fn decoded(id: Option<&str>) -> String {
 
 /// The same answer, compressed for those who take it.
 fn compressed(request: &Parts, mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    response.headers_mut().insert(VARY, VARIES);
     if accepts_gzip(&request.headers) {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         response = response.map(Body::gzipped);
     }
+    response
+}
+
+/// An answer in JSON, or that the client has it already.
+fn unless_known(request: &Parts, tag: HeaderValue, body: impl FnOnce() -> Body) -> Response<Body> {
+    let mut response = if is_known(&request.headers, &tag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().insert(VARY, VARIES);
+        response
+    } else {
+        let mut response = Response::new(body());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        compressed(request, response)
+    };
+    response.headers_mut().insert(ETAG, tag);
     response
 }
 

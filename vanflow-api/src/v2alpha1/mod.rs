@@ -4,12 +4,18 @@
 //! document derive. What no source tells but what follows from records, such as components and pairs, is worked out for
 //! each request from its snapshot ([`view`]).
 
+mod best;
 mod collection;
+mod component;
+mod connection;
 mod endpoint;
 mod flow;
 mod list;
 mod network;
 pub(crate) mod openapi;
+mod pair;
+mod party;
+mod plan;
 mod query;
 mod schema;
 mod view;
