@@ -25,6 +25,7 @@ use vanflow_store::{Revision, Snapshot, Store};
 
 use crate::{
     body::Body,
+    charts::{self, Chart},
     error::ApiError,
     index,
     json::{Json, Object},
@@ -32,6 +33,8 @@ use crate::{
     pace::Format,
     params::Params,
     route::{self, Endpoint, Route},
+    swagger::{self, Asset, Content},
+    user,
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Scope},
 };
@@ -81,6 +84,9 @@ pub struct Options {
     /// What tells this collector's revisions from those of others, and of former runs, in ETags and ids of events:
     /// letters and digits. By default it is drawn at random.
     pub instance: Option<String>,
+    /// Whether a console is served at `/`, which asks who uses it. It is served by somebody else, to whom paths belong
+    /// that [`is_ours`] does not name.
+    pub console: bool,
 }
 
 /// Whose pages may read the answers in a browser.
@@ -107,14 +113,15 @@ struct Shared {
     network: Network,
     cors: Cors,
     instance: Arc<str>,
+    console: bool,
     document: Bytes,
     whole_document: Bytes,
-    index: Bytes,
 }
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
+const YAML: &str = "application/yaml";
 const HTML: &str = "text/html; charset=utf-8";
 
 impl Api {
@@ -127,36 +134,45 @@ impl Api {
         let shared = Shared {
             network,
             cors: options.cors,
+            console: options.console,
             instance: instance.into(),
             document: v1alpha1::document().into(),
             whole_document: openapi::document().into(),
-            index: index::page().into(),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Answers a request. Whatever body it has is of no interest.
+    /// Answers a request. Whatever body it has is of no interest, but for a query of a chart that is posted: see
+    /// [`Api::respond_to_form`].
     ///
     /// The response is there at once; a long body is rendered while it is sent. Bodies of watches use the timers of
     /// tokio's runtime.
     pub fn respond(&self, request: &Parts) -> Response<Body> {
+        self.respond_to_form(request, &[])
+    }
+
+    /// Answers a request with that body. Only queries of charts, as [`chart`] knows them, have one: a form.
+    pub fn respond_to_form(&self, request: &Parts, form: &[u8]) -> Response<Body> {
         let is_coded = is_v2alpha1(request.uri.path());
-        let mut response = self.dispatch(request).unwrap_or_else(|error| refusal(&error, is_coded));
+        let mut response = self.dispatch(request, form).unwrap_or_else(|error| refusal(&error, is_coded));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
-        self.add_cors(request, headers);
+        self.allow_origins(request, headers);
         if request.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
         response
     }
 
-    fn dispatch(&self, request: &Parts) -> Result<Response<Body>, ApiError> {
+    fn dispatch(&self, request: &Parts, form: &[u8]) -> Result<Response<Body>, ApiError> {
         let path = request.uri.path();
-        if let Some(clean) = cleaned(path) {
+        let chart = route::chart(path);
+        if chart.is_none()
+            && let Some(clean) = cleaned(path)
+        {
             return Ok(moved(&clean, request.uri.query()));
         }
         let (route, id) = route::find(path)
@@ -164,12 +180,17 @@ impl Api {
         if request.method == Method::OPTIONS && self.shared.cors != Cors::SameOrigin {
             return Ok(options(request));
         }
+        if let Some(chart) = chart {
+            return Ok(asked_by_chart(request, chart, form));
+        }
         if request.method != Method::GET && request.method != Method::HEAD {
             return Err(ApiError::MethodNotAllowed { method: request.method.clone() });
         }
         match route.endpoint {
             Endpoint::Index => {
-                let mut response = whole(StatusCode::OK, HTML, self.shared.index.clone());
+                let status = self.shared.network.status.borrow().clone();
+                let page = index::page(&status, &self.snapshot());
+                let mut response = whole(StatusCode::OK, HTML, page);
                 response.headers_mut().insert(
                     CONTENT_SECURITY_POLICY,
                     HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
@@ -213,6 +234,15 @@ impl Api {
                 Ok(self.v2_list(request, query, snapshot, scope))
             }
             Endpoint::Gone => Err(ApiError::NoHosts),
+            Endpoint::User | Endpoint::Logout if !self.shared.console => {
+                Err(ApiError::NoConsole { path: route.path })
+            }
+            Endpoint::User => Ok(user::user(&request.headers)
+                .map_or_else(user::nobody, |json| whole(StatusCode::OK, JSON, json.bytes))),
+            Endpoint::Logout => Ok(user::logout(&request.headers, &request.uri)),
+            Endpoint::Chart(_) => unreachable!("charts were answered before methods were looked at"),
+            Endpoint::Yaml => Ok(whole(StatusCode::OK, YAML, self.shared.whole_document.clone())),
+            Endpoint::Swagger(asset) => Ok(part(request, asset)),
         }
     }
 
@@ -313,7 +343,8 @@ impl Api {
         HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
-    fn add_cors(&self, request: &Parts, headers: &mut HeaderMap) {
+    /// Adds to an answer what tells a browser whose pages may read it. The API's own answers have it.
+    pub fn allow_origins(&self, request: &Parts, headers: &mut HeaderMap) {
         let allowed = match &self.shared.cors {
             Cors::SameOrigin => return,
             Cors::Any => Some(HeaderValue::from_static("*")),
@@ -350,6 +381,53 @@ fn whole(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+/// What to do with a path: whether it is this API's, rather than that of a file of a console.
+pub fn is_ours(path: &str) -> bool {
+    route::is_ours(path)
+}
+
+/// The query that a path is for, if it is for one of a chart.
+pub fn chart(path: &str) -> Option<Chart> {
+    route::chart(path)
+}
+
+fn asked_by_chart(request: &Parts, chart: Chart, form: &[u8]) -> Response<Body> {
+    let (status, json) = match request.method {
+        Method::GET | Method::HEAD => charts::respond(chart, request.uri.query(), &[]),
+        Method::POST => charts::respond(chart, request.uri.query(), form),
+        _ => charts::refused(&request.method),
+    };
+    let is_refused = status == StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = whole(status, JSON, json);
+    if is_refused {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+        return response;
+    }
+    response.headers_mut().remove(CONTENT_LENGTH);
+    compressed(request, response)
+}
+
+/// A part of the page that shows the reference.
+fn part(request: &Parts, asset: Asset) -> Response<Body> {
+    let content_type = asset.content_type();
+    let mut response = match asset.content() {
+        Content::Text(text) => whole(StatusCode::OK, content_type, text),
+        Content::Compressed(octets) if accepts_gzip(&request.headers) => {
+            let mut response = whole(StatusCode::OK, content_type, octets);
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        }
+        Content::Compressed(octets) => whole(StatusCode::OK, content_type, swagger::expanded(octets)),
+    };
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(swagger::POLICY));
+    if asset != Asset::Page {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+    }
     response
 }
 

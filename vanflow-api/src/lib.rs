@@ -15,6 +15,7 @@
 //! | `/api/v1alpha1/openapi.json` | all of this as an OpenAPI document |
 //! | `/api/v2alpha1/…` | the API of Skupper's network observer |
 //! | `/openapi.json` | both APIs as an OpenAPI document |
+//! | `/swagger` | a page to read that document in |
 //! | `/healthz`, `/readyz` | whether the collector is alive, and attached to a router |
 //! | `/` | a page for people |
 //!
@@ -28,6 +29,7 @@
 
 mod api;
 mod body;
+mod charts;
 mod error;
 mod index;
 mod json;
@@ -35,8 +37,11 @@ mod openapi;
 mod pace;
 mod params;
 mod route;
+mod swagger;
+mod user;
 mod v1alpha1;
 mod v2alpha1;
 
-pub use api::{Api, Cors, Network, Options, STALL_LIMIT, Status};
+pub use api::{Api, Cors, Network, Options, STALL_LIMIT, Status, chart, is_ours};
 pub use body::Body;
+pub use charts::Chart;

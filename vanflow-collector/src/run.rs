@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use http::Request;
+use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::{
     sync::watch,
@@ -28,9 +30,11 @@ use vanflow_store::{Options, Store};
 
 use crate::{
     announce,
+    answer::Answers,
     capture::{CaptureError, Recorder},
     clock,
     config::{self, Router, Settings, Source, Speed},
+    console::{Console, ConsoleError},
     demo,
     http::{HttpError, Server},
     ingest::{Ingest, Replayed},
@@ -48,6 +52,9 @@ pub enum RunError {
     /// There is no server.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// There is no console to serve.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
     /// The records cannot be kept where they should.
     #[error(transparent)]
     State(#[from] StateError),
@@ -108,6 +115,7 @@ impl Running {
 /// Where something of what was asked for cannot be had from the start: an address to listen on, a file, a directory.
 /// What fails later is logged, and tried again.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
+    let console = settings.console.as_deref().map(Console::open).transpose()?;
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
     let upstream = Upstream::open(settings.source, &settings.waits).await?;
@@ -146,8 +154,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         kept.map(|(keeper, interval)| tokio::spawn(keeper.keep(store.clone(), interval, keep_until.clone())));
     let network = Network { store: store.clone(), revision: revision.clone(), status: status.clone() };
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
-    let api = Api::new(network, api_options(&settings.http));
-    let serving = tokio::spawn(server.serve(move |request: &_| api.respond(request), leave.clone()));
+    let mut api_options = api_options(&settings.http);
+    api_options.console = console.is_some();
+    let answers = Answers { api: Api::new(network, api_options), console };
+    let respond = move |request: Request<Incoming>| answers.clone().answer(request);
+    let serving = tokio::spawn(server.serve(respond, leave.clone()));
     announce::addresses(&addresses, scheme);
     let announcing = tokio::spawn(announce::first_records(store, revision));
 
