@@ -29,11 +29,13 @@
 mod api;
 mod body;
 mod error;
+pub mod history;
 mod index;
 mod json;
 mod openapi;
 mod pace;
 mod params;
+pub mod promql;
 mod route;
 mod v1alpha1;
 mod v2alpha1;
