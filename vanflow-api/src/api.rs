@@ -20,7 +20,7 @@ use http::{
     request::Parts,
 };
 use percent_encoding::percent_decode_str;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use vanflow_store::{Revision, Snapshot, Store};
 
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
     error::ApiError,
     index,
     json::{Json, Object},
+    metrics::{self, Health, Metrics},
     openapi,
     pace::Format,
     params::Params,
@@ -81,6 +82,10 @@ pub struct Status {
 pub struct Options {
     /// Whose pages may read the answers.
     pub cors: Cors,
+    /// What is measured, and how it is told.
+    pub metrics: metrics::Options,
+    /// Where whoever runs the API counts what happens, for `/metrics`.
+    pub health: Arc<Health>,
     /// What tells this collector's revisions from those of others, and of former runs, in ETags and ids of events:
     /// letters and digits. By default it is drawn at random.
     pub instance: Option<String>,
@@ -116,6 +121,8 @@ struct Shared {
     console: bool,
     document: Bytes,
     whole_document: Bytes,
+    health: Arc<Health>,
+    metrics: Metrics,
 }
 
 const JSON: &str = "application/json";
@@ -131,6 +138,7 @@ impl Api {
             // The keys of a hasher are random: as good a draw as any, without a clock.
             format!("{:012x}", RandomState::new().hash_one("instance") >> 16)
         });
+        let metrics = Metrics::new(network.clone(), options.metrics, Arc::clone(&options.health));
         let shared = Shared {
             network,
             cors: options.cors,
@@ -138,6 +146,8 @@ impl Api {
             instance: instance.into(),
             document: v1alpha1::document().into(),
             whole_document: openapi::document().into(),
+            health: options.health,
+            metrics,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -148,26 +158,55 @@ impl Api {
     /// The response is there at once; a long body is rendered while it is sent. Bodies of watches use the timers of
     /// tokio's runtime.
     pub fn respond(&self, request: &Parts) -> Response<Body> {
-        self.respond_to_form(request, &[])
+        self.answer(request, &[], |_| true)
     }
 
     /// Answers a request with that body. Only queries of charts, as [`chart`] knows them, have one: a form.
     pub fn respond_to_form(&self, request: &Parts, form: &[u8]) -> Response<Body> {
+        self.answer(request, form, |_| true)
+    }
+
+    /// The same, but for `/metrics`, `/healthz` and `/readyz` alone: for those who watch over the collector and should
+    /// not ask it anything else.
+    pub fn respond_to_monitors(&self, request: &Parts) -> Response<Body> {
+        self.answer(request, &[], route::is_for_monitors)
+    }
+
+    /// Takes note of what happened on the network since the last time, for `/metrics`. Has to be called every few
+    /// seconds: what was gone from the store before anybody looked is not counted.
+    pub fn observe(&self) {
+        self.shared.metrics.observe();
+    }
+
+    fn answer(&self, request: &Parts, form: &[u8], is_served: impl Fn(&Route) -> bool) -> Response<Body> {
+        let begun = Instant::now();
         let is_coded = is_v2alpha1(request.uri.path());
-        let mut response = self.dispatch(request, form).unwrap_or_else(|error| refusal(&error, is_coded));
+        let found = route::find(request.uri.path()).filter(|(route, _)| is_served(route));
+        let mut response =
+            self.dispatch(request, form, found, &is_served).unwrap_or_else(|error| refusal(&error, is_coded));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
         self.allow_origins(request, headers);
-        if request.method == Method::HEAD {
-            *response.body_mut() = Body::empty();
-        }
-        response
+        let route = found.map_or("none", |(route, _)| route.path);
+        self.shared.health.asked(route, response.status());
+        let is_head = request.method == Method::HEAD;
+        let health = Arc::clone(&self.shared.health);
+        response.map(|body| {
+            let body = if is_head { Body::empty() } else { body };
+            body.metered(health, route, begun.elapsed())
+        })
     }
 
-    fn dispatch(&self, request: &Parts, form: &[u8]) -> Result<Response<Body>, ApiError> {
+    fn dispatch(
+        &self,
+        request: &Parts,
+        form: &[u8],
+        found: Option<(&'static Route, Option<&str>)>,
+        is_served: &dyn Fn(&Route) -> bool,
+    ) -> Result<Response<Body>, ApiError> {
         let path = request.uri.path();
         let chart = route::chart(path);
         if chart.is_none()
@@ -175,8 +214,10 @@ impl Api {
         {
             return Ok(moved(&clean, request.uri.query()));
         }
-        let (route, id) = route::find(path)
-            .ok_or_else(|| ApiError::NotFound { path: crate::error::excerpt(path), known: route::known() })?;
+        let (route, id) = found.ok_or_else(|| {
+            let path = crate::error::excerpt(path);
+            ApiError::NotFound { path, known: route::known(is_served) }
+        })?;
         if request.method == Method::OPTIONS && self.shared.cors != Cors::SameOrigin {
             return Ok(options(request));
         }
@@ -201,6 +242,13 @@ impl Api {
                 Ok(whole(StatusCode::OK, JSON, Bytes::from_static(b"{\"status\":\"alive\"}\n")))
             }
             Endpoint::Ready => Ok(ready(&self.shared.network.status.borrow())),
+            Endpoint::Metrics => {
+                let format = metrics::format(items(&request.headers, &ACCEPT));
+                let mut response = Response::new(Body::whole(self.shared.metrics.write(format)));
+                let content_type = HeaderValue::from_static(format.content_type());
+                response.headers_mut().insert(CONTENT_TYPE, content_type);
+                Ok(compressed(request, response))
+            }
             Endpoint::OpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.document.clone())),
             Endpoint::V1alpha1(collection) => self.list(request, route, collection),
             Endpoint::WholeOpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.whole_document.clone())),
