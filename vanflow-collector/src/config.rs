@@ -102,6 +102,21 @@ pub struct Args {
     #[arg(value_parser = duration)]
     pub stall_timeout: Duration,
 
+    /// Serves the console build in this directory at /, such as one of the Skupper Console. Without it there is a small
+    /// page that says what there is.
+    #[arg(long, env = "VANFLOW_CONSOLE", value_name = "DIR", help_heading = API)]
+    pub console: Option<PathBuf>,
+
+    /// Has the queries of the console's charts answered by the Prometheus at this URL, such as
+    /// http://prometheus:9090, with a path where its API is below one.
+    #[arg(long, env = "VANFLOW_PROMETHEUS_API", value_name = "URL", help_heading = API)]
+    pub prometheus_api: Option<String>,
+
+    /// Trusts the certificate authorities in this PEM file, and no others, when it asks an https Prometheus. By
+    /// default those that this machine trusts.
+    #[arg(long, env = "VANFLOW_PROMETHEUS_CA", value_name = "FILE", help_heading = API)]
+    pub prometheus_ca: Option<PathBuf>,
+
     /// Answers requests for /metrics, /healthz and /readyz at this address as well, and no others, without TLS: for
     /// those who watch over the collector. /metrics is answered at --listen in any case.
     #[arg(long, env = "VANFLOW_METRICS_LISTEN", value_name = "ADDR", help_heading = METRICS)]
@@ -171,6 +186,10 @@ pub struct Settings {
     pub source: Source,
     /// Where HTTP requests are answered, and how.
     pub http: Http,
+    /// A directory with a console build.
+    pub console: Option<PathBuf>,
+    /// Who answers the queries of charts, where it is not this collector.
+    pub prometheus: Option<Prometheus>,
     /// What is measured, and where it is told.
     pub metrics: Metrics,
     /// How long ended records are kept.
@@ -253,6 +272,15 @@ pub struct Http {
     pub connections: usize,
     /// How long a client may take nothing of its answer.
     pub stall_timeout: Duration,
+}
+
+/// A Prometheus that answers the queries of charts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prometheus {
+    /// `http://…` or `https://…`, with the path that its API is below, without a slash at its end.
+    pub url: String,
+    /// The authorities to trust, a PEM file, where it is not those that this machine trusts.
+    pub ca: Option<PathBuf>,
 }
 
 /// What is measured, and where it is told.
@@ -419,6 +447,7 @@ impl Settings {
                 must: "1s or more",
             });
         }
+        let prometheus = prometheus(args.prometheus_api, args.prometheus_ca)?;
         let metrics = Metrics {
             listen: args.metrics_listen.map(|address| listen("--metrics-listen", address)).transpose()?,
             labels: args.metrics_labels.into_iter().map(label).collect::<Result<_, _>>()?,
@@ -437,6 +466,8 @@ impl Settings {
         Ok(Self {
             source,
             http,
+            console: args.console,
+            prometheus,
             metrics,
             retention: args.retention,
             memory,
@@ -533,6 +564,36 @@ fn router(url: &str, args: &Args) -> Result<Source, SettingsError> {
         ca: args.ca.clone(),
         identity: pair(("--cert", args.cert.clone()), ("--key", args.key.clone()))?,
     }))
+}
+
+fn prometheus(url: Option<String>, ca: Option<PathBuf>) -> Result<Option<Prometheus>, SettingsError> {
+    let Some(url) = url else {
+        return match ca {
+            Some(_) => {
+                Err(SettingsError::Needs { option: "--prometheus-ca", needed: "--prometheus-api URL" })
+            }
+            None => Ok(None),
+        };
+    };
+    let is_one = url.parse::<http::Uri>().is_ok_and(|uri| {
+        let is_server = uri.authority().is_some_and(|server| !server.as_str().contains('@'));
+        matches!(uri.scheme_str(), Some("http" | "https")) && is_server && uri.query().is_none()
+    });
+    if !is_one {
+        return Err(SettingsError::Value {
+            option: "--prometheus-api",
+            value: url,
+            must: "http://host:port or https://host:port, with a path where the API is below one, and nothing else",
+        });
+    }
+    if ca.is_some() && url.starts_with("http://") {
+        return Err(SettingsError::Conflict {
+            option: "--prometheus-ca",
+            other: "an http:// Prometheus",
+            why: "only https:// uses certificates",
+        });
+    }
+    Ok(Some(Prometheus { url: url.trim_end_matches('/').to_owned(), ca }))
 }
 
 /// Both or neither.

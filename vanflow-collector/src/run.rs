@@ -6,11 +6,14 @@
 //! write has everything.
 
 use std::{
+    future::ready,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use http::Request;
+use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::{
     sync::watch,
@@ -31,9 +34,11 @@ use vanflow_store::{Options, Store};
 
 use crate::{
     announce,
+    answer::Answers,
     capture::{CaptureError, Recorder},
     clock,
     config::{self, Router, Settings, Source, Speed},
+    console::{Console, ConsoleError},
     demo,
     http::{HttpError, Server},
     ingest::{Ingest, Replayed},
@@ -54,6 +59,9 @@ pub enum RunError {
     /// There is no server.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// There is no console to serve.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
     /// The records cannot be kept where they should.
     #[error(transparent)]
     State(#[from] StateError),
@@ -120,6 +128,7 @@ impl Running {
 /// Where something of what was asked for cannot be had from the start: an address to listen on, a file, a directory.
 /// What fails later is logged, and tried again.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
+    let console = settings.console.as_deref().map(Console::open).transpose()?;
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
     let monitors = match &settings.metrics.listen {
@@ -169,13 +178,18 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
     let mut options = api_options(&settings.http, settings.metrics);
     options.health = health;
+    options.console = console.is_some();
     let api = Api::new(network, options);
     let monitoring = monitors.map(|server| {
         let api = api.clone();
-        tokio::spawn(server.serve(move |request: &_| api.respond_to_monitors(request), leave.clone()))
+        let respond =
+            move |request: Request<Incoming>| ready(api.respond_to_monitors(&request.into_parts().0));
+        tokio::spawn(server.serve(respond, leave.clone()))
     });
     let observing = tokio::spawn(observe(api.clone()));
-    let serving = tokio::spawn(server.serve(move |request: &_| api.respond(request), leave.clone()));
+    let answers = Answers { api, console };
+    let respond = move |request: Request<Incoming>| answers.clone().answer(request);
+    let serving = tokio::spawn(server.serve(respond, leave.clone()));
     announce::addresses(&addresses, scheme);
     let announcing = tokio::spawn(announce::first_records(store, revision));
 
