@@ -39,6 +39,7 @@ use crate::{
     http::{HttpError, Server},
     ingest::{Ingest, Replayed},
     live,
+    prometheus::{Prometheus, PrometheusError},
     replay::{Capture, ReplayError},
     state::{Keeper, StateError},
 };
@@ -55,6 +56,9 @@ pub enum RunError {
     /// There is no console to serve.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The Prometheus that was named cannot be asked.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
     /// The records cannot be kept where they should.
     #[error(transparent)]
     State(#[from] StateError),
@@ -116,6 +120,7 @@ impl Running {
 /// What fails later is logged, and tried again.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let console = settings.console.as_deref().map(Console::open).transpose()?;
+    let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
     let upstream = Upstream::open(settings.source, &settings.waits).await?;
@@ -156,7 +161,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
     let mut api_options = api_options(&settings.http);
     api_options.console = console.is_some();
-    let answers = Answers { api: Api::new(network, api_options), console };
+    let answers = Answers { api: Api::new(network, api_options), console, prometheus };
     let respond = move |request: Request<Incoming>| answers.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
     announce::addresses(&addresses, scheme);
