@@ -43,6 +43,7 @@ use crate::{
     http::{HttpError, Server},
     ingest::{Ingest, Replayed},
     live,
+    prometheus::{Prometheus, PrometheusError},
     replay::{Capture, ReplayError},
     state::{Keeper, StateError},
 };
@@ -62,6 +63,9 @@ pub enum RunError {
     /// There is no console to serve.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The Prometheus that was named cannot be asked.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
     /// The records cannot be kept where they should.
     #[error(transparent)]
     State(#[from] StateError),
@@ -129,6 +133,7 @@ impl Running {
 /// What fails later is logged, and tried again.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let console = settings.console.as_deref().map(Console::open).transpose()?;
+    let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
     let monitors = match &settings.metrics.listen {
@@ -179,6 +184,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let mut options = api_options(&settings.http, settings.metrics);
     options.health = health;
     options.console = console.is_some();
+    // A Prometheus that was named has a history of its own.
+    let history = settings.history.filter(|_| prometheus.is_none());
+    options.history = history.as_ref().map(history_options);
     let api = Api::new(network, options);
     let monitoring = monitors.map(|server| {
         let api = api.clone();
@@ -187,7 +195,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         tokio::spawn(server.serve(respond, leave.clone()))
     });
     let observing = tokio::spawn(observe(api.clone()));
-    let answers = Answers { api, console };
+    let remembering = history.map(|history| tokio::spawn(remember(api.clone(), history.interval)));
+    let answers = Answers { api, console, prometheus };
     let respond = move |request: Request<Incoming>| answers.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
     announce::addresses(&addresses, scheme);
@@ -199,6 +208,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         let outcome = parts.ended().await;
         announcing.abort();
         observing.abort();
+        if let Some(remembering) = remembering {
+            remembering.abort();
+        }
         outcome
     });
     Ok(Running { addresses, metrics_addresses, status, parts, _leave: leave.drop_guard() })
@@ -247,6 +259,20 @@ impl Parts {
     }
 }
 
+/// Has the history of the metrics keep up with them.
+async fn remember(api: Api, every: Duration) {
+    let mut pace = interval(every);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        let api = api.clone();
+        // Where there is very much to keep, it takes longer than others should wait.
+        if spawn_blocking(move || api.remember(clock::now())).await.is_err() {
+            warn!("the history of the metrics has a gap");
+        }
+    }
+}
+
 /// Has the metrics keep up with the network, whether anybody scrapes them or not.
 async fn observe(api: Api) {
     let mut pace = interval(OBSERVE_EVERY);
@@ -255,6 +281,14 @@ async fn observe(api: Api) {
         pace.tick().await;
         api.observe();
     }
+}
+
+fn history_options(history: &config::History) -> vanflow_api::history::Options {
+    let mut options = vanflow_api::history::Options::default();
+    options.horizon = history.horizon;
+    options.interval = history.interval;
+    options.memory = history.memory;
+    options
 }
 
 fn api_options(http: &config::Http, metrics: config::Metrics) -> vanflow_api::Options {
