@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use vanflow_proto::{Attribute, RecordKind, UpdateBuf, ValueBuf};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
 use vanflow_store::{Ended, Lane, OneOf, Record, Snapshot};
 
 use crate::support::{Network, change, find, ids};
@@ -290,6 +290,11 @@ fn totals_of(connections: &[Record<'_>]) -> String {
     format!("{} {closed} {octets} {reverse} {requests:?} {histograms:?}", connections.len())
 }
 
+/// The first start and the last end.
+fn span(records: &[Record<'_>]) -> (Option<Timestamp>, Option<Timestamp>) {
+    (records.iter().filter_map(Record::start).min(), records.iter().filter_map(Record::end).max())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
@@ -313,7 +318,16 @@ proptest! {
             happen(&mut network, event);
             let snapshot = network.snapshot();
             for lane in snapshot.lanes() {
-                prop_assert_eq!(totals(lane), totals_of(&lane.connections().collect::<Vec<_>>()));
+                let connections: Vec<_> = lane.connections().collect();
+                prop_assert_eq!(totals(lane), totals_of(&connections));
+                prop_assert_eq!((lane.start(), lane.end()), span(&connections));
+                for requests in lane.requests() {
+                    let all = connections.iter().flat_map(Record::children).filter(|request| {
+                        request.kind() == Some(RecordKind::BiflowApp)
+                            && request.text(Attribute::Protocol) == requests.protocol()
+                    });
+                    prop_assert_eq!((requests.start(), requests.end()), span(&all.collect::<Vec<_>>()));
+                }
             }
         }
     }
