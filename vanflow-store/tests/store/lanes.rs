@@ -296,7 +296,7 @@ fn span(records: &[Record<'_>]) -> (Option<Timestamp>, Option<Timestamp>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn the_figures_of_a_lane_are_those_of_its_records_whatever_happens(
