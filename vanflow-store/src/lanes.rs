@@ -209,7 +209,7 @@ pub(crate) struct ConnectionShare {
     pub(crate) is_told: bool,
     is_live: bool,
     pub(crate) start: Option<u64>,
-    end: Option<u64>,
+    pub(crate) end: Option<u64>,
     octets: u64,
     octets_reverse: u64,
     /// Both, once both are known.
@@ -237,10 +237,10 @@ impl ConnectionShare {
 /// What a request adds to the lane of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestShare {
-    is_told: bool,
+    pub(crate) is_told: bool,
     is_live: bool,
     start: Option<u64>,
-    end: Option<u64>,
+    pub(crate) end: Option<u64>,
     pub(crate) protocol: Symbol,
     method: Symbol,
     class: Option<u8>,

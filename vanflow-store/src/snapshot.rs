@@ -10,13 +10,14 @@ use crate::{
     index::Index,
     lane::{Lane, LaneRef, LaneRevision},
     lanes::LaneRow,
+    order::{ByIdentity, EndedByTime, Orders},
     pages::Pages,
     record::{Record, Service},
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::{AppRow, EntityRow, FlowRow, TportRow},
     slab::Rows,
     source::{Source, SourceId, SourceState},
-    store::{Hosts, is_incomplete},
+    store::{Hosts, TALLIES, Tally, is_incomplete},
     text::{Symbol, TextTable, lookup},
 };
 
@@ -39,6 +40,9 @@ pub(crate) struct View {
     pub(crate) tports: Rows<TportRow>,
     pub(crate) apps: Rows<AppRow>,
     pub(crate) flows: Rows<FlowRow>,
+    pub(crate) tport_orders: Orders,
+    pub(crate) app_orders: Orders,
+    pub(crate) tallies: [Tally; TALLIES],
     pub(crate) lanes: Pages<LaneRow>,
     pub(crate) lanes_revision: u64,
     pub(crate) sources: Arc<Vec<Source>>,
@@ -103,6 +107,35 @@ impl Snapshot {
         };
         live.filter_map(move |slot| self.get(RecordRef::new(table, slot)))
             .filter(move |record| record.kind() == Some(kind))
+    }
+
+    /// How many records of a kind live: costs nothing.
+    pub fn live_count(&self, kind: RecordKind) -> usize {
+        self.view.tallies[kind.code() as usize].live
+    }
+
+    /// How many records of a kind there are, live and ended: costs nothing.
+    pub fn retained_count(&self, kind: RecordKind) -> usize {
+        self.view.tallies[kind.code() as usize].retained
+    }
+
+    /// The ended records of a kind in the order of their ends. Kept for BIFLOW_TPORT and BIFLOW_APP, none for others.
+    pub fn ended_by_time(&self, kind: RecordKind) -> Option<EndedByTime<'_>> {
+        Some(EndedByTime { view: &self.view, ends: &self.orders(kind)?.ends })
+    }
+
+    /// The records of a kind, live and ended, in the order of their ids. Kept for BIFLOW_TPORT and BIFLOW_APP, none for
+    /// others.
+    pub fn by_identity(&self, kind: RecordKind) -> Option<ByIdentity<'_>> {
+        Some(ByIdentity { view: &self.view, ids: &self.orders(kind)?.ids })
+    }
+
+    fn orders(&self, kind: RecordKind) -> Option<&Orders> {
+        match kind {
+            RecordKind::BiflowTport => Some(&self.view.tport_orders),
+            RecordKind::BiflowApp => Some(&self.view.app_orders),
+            _ => None,
+        }
     }
 
     /// The records with that id: the one that it means now first, then those that it meant before its source
@@ -404,6 +437,12 @@ impl PartialEq<str> for Text<'_> {
 impl PartialEq<&str> for Text<'_> {
     fn eq(&self, other: &&str) -> bool {
         *self == **other
+    }
+}
+
+impl PartialOrd<str> for Text<'_> {
+    fn partial_cmp(&self, other: &str) -> Option<Ordering> {
+        Some(self.cmp(&Text(Parts::Whole(other))))
     }
 }
 

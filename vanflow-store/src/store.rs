@@ -18,6 +18,7 @@ use crate::{
     lanes::Lanes,
     merge::{Changed, Vocabulary, fold},
     oddity::{Oddities, Oddity},
+    order::OrdersWriter,
     row::{AnyRow, Cell, Flags, NO_TYPE, RecordRef, Row, SERVICE_TYPE, Siblings, Table},
     schema::{self, AppRow, END, EntityRow, FlowRow, PARENT, SECOND, START, TALLY, TportRow},
     slab::Slab,
@@ -75,6 +76,8 @@ pub struct Store {
     tports: Slab<TportRow>,
     apps: Slab<AppRow>,
     flows: Slab<FlowRow>,
+    tport_orders: OrdersWriter,
+    app_orders: OrdersWriter,
     lanes: Lanes,
     ring: ChangeRing,
     sources: Arc<Vec<Source>>,
@@ -100,7 +103,7 @@ pub(crate) type Hosts = imbl::GenericHashMap<
 >;
 
 /// Records there are, by type: one for each kind of the table, one for types that it does not have.
-const TALLIES: usize = RecordKind::ALL.len() + 1;
+pub(crate) const TALLIES: usize = RecordKind::ALL.len() + 1;
 
 /// How many records of a type there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,6 +244,8 @@ impl Store {
             tports: Slab::default(),
             apps: Slab::default(),
             flows: Slab::default(),
+            tport_orders: OrdersWriter::default(),
+            app_orders: OrdersWriter::default(),
             lanes: Lanes::default(),
             sources: Arc::default(),
             source_ids: HashMap::new(),
@@ -430,6 +435,9 @@ impl Store {
             tports: self.tports.rows().clone(),
             apps: self.apps.rows().clone(),
             flows: self.flows.rows().clone(),
+            tport_orders: self.tport_orders.orders(),
+            app_orders: self.app_orders.orders(),
+            tallies: self.tallies,
             lanes: self.lanes.rows().clone(),
             lanes_revision: self.lanes.revision(),
             sources: self.sources.clone(),
@@ -474,6 +482,8 @@ impl Store {
             + self.apps.used() * size_of::<AppRow>()
             + self.flows.used() * size_of::<FlowRow>();
         rows + self.index.octets()
+            + self.tport_orders.octets()
+            + self.app_orders.octets()
             + self.lanes.octets()
             + self.ended.len() * size_of::<(RecordRef, u32)>()
             + self.vocabulary.cells * CELL

@@ -1,4 +1,5 @@
-//! Which lane each connection is in, and what it and its requests add to that: kept in step with every change.
+//! Which lane each connection is in, what it and its requests add to that, and where they are in the orders: kept in
+//! step with every change.
 
 use vanflow_proto::Attribute;
 
@@ -7,7 +8,7 @@ use crate::{
     identity::Key,
     lanes::{ConnectionShare, LaneKey, RequestShare},
     merge::Changed,
-    row::{AnyRow, NO_LANE, RecordRef, Seat, Siblings, Table},
+    row::{NO_LANE, RecordRef, Seat, Siblings, Table},
     schema::PARENT,
 };
 
@@ -46,6 +47,10 @@ impl Store {
         if !after.is_told {
             return;
         }
+        if !before.is_told {
+            self.tport_orders.announce(at, row.head.key, self.vocabulary.scopes.table());
+        }
+        self.tport_orders.end(at, before.end, after.end);
         let old = row.seat.lane;
         let is_elsewhere = old == NO_LANE
             || changed.has(Attribute::Parent)
@@ -88,7 +93,12 @@ impl Store {
     }
 
     fn seat_request(&mut self, at: RecordRef, before: &RequestShare, folded: &Folded) {
-        let after = RequestShare::of(self.apps.get(at.slot()));
+        let row = self.apps.get(at.slot());
+        let after = RequestShare::of(row);
+        if after.is_told && !before.is_told {
+            self.app_orders.announce(at, row.head.key, self.vocabulary.scopes.table());
+        }
+        self.app_orders.end(at, before.end, after.end);
         let old = self.lane_of(folded.old[PARENT]);
         let new =
             if folded.old[PARENT] == folded.new[PARENT] { old } else { self.lane_of(folded.new[PARENT]) };
@@ -111,10 +121,13 @@ impl Store {
     pub(super) fn unseat(&mut self, at: RecordRef) {
         match self.share(at) {
             Share::Connection(share) => {
-                let lane = self.tports.get(at.slot()).seat.lane;
+                let row = self.tports.get(at.slot());
+                let lane = row.seat.lane;
                 if lane == NO_LANE {
                     return;
                 }
+                self.tport_orders.forget(at, row.head.key, self.vocabulary.scopes.table());
+                self.tport_orders.end(at, share.end, None);
                 self.leave(at);
                 self.lanes.forget(lane, &share);
                 self.each_request(at, |store, request| {
@@ -123,8 +136,14 @@ impl Store {
                 self.lanes.note_drained(lane, seconds(self.now));
             }
             Share::Request(share) => {
-                let row: &dyn AnyRow = self.apps.get(at.slot());
-                if let Some(lane) = self.lane_of(row.references()[PARENT]) {
+                if !share.is_told {
+                    return;
+                }
+                let row = self.apps.get(at.slot());
+                let parent = row.references[PARENT];
+                self.app_orders.forget(at, row.head.key, self.vocabulary.scopes.table());
+                self.app_orders.end(at, share.end, None);
+                if let Some(lane) = self.lane_of(parent) {
                     self.lanes.forget_request(lane, &share, &mut self.vocabulary);
                 }
             }

@@ -291,7 +291,7 @@ fn totals_of(connections: &[Record<'_>]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn the_figures_of_a_lane_are_those_of_its_records_whatever_happens(

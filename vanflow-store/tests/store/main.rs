@@ -4,4 +4,5 @@ mod captures;
 mod faults;
 mod lanes;
 mod merge;
+mod orders;
 mod support;
