@@ -35,6 +35,7 @@ fn with_whole_durations(query: &str) -> Result<String, String> {
     let mut out = String::with_capacity(query.len());
     let mut rest = query;
     let mut nesting = 0;
+    let mut is_in_brackets = false;
     while let Some(first) = rest.chars().next() {
         let length = match first {
             '"' | '\'' | '`' => string_length(rest, first),
@@ -43,7 +44,7 @@ fn with_whole_durations(query: &str) -> Result<String, String> {
                 let length = word_length(rest);
                 let word = &rest[..length];
                 // A plain number may be a duration of seconds; whichever it is, the parser must not overflow on it.
-                let is_duration = is_in_brackets(&out) || is_after_offset(&out);
+                let is_duration = is_in_brackets || is_after_offset(&out);
                 match duration_ms(word, is_duration)? {
                     Some(ms) => out.push_str(&format!("{ms}ms")),
                     None => out.push_str(word),
@@ -51,6 +52,7 @@ fn with_whole_durations(query: &str) -> Result<String, String> {
                 rest = &rest[length..];
                 continue;
             }
+            ':' if is_in_brackets => 1,
             'a'..='z' | 'A'..='Z' | '_' | ':' => {
                 let length = word_length(rest);
                 let word = &rest[..length];
@@ -66,6 +68,7 @@ fn with_whole_durations(query: &str) -> Result<String, String> {
             }
             _ => first.len_utf8(),
         };
+        is_in_brackets = (is_in_brackets || first == '[') && first != ']';
         if nesting > NESTING {
             return Err(format!("the query has more than {NESTING} operators, brackets and commas"));
         }
@@ -99,10 +102,6 @@ fn word_length(text: &str) -> usize {
                 .filter(|_| text.starts_with(|char: char| char.is_ascii_digit()))
                 .unwrap_or(end)
         })
-}
-
-fn is_in_brackets(before: &str) -> bool {
-    matches!(before.trim_end().chars().next_back(), Some('[' | ':'))
 }
 
 fn is_after_offset(before: &str) -> bool {
