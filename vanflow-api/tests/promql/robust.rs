@@ -194,3 +194,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_query_as_deep_as_may_be_is_answered_on_a_small_stack() {
+    let history = History::new(Options::default());
+    for (before, core, after) in [
+        ("abs(", "vector(1)", ")"),
+        ("(", "1", ")"),
+        ("-", "vector(1)", ""),
+        ("1+", "vector(1)", ""),
+        ("sum(", "vector(1)", ")"),
+        ("max_over_time(", "vector(1)", "[1m:1m])"),
+        ("label_replace(", "vector(1)", ",\"a\",\"b\",\"c\",\"d\")"),
+        ("", "vector(1)", " and vector(1)"),
+    ] {
+        let ask = |depth: usize| {
+            let query = format!("{}{core}{}", before.repeat(depth), after.repeat(depth));
+            ask(&history, Question::Instant, &query, "time=1795348000")
+        };
+        let deepest = (40..=100).rev().find(|&depth| ask(depth).0 == 200).unwrap_or(0);
+        assert!(deepest >= 45, "{before}{core}{after}: {deepest}");
+        let (status, answer) = ask(deepest + 1);
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer["error"].as_str().unwrap().contains("more than 100 operators"), "{answer}");
+    }
+}
