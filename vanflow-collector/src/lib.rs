@@ -25,9 +25,11 @@
 //! ```
 
 mod announce;
+mod answer;
 mod capture;
 mod clock;
 pub mod config;
+mod console;
 pub mod demo;
 mod http;
 mod ingest;
@@ -39,6 +41,7 @@ mod state;
 mod tls;
 
 pub use capture::CaptureError;
+pub use console::ConsoleError;
 pub use http::HttpError;
 pub use replay::ReplayError;
 pub use run::{RunError, Running, run};
