@@ -82,7 +82,6 @@ const START: &str = "window.ui = SwaggerUIBundle({
   deepLinking: true,
   docExpansion: 'list',
   defaultModelsExpandDepth: 0,
-  filter: true,
   tryItOutEnabled: true,
   // It would have the document looked at by a server elsewhere.
   validatorUrl: null

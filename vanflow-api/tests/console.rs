@@ -90,7 +90,7 @@ fn charts_are_answered_under_each_of_their_paths_with_and_without_a_slash() {
         }
     }
     for name in ["", "labels", "query/x", "queryx"] {
-        let answer = fixture.get(&format!("{PROM}/{name}").trim_end_matches('/'));
+        let answer = fixture.get(format!("{PROM}/{name}").trim_end_matches('/'));
         assert_eq!(answer.status.as_u16(), 404, "{name}");
     }
 }

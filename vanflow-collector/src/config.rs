@@ -890,6 +890,33 @@ mod tests {
     }
 
     #[test]
+    fn a_prometheus_is_named_by_its_address() {
+        let named = |line: &str| settings(line).map(|settings| settings.prometheus);
+        let ca = Some(PathBuf::from("ca.crt"));
+        let prometheus = |url: &str, ca| Ok(Some(Prometheus { url: url.into(), ca }));
+        assert_eq!(named("--demo"), Ok(None));
+        assert_eq!(named("--demo --prometheus-api http://p:9090"), prometheus("http://p:9090", None));
+        assert_eq!(
+            named("--demo --prometheus-api https://p/below/ --prometheus-ca ca.crt"),
+            prometheus("https://p/below", ca)
+        );
+        for wrong in ["p:9090", "ftp://p", "http://", "http://a:b@p", "http://p/?a=b", "http:p"] {
+            assert_eq!(
+                error(&format!("--demo --prometheus-api {wrong}")),
+                format!(
+                    "--prometheus-api is `{wrong}`; it must be http://host:port or https://host:port, with a path \
+                     where the API is below one, and nothing else"
+                )
+            );
+        }
+        assert_eq!(error("--demo --prometheus-ca a"), "--prometheus-ca needs --prometheus-api URL");
+        assert_eq!(
+            error("--demo --prometheus-api http://p --prometheus-ca a"),
+            "--prometheus-ca cannot go with an http:// Prometheus: only https:// uses certificates"
+        );
+    }
+
+    #[test]
     fn units_are_read() {
         let octets = |text: &str| text.parse::<Octets>().map(|Octets(octets)| octets);
         assert_eq!(octets("1500000"), Ok(1_500_000));

@@ -43,6 +43,7 @@ use crate::{
     http::{HttpError, Server},
     ingest::{Ingest, Replayed},
     live,
+    prometheus::{Prometheus, PrometheusError},
     replay::{Capture, ReplayError},
     state::{Keeper, StateError},
 };
@@ -62,6 +63,9 @@ pub enum RunError {
     /// There is no console to serve.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The Prometheus that was named cannot be asked.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
     /// The records cannot be kept where they should.
     #[error(transparent)]
     State(#[from] StateError),
@@ -129,6 +133,7 @@ impl Running {
 /// What fails later is logged, and tried again.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let console = settings.console.as_deref().map(Console::open).transpose()?;
+    let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
     let monitors = match &settings.metrics.listen {
@@ -187,7 +192,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         tokio::spawn(server.serve(respond, leave.clone()))
     });
     let observing = tokio::spawn(observe(api.clone()));
-    let answers = Answers { api, console };
+    let answers = Answers { api, console, prometheus };
     let respond = move |request: Request<Incoming>| answers.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
     announce::addresses(&addresses, scheme);
