@@ -4,6 +4,7 @@ mod answers;
 mod derived;
 mod document;
 mod golden;
+mod invariants;
 mod query;
 mod transport;
 mod watch;

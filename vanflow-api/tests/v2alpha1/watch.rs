@@ -156,14 +156,20 @@ async fn events_are_a_list_and_then_records_and_are_kept_alive() {
     let response = fixture.respond(request_with(path, &[("accept", "text/event-stream")]));
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut body = response.into_body();
+    let revision = |fixture: &Fixture| fixture.store.lock().unwrap().revision();
+    let listed = revision(&fixture);
     assert_eq!(
         next(&mut body).await,
-        "event: list\ndata: {\"results\":[],\"count\":0,\"timeRangeCount\":0}\n\n"
+        format!(
+            "event: list\nid: test-{listed}\ndata: {{\"results\":[],\"count\":0,\"timeRangeCount\":0}}\n\n"
+        )
     );
-    assert_eq!(next(&mut body).await, ": nothing new\n\n");
+    assert_eq!(next(&mut body).await, format!(": nothing new\nid: test-{listed}\n\n"));
     fixture.tell(&[connection("ra:9", "10.0.0.9")]);
     let event = next(&mut body).await;
-    assert!(event.starts_with("event: record\ndata: {") && event.ends_with("}\n\n"), "{event}");
+    let told = fixture.store.lock().unwrap().snapshot().find("ra:9").next().unwrap().revision();
+    assert!(event.starts_with(&format!("event: record\nid: test-{told}\ndata: {{")), "{event}");
+    assert!(event.ends_with("}\n\n"), "{event}");
     let Fixture { revision, .. } = fixture;
     drop(revision);
     assert!(next(&mut body).await.starts_with("event: end\ndata: {\"error\":"));
@@ -192,4 +198,28 @@ async fn who_falls_behind_what_is_remembered_is_told_all_that_changed() {
     fixture.tell(&connections);
     assert_eq!(lines(&mut body).await.len(), 50);
     assert!(is_quiet(&mut body).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_is_told_what_changed_meanwhile_if_that_can_be_told() {
+    let mut fixture = network();
+    let revision = |fixture: &Fixture| fixture.store.lock().unwrap().revision();
+    fixture.tell(&[connection("ra:9", "10.0.0.9")]);
+    let seen = format!("test-{}", revision(&fixture));
+    let come_back = |fixture: &Fixture, collection: &str, seen: &str| {
+        let headers = [("accept", "text/event-stream"), ("last-event-id", seen)];
+        fixture.respond(request_with(&format!("/api/v2alpha1/{collection}"), &headers)).into_body()
+    };
+    fixture.tell(&[connection("ra:10", "10.0.0.8")]);
+    let told = next(&mut come_back(&fixture, "connections", &seen)).await;
+    assert!(told.starts_with("event: record\nid: test-"), "{told}");
+    assert!(told.contains("ra:10") && !told.contains("ra:9"), "{told}");
+    // Nothing tells what a process that has come explains by now, nor what was derived by then.
+    for (collection, seen) in [("connections", "other-1"), ("connections", "test-99999"), ("sites", &seen)] {
+        let told = next(&mut come_back(&fixture, collection, seen)).await;
+        assert!(told.starts_with("event: list\n"), "{collection} {seen}: {told}");
+    }
+    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
+    let told = next(&mut come_back(&fixture, "connections", &seen)).await;
+    assert!(told.starts_with("event: list\n") && told.contains("ra:9"), "{told}");
 }
