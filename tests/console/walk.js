@@ -141,13 +141,13 @@ function judgeChart(request, { status, json, text }, start, end, step) {
 
 async function makeChart(request, subjects) {
   const query = encode(fill(request.chart, subjects));
-  const end = Date.now() / 1000;
   const { window } = request;
   if (!window) {
     const url = `${API}internal/prom/query/?query=${query}`;
     return { url, judgement: get(url).then((answer) => judgeChart(request, answer)) };
   }
-  const start = (Date.now() - window * 1000) / 1000;
+  const now = Date.now();
+  const [start, end] = [(now - window * 1000) / 1000, now / 1000];
   const step = Math.ceil(window / 240);
   const url = `${API}internal/prom/rangequery/?query=${query}&start=${start}&end=${end}&step=${step}s`;
   return { url, judgement: get(url).then((answer) => judgeChart(request, answer, start, end, step)) };
