@@ -178,6 +178,12 @@ impl Api {
         self.shared.metrics.observe();
     }
 
+    /// Gives all samples of `/metrics` as they are now to somebody who keeps them: name, labels, value, and whether the
+    /// value was certainly 0 when it began. Nothing of it is 0 for want of age, as scrapers see it.
+    pub fn samples(&self, take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
+        self.shared.metrics.give(take);
+    }
+
     fn answer(&self, request: &Parts, form: &[u8], is_served: impl Fn(&Route) -> bool) -> Response<Body> {
         let begun = Instant::now();
         let is_coded = is_v2alpha1(request.uri.path());

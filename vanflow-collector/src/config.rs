@@ -128,7 +128,7 @@ pub struct Args {
     pub metrics_labels: Vec<String>,
 
     /// What connections are told apart by in metrics: process, component or site. The coarser, the fewer label sets
-    /// there are; the labels that are left out stay, and are empty.
+    /// there are; the labels of what is left out stay, and have the name of the component or the site.
     #[arg(long, env = "VANFLOW_METRICS_DETAIL", value_name = "DETAIL", default_value = "process", help_heading = METRICS)]
     pub metrics_detail: Detail,
 

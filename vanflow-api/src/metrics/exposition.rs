@@ -35,6 +35,8 @@ pub(crate) struct Sample {
     pub(crate) value: Value,
     /// Whether scrapers have to see 0 before they see the value.
     pub(crate) is_new: bool,
+    /// Whether it was 0 when it began.
+    pub(crate) is_born: bool,
 }
 
 /// What is counted or measured.
@@ -94,7 +96,7 @@ impl Gathered {
     }
 
     pub(crate) fn add(&mut self, name: Name, labels: Labels, value: Value) {
-        self.push(name, Sample { labels, value, is_new: false });
+        self.push(name, Sample { labels, value, is_new: false, is_born: false });
     }
 
     pub(crate) fn push(&mut self, name: Name, sample: Sample) {
@@ -103,9 +105,38 @@ impl Gathered {
         }
     }
 
-    /// The samples of each metric that has some.
-    pub(crate) fn metrics(&self) -> impl Iterator<Item = (Name, &[Sample])> {
-        self.samples.iter().map(|(name, samples)| (*name, samples.as_slice()))
+    /// Gives everything to somebody who keeps it: name, labels and value as they are now, and whether it is certain
+    /// that the value was 0 before somebody first asked.
+    pub(crate) fn give(&self, mut take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
+        for (name, samples) in &self.samples {
+            let metric = name.metric();
+            let [sum, count, bucket] =
+                ["sum", "count", "bucket"].map(|part| format!("{}_{part}", metric.name));
+            let bounds = match metric.form {
+                Form::Histogram(bounds) => bounds_in_text(bounds),
+                Form::Counter | Form::Gauge => Vec::new(),
+            };
+            for sample in samples {
+                let pairs = sample.labels.pairs();
+                let mut labels: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+                let born = sample.is_born;
+                match &sample.value {
+                    Value::Count(value) => take(metric.name, &labels, *value as f64, born),
+                    Value::Level(value) => take(metric.name, &labels, *value, born),
+                    Value::Histogram(histogram) => {
+                        take(&sum, &labels, histogram.sum, born);
+                        take(&count, &labels, histogram.count() as f64, born);
+                        let mut so_far = 0;
+                        for (bound, count) in bounds.iter().zip(&histogram.counts) {
+                            so_far += count;
+                            labels.push(("le", bound));
+                            take(&bucket, &labels, so_far as f64, born);
+                            labels.pop();
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Everything, in that format.
@@ -193,12 +224,7 @@ impl EncodeLabelSet for Written<'_> {
         let mut key = label.encode_label_key()?;
         key.write_str(before)?;
         let mut encoder = key.encode_label_value()?;
-        // Values with anything to escape are rare.
-        if value.contains('\\') {
-            encoder.write_str(&unescaped(value))?;
-        } else {
-            encoder.write_str(value)?;
-        }
+        encoder.write_str(&unescaped(value))?;
         encoder.finish()
     }
 }
@@ -214,8 +240,8 @@ fn push_as_text(target: &mut String, name: Name, family: &str) {
         target.push_str(samples);
         return;
     };
-    let bounds: Vec<_> = bounds.iter().map(|bound| (bound, bound_in_text(*bound))).collect();
-    let mut bounds = bounds.iter().map(|(_, text)| text.as_str()).chain(["+Inf"]).cycle();
+    let bounds = bounds_in_text(bounds);
+    let mut bounds = bounds.iter().map(String::as_str).cycle();
     for line in samples.split_inclusive('\n') {
         // The library writes the bound first, and the bounds in order.
         match line.split_once("{le=\"").and_then(|(name, rest)| Some((name, rest.split_once('"')?.1))) {
@@ -225,6 +251,11 @@ fn push_as_text(target: &mut String, name: Name, family: &str) {
             None => target.push_str(line),
         }
     }
+}
+
+/// The bounds of a histogram, and the one above all.
+fn bounds_in_text(bounds: &[f64]) -> Vec<String> {
+    bounds.iter().map(|bound| bound_in_text(*bound)).chain(["+Inf".to_owned()]).collect()
 }
 
 /// A bound as the network observer's client library writes it: 1000, but 1e+06.
@@ -306,7 +337,8 @@ mod tests {
         for (name, value) in
             [(Name::SentBytes, Value::Count(9)), (Name::Latency, Value::Histogram(histogram.into()))]
         {
-            gathered.push(name, Sample { labels: Labels::new([("a", "b")]), value, is_new: true });
+            gathered
+                .push(name, Sample { labels: Labels::new([("a", "b")]), value, is_new: true, is_born: true });
         }
         let text = gathered.write(Format::Text);
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();

@@ -1,6 +1,6 @@
 //! Label sets, written once and kept as they are written.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// The labels of a sample, ready to be exposed. Cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ impl Labels {
     }
 
     /// Names and values, in order.
-    pub(crate) fn pairs(&self) -> Vec<(&str, String)> {
+    pub(crate) fn pairs(&self) -> Vec<(&str, Cow<'_, str>)> {
         let mut pairs = Vec::new();
         let mut rest = &*self.0;
         while let Some((name, after)) = rest.split_once("=\"") {
@@ -65,7 +65,10 @@ fn push<'l>(text: &mut String, labels: impl IntoIterator<Item = (&'l str, &'l st
 }
 
 /// A value as it was before it was escaped.
-pub(crate) fn unescaped(value: &str) -> String {
+pub(crate) fn unescaped(value: &str) -> Cow<'_, str> {
+    if !value.contains('\\') {
+        return Cow::Borrowed(value);
+    }
     let mut plain = String::with_capacity(value.len());
     let mut letters = value.chars();
     while let Some(letter) = letters.next() {
@@ -74,7 +77,7 @@ pub(crate) fn unescaped(value: &str) -> String {
             letter => plain.push(letter),
         }
     }
-    plain
+    Cow::Owned(plain)
 }
 
 /// Whether a label may have that name. Names that begin with two underscores are Prometheus' own.
@@ -94,7 +97,7 @@ mod tests {
         let labels = Labels::new([("a", "x\"} 1"), ("b", "\\")]).with([("c", "two\nlines"), ("d", "")]);
         assert_eq!(labels.as_str(), r#"a="x\"} 1",b="\\",c="two\nlines",d="""#);
         let pairs = labels.pairs();
-        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
         assert_eq!(pairs, [("a", "x\"} 1"), ("b", "\\"), ("c", "two\nlines"), ("d", "")]);
     }
 

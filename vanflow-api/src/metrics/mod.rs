@@ -1,13 +1,16 @@
 //! Metrics of the network and of the collector, as Prometheus scrapes them.
 //!
-//! [`table`] says what there is. What connections do is counted by [`series`], from what the store keeps of each way
+//! [`table`] says what there is. What connections do is counted by [`ledger`], from what the store keeps of each way
 //! that connections take; what sites have is counted by [`entities`]; how the collector is doing is in [`health`].
 //! [`exposition`] writes it. `docs/metrics.md` says what users may rely on.
 
+mod ends;
 mod entities;
 mod exposition;
+mod growth;
 mod health;
 mod labels;
+mod ledger;
 mod series;
 mod table;
 
@@ -29,7 +32,7 @@ use crate::api::Network;
 use entities::Entities;
 use exposition::{Gathered, Value};
 use labels::Labels;
-use series::Ledger;
+use ledger::Ledger;
 use table::Name;
 
 /// What is measured, and how it is told.
@@ -180,6 +183,11 @@ impl Metrics {
     /// Everything as it is now, in that format.
     pub(crate) fn write(&self, format: Format) -> String {
         self.gather().write(format)
+    }
+
+    /// Everything as it is now, for somebody who keeps it.
+    pub(crate) fn give(&self, take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
+        self.gather().give(take);
     }
 
     fn gather(&self) -> Gathered {

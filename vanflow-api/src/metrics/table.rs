@@ -208,11 +208,6 @@ impl Name {
     pub(crate) fn find(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|known| known.metric().name == name)
     }
-
-    /// Whether it tells of connections, by where they come from and where they go.
-    pub(crate) fn is_of_flows(self) -> bool {
-        self.metric().labels.starts_with(FLOW)
-    }
 }
 
 #[cfg(test)]

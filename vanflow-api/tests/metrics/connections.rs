@@ -342,6 +342,38 @@ async fn a_counter_is_0_before_it_is_more() {
     assert_eq!(requests(&scrape_later(&fixture).await), 1.0);
 }
 
+#[test]
+fn who_keeps_samples_is_given_them_as_they_are_and_whether_they_were_0() {
+    let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
+    let latencies =
+        |number| connection(number).with(Attribute::Latency, 1500).with(Attribute::ProcessLatency, 900);
+    fixture.tell(&[client(), server(), latencies(2), octets(2, 5)]);
+    let mut given = Vec::new();
+    fixture.api.samples(|name, labels, value, is_born| {
+        let label = |wanted| {
+            labels.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| *value).to_owned()
+        };
+        if name == "skupper_sent_bytes_total"
+            || name.starts_with("legacy") && label("direction") == "incoming"
+        {
+            assert_eq!(label("source_site_name"), "west");
+            given.push((name.to_owned(), label("le"), value, is_born));
+        }
+        assert!(is_born == labels.iter().any(|(name, _)| *name == "routing_key"), "{name}");
+    });
+    let bucket =
+        |le: &str, value| ("legacy_flow_latency_microseconds_bucket".to_owned(), le.to_owned(), value, true);
+    let whole = |name: &str, value| (name.to_owned(), String::new(), value, true);
+    let mut expected = vec![
+        whole("skupper_sent_bytes_total", 5.0),
+        whole("legacy_flow_latency_microseconds_sum", 1500.0),
+        whole("legacy_flow_latency_microseconds_count", 1.0),
+        bucket("1000", 0.0),
+    ];
+    expected.extend(["2000", "5000", "10000", "100000", "1e+06", "1e+07", "+Inf"].map(|le| bucket(le, 1.0)));
+    assert_eq!(given, expected);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_label_set_that_others_take_over_is_not_0_again_for_those_who_saw_it() {
     let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
@@ -363,11 +395,12 @@ async fn what_was_there_before_the_collector_is_shown_at_once() {
     options.metrics.zero_for = Duration::from_secs(15);
     let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
     let heard = Timestamp::from_micros(EPOCH + 60_000_000);
-    let mut store = fixture.store.lock().unwrap();
-    let source = store.source_seen("gv_ZW:0", SourceType::Router, heard);
-    apply(&mut store, source, &network(), heard);
-    apply(&mut store, source, &[client(), server(), connection(2), octets(2, 5)], heard);
-    drop(store);
+    {
+        let mut store = fixture.store.lock().unwrap();
+        let source = store.source_seen("gv_ZW:0", SourceType::Router, heard);
+        apply(&mut store, source, &network(), heard);
+        apply(&mut store, source, &[client(), server(), connection(2), octets(2, 5)], heard);
+    }
     let expected = [("client-1 > server-1".to_owned(), [1.0, 0.0, 5.0, 0.0])];
     assert_eq!(counts(&scrape_later(&fixture).await), expected);
 }
