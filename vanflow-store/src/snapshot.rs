@@ -32,6 +32,7 @@ pub struct Snapshot {
 pub(crate) struct View {
     pub(crate) now: Timestamp,
     pub(crate) revision: Revision,
+    pub(crate) evicted: u64,
     pub(crate) texts: TextTable,
     pub(crate) scopes: ScopeTable,
     pub(crate) index: Index,
@@ -61,6 +62,12 @@ impl Snapshot {
     /// The revision of the latest change.
     pub fn revision(&self) -> Revision {
         self.view.revision
+    }
+
+    /// How many ended records have left by now, for their age or for the memory bound. That a record leaves is no
+    /// change of it: two snapshots of a store hold the same where both this and [`Snapshot::revision`] are the same.
+    pub fn evicted(&self) -> u64 {
+        self.view.evicted
     }
 
     /// Every record that was told and is retained, live and ended, in the order of [`RecordRef`]. Derived ones are

@@ -427,6 +427,7 @@ impl Store {
         Snapshot::new(View {
             now: self.now,
             revision: self.ring.latest(),
+            evicted: self.evicted,
             texts: self.vocabulary.texts.table().clone(),
             scopes: self.vocabulary.scopes.table().clone(),
             index: self.index.index().clone(),
