@@ -1,7 +1,7 @@
 //! From a request to a response.
 
 use std::{
-    fmt::{self, Write},
+    fmt,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,7 +20,7 @@ use http::{
     request::Parts,
 };
 use percent_encoding::percent_decode_str;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use vanflow_store::{Revision, Snapshot, Store};
 
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
     error::ApiError,
     index,
     json::{Json, Object},
+    metrics::{self, Health, Metrics},
     openapi,
     pace::Format,
     params::Params,
@@ -81,6 +82,10 @@ pub struct Status {
 pub struct Options {
     /// Whose pages may read the answers.
     pub cors: Cors,
+    /// What is measured, and how it is told.
+    pub metrics: metrics::Options,
+    /// Where whoever runs the API counts what happens, for `/metrics`.
+    pub health: Arc<Health>,
     /// What tells this collector's revisions from those of others, and of former runs, in ETags and ids of events:
     /// letters and digits. By default it is drawn at random.
     pub instance: Option<String>,
@@ -116,6 +121,8 @@ struct Shared {
     console: bool,
     document: Bytes,
     whole_document: Bytes,
+    health: Arc<Health>,
+    metrics: Metrics,
 }
 
 const JSON: &str = "application/json";
@@ -131,6 +138,7 @@ impl Api {
             // The keys of a hasher are random: as good a draw as any, without a clock.
             format!("{:012x}", RandomState::new().hash_one("instance") >> 16)
         });
+        let metrics = Metrics::new(network.clone(), options.metrics, Arc::clone(&options.health));
         let shared = Shared {
             network,
             cors: options.cors,
@@ -138,6 +146,8 @@ impl Api {
             instance: instance.into(),
             document: v1alpha1::document().into(),
             whole_document: openapi::document().into(),
+            health: options.health,
+            metrics,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -148,26 +158,61 @@ impl Api {
     /// The response is there at once; a long body is rendered while it is sent. Bodies of watches use the timers of
     /// tokio's runtime.
     pub fn respond(&self, request: &Parts) -> Response<Body> {
-        self.respond_to_form(request, &[])
+        self.answer(request, &[], |_| true)
     }
 
     /// Answers a request with that body. Only queries of charts, as [`chart`] knows them, have one: a form.
     pub fn respond_to_form(&self, request: &Parts, form: &[u8]) -> Response<Body> {
+        self.answer(request, form, |_| true)
+    }
+
+    /// The same, but for `/metrics`, `/healthz` and `/readyz` alone: for those who watch over the collector and should
+    /// not ask it anything else.
+    pub fn respond_to_monitors(&self, request: &Parts) -> Response<Body> {
+        self.answer(request, &[], route::is_for_monitors)
+    }
+
+    /// Takes note of what happened on the network since the last time, for `/metrics`. Has to be called every few
+    /// seconds: what was gone from the store before anybody looked is not counted.
+    pub fn observe(&self) {
+        self.shared.metrics.observe();
+    }
+
+    /// Gives all samples of `/metrics` as they are now to somebody who keeps them: name, labels, value, and whether the
+    /// value was certainly 0 when it began. Nothing of it is 0 for want of age, as scrapers see it.
+    pub fn samples(&self, take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
+        self.shared.metrics.give(take);
+    }
+
+    fn answer(&self, request: &Parts, form: &[u8], is_served: impl Fn(&Route) -> bool) -> Response<Body> {
+        let begun = Instant::now();
         let is_coded = is_v2alpha1(request.uri.path());
-        let mut response = self.dispatch(request, form).unwrap_or_else(|error| refusal(&error, is_coded));
+        let found = route::find(request.uri.path()).filter(|(route, _)| is_served(route));
+        let mut response =
+            self.dispatch(request, form, found, &is_served).unwrap_or_else(|error| refusal(&error, is_coded));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
         self.allow_origins(request, headers);
-        if request.method == Method::HEAD {
-            *response.body_mut() = Body::empty();
-        }
-        response
+        let route = found.map_or("none", |(route, _)| route.path);
+        self.shared.health.asked(route, response.status());
+        let is_head = request.method == Method::HEAD;
+        let health = Arc::clone(&self.shared.health);
+        response.map(|body| {
+            let body = if is_head { Body::empty() } else { body };
+            body.metered(health, route, begun.elapsed())
+        })
     }
 
-    fn dispatch(&self, request: &Parts, form: &[u8]) -> Result<Response<Body>, ApiError> {
+    fn dispatch(
+        &self,
+        request: &Parts,
+        form: &[u8],
+        found: Option<(&'static Route, Option<&str>)>,
+        is_served: &dyn Fn(&Route) -> bool,
+    ) -> Result<Response<Body>, ApiError> {
         let path = request.uri.path();
         let chart = route::chart(path);
         if chart.is_none()
@@ -175,8 +220,10 @@ impl Api {
         {
             return Ok(moved(&clean, request.uri.query()));
         }
-        let (route, id) = route::find(path)
-            .ok_or_else(|| ApiError::NotFound { path: crate::error::excerpt(path), known: route::known() })?;
+        let (route, id) = found.ok_or_else(|| {
+            let path = crate::error::excerpt(path);
+            ApiError::NotFound { path, known: route::known(is_served) }
+        })?;
         if request.method == Method::OPTIONS && self.shared.cors != Cors::SameOrigin {
             return Ok(options(request));
         }
@@ -201,6 +248,13 @@ impl Api {
                 Ok(whole(StatusCode::OK, JSON, Bytes::from_static(b"{\"status\":\"alive\"}\n")))
             }
             Endpoint::Ready => Ok(ready(&self.shared.network.status.borrow())),
+            Endpoint::Metrics => {
+                let format = metrics::format(items(&request.headers, &ACCEPT));
+                let mut response = Response::new(Body::whole(self.shared.metrics.write(format)));
+                let content_type = HeaderValue::from_static(format.content_type());
+                response.headers_mut().insert(CONTENT_TYPE, content_type);
+                Ok(compressed(request, response))
+            }
             Endpoint::OpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.document.clone())),
             Endpoint::V1alpha1(collection) => self.list(request, route, collection),
             Endpoint::WholeOpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.whole_document.clone())),
@@ -209,13 +263,13 @@ impl Api {
                 Ok(self.v2_list(request, query, self.snapshot(), Scope::All))
             }
             Endpoint::Single(collection) => {
-                let id = decoded(id);
-                let json = v2alpha1::single(&self.snapshot(), collection, &id).ok_or_else(|| {
-                    ApiError::NoSuch { what: collection.schema().name, id: crate::error::excerpt(&id) }
+                let (id, snapshot) = (decoded(id), self.snapshot());
+                let json = v2alpha1::single(&snapshot, collection, &id).ok_or_else(|| ApiError::NoSuch {
+                    what: collection.schema().name,
+                    id: crate::error::excerpt(&id),
                 })?;
-                let mut response = Response::new(Body::whole(json.bytes));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-                Ok(compressed(request, response))
+                let tag = self.tag(&snapshot, None, None);
+                Ok(unless_known(request, tag, || Body::whole(json.bytes)))
             }
             Endpoint::OfSite(collection) => {
                 let (id, snapshot) = (decoded(id), self.snapshot());
@@ -265,14 +319,20 @@ impl Api {
                 Body::empty()
             } else {
                 let network = self.shared.network.clone();
-                Body::streamed(v2alpha1::Watch::new(network, Arc::new(query), scope, format).into_stream())
+                let resume = match format {
+                    Format::Events => self.resume(&request.headers),
+                    Format::Lines => None,
+                };
+                let instance = Arc::clone(&self.shared.instance);
+                let watch = v2alpha1::Watch::new(network, Arc::new(query), scope, format, instance, resume);
+                Body::streamed(watch.into_stream())
             };
             return compressed(request, watched(body, format));
         }
-        let list = v2alpha1::List::new(snapshot, Arc::new(query), scope);
-        let mut response = Response::new(Body::rendered(list));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        compressed(request, response)
+        // The window of a list moves with the time: what was in it can leave it though nothing changes.
+        let time = query.moves_with_time().then(|| snapshot.now().as_micros());
+        let tag = self.tag(&snapshot, time, request.uri.query());
+        unless_known(request, tag, || Body::rendered(v2alpha1::List::new(snapshot, Arc::new(query), scope)))
     }
 
     fn list(
@@ -286,31 +346,20 @@ impl Api {
         let takes_events = names(&request.headers, &ACCEPT, EVENTS);
         // Nobody asks for events but to watch: `EventSource` cannot do otherwise.
         let is_watch = query.watch.unwrap_or(takes_events);
-        let (mut response, is_gzipped);
         if is_watch {
             let format = if takes_events { Format::Events } else { Format::Lines };
-            response = self.watch(request, query, format);
-            is_gzipped = accepts_gzip(&request.headers);
-        } else {
-            let snapshot = self.shared.network.lock().snapshot();
-            let tag = self.tag(&snapshot, &query, request.uri.query());
-            if is_known(&request.headers, &tag) {
-                response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                is_gzipped = false;
-            } else {
-                response = Response::new(Body::rendered(List::new(snapshot, query, Frame::array())));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-                is_gzipped = accepts_gzip(&request.headers);
-            }
-            response.headers_mut().insert(ETAG, tag);
+            return Ok(compressed(request, self.watch(request, query, format)));
         }
-        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        if is_gzipped {
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            response = response.map(Body::gzipped);
-        }
-        Ok(response)
+        let snapshot = self.snapshot();
+        // Durations of live records grow without a change of anything: an answer that has some is as good as new for
+        // ten seconds.
+        let has_durations = !matches!(
+            query.selection,
+            Selection::VanAddrs | Selection::Addresses | Selection::Records { .. }
+        );
+        let time = has_durations.then(|| snapshot.now().as_micros() / DURATIONS_HOLD_MICROS);
+        let tag = self.tag(&snapshot, time, request.uri.query());
+        Ok(unless_known(request, tag, || Body::rendered(List::new(snapshot, query, Frame::array()))))
     }
 
     fn watch(&self, request: &Parts, query: Arc<Query>, format: Format) -> Response<Body> {
@@ -337,21 +386,14 @@ impl Api {
         (revision <= self.shared.network.lock().revision()).then_some(revision)
     }
 
-    /// What tells whether a list has changed: the revision of the whole network, because a record is shown with
-    /// what follows from others. Durations of live records grow without a change of anything: an answer that has
-    /// some is as good as new for ten seconds.
-    fn tag(&self, snapshot: &Snapshot, query: &Query, text: Option<&str>) -> HeaderValue {
-        let mut tag = format!("W/\"{}-{}-", self.shared.instance, snapshot.revision());
-        let has_durations = !matches!(
-            query.selection,
-            Selection::VanAddrs | Selection::Addresses | Selection::Records { .. }
-        );
-        let written = if has_durations {
-            write!(tag, "{}-", snapshot.now().as_micros() / DURATIONS_HOLD_MICROS)
-        } else {
-            Ok(())
-        };
-        written.and_then(|()| write!(tag, "{:x}\"", fnv(text.unwrap_or("")))).expect("strings take all");
+    /// What tells whether an answer has changed: the revision of the whole network, because a record is shown with
+    /// what follows from others; how many records have left it, which is no change of any; and the time, as far as
+    /// the answer depends on it.
+    fn tag(&self, snapshot: &Snapshot, time: Option<u64>, query: Option<&str>) -> HeaderValue {
+        let (instance, revision, evicted) = (&self.shared.instance, snapshot.revision(), snapshot.evicted());
+        let time = time.map_or_else(String::new, |time| format!("{time}-"));
+        let query = fnv(query.unwrap_or(""));
+        let tag = format!("W/\"{instance}-{revision}-{evicted}-{time}{query:x}\"");
         HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
@@ -382,6 +424,7 @@ impl fmt::Debug for Api {
 }
 
 const DURATIONS_HOLD_MICROS: u64 = 10_000_000;
+const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -486,11 +529,27 @@ fn decoded(id: Option<&str>) -> String {
 
 /// The same answer, compressed for those who take it.
 fn compressed(request: &Parts, mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    response.headers_mut().insert(VARY, VARIES);
     if accepts_gzip(&request.headers) {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         response = response.map(Body::gzipped);
     }
+    response
+}
+
+/// An answer in JSON, or that the client has it already.
+fn unless_known(request: &Parts, tag: HeaderValue, body: impl FnOnce() -> Body) -> Response<Body> {
+    let mut response = if is_known(&request.headers, &tag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().insert(VARY, VARIES);
+        response
+    } else {
+        let mut response = Response::new(body());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        compressed(request, response)
+    };
+    response.headers_mut().insert(ETAG, tag);
     response
 }
 

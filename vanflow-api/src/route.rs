@@ -32,6 +32,8 @@ pub(crate) enum Endpoint {
     Alive,
     /// Whether it is attached to a router and has been told the network.
     Ready,
+    /// What Prometheus scrapes.
+    Metrics,
     /// The OpenAPI document of the original API.
     OpenApi,
     /// A list of the original API.
@@ -100,10 +102,15 @@ pub(crate) fn is_ours(path: &str) -> bool {
 /// What stands for an identity in the path of a route.
 pub(crate) const ID: &str = "{id}";
 
-/// What to say to somebody who took a path that leads nowhere.
-pub(crate) fn known() -> String {
+/// Whether a route is for those who watch over the collector.
+pub(crate) fn is_for_monitors(route: &Route) -> bool {
+    matches!(route.endpoint, Endpoint::Metrics | Endpoint::Alive | Endpoint::Ready)
+}
+
+/// What to say to somebody who took a path that leads nowhere, of the routes that are served.
+pub(crate) fn known(is_served: &dyn Fn(&Route) -> bool) -> String {
     let [mut first, mut second, mut others] = [String::new(), String::new(), String::new()];
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| is_served(route)) {
         let (names, prefix) = match route.endpoint {
             Endpoint::V1alpha1(_) => (&mut first, V1ALPHA1),
             Endpoint::List(_) => (&mut second, V2ALPHA1),
@@ -118,6 +125,9 @@ pub(crate) fn known() -> String {
             names.push_str(", ");
         }
         names.push_str(route.path.trim_start_matches(prefix));
+    }
+    if first.is_empty() && second.is_empty() {
+        return format!("there are {others}");
     }
     format!(
         "under {V1ALPHA1} there are {first}; under {V2ALPHA1} there are {second}, each with an identity after it for \
@@ -393,6 +403,12 @@ pub(crate) static ROUTES: &[Route] = &[
     other("/swagger/swagger-ui-bundle.js", Endpoint::Swagger(Asset::Script), "A part of that page"),
     other("/swagger/swagger-ui.css", Endpoint::Swagger(Asset::Style), "A part of that page"),
     other("/swagger/favicon-32x32.png", Endpoint::Swagger(Asset::Icon), "A part of that page"),
+    Route {
+        path: "/metrics",
+        endpoint: Endpoint::Metrics,
+        summary: "Metrics of the network and of the collector, for Prometheus",
+        parameters: &[],
+    },
     Route {
         path: "/healthz",
         endpoint: Endpoint::Alive,

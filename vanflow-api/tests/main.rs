@@ -5,6 +5,7 @@
 mod console;
 mod document;
 mod golden;
+mod metrics;
 mod old_terms;
 mod support;
 mod transport;

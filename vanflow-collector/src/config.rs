@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, builder::FalseyValueParser};
+use clap::{Parser, ValueEnum, builder::FalseyValueParser};
 use thiserror::Error;
+use vanflow_api::metrics;
 use vanflow_proto::discovery;
 
 /// Where Skupper mounts the address of the router and its credentials.
@@ -116,6 +117,32 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_PROMETHEUS_CA", value_name = "FILE", help_heading = API)]
     pub prometheus_ca: Option<PathBuf>,
 
+    /// Answers requests for /metrics, /healthz and /readyz at this address as well, and no others, without TLS: for
+    /// those who watch over the collector. /metrics is answered at --listen in any case.
+    #[arg(long, env = "VANFLOW_METRICS_LISTEN", value_name = "ADDR", help_heading = METRICS)]
+    pub metrics_listen: Option<String>,
+
+    /// Puts this label on all metrics, such as network=west or observer=a: it tells this network, or this collector,
+    /// from others. May be given several times; in the environment, with commas between them.
+    #[arg(long, env = "VANFLOW_METRICS_LABELS", value_name = "NAME=VALUE", value_delimiter = ',', help_heading = METRICS)]
+    pub metrics_labels: Vec<String>,
+
+    /// What connections are told apart by in metrics: process, component or site. The coarser, the fewer label sets
+    /// there are; the labels of what is left out stay, and have the name of the component or the site.
+    #[arg(long, env = "VANFLOW_METRICS_DETAIL", value_name = "DETAIL", default_value = "process", help_heading = METRICS)]
+    pub metrics_detail: Detail,
+
+    /// Leaves this metric out, such as skupper_internal_latency_seconds. May be given several times; in the
+    /// environment, with commas between them.
+    #[arg(long, env = "VANFLOW_METRICS_EXCLUDE", value_name = "NAME", value_delimiter = ',', help_heading = METRICS)]
+    pub metrics_exclude: Vec<String>,
+
+    /// Shows what is counted for the first time as 0 for so long, so that Prometheus sees it grow from there. Should be
+    /// longer than its scrape interval; 0s shows everything at once.
+    #[arg(long, env = "VANFLOW_METRICS_ZERO_FOR", value_name = "TIME", default_value = "15s", help_heading = METRICS)]
+    #[arg(value_parser = duration)]
+    pub metrics_zero_for: Duration,
+
     /// Keeps records for so long after they ended, such as 90s, 15m or 2h. Live records are kept however old they are.
     #[arg(long, env = "VANFLOW_RETENTION", value_name = "TIME", default_value = "15m", help_heading = KEEPING)]
     #[arg(value_parser = duration)]
@@ -148,6 +175,7 @@ pub struct Args {
 
 const SOURCES: &str = "Where records come from";
 const API: &str = "The API";
+const METRICS: &str = "Metrics";
 const KEEPING: &str = "What is kept";
 
 /// What the collector is to do. Made by [`Settings::new`], which refuses what makes no sense.
@@ -162,6 +190,8 @@ pub struct Settings {
     pub console: Option<PathBuf>,
     /// Who answers the queries of charts, where it is not this collector.
     pub prometheus: Option<Prometheus>,
+    /// What is measured, and where it is told.
+    pub metrics: Metrics,
     /// How long ended records are kept.
     pub retention: Duration,
     /// How much memory records may take, in octets, before ended ones leave early.
@@ -253,6 +283,33 @@ pub struct Prometheus {
     pub ca: Option<PathBuf>,
 }
 
+/// What is measured, and where it is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Where those who watch over the collector are answered, `host:port`, beside the API.
+    pub listen: Option<String>,
+    /// Labels of all metrics, name and value.
+    pub labels: Vec<(String, String)>,
+    /// What connections are told apart by.
+    pub detail: Detail,
+    /// Metrics that are left out.
+    pub exclude: Vec<String>,
+    /// How long what is new is 0.
+    pub zero_for: Duration,
+}
+
+/// What connections are told apart by in metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Detail {
+    /// By processes, and by their components and sites.
+    #[default]
+    Process,
+    /// By components, and by sites.
+    Component,
+    /// By sites.
+    Site,
+}
+
 /// Where records outlive the process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
@@ -302,6 +359,14 @@ pub enum SettingsError {
         other: &'static str,
         /// Why not.
         why: &'static str,
+    },
+    /// A label or a metric that cannot be.
+    #[error("{option}: {error}")]
+    Metrics {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        error: metrics::OptionError,
     },
     /// A value that makes no sense.
     #[error("{option} is `{value}`; it must be {must}")]
@@ -359,7 +424,11 @@ impl Settings {
         };
         let http = Http {
             tls: pair(("--tls-cert", args.tls_cert), ("--tls-key", args.tls_key))?,
-            listen: args.listen.into_iter().map(listen).collect::<Result<_, _>>()?,
+            listen: args
+                .listen
+                .into_iter()
+                .map(|address| listen("--listen", address))
+                .collect::<Result<_, _>>()?,
             cors: args.cors.into_iter().map(origin).collect::<Result<_, _>>()?,
             connections: args.connections,
             stall_timeout: args.stall_timeout,
@@ -379,6 +448,13 @@ impl Settings {
             });
         }
         let prometheus = prometheus(args.prometheus_api, args.prometheus_ca)?;
+        let metrics = Metrics {
+            listen: args.metrics_listen.map(|address| listen("--metrics-listen", address)).transpose()?,
+            labels: args.metrics_labels.into_iter().map(label).collect::<Result<_, _>>()?,
+            detail: args.metrics_detail,
+            exclude: args.metrics_exclude.into_iter().map(excluded).collect::<Result<_, _>>()?,
+            zero_for: args.metrics_zero_for,
+        };
         let memory = args.memory.map(|Octets(octets)| octets);
         if let Some(octets) = memory.filter(|octets| *octets < 1_000_000) {
             return Err(SettingsError::Value {
@@ -392,6 +468,7 @@ impl Settings {
             http,
             console: args.console,
             prometheus,
+            metrics,
             retention: args.retention,
             memory,
             state,
@@ -533,17 +610,36 @@ fn pair<T>(
     }
 }
 
-fn listen(address: String) -> Result<String, SettingsError> {
+fn listen(option: &'static str, address: String) -> Result<String, SettingsError> {
     let port =
         address.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     match port {
         Some(_) => Ok(address),
         None => Err(SettingsError::Value {
-            option: "--listen",
+            option,
             value: address,
             must: "host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address of this machine",
         }),
     }
+}
+
+fn label(label: String) -> Result<(String, String), SettingsError> {
+    let Some((name, value)) = label.split_once('=') else {
+        return Err(SettingsError::Value {
+            option: "--metrics-labels",
+            value: label,
+            must: "a name and a value, such as network=west",
+        });
+    };
+    metrics::check_label(name)
+        .map_err(|error| SettingsError::Metrics { option: "--metrics-labels", error })?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn excluded(name: String) -> Result<String, SettingsError> {
+    metrics::check_metric(&name)
+        .map_err(|error| SettingsError::Metrics { option: "--metrics-exclude", error })
+        .map(|()| name)
 }
 
 fn origin(origin: String) -> Result<String, SettingsError> {
@@ -653,10 +749,47 @@ mod tests {
         assert_eq!(settings.http.listen, ["127.0.0.1:8010"]);
         assert_eq!(settings.http.connections, 1024);
         assert_eq!(settings.http.stall_timeout, Duration::from_secs(30));
+        assert_eq!(settings.metrics.listen, None);
+        assert_eq!(settings.metrics.detail, Detail::Process);
+        assert_eq!(settings.metrics.zero_for, Duration::from_secs(15));
         assert_eq!(settings.retention, Duration::from_secs(15 * 60));
         assert_eq!(settings.memory, None);
         assert_eq!(settings.state, None);
         assert_eq!(settings.capture, None);
+    }
+
+    #[test]
+    fn metrics_are_told_as_it_is_asked_for() {
+        let settings = settings(
+            "--demo --metrics-listen 127.0.0.1:9000 --metrics-labels network=west --metrics-labels observer=a=b \
+             --metrics-detail site --metrics-exclude skupper_internal_latency_seconds --metrics-zero-for 0s",
+        );
+        let metrics = settings.expect("makes sense").metrics;
+        assert_eq!(metrics.listen.as_deref(), Some("127.0.0.1:9000"));
+        let labels =
+            [("network", "west"), ("observer", "a=b")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(metrics.labels, labels);
+        assert_eq!(metrics.detail, Detail::Site);
+        assert_eq!(metrics.exclude, ["skupper_internal_latency_seconds"]);
+        assert_eq!(metrics.zero_for, Duration::ZERO);
+        assert_eq!(
+            error("--demo --metrics-labels west"),
+            "--metrics-labels is `west`; it must be a name and a value, such as network=west"
+        );
+        assert_eq!(
+            error("--demo --metrics-labels protocol=tcp"),
+            "--metrics-labels: a label cannot have the name `protocol`, which one of skupper_connections_opened_total has"
+        );
+        assert_eq!(error("--demo --metrics-exclude up"), "--metrics-exclude: there is no metric `up`");
+        assert_eq!(
+            error("--demo --metrics-listen 9000"),
+            "--metrics-listen is `9000`; it must be host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every \
+             address of this machine"
+        );
+        assert_eq!(
+            error("--demo --metrics-detail host"),
+            "invalid value 'host' for '--metrics-detail <DETAIL>'"
+        );
     }
 
     #[test]

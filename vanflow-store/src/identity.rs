@@ -7,7 +7,7 @@
 //! meaning. Then the name in the table is *retired*: keys made of it go on standing for the old records, and the
 //! same text makes new keys.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use smallvec::SmallVec;
 
@@ -46,12 +46,43 @@ impl Key {
         let number = self.0 & NO_NUMBER;
         (number != NO_NUMBER).then_some(number)
     }
+
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
 }
+
+/// What puts numbers into the order of their decimal digits, without those: the digits moved to the left, and how many
+/// they are; no number comes before all.
+#[inline]
+fn by_digits(number: u64) -> u64 {
+    if number == NO_NUMBER {
+        return 0;
+    }
+    let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    (number * POWERS[MOST_DIGITS - digits]) << 4 | digits as u64
+}
+
+const POWERS: [u64; MOST_DIGITS] = {
+    let mut powers = [1; MOST_DIGITS];
+    let mut position = 1;
+    while position < powers.len() {
+        powers[position] = powers[position - 1] * 10;
+        position += 1;
+    }
+    powers
+};
+
+/// Ids with longer numbers are kept as a whole.
+const MOST_DIGITS: usize = 12;
 
 /// Scope and counter of an id.
 #[inline]
 fn split(id: &str) -> (&str, u64) {
-    const MOST_DIGITS: usize = 12;
     let bytes = id.as_bytes();
     let (mut number, mut unit, mut position) = (0, 1, bytes.len());
     while position > 0 && bytes.len() - position < MOST_DIGITS && bytes[position - 1].is_ascii_digit() {
@@ -80,6 +111,39 @@ impl ScopeTable {
     /// The part of the id before the colon, or the whole id.
     pub(crate) fn name(&self, key: Key) -> &str {
         self.names.get(key.scope()).map_or("", |name| name)
+    }
+
+    /// How the ids behind other keys compare to the one behind this key, octet by octet.
+    #[inline]
+    pub(crate) fn probe(&self, key: Key) -> impl Fn(Key) -> Ordering {
+        let digits = by_digits(key.0 & NO_NUMBER);
+        move |other| {
+            if other.scope() == key.scope() {
+                by_digits(other.0 & NO_NUMBER).cmp(&digits)
+            } else {
+                self.compare_scopes(other, key)
+            }
+        }
+    }
+
+    fn compare_scopes(&self, left: Key, right: Key) -> Ordering {
+        let names = (self.name(left).as_bytes(), self.name(right).as_bytes());
+        let common = names.0.len().min(names.1.len());
+        let order = names.0[..common].cmp(&names.1[..common]);
+        if order.is_ne() {
+            order
+        } else if names.0.len() == names.1.len() {
+            by_digits(left.0 & NO_NUMBER).cmp(&by_digits(right.0 & NO_NUMBER))
+        } else {
+            self.whole(left).cmp(&self.whole(right))
+        }
+    }
+
+    fn whole(&self, key: Key) -> String {
+        match key.number() {
+            Some(number) => format!("{}:{number}", self.name(key)),
+            None => self.name(key).to_owned(),
+        }
     }
 
     /// Keys that the id stands or stood for, the present one first.
@@ -243,6 +307,53 @@ mod tests {
             assert_eq!(text(&scopes, key), id);
             assert_eq!(scopes.table().keys(id).collect::<Vec<_>>(), [key]);
         }
+    }
+
+    #[test]
+    fn keys_are_in_the_order_of_their_ids() {
+        let mut scopes = Scopes::default();
+        let ids = [
+            "a",
+            "a+",
+            "a:",
+            "a:0",
+            "a:00",
+            "a:1",
+            "a:10",
+            "a:100",
+            "a:19",
+            "a:2",
+            "a:5",
+            "a:50",
+            "a:59",
+            "a:5:7",
+            "a:5x",
+            "a:6",
+            "a:99999999999",
+            "a:999999999999",
+            "a:9999999999999",
+            "a:x",
+            "ab:1",
+            "b",
+            "b:1",
+        ];
+        assert!(ids.is_sorted());
+        let keys = ids.map(|id| scopes.acquire(id).expect("there is room"));
+        for (position, &left) in keys.iter().enumerate() {
+            for (other, &right) in keys.iter().enumerate() {
+                assert_eq!(
+                    scopes.table().probe(right)(left),
+                    position.cmp(&other),
+                    "{} {}",
+                    ids[position],
+                    ids[other]
+                );
+            }
+        }
+        scopes.retire("a:0").expect("there is room");
+        let again = scopes.acquire("a:10").expect("there is room");
+        assert_eq!(scopes.table().probe(keys[6])(again), Ordering::Equal);
+        assert_eq!(scopes.table().probe(keys[5])(again), Ordering::Greater);
     }
 
     #[test]

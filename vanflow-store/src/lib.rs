@@ -38,6 +38,11 @@
 //! depends on it is so the moment they come (faults 8). Services, images, and which process is at which end of a
 //! connection follow from the records, and change in the same step as those.
 //!
+//! # Lanes
+//!
+//! Connections of which parent, source host and connector are the same are kept together, with what they come to: see
+//! [`lane`]. What depends on a connection only through where it goes is asked once a lane and not once a connection.
+//!
 //! # How long records stay
 //!
 //! A record lives until its source says that its object is gone, until the source is lost or restarts, or until the
@@ -48,20 +53,25 @@ mod changes;
 pub mod derived;
 mod identity;
 mod index;
+pub mod lane;
+mod lanes;
 mod merge;
 mod oddity;
+pub mod order;
 mod pages;
 mod record;
 mod row;
 mod schema;
 mod slab;
 mod snapshot;
+mod sorted;
 mod source;
 mod store;
 mod text;
 pub mod typed;
 
 pub use changes::{Changes, Revision};
+pub use lane::{Lane, LaneRef, OneOf};
 pub use oddity::{Oddities, Oddity};
 pub use record::{Record, Service};
 pub use row::RecordRef;

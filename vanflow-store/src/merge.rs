@@ -66,8 +66,8 @@ impl Changed {
 
 /// Folds an update into a row. `keep_end` leaves out an end: somebody else says that the object is still there.
 #[inline]
-pub(crate) fn fold<const N: usize, const M: usize, const K: usize>(
-    row: &mut Row<N, M, K>,
+pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
+    row: &mut Row<N, M, K, S>,
     schema: &Schema,
     update: &Update<'_>,
     keep_end: bool,

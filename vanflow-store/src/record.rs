@@ -14,6 +14,9 @@ use crate::{
     typed::Typed,
 };
 
+/// How many records up parents are looked for, the record itself among them.
+const DEPTH: usize = 8;
+
 /// A record of a [`Snapshot`](crate::Snapshot).
 ///
 /// Every attribute can be absent: updates are sparse, and a collector may come late. Other records that it refers to
@@ -251,21 +254,37 @@ impl<'s> Record<'s> {
 
     /// The record itself or the nearest of its parents of that kind. Parents that go in circles are nobody's.
     fn ancestor(&self, kind: RecordKind) -> Option<Record<'s>> {
-        const DEPTH: usize = 8;
+        self.ancestor_within(kind, DEPTH)
+    }
+
+    fn ancestor_within(&self, kind: RecordKind, depth: usize) -> Option<Record<'s>> {
         std::iter::successors(Some(*self), |record| record.parent())
-            .take(DEPTH)
+            .take(depth)
             .find(|record| record.kind() == Some(kind))
     }
 
     /// The LISTENER or CONNECTOR that a flow belongs to, directly or by its parents; of one of those, itself.
     pub fn endpoint(&self) -> Option<Record<'s>> {
-        self.ancestor(RecordKind::Listener).or_else(|| self.ancestor(RecordKind::Connector))
+        self.endpoint_within(DEPTH)
+    }
+
+    fn endpoint_within(&self, depth: usize) -> Option<Record<'s>> {
+        self.ancestor_within(RecordKind::Listener, depth)
+            .or_else(|| self.ancestor_within(RecordKind::Connector, depth))
     }
 
     /// The service that a LISTENER, a CONNECTOR or a flow belongs to.
     pub fn service(&self) -> Option<Service<'s>> {
-        let endpoint = self.endpoint()?;
-        self.view.by_key(endpoint.row.references()[SECOND])?.as_service()
+        self.endpoint()?.joined_service()
+    }
+
+    /// What [`Record::service`] is of a connection of which this is the parent.
+    pub(crate) fn service_from_below(&self) -> Option<Service<'s>> {
+        self.endpoint_within(DEPTH - 1)?.joined_service()
+    }
+
+    fn joined_service(&self) -> Option<Service<'s>> {
+        self.view.by_key(self.row.references()[SECOND])?.as_service()
     }
 
     /// The CONNECTOR of a BIFLOW_TPORT that names none, where its service has just one that was there at the time
@@ -314,7 +333,7 @@ impl<'s> Record<'s> {
     }
 
     /// Of a BIFLOW_APP, the BIFLOW_TPORT that it belongs to; whatever else is told to be its parent is none.
-    fn connection(&self) -> Option<Record<'s>> {
+    pub(crate) fn connection(&self) -> Option<Record<'s>> {
         self.parent().filter(|parent| parent.kind() == Some(RecordKind::BiflowTport))
     }
 

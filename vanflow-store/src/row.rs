@@ -136,7 +136,7 @@ pub(crate) const SERVICE_TYPE: u32 = u32::MAX - 1;
 
 /// A record as it is kept; see [`Schema`](crate::schema::Schema) for what is where.
 #[derive(Clone, Debug)]
-pub(crate) struct Row<const N: usize, const M: usize, const K: usize> {
+pub(crate) struct Row<const N: usize, const M: usize, const K: usize, S = ()> {
     pub(crate) head: Head,
     pub(crate) numbers: [u64; N],
     pub(crate) texts: [Symbol; M],
@@ -144,9 +144,27 @@ pub(crate) struct Row<const N: usize, const M: usize, const K: usize> {
     pub(crate) siblings: [Siblings; K],
     /// Attributes without a place of their own, by ascending code.
     pub(crate) rest: Option<Arc<Vec<(u32, Cell)>>>,
+    /// Of a connection, its [`Seat`] in a lane.
+    pub(crate) seat: S,
 }
 
-impl<const N: usize, const M: usize, const K: usize> Row<N, M, K> {
+/// Where a connection is in its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) lane: u32,
+    pub(crate) siblings: Siblings,
+}
+
+/// No lane.
+pub(crate) const NO_LANE: u32 = u32::MAX;
+
+impl Default for Seat {
+    fn default() -> Self {
+        Self { lane: NO_LANE, siblings: Siblings::NONE }
+    }
+}
+
+impl<const N: usize, const M: usize, const K: usize, S: Default> Row<N, M, K, S> {
     pub(crate) fn new(key: Key) -> Self {
         Self {
             head: Head {
@@ -165,6 +183,7 @@ impl<const N: usize, const M: usize, const K: usize> Row<N, M, K> {
             references: [Key::NONE; K],
             siblings: [Siblings::NONE; K],
             rest: None,
+            seat: S::default(),
         }
     }
 }
@@ -220,7 +239,7 @@ impl dyn AnyRow + '_ {
     }
 }
 
-impl<const N: usize, const M: usize, const K: usize> AnyRow for Row<N, M, K> {
+impl<const N: usize, const M: usize, const K: usize, S> AnyRow for Row<N, M, K, S> {
     fn head(&self) -> &Head {
         &self.head
     }

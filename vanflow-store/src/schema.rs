@@ -79,6 +79,34 @@ impl Schema {
     }
 }
 
+/// Where connections and requests keep what lanes count.
+pub(crate) mod place {
+    use super::{APP_SCHEMA, Attribute, Place, Schema, TPORT_SCHEMA};
+
+    const fn number(schema: &Schema, attribute: Attribute) -> usize {
+        match schema.places[attribute.code() as usize] {
+            Place::Number(place) => place as usize,
+            _ => panic!("it is no number of such rows"),
+        }
+    }
+
+    const fn text(schema: &Schema, attribute: Attribute) -> usize {
+        match schema.places[attribute.code() as usize] {
+            Place::Text(place) => place as usize,
+            _ => panic!("it is no text of such rows"),
+        }
+    }
+
+    pub(crate) const OCTETS: usize = number(&TPORT_SCHEMA, Attribute::Octets);
+    pub(crate) const OCTETS_REVERSE: usize = number(&TPORT_SCHEMA, Attribute::OctetsReverse);
+    pub(crate) const LATENCY: usize = number(&TPORT_SCHEMA, Attribute::Latency);
+    pub(crate) const PROCESS_LATENCY: usize = number(&TPORT_SCHEMA, Attribute::ProcessLatency);
+    pub(crate) const SOURCE_HOST: usize = text(&TPORT_SCHEMA, Attribute::SourceHost);
+    pub(crate) const PROTOCOL: usize = text(&APP_SCHEMA, Attribute::Protocol);
+    pub(crate) const METHOD: usize = text(&APP_SCHEMA, Attribute::Method);
+    pub(crate) const RESULT: usize = text(&APP_SCHEMA, Attribute::Result);
+}
+
 /// Everything but flows: what they all have, and the rest beside it.
 pub(crate) static ENTITY: Schema = Schema::of(&[Attribute::Parent, Attribute::StartTime, Attribute::EndTime]);
 
@@ -93,8 +121,12 @@ pub(crate) static FLOW: Schema = FLOW_SCHEMA;
 /// Rows of the kind of table that their schema is for. Entities have two numbers more, [`TALLY`] and what follows it,
 /// and one reference more, [`SECOND`], for what is derived.
 pub(crate) type EntityRow = crate::row::Row<4, 0, 2>;
-pub(crate) type TportRow =
-    crate::row::Row<{ TPORT_SCHEMA.numbers }, { TPORT_SCHEMA.texts }, { TPORT_SCHEMA.references }>;
+pub(crate) type TportRow = crate::row::Row<
+    { TPORT_SCHEMA.numbers },
+    { TPORT_SCHEMA.texts },
+    { TPORT_SCHEMA.references },
+    crate::row::Seat,
+>;
 pub(crate) type AppRow =
     crate::row::Row<{ APP_SCHEMA.numbers }, { APP_SCHEMA.texts }, { APP_SCHEMA.references }>;
 pub(crate) type FlowRow =

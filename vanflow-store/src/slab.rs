@@ -62,8 +62,8 @@ impl<R: Clone> Default for Slab<R> {
     }
 }
 
-impl<const N: usize, const M: usize, const K: usize> Slab<Row<N, M, K>> {
-    pub(crate) fn rows(&self) -> &Rows<Row<N, M, K>> {
+impl<const N: usize, const M: usize, const K: usize, S: Clone + Default> Slab<Row<N, M, K, S>> {
+    pub(crate) fn rows(&self) -> &Rows<Row<N, M, K, S>> {
         &self.rows
     }
 
@@ -73,17 +73,17 @@ impl<const N: usize, const M: usize, const K: usize> Slab<Row<N, M, K>> {
     }
 
     #[inline]
-    pub(crate) fn get(&self, slot: usize) -> &Row<N, M, K> {
+    pub(crate) fn get(&self, slot: usize) -> &Row<N, M, K, S> {
         self.rows.rows.get(slot).expect("the slot is in use")
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, slot: usize) -> &mut Row<N, M, K> {
+    pub(crate) fn get_mut(&mut self, slot: usize) -> &mut Row<N, M, K, S> {
         self.rows.rows.get_mut(slot)
     }
 
     /// Puts a row into the table, if there is room.
-    pub(crate) fn insert(&mut self, row: Row<N, M, K>) -> Option<usize> {
+    pub(crate) fn insert(&mut self, row: Row<N, M, K, S>) -> Option<usize> {
         if let Some(slot) = self.free.pop() {
             let slot = slot as usize;
             *self.get_mut(slot) = row;
@@ -101,7 +101,7 @@ impl<const N: usize, const M: usize, const K: usize> Slab<Row<N, M, K>> {
     }
 
     /// Takes a row out of the table.
-    pub(crate) fn remove(&mut self, slot: usize) -> Row<N, M, K> {
+    pub(crate) fn remove(&mut self, slot: usize) -> Row<N, M, K, S> {
         self.set_live(slot, false);
         let row = std::mem::replace(self.get_mut(slot), Row::new(Key::NONE));
         self.free.push(u32::try_from(slot).expect("tables are bounded"));

@@ -8,12 +8,16 @@ use crate::{
     changes::Revision,
     identity::{Key, ScopeTable},
     index::Index,
+    lane::{Lane, LaneRef, LaneRevision},
+    lanes::LaneRow,
+    order::{ByIdentity, EndedByTime, Orders},
+    pages::Pages,
     record::{Record, Service},
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::{AppRow, EntityRow, FlowRow, TportRow},
     slab::Rows,
     source::{Source, SourceId, SourceState},
-    store::{Hosts, is_incomplete},
+    store::{Hosts, TALLIES, Tally, is_incomplete},
     text::{Symbol, TextTable, lookup},
 };
 
@@ -28,6 +32,7 @@ pub struct Snapshot {
 pub(crate) struct View {
     pub(crate) now: Timestamp,
     pub(crate) revision: Revision,
+    pub(crate) evicted: u64,
     pub(crate) texts: TextTable,
     pub(crate) scopes: ScopeTable,
     pub(crate) index: Index,
@@ -35,6 +40,11 @@ pub(crate) struct View {
     pub(crate) tports: Rows<TportRow>,
     pub(crate) apps: Rows<AppRow>,
     pub(crate) flows: Rows<FlowRow>,
+    pub(crate) tport_orders: Orders,
+    pub(crate) app_orders: Orders,
+    pub(crate) tallies: [Tally; TALLIES],
+    pub(crate) lanes: Pages<LaneRow>,
+    pub(crate) lanes_revision: u64,
     pub(crate) sources: Arc<Vec<Source>>,
     pub(crate) hosts: Hosts,
 }
@@ -52,6 +62,12 @@ impl Snapshot {
     /// The revision of the latest change.
     pub fn revision(&self) -> Revision {
         self.view.revision
+    }
+
+    /// How many ended records have left by now, for their age or for the memory bound. That a record leaves is no
+    /// change of it: two snapshots of a store hold the same where both this and [`Snapshot::revision`] are the same.
+    pub fn evicted(&self) -> u64 {
+        self.view.evicted
     }
 
     /// Every record that was told and is retained, live and ended, in the order of [`RecordRef`]. Derived ones are
@@ -91,6 +107,35 @@ impl Snapshot {
         };
         live.filter_map(move |slot| self.get(RecordRef::new(table, slot)))
             .filter(move |record| record.kind() == Some(kind))
+    }
+
+    /// How many records of a kind live: costs nothing.
+    pub fn live_count(&self, kind: RecordKind) -> usize {
+        self.view.tallies[kind.code() as usize].live
+    }
+
+    /// How many records of a kind there are, live and ended: costs nothing.
+    pub fn retained_count(&self, kind: RecordKind) -> usize {
+        self.view.tallies[kind.code() as usize].retained
+    }
+
+    /// The ended records of a kind in the order of their ends. Kept for BIFLOW_TPORT and BIFLOW_APP, none for others.
+    pub fn ended_by_time(&self, kind: RecordKind) -> Option<EndedByTime<'_>> {
+        Some(EndedByTime { view: &self.view, ends: &self.orders(kind)?.ends })
+    }
+
+    /// The records of a kind, live and ended, in the order of their ids. Kept for BIFLOW_TPORT and BIFLOW_APP, none for
+    /// others.
+    pub fn by_identity(&self, kind: RecordKind) -> Option<ByIdentity<'_>> {
+        Some(ByIdentity { view: &self.view, ids: &self.orders(kind)?.ids })
+    }
+
+    fn orders(&self, kind: RecordKind) -> Option<&Orders> {
+        match kind {
+            RecordKind::BiflowTport => Some(&self.view.tport_orders),
+            RecordKind::BiflowApp => Some(&self.view.app_orders),
+            _ => None,
+        }
     }
 
     /// The records with that id: the one that it means now first, then those that it meant before its source
@@ -140,6 +185,26 @@ impl Snapshot {
     /// The service in that row, if there is one.
     pub fn service(&self, at: RecordRef) -> Option<Service<'_>> {
         self.get(at)?.as_service()
+    }
+
+    /// The [lanes](crate::lane), those too that have no connection any more but are still there for their totals.
+    pub fn lanes(&self) -> impl Iterator<Item = Lane<'_>> {
+        (0..self.lane_slots()).filter_map(|slot| self.view.lane(u32::try_from(slot).ok()?))
+    }
+
+    /// The lane that it stands for, if that is still there.
+    pub fn lane(&self, at: LaneRef) -> Option<Lane<'_>> {
+        self.view.lane(at.number).filter(|lane| lane.at() == at)
+    }
+
+    /// A number above that of all lanes; see [`LaneRef::slot`].
+    pub fn lane_slots(&self) -> usize {
+        self.view.lanes.len()
+    }
+
+    /// The revision of the latest change of a lane.
+    pub fn lanes_revision(&self) -> LaneRevision {
+        LaneRevision(self.view.lanes_revision)
     }
 
     /// The sources, in the order in which they were first seen.
@@ -372,6 +437,12 @@ impl PartialEq<str> for Text<'_> {
 impl PartialEq<&str> for Text<'_> {
     fn eq(&self, other: &&str) -> bool {
         *self == **other
+    }
+}
+
+impl PartialOrd<str> for Text<'_> {
+    fn partial_cmp(&self, other: &str) -> Option<Ordering> {
+        Some(self.cmp(&Text(Parts::Whole(other))))
     }
 }
 

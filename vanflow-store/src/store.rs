@@ -1,5 +1,7 @@
 //! The store: where updates enter, and where everything that follows from them is kept in step.
 
+mod seating;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -13,8 +15,10 @@ use crate::{
     changes::{ChangeRing, Changes, Revision},
     identity::Key,
     index::IndexWriter,
+    lanes::Lanes,
     merge::{Changed, Vocabulary, fold},
     oddity::{Oddities, Oddity},
+    order::OrdersWriter,
     row::{AnyRow, Cell, Flags, NO_TYPE, RecordRef, Row, SERVICE_TYPE, Siblings, Table},
     schema::{self, AppRow, END, EntityRow, FlowRow, PARENT, SECOND, START, TALLY, TportRow},
     slab::Slab,
@@ -72,6 +76,9 @@ pub struct Store {
     tports: Slab<TportRow>,
     apps: Slab<AppRow>,
     flows: Slab<FlowRow>,
+    tport_orders: OrdersWriter,
+    app_orders: OrdersWriter,
+    lanes: Lanes,
     ring: ChangeRing,
     sources: Arc<Vec<Source>>,
     source_ids: HashMap<Arc<str>, SourceId>,
@@ -96,7 +103,7 @@ pub(crate) type Hosts = imbl::GenericHashMap<
 >;
 
 /// Records there are, by type: one for each kind of the table, one for types that it does not have.
-const TALLIES: usize = RecordKind::ALL.len() + 1;
+pub(crate) const TALLIES: usize = RecordKind::ALL.len() + 1;
 
 /// How many records of a type there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,6 +244,9 @@ impl Store {
             tports: Slab::default(),
             apps: Slab::default(),
             flows: Slab::default(),
+            tport_orders: OrdersWriter::default(),
+            app_orders: OrdersWriter::default(),
+            lanes: Lanes::default(),
             sources: Arc::default(),
             source_ids: HashMap::new(),
             ended: VecDeque::new(),
@@ -407,7 +417,8 @@ impl Store {
                 _ => {}
             }
         }
-        self.evict(EVICTIONS_PER_ADVANCE) == EVICTIONS_PER_ADVANCE
+        let drained = self.lanes.free_drained(seconds(self.now), &mut self.vocabulary);
+        (self.evict(EVICTIONS_PER_ADVANCE) == EVICTIONS_PER_ADVANCE) | drained
     }
 
     /// A consistent view of all records as of now. Takes no time to speak of, however many there are, and holding on
@@ -416,6 +427,7 @@ impl Store {
         Snapshot::new(View {
             now: self.now,
             revision: self.ring.latest(),
+            evicted: self.evicted,
             texts: self.vocabulary.texts.table().clone(),
             scopes: self.vocabulary.scopes.table().clone(),
             index: self.index.index().clone(),
@@ -423,6 +435,11 @@ impl Store {
             tports: self.tports.rows().clone(),
             apps: self.apps.rows().clone(),
             flows: self.flows.rows().clone(),
+            tport_orders: self.tport_orders.orders(),
+            app_orders: self.app_orders.orders(),
+            tallies: self.tallies,
+            lanes: self.lanes.rows().clone(),
+            lanes_revision: self.lanes.revision(),
             sources: self.sources.clone(),
             hosts: self.hosts.clone(),
         })
@@ -465,6 +482,9 @@ impl Store {
             + self.apps.used() * size_of::<AppRow>()
             + self.flows.used() * size_of::<FlowRow>();
         rows + self.index.octets()
+            + self.tport_orders.octets()
+            + self.app_orders.octets()
+            + self.lanes.octets()
             + self.ended.len() * size_of::<(RecordRef, u32)>()
             + self.vocabulary.cells * CELL
             + self.vocabulary.texts.octets()
@@ -488,20 +508,31 @@ impl Store {
         with_table!(self, at, mut slab => slab.any_mut(at.slot()))
     }
 
-    /// The row that an update is about: the one there is, or a new one.
+    /// The row that an update is about: the one there is, or a new one. A source that the update shows to have started
+    /// anew does so first.
     fn place(&mut self, source: SourceId, update: &Update<'_>, now: Timestamp) -> Option<RecordRef> {
         let Ok(key) = self.vocabulary.scopes.acquire(update.id) else {
             self.vocabulary.oddities.add(Oddity::NoRoom);
             return None;
         };
-        if let Some(at) = self.index.seek(key) {
-            let row = self.row(at);
-            let (told, type_code) = (row.is_told(), row.head().type_code);
-            if told && self.is_restart(source, at, update) {
+        match self.index.seek(key) {
+            Some(at) if self.row(at).is_told() && self.is_restart(source, at, update) => {
                 self.vocabulary.scopes.release(key);
                 self.source_restarted(source, now);
-                return self.place(source, update, now);
+                // An id that is not of the source's own goes on meaning the same record.
+                let key = self.vocabulary.scopes.acquire(update.id).ok()?;
+                let at = self.index.seek(key);
+                self.place_at(key, at, update)
             }
+            at => self.place_at(key, at, update),
+        }
+    }
+
+    /// The row that an update is about: the one that there is for its key, or a new one, whose the use of the key is.
+    fn place_at(&mut self, key: Key, known: Option<RecordRef>, update: &Update<'_>) -> Option<RecordRef> {
+        if let Some(at) = known {
+            let row = self.row(at);
+            let (told, type_code) = (row.is_told(), row.head().type_code);
             self.vocabulary.scopes.release(key);
             return match update.type_code {
                 None if told => Some(at),
@@ -625,6 +656,7 @@ impl Store {
         teller: Option<Teller>,
         change: impl FnOnce(&mut dyn Fold, &mut Vocabulary) -> Changed,
     ) {
+        let share = self.share(at);
         let folded = with_table!(self, at, mut slab => {
             let row = slab.get_mut(at.slot());
             let before = Standing::of(row, at.table());
@@ -661,6 +693,7 @@ impl Store {
         });
         if folded.changed.any() {
             self.follow(at, &folded);
+            self.seat(at, &share, &folded);
         }
         for key in folded.old {
             self.vocabulary.scopes.release(key);
@@ -1099,6 +1132,7 @@ impl Store {
 
     /// Forgets a record. If others refer to it, its place is held for as long as they do.
     fn remove(&mut self, at: RecordRef) {
+        self.unseat(at);
         let row = self.row(at);
         let type_code = row.head().type_code;
         if type_code != SERVICE_TYPE {

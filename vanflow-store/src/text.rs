@@ -124,6 +124,14 @@ impl Texts {
         *other
     }
 
+    /// One more use of a symbol that is in use already.
+    pub(crate) fn share(&mut self, symbol: Symbol) -> Symbol {
+        if let Some(slot) = symbol.slot() {
+            self.uses[slot] += 1;
+        }
+        symbol
+    }
+
     /// One use less; a text that nobody uses is forgotten.
     pub(crate) fn release(&mut self, symbol: Symbol) {
         let Some(slot) = symbol.slot() else { return };

@@ -6,11 +6,14 @@ use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::{Record, RecordRef, Snapshot};
 
 use crate::v2alpha1::{
+    connection::{Flow, Request},
     endpoint::{CONNECTOR, LISTENER, SERVICE},
     flow::{APPLICATION_FLOW, COMPONENT_PAIR, CONNECTION, PROCESS_PAIR, SITE_PAIR},
     network::{ROUTER, ROUTER_ACCESS, ROUTER_LINK, SITE, routers_of},
+    pair::PairKind,
+    party::Party,
     schema::Schema,
-    view::{Flow, Needs, PairKind, Party, Request, Subject, View},
+    view::{Needs, Subject, View},
     workload::{COMPONENT, PROCESS},
 };
 
@@ -112,6 +115,10 @@ impl Collection {
             Self::ProcessPairs => Some(PairKind::Process),
             _ => None,
         }
+    }
+
+    pub(crate) fn is_of_pairs(self) -> bool {
+        self.pair_kind().is_some()
     }
 
     /// Whether what has ended is listed only for those who ask for it. Connections and requests are there to be looked
@@ -233,16 +240,22 @@ impl Collection {
             Item::Record(at) => match self {
                 Self::Services => Subject::Service(view.snapshot.service(at)?),
                 Self::Processes => Subject::Process(Party::Told(view.snapshot.get(at)?)),
-                Self::Connections => Subject::Flow(Flow::new(view.snapshot.get(at)?)),
-                Self::ApplicationFlows => {
-                    let record = view.snapshot.get(at)?;
-                    let connection =
-                        record.parent().filter(|parent| parent.kind() == Some(RecordKind::BiflowTport));
-                    Subject::Request(Request { record, connection: connection.map(Flow::new) })
-                }
-                _ => Subject::Record(view.snapshot.get(at)?),
+                _ => self.subject_of(view.snapshot.get(at)?),
             },
         })
+    }
+
+    /// What a record is that is the whole item.
+    pub(crate) fn subject_of(self, record: Record<'_>) -> Subject<'_> {
+        match self {
+            Self::Connections => Subject::Flow(Flow::new(record)),
+            Self::ApplicationFlows => {
+                let connection =
+                    record.parent().filter(|parent| parent.kind() == Some(RecordKind::BiflowTport));
+                Subject::Request(Request { record, connection: connection.map(Flow::new) })
+            }
+            _ => Subject::Record(record),
+        }
     }
 }
 

@@ -3,35 +3,36 @@
 use std::borrow::Cow;
 
 use vanflow_proto::Attribute;
-use vanflow_store::derived;
+use vanflow_store::{Text, derived};
 
 use crate::v2alpha1::{
+    party::Party,
     schema::{Cell, Schema, UNKNOWN, schema},
-    view::{Party, Subject, end_of, instant, start_of},
+    view::{Subject, end_of, instant, start_of},
 };
 
 schema! {
     /// A connection through the network, from its first record on.
     CONNECTION "Connection" |view, Subject::Flow(flow)| {
-        "componentPairId" Text Nullable "The pair of components that it is between." =>
+        "componentPairId" Text Nullable of_lane "The pair of components that it is between." =>
             pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
                 derived::component_pair_id(&source.component_id(), &destination.component_id(), protocol)
             });
         "connectorError" Text Nullable "What went wrong at the connector." =>
             Cell::or_null(flow.record.text(Attribute::ErrorConnectorSide));
-        "connectorId" Text Always "The connector: the one that was told, or the only one of the service." =>
+        "connectorId" Text Always of_lane "The connector: the one that was told, or the only one of the service." =>
             match flow.record.text(Attribute::Connector) {
                 Some(told) => Cell::text(told.to_cow()),
                 None => Cell::or_unknown(flow.connector().map(|connector| connector.id())),
             };
-        "destHost" Text Always "The host that the connector connects to." =>
+        "destHost" Text Always of_lane "The host that the connector connects to." =>
             Cell::or_unknown(flow.connector().and_then(|connector| connector.text(Attribute::DestHost)));
-        "destPort" Text Always "The port that the connector connects to." =>
+        "destPort" Text Always of_lane "The port that the connector connects to." =>
             Cell::or_unknown(flow.connector().and_then(|connector| connector.text(Attribute::DestPort)));
-        "destProcessId" Text Always "The process that serves." => party(flow.destination(view), Party::id);
-        "destProcessName" Text Always "Its name." => party(flow.destination(view), Party::name);
-        "destSiteId" Text Always "Its site." => Cell::Text(flow.destination_site_id(view));
-        "destSiteName" Text Always "The name of that site." => Cell::Text(flow.destination_site_name(view));
+        "destProcessId" Text Always of_lane "The process that serves." => party(flow.destination(view), Party::id);
+        "destProcessName" Text Always of_lane "Its name." => party(flow.destination(view), Party::name);
+        "destSiteId" Text Always of_lane "Its site." => Cell::Text(flow.destination_site_id(view));
+        "destSiteName" Text Always of_lane "The name of that site." => Cell::Text(flow.destination_site_name(view));
         "duration" Number Nullable "How long it lasted, in microseconds, once it is over." => duration(flow.record);
         "endTime" Instant Always "When it ended; 0 while it is open." => end_of(flow.record);
         "identity" Text Always "The identity of the record." => Cell::text(flow.record.id().to_cow());
@@ -41,33 +42,33 @@ schema! {
             Cell::Number(flow.record.uint(Attribute::ProcessLatency).unwrap_or(0));
         "listenerError" Text Nullable "What went wrong at the listener." =>
             Cell::or_null(flow.record.text(Attribute::ErrorListenerSide));
-        "listenerId" Text Always "The listener." => Cell::or_unknown(flow.record.text(Attribute::Parent));
+        "listenerId" Text Always of_lane "The listener." => Cell::or_unknown(flow.record.text(Attribute::Parent));
         "octetCount" Number Always "Octets from client to server." =>
             Cell::Number(flow.record.uint(Attribute::Octets).unwrap_or(0));
         "octetReverseCount" Number Always "Octets from server to client." =>
             Cell::Number(flow.record.uint(Attribute::OctetsReverse).unwrap_or(0));
-        "processPairId" Text Nullable "The pair of processes that it is between." =>
+        "processPairId" Text Nullable of_lane "The pair of processes that it is between." =>
             pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
                 derived::process_pair_id(&source.id(), &destination.id(), protocol)
             });
-        "protocol" Text Always "The protocol of connector and listener." => Cell::Text(flow.protocol());
+        "protocol" Text Always of_lane "The protocol of connector and listener." => Cell::Text(flow.protocol());
         "proxyHost" Text Always "The host that the connector connects from." =>
             Cell::or_empty(flow.record.text(Attribute::ProxyHost));
         "proxyPort" Text Always "The port that the connector connects from." =>
             Cell::or_empty(flow.record.text(Attribute::ProxyPort));
-        "routingKey" Text Always "The routing key of the service." => Cell::Text(flow.routing_key());
-        "sitePairId" Text Nullable "The pair of sites that it is between." =>
+        "routingKey" Text Always of_lane "The routing key of the service." => Cell::Text(flow.routing_key());
+        "sitePairId" Text Nullable of_lane "The pair of sites that it is between." =>
             pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
                 derived::site_pair_id(&source.site_id(), &destination.site_id(), protocol)
             });
-        "sourceHost" Text Always "The host that the client connects from." =>
+        "sourceHost" Text Always of_lane "The host that the client connects from." =>
             Cell::or_empty(flow.record.text(Attribute::SourceHost));
         "sourcePort" Text Always "The port that the client connects from." =>
             Cell::or_empty(flow.record.text(Attribute::SourcePort));
-        "sourceProcessId" Text Always "The process that is the client." => party(flow.source(view), Party::id);
-        "sourceProcessName" Text Always "Its name." => party(flow.source(view), Party::name);
-        "sourceSiteId" Text Always "Its site." => Cell::Text(flow.source_site_id());
-        "sourceSiteName" Text Always "The name of that site." => Cell::Text(flow.source_site_name());
+        "sourceProcessId" Text Always of_lane "The process that is the client." => party(flow.source(view), Party::id);
+        "sourceProcessName" Text Always of_lane "Its name." => party(flow.source(view), Party::name);
+        "sourceSiteId" Text Always of_lane "Its site." => Cell::Text(flow.source_site_id());
+        "sourceSiteName" Text Always of_lane "The name of that site." => Cell::Text(flow.source_site_name());
         "startTime" Instant Always "When it started; 0 where not known." => start_of(flow.record);
         "traceRouters" Texts Always "The names of the routers that it passes." => Cell::Texts(flow.trace(view).routers);
         "traceSites" Texts Always "The names of the sites that it passes." => Cell::Texts(flow.trace(view).sites);
@@ -78,13 +79,13 @@ schema! {
     /// A request within a connection, from its first record on.
     APPLICATION_FLOW "ApplicationFlow" |view, Subject::Request(request)| {
         "connectionId" Text Always "The connection." => Cell::or_unknown(request.record.text(Attribute::Parent));
-        "destProcessId" Text Always "The process that serves." =>
+        "destProcessId" Text Always of_lane "The process that serves." =>
             party(request.connection.as_ref().and_then(|flow| flow.destination(view)), Party::id);
-        "destProcessName" Text Always "Its name." =>
+        "destProcessName" Text Always of_lane "Its name." =>
             party(request.connection.as_ref().and_then(|flow| flow.destination(view)), Party::name);
-        "destSiteId" Text Always "Its site." =>
+        "destSiteId" Text Always of_lane "Its site." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.destination_site_id(view)));
-        "destSiteName" Text Always "The name of that site." =>
+        "destSiteName" Text Always of_lane "The name of that site." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.destination_site_name(view)));
         "duration" Number Nullable "How long it took, in microseconds, once it is over." => duration(request.record);
         "endTime" Instant Always "When it ended; 0 while it is under way." => end_of(request.record);
@@ -95,14 +96,14 @@ schema! {
         "octetReverseCount" Number Always "Octets from server to client." =>
             Cell::Number(request.record.uint(Attribute::OctetsReverse).unwrap_or(0));
         "protocol" Text Always "`http1`, `http2` or what else was told." => or_unknown(application_protocol(request.record));
-        "routingKey" Text Always "The routing key of the service." =>
+        "routingKey" Text Always of_lane "The routing key of the service." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.routing_key()));
-        "sourceProcessId" Text Always "The process that is the client." =>
+        "sourceProcessId" Text Always of_lane "The process that is the client." =>
             party(request.connection.as_ref().and_then(|flow| flow.source(view)), Party::id);
-        "sourceProcessName" Text Always "Its name." =>
+        "sourceProcessName" Text Always of_lane "Its name." =>
             party(request.connection.as_ref().and_then(|flow| flow.source(view)), Party::name);
-        "sourceSiteId" Text Always "Its site." => or_unknown(request.connection.as_ref().map(|flow| flow.source_site_id()));
-        "sourceSiteName" Text Always "The name of that site." =>
+        "sourceSiteId" Text Always of_lane "Its site." => or_unknown(request.connection.as_ref().map(|flow| flow.source_site_id()));
+        "sourceSiteName" Text Always of_lane "The name of that site." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.source_site_name()));
         "startTime" Instant Always "When it started; 0 where not known." => start_of(request.record);
         "status" Text Always "The status of the response; empty where not known." =>
@@ -141,12 +142,17 @@ fn duration(record: vanflow_store::Record<'_>) -> Cell<'static> {
 
 /// The protocol of a request as the network observer calls it.
 pub(crate) fn application_protocol(request: vanflow_store::Record<'_>) -> Option<Cow<'_, str>> {
-    let told = request.text(Attribute::Protocol)?.to_cow();
-    Some(match &*told {
+    Some(protocol_name(request.text(Attribute::Protocol)?))
+}
+
+/// A protocol of requests as the network observer calls it.
+pub(crate) fn protocol_name(told: Text<'_>) -> Cow<'_, str> {
+    let told = told.to_cow();
+    match &*told {
         "HTTP/1.0" | "HTTP/1.1" => Cow::Borrowed("http1"),
         "HTTP/2" => Cow::Borrowed("http2"),
         _ => told,
-    })
+    }
 }
 
 schema! {

@@ -4,12 +4,19 @@
 //! document derive. What no source tells but what follows from records, such as components and pairs, is worked out for
 //! each request from its snapshot ([`view`]).
 
+mod best;
 mod collection;
+mod component;
+mod connection;
 mod endpoint;
+mod explained;
 mod flow;
 mod list;
 mod network;
 pub(crate) mod openapi;
+mod pair;
+mod party;
+mod plan;
 mod query;
 mod schema;
 mod view;
@@ -17,6 +24,10 @@ mod watch;
 mod workload;
 
 pub(crate) use collection::{Collection, Scope, service_with_id, site_with_id};
+pub(crate) use connection::Flow;
+pub(crate) use flow::protocol_name;
 pub(crate) use list::{List, single};
+pub(crate) use party::Party;
 pub(crate) use query::Query;
+pub(crate) use view::{Derived, Needs, View};
 pub(crate) use watch::Watch;

@@ -10,7 +10,9 @@ use vanflow_proto::Timestamp;
 use crate::{
     error::{ApiError, excerpt},
     v2alpha1::{
+        best::Best,
         collection::{Collection, Item, Scope},
+        plan::Plan,
         schema::{Cell, Kind, Property, Schema},
         view::{Subject, View},
     },
@@ -23,16 +25,54 @@ pub(crate) struct Query {
     /// When an item came to be, and when it went.
     start: &'static Property,
     end: &'static Property,
-    filters: Vec<(&'static Property, Vec<String>)>,
-    /// And whether the highest comes first.
-    order: Option<(&'static Property, bool)>,
+    pub(crate) filters: Vec<Filter>,
+    /// By identity where there is none.
+    pub(crate) order: Option<Order>,
     state: State,
     range: Range,
     /// None where there is no limit.
-    limit: Option<usize>,
-    offset: usize,
+    pub(crate) limit: Option<usize>,
+    pub(crate) offset: usize,
     /// Whether to go on after the list, where the client says so.
     pub(crate) watch: Option<bool>,
+}
+
+/// A property, and what it may be.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    pub(crate) property: &'static Property,
+    values: Vec<String>,
+}
+
+impl Filter {
+    /// Whether something passes.
+    pub(crate) fn admits<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
+        self.admits_cell(&(self.property.read)(view, subject))
+    }
+
+    /// Whether something that has this value passes.
+    pub(crate) fn admits_cell(&self, cell: &Cell<'_>) -> bool {
+        self.values.iter().any(|value| matches(self.property.kind, cell, value))
+    }
+}
+
+/// By what items are put in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) property: &'static Property,
+    /// Whether the highest comes first.
+    pub(crate) is_descending: bool,
+}
+
+/// When items can have ended to be in a list, in microseconds, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Whether what has not ended can be in it.
+    pub(crate) has_live: bool,
+    /// None where nothing that has ended can be.
+    pub(crate) ended: Option<(u64, u64)>,
+    /// Whether all that can be is.
+    pub(crate) is_exact: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,16 +127,10 @@ pub(crate) const RESERVED: [(&str, &str); 8] = [
     (
         "watch",
         "With 1, the list is followed by one JSON object per line for each item that changes or ends, until the \
-         client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`.",
+         client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that \
+         goes on with `Last-Event-ID` is told what it missed, or the list again where that cannot be told.",
     ),
 ];
-
-/// What is put in order.
-struct Row<'v> {
-    key: Option<Cell<'v>>,
-    identity: Cow<'v, str>,
-    item: Item,
-}
 
 impl Query {
     /// Reads a query string.
@@ -109,21 +143,22 @@ impl Query {
         let pairs = pairs(text.unwrap_or(""));
         let first = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| &**value);
         let integer = |name: &str| first(name).and_then(|value| value.parse::<i64>().ok());
-        let mut filters: Vec<(&'static Property, Vec<String>)> = Vec::new();
+        let mut filters: Vec<Filter> = Vec::new();
         for (key, value) in &pairs {
             if RESERVED.iter().any(|(name, _)| key == name) {
                 continue;
             }
             let property = schema.property(key).ok_or_else(|| unknown("filter by", key, schema))?;
-            match filters.iter_mut().find(|(other, _)| other.name == property.name) {
-                Some((_, values)) => values.push(value.clone().into_owned()),
-                None => filters.push((property, vec![value.clone().into_owned()])),
+            let value = value.clone().into_owned();
+            match filters.iter_mut().find(|filter| filter.property.name == property.name) {
+                Some(filter) => filter.values.push(value),
+                None => filters.push(Filter { property, values: vec![value] }),
             }
         }
         let order = match first("sortBy").and_then(|value| value.rsplit_once('.')) {
             Some((name, direction @ ("asc" | "desc"))) => {
                 let property = schema.property(name).ok_or_else(|| unknown("sort by", name, schema))?;
-                Some((property, direction == "desc"))
+                Some(Order { property, is_descending: direction == "desc" })
             }
             _ => None,
         };
@@ -168,34 +203,27 @@ impl Query {
 
     /// What is asked for, in order, and how much there would be without paging.
     pub(crate) fn select(&self, view: View<'_>, scope: Scope) -> (Vec<Item>, usize) {
+        match Plan::new(self, view, scope) {
+            Some(plan) => plan.select(),
+            None => self.scan(view, scope),
+        }
+    }
+
+    /// The same, by a look at each: of anything but connections and requests there are not that many.
+    pub(crate) fn scan(&self, view: View<'_>, scope: Scope) -> (Vec<Item>, usize) {
         let schema = self.collection.schema();
-        let mut rows = Vec::new();
-        let mut total = 0;
+        let end = self.offset.saturating_add(self.limit.unwrap_or(usize::MAX));
+        let is_descending = self.order.is_some_and(|order| order.is_descending);
+        let mut best = Best::new(end, is_descending);
         for item in self.collection.items(view, scope, self.is_of_live()) {
             let Some(subject) = self.collection.subject(view, item) else { continue };
-            if !self.lists(view, &subject) {
-                continue;
-            }
-            total += 1;
-            if self.limit != Some(0) {
-                let key = self.order.map(|(property, _)| (property.read)(view, &subject));
-                rows.push(Row { key, identity: schema.identity(view, &subject), item });
+            if self.lists(view, &subject) {
+                let key = self.order.map(|order| (order.property.read)(view, &subject));
+                best.add(key, schema.identity(view, &subject), item);
             }
         }
-        let is_descending = self.order.is_some_and(|(_, is_descending)| is_descending);
-        let compare = |left: &Row<'_>, right: &Row<'_>| {
-            let order = left.key.cmp(&right.key);
-            let order = if is_descending { order.reverse() } else { order };
-            order.then_with(|| left.identity.cmp(&right.identity)).then(left.item.cmp(&right.item))
-        };
-        // Only what is on the page, or before it, has to be in order.
-        let end = self.offset.saturating_add(self.limit.unwrap_or(usize::MAX));
-        if end < rows.len() {
-            rows.select_nth_unstable_by(end, compare);
-            rows.truncate(end);
-        }
-        rows.sort_unstable_by(compare);
-        (rows.into_iter().skip(self.offset).map(|row| row.item).collect(), total)
+        let total = best.total();
+        (best.into_sorted(self.offset), total)
     }
 
     /// Whether nothing that has ended can be in the list.
@@ -207,16 +235,59 @@ impl Query {
         }
     }
 
+    /// Whether what is in the list depends on when it is asked for, though nothing changes.
+    pub(crate) fn moves_with_time(&self) -> bool {
+        let Range { operation, start, end } = self.range;
+        match operation {
+            Operation::Intersects => start.is_none() && self.can_have_ended(),
+            Operation::Contains => start.is_none() || end.is_none(),
+            Operation::Within => start.is_none(),
+        }
+    }
+
+    /// Whether something with an end can be in the list. A pair is there while both that it is between are, even if
+    /// nothing goes between them any more.
+    fn can_have_ended(&self) -> bool {
+        !self.is_of_live() || self.state == State::Unsaid && self.collection.is_of_pairs()
+    }
+
     /// Whether something is in the list.
-    fn lists<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
+    pub(crate) fn lists<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
+        let is_of_what_is = self.state == State::Unsaid && self.collection.hides_gone();
+        !(is_of_what_is && is_gone(subject, self.end_of(view, subject)))
+            && self.is_in_time_of(view, subject)
+            && self.admits(view, subject)
+    }
+
+    /// Whether something is in the state and range that is asked for.
+    pub(crate) fn is_in_time_of<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
         let (start, end) = (self.start.number(view, subject), self.end.number(view, subject));
-        let in_state = match self.state {
-            State::Unsaid => !(self.collection.hides_gone() && is_gone(subject, end)),
-            State::All => true,
+        self.is_in_time(view.snapshot.now(), start, end)
+    }
+
+    /// Whether what started and ended then, 0 where it has not, is in the state and range that is asked for.
+    pub(crate) fn is_in_time(&self, now: Timestamp, start: u64, end: u64) -> bool {
+        let is_in_state = match self.state {
+            State::Unsaid | State::All => true,
             State::Active => end == 0,
             State::Terminated => end != 0,
         };
-        in_state && self.range.has(view.snapshot.now(), start, end) && self.admits(view, subject)
+        is_in_state && self.range.has(now, start, end)
+    }
+
+    /// What ends alone tell of [`Query::is_in_time`].
+    pub(crate) fn window(&self, now: Timestamp) -> Window {
+        let Range { operation, end, .. } = self.range;
+        let (has_live, ended, is_exact) = match operation {
+            Operation::Intersects => (true, (self.range.from(now), u64::MAX), end.is_none()),
+            Operation::Contains => (true, (end.unwrap_or(now.as_micros()), u64::MAX), false),
+            Operation::Within => (false, (0, end.unwrap_or(u64::MAX)), false),
+        };
+        Window {
+            has_live: has_live && self.state != State::Terminated,
+            ended: (self.state != State::Active).then_some(ended),
+            is_exact,
+        }
     }
 
     /// When something ended, 0 where it has not.
@@ -226,10 +297,7 @@ impl Query {
 
     /// Whether something passes the filters.
     pub(crate) fn admits<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
-        self.filters.iter().all(|(property, values)| {
-            let cell = (property.read)(view, subject);
-            values.iter().any(|value| matches(property.kind, &cell, value))
-        })
+        self.filters.iter().all(|filter| filter.admits(view, subject))
     }
 }
 
@@ -248,9 +316,13 @@ fn is_gone(subject: &Subject<'_>, end: u64) -> bool {
 }
 
 impl Range {
+    fn from(self, now: Timestamp) -> u64 {
+        self.start.unwrap_or(now.as_micros().saturating_sub(LOOK_BACK_MICROS))
+    }
+
     fn has(self, now: Timestamp, start: u64, end: u64) -> bool {
+        let from = self.from(now);
         let now = now.as_micros();
-        let from = self.start.unwrap_or(now.saturating_sub(LOOK_BACK_MICROS));
         let is_over_before = |time: u64| end != 0 && end < time;
         match self.operation {
             // Clocks of sources can be ahead of ours: unless somebody says when, nothing is too late to be shown.

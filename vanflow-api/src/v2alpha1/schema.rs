@@ -27,6 +27,8 @@ pub(crate) struct Property {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) presence: Presence,
+    /// Whether a connection or request has it from its lane alone: it is the same for all of a lane that is uniform.
+    pub(crate) is_of_lane: bool,
     pub(crate) description: &'static str,
     pub(crate) read: for<'v> fn(View<'v>, &Subject<'v>) -> Cell<'v>,
 }
@@ -207,12 +209,24 @@ impl std::fmt::Debug for Property {
     }
 }
 
-/// A table of properties, each a line: name, kind, presence, description, and where its value comes from.
+/// What a row says of lanes.
+macro_rules! is_of_lane {
+    () => {
+        false
+    };
+    (of_lane) => {
+        true
+    };
+}
+pub(crate) use is_of_lane;
+
+/// A table of properties, each a line: name, kind, presence, whether it is of the lane, description, and where its value
+/// comes from.
 macro_rules! schema {
     (
         $(#[doc = $doc:literal])+
         $table:ident $name:literal |$view:ident, $pattern:pat_param| {
-            $( $property:literal $kind:ident $presence:ident $about:literal => $cell:expr; )+
+            $( $property:literal $kind:ident $presence:ident $($basis:ident)? $about:literal => $cell:expr; )+
         }
     ) => {
         $(#[doc = $doc])+
@@ -223,6 +237,7 @@ macro_rules! schema {
                 name: $property,
                 kind: $crate::v2alpha1::schema::Kind::$kind,
                 presence: $crate::v2alpha1::schema::Presence::$presence,
+                is_of_lane: $crate::v2alpha1::schema::is_of_lane!($($basis)?),
                 description: $about,
                 read: |$view, subject| {
                     // Not every property needs to look around.

@@ -15,15 +15,17 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::Value;
-use vanflow_store::{Revision, Snapshot};
+use vanflow_proto::RecordKind;
+use vanflow_store::{Record, RecordRef, Revision, Snapshot};
 
 use crate::{
     api::Network,
-    body::{Progress, Render},
+    body::{CHUNK, Progress, Render},
     json::Json,
     pace::{Format, Pace, Woken},
     v2alpha1::{
         collection::{Item, Scope},
+        explained::{EXPLAINING, Explained},
         list::List,
         query::Query,
         view::{Derived, View},
@@ -45,9 +47,15 @@ pub(crate) struct Watch {
     query: Arc<Query>,
     scope: Scope,
     format: Format,
+    /// What the revisions belong to.
+    instance: Arc<str>,
     state: State,
     /// The changes up to here have been told.
     seen: Revision,
+    /// Set while records have changed that may explain others: what has changed after this is told as they are now.
+    stale_since: Option<Revision>,
+    /// What explains the connections and requests that the watcher knows.
+    explained: Explained,
     /// The items that the watcher knows, by a hash of what tells them apart.
     told: HashMap<u64, Told>,
     hasher: RandomState,
@@ -63,61 +71,94 @@ struct Told {
 }
 
 enum State {
+    /// The list is to come.
+    New,
     Listing(Box<List>),
-    Following,
+    /// Waiting for changes. A watcher that was here before may have missed what cannot be told afterwards.
+    Following {
+        is_resumed: bool,
+    },
     Over,
 }
 
 impl Watch {
-    /// A watch that starts with the list.
-    pub(crate) fn new(network: Network, query: Arc<Query>, scope: Scope, format: Format) -> Self {
-        let list = List::new(network.lock().snapshot(), Arc::clone(&query), scope);
-        Self {
+    /// A watch that starts with the list; or one of connections or requests that goes on from a revision.
+    pub(crate) fn new(
+        network: Network,
+        query: Arc<Query>,
+        scope: Scope,
+        format: Format,
+        instance: Arc<str>,
+        resume: Option<Revision>,
+    ) -> Self {
+        let mut watch = Self {
             network,
             query,
             scope,
             format,
-            seen: list.revision(),
-            state: State::Listing(Box::new(list)),
+            instance,
+            seen: Revision::default(),
+            state: State::New,
+            stale_since: None,
+            explained: Explained::default(),
             told: HashMap::new(),
             hasher: RandomState::new(),
             pace: Pace::new(),
+        };
+        if let Some(revision) = resume.filter(|_| watch.tells_records()) {
+            watch.seen = revision;
+            watch.state = State::Following { is_resumed: true };
         }
+        watch
     }
 
     /// Everything that there is to tell.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
-        let mut json = Json::default();
-        if self.format == Format::Events {
-            json.raw("event: list\ndata: ");
-        }
-        stream::unfold((self, json), |(mut watch, json)| async {
-            let piece = watch.next(json).await?;
-            Some((piece, (watch, Json::default())))
+        stream::unfold(self, |mut watch| async {
+            let piece = watch.next().await?;
+            Some((piece, watch))
         })
     }
 
-    async fn next(&mut self, mut json: Json) -> Option<Bytes> {
+    fn list(&self, json: &mut Json) -> State {
+        let list = List::new(self.network.lock().snapshot(), Arc::clone(&self.query), self.scope);
+        if self.format == Format::Events {
+            json.raw("event: list\n");
+            self.id(json, list.revision());
+            json.raw("data: ");
+        }
+        State::Listing(Box::new(list))
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
         if let Some(reason) = self.pace.stalled(&self.network, self.seen) {
             return Some(self.over(&reason));
         }
+        let mut json = Json::default();
         loop {
             match &mut self.state {
                 State::Over => return None,
+                State::New => {
+                    self.state = self.list(&mut json);
+                    continue;
+                }
                 State::Listing(list) => {
                     if list.fill(&mut json) == Progress::Done {
                         if self.format == Format::Events {
                             json.raw("\n");
                         }
                         let snapshot = list.snapshot().clone();
-                        self.state = State::Following;
-                        if !self.tells_records() {
+                        self.seen = list.revision();
+                        self.state = State::Following { is_resumed: false };
+                        if self.tells_records() {
+                            self.explained.compare(snapshot, self.seen);
+                        } else {
                             self.compare(&mut Json::default(), &snapshot);
                         }
                         self.pace.gather(self.gather());
                     }
                 }
-                State::Following => {
+                State::Following { .. } => {
                     if let Some(piece) = self.follow(&mut json).await {
                         return Some(self.pace.hand_out(piece));
                     }
@@ -131,7 +172,7 @@ impl Watch {
 
     /// Whether what is told is what has changed by itself.
     fn tells_records(&self) -> bool {
-        self.query.collection.kind().is_some_and(vanflow_proto::RecordKind::is_flow)
+        self.query.collection.kind().is_some_and(RecordKind::is_flow)
     }
 
     fn gather(&self) -> Duration {
@@ -140,34 +181,53 @@ impl Watch {
 
     /// Tells some changes, or waits for them. A piece of its own is a keep-alive or the end.
     async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
+        if !self.explained.is_told() {
+            if !self.explained.go_on(&self.query) {
+                self.tell_again(json);
+            }
+            if json.bytes.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            return None;
+        }
         self.pace.notice(&mut self.network).await;
         let (changes, snapshot) = {
             let store = self.network.lock();
             (store.changes(self.seen, LOOKED_AT), store.snapshot())
         };
+        if let State::Following { is_resumed: true } = self.state {
+            if changes.overrun || is_explained_anew(&snapshot, self.seen) {
+                self.state = State::New;
+                return None;
+            }
+            self.state = State::Following { is_resumed: false };
+            self.explained.compare(snapshot, self.seen);
+            return None;
+        }
         if snapshot.revision() > self.seen {
-            let upto = if self.tells_records() && !changes.overrun {
-                let records = changes.records.into_iter().map(Item::Record);
-                self.tell_records(json, &snapshot, records);
-                changes.upto
-            } else if self.tells_records() {
-                let seen = self.seen;
-                let kind = self.query.collection.kind();
-                let records: Vec<_> = kind
-                    .into_iter()
-                    .flat_map(|kind| snapshot.of_kind(kind))
-                    .filter(|record| record.revision() > seen)
-                    .map(|record| Item::Record(record.at()))
-                    .collect();
-                self.tell_records(json, &snapshot, records.into_iter());
-                snapshot.revision()
-            } else {
+            let is_explaining = |at: &RecordRef| {
+                let kind = snapshot.get(*at).and_then(|record| record.kind());
+                kind.is_some_and(|kind| EXPLAINING.contains(&kind))
+            };
+            if self.tells_records() && (changes.overrun || changes.records.iter().any(is_explaining)) {
+                self.stale_since = Some(self.seen);
+            }
+            let upto = if !self.tells_records() {
                 self.compare(json, &snapshot);
                 snapshot.revision()
+            } else if changes.overrun {
+                self.tell_later(json, &snapshot);
+                snapshot.revision()
+            } else {
+                self.tell_records(json, &snapshot, &changes.records);
+                changes.upto
             };
             self.seen = upto;
             if upto >= snapshot.revision() {
-                self.pace.gather(self.gather());
+                self.pace.gather(if self.stale_since.is_some() { GATHER_DERIVED } else { self.gather() });
+                if let Some(since) = self.stale_since.take() {
+                    self.explained.compare(snapshot, since);
+                }
             }
             if json.bytes.is_empty() {
                 tokio::task::yield_now().await;
@@ -178,22 +238,78 @@ impl Watch {
             Woken::ByChange => None,
             Woken::ByTheEnd(reason) => Some(self.over(reason)),
             Woken::ToKeepAlive => {
-                (self.format == Format::Events).then(|| Bytes::from_static(b": nothing new\n\n"))
+                let mut json = Json::default();
+                json.raw(": nothing new\n");
+                // The id says that there was nothing of interest up to here.
+                self.id(&mut json, self.seen);
+                json.raw("\n");
+                (self.format == Format::Events).then(|| json.bytes.into())
             }
         }
     }
 
-    fn tell_records(&self, json: &mut Json, snapshot: &Snapshot, items: impl Iterator<Item = Item>) {
+    /// Tells connections and requests again that others explain now: those that are open, and those that have ended
+    /// but were in the list. What passed the filters and does so no more is told a last time.
+    fn tell_again(&mut self, json: &mut Json) {
+        let snapshot = self.network.lock().snapshot();
         let collection = self.query.collection;
-        let derived = Derived::new(snapshot, collection.needs());
-        let view = View { snapshot, derived: &derived };
-        for item in items {
-            if collection.includes(view, item, self.scope)
-                && let Some(subject) = collection.subject(view, item)
-                && self.query.admits(view, &subject)
-            {
-                self.line(json, |json| collection.schema().render(json, view, &subject));
+        let derived = Derived::new(&snapshot, collection.needs());
+        let view = View { snapshot: &snapshot, derived: &derived };
+        for _ in 0..LOOKED_AT {
+            if json.bytes.len() >= CHUNK {
+                break;
             }
+            let Some(again) = self.explained.next() else { break };
+            let Some(record) = snapshot.get(again.record) else { continue };
+            if !collection.includes(view, Item::Record(again.record), self.scope) {
+                continue;
+            }
+            let subject = collection.subject_of(record);
+            let is_listed = record.is_live() || self.query.is_in_time_of(view, &subject);
+            let mut own = self.query.filters.iter().filter(|filter| !filter.property.is_of_lane);
+            let has_passed = again.was_asked && own.all(|filter| filter.admits(view, &subject));
+            if is_listed && (has_passed || self.query.admits(view, &subject)) {
+                self.line(json, None, |json| collection.schema().render(json, view, &subject));
+            }
+        }
+    }
+
+    /// Tells those of the records that are watched, in the order of their changes.
+    fn tell_records(&mut self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef]) {
+        let derived = Derived::new(snapshot, self.query.collection.needs());
+        let view = View { snapshot, derived: &derived };
+        for record in records.iter().filter_map(|at| snapshot.get(*at)) {
+            self.tell(json, view, record, Some(record.revision()));
+        }
+    }
+
+    /// Tells all records that have changed since, because the changes are not remembered any more: in another order
+    /// than they changed in, so that there is nothing to go on from before all have been told.
+    fn tell_later(&mut self, json: &mut Json, snapshot: &Snapshot) {
+        let derived = Derived::new(snapshot, self.query.collection.needs());
+        let view = View { snapshot, derived: &derived };
+        for record in self.query.collection.kind().into_iter().flat_map(|kind| snapshot.of_kind(kind)) {
+            if record.revision() > self.seen {
+                self.tell(json, view, record, None);
+            }
+        }
+    }
+
+    /// Tells a connection or request, if it is one of those that are watched.
+    fn tell(&mut self, json: &mut Json, view: View<'_>, record: Record<'_>, revision: Option<Revision>) {
+        let collection = self.query.collection;
+        let item = Item::Record(record.at());
+        if record.kind() != collection.kind() {
+            return;
+        }
+        self.explained.note(view, record, &self.query);
+        // Whoever goes on from a record has been told what explains those before it.
+        let revision = revision.filter(|_| self.stale_since.is_none() && self.explained.is_told());
+        if collection.includes(view, item, self.scope)
+            && let Some(subject) = collection.subject(view, item)
+            && self.query.admits(view, &subject)
+        {
+            self.line(json, revision, |json| collection.schema().render(json, view, &subject));
         }
     }
 
@@ -220,7 +336,7 @@ impl Watch {
             schema.render(&mut rendered, view, &subject);
             let hash = self.hasher.hash_one(&rendered.bytes);
             if known.is_none_or(|known| known.hash != hash) {
-                self.line(json, |json| json.bytes.extend_from_slice(&rendered.bytes));
+                self.line(json, None, |json| json.bytes.extend_from_slice(&rendered.bytes));
             }
             if is_admitted {
                 let is_open = self.query.end_of(view, &subject) == 0;
@@ -231,17 +347,36 @@ impl Watch {
         for mut gone in before.into_values().filter_map(|told| serde_json::from_slice(&told.open?).ok()) {
             let gone: &mut Value = &mut gone;
             gone["endTime"] = snapshot.now().as_micros().into();
-            self.line(json, |json| json.raw(&gone.to_string()));
+            self.line(json, None, |json| json.raw(&gone.to_string()));
         }
     }
 
-    fn line(&self, json: &mut Json, render: impl FnOnce(&mut Json)) {
-        // There is nothing to go on from: what was told of derived items is known by this watch alone.
-        self.format.item(json, |_| {}, render);
+    /// One object, as a line or an event, to go on from if there is a revision.
+    fn line(&self, json: &mut Json, revision: Option<Revision>, render: impl FnOnce(&mut Json)) {
+        let id = |json: &mut Json| revision.into_iter().for_each(|revision| self.id(json, revision));
+        self.format.item(json, id, render);
+    }
+
+    /// What a watcher of connections or requests can go on from. What was told of anything else is known by this watch
+    /// alone.
+    fn id(&self, json: &mut Json, revision: Revision) {
+        if self.tells_records() {
+            json.raw("id: ");
+            json.raw(&self.instance);
+            json.raw("-");
+            json.uint(revision.as_u64());
+            json.raw("\n");
+        }
     }
 
     fn over(&mut self, reason: &str) -> Bytes {
         self.state = State::Over;
         self.format.over(reason)
     }
+}
+
+/// Whether any of the records that others are shown with something of has changed since.
+fn is_explained_anew(snapshot: &Snapshot, since: Revision) -> bool {
+    let mut records = EXPLAINING.into_iter().flat_map(|kind| snapshot.of_kind(kind));
+    records.any(|record| record.revision() > since)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{COLLECTIONS, ask};
-use crate::support::{Fixture, replay};
+use super::{COLLECTIONS, ask, results};
+use crate::support::{CAPTURES, Fixture, replay};
 
 fn lists(fixture: &Fixture, parameters: &str) -> String {
     let mut text = String::new();
@@ -32,4 +32,19 @@ fn every_list_in_the_midst_of_the_traffic_and_when_it_is_over() {
 fn what_has_gone_when_asked_for() {
     let fixture = Fixture::replayed("router-3.5");
     insta::assert_snapshot!("v2alpha1-lists-gone", lists(&fixture, "state=terminated&limit=12"));
+}
+
+#[test]
+fn the_links_of_routers_of_each_age() {
+    for capture in CAPTURES {
+        let mut text = String::new();
+        for until in [20_000_000, u64::MAX] {
+            let fixture = Fixture::new(replay(capture, until));
+            for link in results(&fixture, "routerlinks?state=all&timeRangeStart=0") {
+                writeln!(text, "{link}").unwrap();
+            }
+            text.push('\n');
+        }
+        insta::assert_snapshot!(format!("v2alpha1-links-{capture}"), text);
+    }
 }

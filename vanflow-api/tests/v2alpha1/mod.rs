@@ -1,9 +1,11 @@
 //! The network observer's API.
 
 mod answers;
+mod console;
 mod derived;
 mod document;
 mod golden;
+mod invariants;
 mod query;
 mod transport;
 mod watch;

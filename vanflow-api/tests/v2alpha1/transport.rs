@@ -133,3 +133,61 @@ fn what_belongs_to_a_site_or_service_is_listed_under_it() {
     );
     assert_eq!(results(&fixture, &format!("services/{web}/connections?limit=3&state=terminated")).len(), 3);
 }
+
+#[test]
+fn who_has_the_latest_is_told_so() {
+    let mut fixture = network();
+    for path in ["sites", "processes?role=remote", "connections?timeRangeStart=0", "connectors/rb:1"] {
+        let path = format!("/api/v2alpha1/{path}");
+        let answer = fixture.get(&path);
+        let tag = answer.header("etag").expect("there is a tag").to_owned();
+        assert!(tag.starts_with("W/\"test-"), "{tag}");
+        // Time passes, and nothing happens.
+        let now = fixture.store.lock().unwrap().snapshot().now().plus_micros(1_000_000);
+        fixture.store.lock().unwrap().advance(now);
+        let again = fixture.ask(request_with(&path, &[("if-none-match", &tag), ("accept-encoding", "gzip")]));
+        assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{path}");
+        assert_eq!(again.header("etag"), Some(&*tag));
+        assert_eq!(again.header("vary"), Some("Accept, Accept-Encoding"));
+        assert_eq!(again.header("content-encoding"), None);
+        let host = format!("10.0.1.{}", tag.len() + path.len());
+        fixture.tell(&[super::process(&path, "aaaa1111-site-a", &host)]);
+        let changed = fixture.ask(request_with(&path, &[("if-none-match", &tag)]));
+        assert_eq!(changed.status.as_u16(), 200, "{path}: it may depend on that process");
+        assert_ne!(changed.header("etag"), Some(&*tag));
+    }
+}
+
+#[test]
+fn a_tag_changes_when_something_leaves_the_window_or_the_store() {
+    const MINUTE: u64 = 60_000_000;
+    let mut fixture = network();
+    let end = crate::support::EPOCH - 14 * MINUTE;
+    fixture.tell(&[super::connection("ra:9", "10.0.0.9")
+        .with(vanflow_proto::Attribute::Connector, "rb:1")
+        .with(vanflow_proto::Attribute::StartTime, end)
+        .with(vanflow_proto::Attribute::EndTime, end)]);
+    let later = |minutes: u64| {
+        let now = vanflow_proto::Timestamp::from_micros(crate::support::EPOCH + minutes * MINUTE);
+        while fixture.store.lock().unwrap().advance(now) {}
+    };
+    let counts = |path: &str| {
+        let answer = fixture.get(&format!("/api/v2alpha1/{path}"));
+        let count = answer.json()["timeRangeCount"].as_u64().unwrap();
+        (answer.header("etag").unwrap().to_owned(), count)
+    };
+    let lists = ["connections", "processpairs", "connections?timeRangeStart=0", "processes"];
+    let first = lists.map(counts);
+    assert_eq!(first.each_ref().map(|(_, count)| *count), [1, 1, 1, 2]);
+    later(2);
+    let second = lists.map(counts);
+    assert_eq!(second.each_ref().map(|(_, count)| *count), [0, 0, 1, 2], "it has left the window");
+    later(16);
+    let third = lists.map(counts);
+    assert_eq!(third.each_ref().map(|(_, count)| *count), [0, 0, 0, 1], "it has left the store");
+    for (list, tags) in lists.iter().zip(first.iter().zip(&second).zip(&third)) {
+        let ((first, second), third) = tags;
+        assert_eq!(first.0 == second.0, first.1 == second.1, "{list}");
+        assert_ne!(second.0, third.0, "{list}");
+    }
+}

@@ -699,3 +699,16 @@ fn a_router_that_restarted_while_we_were_away_is_not_mixed_with_what_we_held() {
         snapshot.find("west:10").map(|record| (record.is_live(), record.uint(Attribute::Octets))).collect();
     assert_eq!(octets, [(true, None), (false, Some(7))]);
 }
+
+#[test]
+fn a_source_that_tells_a_newer_start_of_a_router_of_another_name_changes_that_record() {
+    let mut network = Network::new();
+    let west = network.router("west:0");
+    let router = |start: u64| UpdateBuf::new(RecordKind::Router, "east:0").with(Attribute::StartTime, start);
+    network.tell(west, &[router(5)]);
+    network.tell(west, &[router(6)]);
+    let snapshot = network.snapshot();
+    assert_eq!(snapshot.find("east:0").count(), 1);
+    assert_eq!(find(&snapshot, "east:0").start(), Some(Timestamp::from_micros(6)));
+    assert!(find(&snapshot, "east:0").is_live());
+}

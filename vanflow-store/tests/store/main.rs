@@ -2,5 +2,7 @@
 
 mod captures;
 mod faults;
+mod lanes;
 mod merge;
+mod orders;
 mod support;

@@ -3,7 +3,7 @@
 use vanflow_proto::{
     Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
 };
-use vanflow_store::{Options, Record, Snapshot, SourceId, Store};
+use vanflow_store::{Ended, Options, Record, Snapshot, SourceId, Store};
 
 pub const SECOND: u64 = 1_000_000;
 
@@ -22,6 +22,13 @@ impl Network {
         Self { store: Store::new(options), now: Timestamp::from_micros(1_795_347_888 * SECOND) }
     }
 
+    /// A store that keeps ended records for that many seconds.
+    pub fn with_retention(seconds: u64) -> Self {
+        let mut options = Options::default();
+        options.retention_micros = seconds * SECOND;
+        Self::with(options)
+    }
+
     pub fn router(&mut self, id: &str) -> SourceId {
         self.store.source_seen(id, SourceType::Router, self.now)
     }
@@ -37,6 +44,16 @@ impl Network {
         };
         for update in updates.flatten() {
             self.store.apply(source, &update, self.now);
+        }
+    }
+
+    pub fn restore(&mut self, source: SourceId, update: &UpdateBuf, ended: Option<Ended>) {
+        let bytes = Encoder::new(Dialect::Router).records("mc/sfe.x", 1, std::slice::from_ref(update));
+        let Body::Records(updates) = Message::decode(&bytes).expect("it decodes").body else {
+            unreachable!("records were encoded")
+        };
+        for update in updates.flatten() {
+            self.store.restore(source, &update, ended);
         }
     }
 

@@ -1,0 +1,91 @@
+//! The first of many in some order, without putting the rest in order.
+
+use std::cmp::Ordering;
+
+/// Takes any number of items, and keeps those that come first: by a key, then by an identity, then by themselves.
+#[derive(Debug)]
+pub(crate) struct Best<K, I, T> {
+    rows: Vec<(K, I, T)>,
+    /// How many are asked for.
+    most: usize,
+    /// Whether the highest keys come first. Identities ascend all the same.
+    is_descending: bool,
+    total: usize,
+    /// Whether the last of `rows` is the last that is worth keeping: nothing after it needs to be looked at.
+    is_cut: bool,
+}
+
+/// Below this it is not worth the while to let go of any.
+const FEW: usize = 256;
+
+impl<K: Ord, I: Ord, T: Ord> Best<K, I, T> {
+    pub(crate) fn new(most: usize, is_descending: bool) -> Self {
+        Self { rows: Vec::new(), most, is_descending, total: 0, is_cut: false }
+    }
+
+    pub(crate) fn add(&mut self, key: K, identity: I, item: T) {
+        self.total += 1;
+        if self.most == 0 {
+            return;
+        }
+        let row = (key, identity, item);
+        let is_descending = self.is_descending;
+        if self.is_cut && compare(is_descending, &row, &self.rows[self.most - 1]).is_gt() {
+            return;
+        }
+        self.rows.push(row);
+        if self.rows.len() >= self.most.saturating_mul(2).max(FEW) {
+            self.rows
+                .select_nth_unstable_by(self.most - 1, |left, right| compare(is_descending, left, right));
+            self.rows.truncate(self.most);
+            self.is_cut = true;
+        }
+    }
+
+    /// How many there were.
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// What comes first, in order, but for as many of it as are passed over.
+    pub(crate) fn into_sorted(mut self, passed_over: usize) -> Vec<T> {
+        let is_descending = self.is_descending;
+        self.rows.sort_unstable_by(|left, right| compare(is_descending, left, right));
+        self.rows.truncate(self.most);
+        self.rows.into_iter().skip(passed_over).map(|(_, _, item)| item).collect()
+    }
+}
+
+fn compare<K: Ord, I: Ord, T: Ord>(is_descending: bool, left: &(K, I, T), right: &(K, I, T)) -> Ordering {
+    let keys = left.0.cmp(&right.0);
+    let keys = if is_descending { keys.reverse() } else { keys };
+    keys.then_with(|| left.1.cmp(&right.1)).then_with(|| left.2.cmp(&right.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_comes_first_is_what_sorting_all_would_say(
+            rows in vec((0_u8..9, 0_u16..2000), 0..1500),
+            most in 0_usize..400,
+            passed_over in 0_usize..300,
+            is_descending: bool,
+        ) {
+            let mut best = Best::new(most, is_descending);
+            let mut all: Vec<_> = rows.iter().enumerate().map(|(item, (key, id))| (*key, *id, item)).collect();
+            for (key, id, item) in &all {
+                best.add(*key, *id, *item);
+            }
+            all.sort_by(|left, right| compare(is_descending, left, right));
+            let expected: Vec<_> =
+                all.iter().map(|row| row.2).take(most).skip(passed_over).collect();
+            prop_assert_eq!(best.total(), rows.len());
+            prop_assert_eq!(best.into_sorted(passed_over), expected);
+        }
+    }
+}

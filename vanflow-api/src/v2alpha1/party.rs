@@ -1,0 +1,186 @@
+//! Who is at the ends of connections: processes that are told of, and those that must be there.
+
+use std::{borrow::Cow, sync::Arc};
+
+use vanflow_proto::{Attribute, RecordKind, Timestamp};
+use vanflow_store::{OneOf, Record, Snapshot, Text, derived};
+
+use crate::v2alpha1::{
+    schema::one_of,
+    view::{Derived, View, earliest, ended, known, later},
+};
+
+/// A process at an end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Party<'v> {
+    Told(Record<'v>),
+    Implied(Arc<Implied>),
+}
+
+impl<'v> Party<'v> {
+    pub(crate) fn told(&self) -> Option<Record<'v>> {
+        match self {
+            Self::Told(record) => Some(*record),
+            Self::Implied(_) => None,
+        }
+    }
+
+    fn text(
+        &self,
+        told: impl FnOnce(Record<'v>) -> Option<Text<'v>>,
+        implied: impl FnOnce(&Implied) -> &String,
+    ) -> Cow<'v, str> {
+        match self {
+            Self::Told(record) => known(told(*record)),
+            Self::Implied(process) => Cow::Owned(implied(process).clone()),
+        }
+    }
+
+    pub(crate) fn id(&self) -> Cow<'v, str> {
+        self.text(|told| Some(told.id()), |implied| &implied.id)
+    }
+
+    pub(crate) fn name(&self) -> Cow<'v, str> {
+        self.text(|told| told.text(Attribute::Name), |implied| &implied.name)
+    }
+
+    /// The group; a process without one is a group of its own.
+    pub(crate) fn group(&self) -> Cow<'v, str> {
+        let group = |told: Record<'v>| {
+            let group = told.text(Attribute::Group).filter(|group| *group != *"");
+            group.or_else(|| told.text(Attribute::Name))
+        };
+        self.text(group, |implied| &implied.group)
+    }
+
+    pub(crate) fn component_id(&self) -> String {
+        derived::component_id(&self.group())
+    }
+
+    pub(crate) fn host(&self) -> Cow<'v, str> {
+        self.text(|told| told.text(Attribute::SourceHost), |implied| &implied.host)
+    }
+
+    pub(crate) fn site_id(&self) -> Cow<'v, str> {
+        self.text(|told| told.text(Attribute::Parent), |implied| &implied.site_id)
+    }
+
+    pub(crate) fn site_name(&self) -> Cow<'v, str> {
+        self.text(|told| told.site()?.text(Attribute::Name), |implied| &implied.site_name)
+    }
+
+    pub(crate) fn role(&self) -> &'static str {
+        const ROLES: &[(&str, &str)] = &[("internal", "internal"), ("remote", "remote")];
+        match self {
+            Self::Told(record) => one_of(record.text(Attribute::Mode), ROLES, "external"),
+            Self::Implied(_) => "remote",
+        }
+    }
+
+    pub(crate) fn start(&self) -> Option<Timestamp> {
+        match self {
+            Self::Told(record) => record.start(),
+            Self::Implied(process) => process.start,
+        }
+    }
+
+    /// None while it is there.
+    pub(crate) fn end(&self) -> Option<Timestamp> {
+        match self {
+            Self::Told(record) => ended(*record),
+            Self::Implied(process) => process.end,
+        }
+    }
+}
+
+/// A process that must be at a host because connections come from there or go there, though no record says so.
+#[derive(Clone, Debug)]
+pub(crate) struct Implied {
+    pub(crate) id: String,
+    name: String,
+    group: String,
+    host: String,
+    site_id: String,
+    site_name: String,
+    start: Option<Timestamp>,
+    /// None while it is there.
+    end: Option<Timestamp>,
+}
+
+impl Implied {
+    pub(crate) fn new(id: String, site: Record<'_>, host: Text<'_>, what: &str) -> Self {
+        let site_id = site.id().to_cow().into_owned();
+        let short = site_id.split('-').next().unwrap_or_default();
+        Self {
+            name: format!("site-{what}-{host}-{short}"),
+            group: format!("site-{what}s-{short}"),
+            host: host.to_string(),
+            site_name: known(site.text(Attribute::Name)).into_owned(),
+            start: None,
+            end: None,
+            id,
+            site_id,
+        }
+    }
+}
+
+impl Derived {
+    /// The processes behind connectors. They are there for as long as a connector says so.
+    pub(crate) fn add_servers(&mut self, snapshot: &Snapshot) {
+        for connector in snapshot.of_kind(RecordKind::Connector) {
+            if connector.process().is_none()
+                && let Some(site) = connector.site()
+                && let Some(host) = connector.text(Attribute::DestHost)
+            {
+                self.imply(site, host, "server", connector.start(), ended(connector));
+            }
+        }
+    }
+
+    /// The processes that connections come from. A host does not go with its connections: it is there for as long as
+    /// one of them is retained and its site is there.
+    pub(crate) fn add_clients(&mut self, snapshot: &Snapshot) {
+        for lane in snapshot.lanes().filter(|lane| lane.retained() > 0) {
+            let site = lane.listener().and_then(|listener| listener.site());
+            let Some((site, host)) = site.zip(lane.host()) else { continue };
+            match lane.process() {
+                OneOf::Certain(Some(_)) => {}
+                OneOf::Certain(None) => self.imply(site, host, "client", lane.start(), ended(site)),
+                OneOf::Varies => {
+                    for record in lane.connections().filter(|record| record.process().is_none()) {
+                        self.imply(site, host, "client", record.start(), ended(site));
+                    }
+                }
+            }
+        }
+    }
+
+    fn imply(
+        &mut self,
+        site: Record<'_>,
+        host: Text<'_>,
+        what: &str,
+        start: Option<Timestamp>,
+        end: Option<Timestamp>,
+    ) {
+        let id = derived::site_process_id(&host.to_cow(), &site.id().to_cow());
+        match self.implied_by_id.get(&id) {
+            Some(position) => {
+                let process = Arc::make_mut(&mut self.implied[*position]);
+                process.start = earliest(process.start, start);
+                process.end = later(process.end, end);
+            }
+            None => {
+                let process = Implied { start, end, ..Implied::new(id.clone(), site, host, what) };
+                self.implied_by_id.insert(id, self.implied.len());
+                self.implied.push(Arc::new(process));
+            }
+        }
+    }
+}
+
+/// Every process, live and ended, told or not.
+pub(crate) fn processes(view: View<'_>) -> impl Iterator<Item = Party<'_>> {
+    let told = view.snapshot.of_kind(RecordKind::Process).map(Party::Told);
+    told.chain(view.derived.implied.iter().map(|process| Party::Implied(Arc::clone(process))))
+}

@@ -1,0 +1,393 @@
+//! Lanes: what connections that go the same way come to together.
+//!
+//! A *lane* is what BIFLOW_TPORT records with the same parent, source host and connector have in common. It is no term
+//! of VAN-Flow but of this store. Nearly everything about a connection beside its own figures depends on its lane
+//! alone: the processes, components and sites at its ends, its service, its protocol. So whoever wants to know that of
+//! all connections asks it once a lane, and there are few lanes where there are many connections.
+//!
+//! A connection is in exactly one lane from its first update on, with what was told until then: a connector that is
+//! not told yet is one of its own, so that a connection changes its lane when its connector is told, and takes along
+//! what it added to the figures of the lane that it leaves.
+//!
+//! # Figures
+//!
+//! [`Lane::live`], [`Lane::retained`] and [`Lane::requests`] count records that are there. [`Lane::totals`] counts what
+//! happened: it stays when ended records leave the store. It falls only where what was counted proves to belong
+//! elsewhere or not to have happened: a connection goes to another lane, an end was only presumed and is taken back.
+//! Whoever makes counters of it that must not fall keeps the highest value seen.
+//!
+//! A lane whose last connection left the store or went to another lane stays for a minute, with its totals, so that
+//! who looks more often misses nothing. A new connection of the same way makes it go on from there.
+//!
+//! A record that comes again after it left the store counts again.
+
+use vanflow_proto::{RecordKind, Timestamp};
+
+use crate::{
+    lanes::{INTERNAL_BOUNDS, KeptRequests, LATENCY_BOUNDS, LaneRow, Latencies},
+    record::Record,
+    row::{RecordRef, Table},
+    schema::place,
+    snapshot::{Text, View},
+    text::Symbol,
+};
+
+/// Which lane, in all snapshots of one store. Numbers of lanes that went are used again, with another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneRef {
+    pub(crate) number: u32,
+    pub(crate) generation: u32,
+}
+
+impl LaneRef {
+    /// The number of the lane: below [`Snapshot::lane_slots`](crate::Snapshot::lane_slots), and so of use as a
+    /// position in a vector of what was worked out for each lane.
+    pub fn slot(self) -> usize {
+        self.number as usize
+    }
+}
+
+/// A point in the sequence of changes of lanes; the default comes before all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneRevision(pub(crate) u64);
+
+/// An answer for all connections of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneOf<T> {
+    /// The same for each of them.
+    Certain(Option<T>),
+    /// It takes a look at each.
+    Varies,
+}
+
+impl<T> OneOf<T> {
+    /// What follows from the answer alone, for each connection.
+    pub fn and_then<U>(self, follow: impl FnOnce(T) -> Option<U>) -> OneOf<U> {
+        match self {
+            Self::Certain(answer) => OneOf::Certain(answer.and_then(follow)),
+            Self::Varies => OneOf::Varies,
+        }
+    }
+}
+
+/// A lane of a [`Snapshot`](crate::Snapshot). See the [module's documentation](self).
+#[derive(Clone, Copy, Debug)]
+pub struct Lane<'s> {
+    pub(crate) view: &'s View,
+    pub(crate) number: u32,
+    pub(crate) row: &'s LaneRow,
+}
+
+impl PartialEq for Lane<'_> {
+    /// Whether both are the same lane; it may have changed in between.
+    fn eq(&self, other: &Self) -> bool {
+        self.at() == other.at()
+    }
+}
+
+impl Eq for Lane<'_> {}
+
+impl<'s> Lane<'s> {
+    /// Which lane it is: of use in other snapshots of the same store, for as long as the lane is there.
+    pub fn at(&self) -> LaneRef {
+        LaneRef { number: self.number, generation: self.row.generation }
+    }
+
+    /// The revision of the latest change of its figures or connections. What is found through it, such as its
+    /// processes, changes with other records.
+    pub fn revision(&self) -> LaneRevision {
+        LaneRevision(self.row.revision)
+    }
+
+    /// The id of the parent of its connections, if it was told. Whether there is such a record is another question.
+    pub fn listener_id(&self) -> Option<Text<'s>> {
+        self.view.id(self.row.key.parent)
+    }
+
+    /// The parent of its connections, whatever it is; a LISTENER where nothing is wrong.
+    pub fn listener(&self) -> Option<Record<'s>> {
+        self.view.by_key(self.row.key.parent)
+    }
+
+    /// The id of the connector that its connections name, if it was told.
+    pub fn connector_id(&self) -> Option<Text<'s>> {
+        self.view.id(self.row.key.connector)
+    }
+
+    /// The CONNECTOR that its connections name.
+    pub fn connector(&self) -> Option<Record<'s>> {
+        self.view.by_key(self.row.key.connector)
+    }
+
+    /// The host that its connections come from, if it was told.
+    pub fn host(&self) -> Option<Text<'s>> {
+        self.view.text(self.row.key.host)
+    }
+
+    /// Its connections, live and ended, the one that came to it last first.
+    pub fn connections(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        let view = self.view;
+        let row = move |at: RecordRef| view.tports.get(at.slot());
+        std::iter::successors(self.row.first.some(), move |&at| {
+            row(at).and_then(|row| row.seat.siblings.next.some())
+        })
+        .filter_map(move |at| view.record(at))
+    }
+
+    /// How many of its connections live.
+    pub fn live(&self) -> usize {
+        self.row.live as usize
+    }
+
+    /// How many connections it has, live and ended.
+    pub fn retained(&self) -> usize {
+        self.row.retained as usize
+    }
+
+    /// When the first connection that it ever had started. Where that one went to another lane, or proved to have
+    /// started at another time, the first of those that are retained.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.row.span.start.map(Timestamp::from_micros)
+    }
+
+    /// When the last connection that it ever had ended, of those that ended. Where that one went to another lane, or
+    /// proved to have ended at another time or not at all, the last of those that are retained.
+    pub fn end(&self) -> Option<Timestamp> {
+        if self.row.span.is_end_stale {
+            return self.connections().filter_map(|connection| connection.end()).max();
+        }
+        self.row.span.end.map(Timestamp::from_micros)
+    }
+
+    /// The requests of its connections, by protocol; those protocols only of which any request is retained.
+    pub fn requests(&self) -> impl Iterator<Item = LaneRequests<'s>> + use<'s> {
+        let lane = *self;
+        let kept = lane.row.requests.as_ref().map_or(&[][..], |requests| &requests.kept);
+        kept.iter().filter(|kept| kept.retained > 0).map(move |row| LaneRequests { lane, row })
+    }
+
+    /// What passed by it so far.
+    pub fn totals(&self) -> Totals<'s> {
+        Totals { view: self.view, row: self.row }
+    }
+
+    /// What [`Record::process`] is of each connection: the client's process. It varies where several PROCESS records
+    /// claim the host.
+    pub fn process(&self) -> OneOf<Record<'s>> {
+        let Some(site) = self.listener().and_then(|listener| listener.site()) else {
+            return OneOf::Certain(None);
+        };
+        match self
+            .view
+            .hosts
+            .get(&(site.row.head().key, self.row.key.host))
+            .map_or(&[][..], |processes| processes)
+        {
+            [] => OneOf::Certain(None),
+            &[only] => OneOf::Certain(self.view.record(only)),
+            _ => OneOf::Varies,
+        }
+    }
+
+    /// What [`Record::connector`] is of each connection, or else [`Record::connector_inferred`]. It varies where no
+    /// connector is told, and the service has several, or one that was not there all the time.
+    pub fn connector_or_inferred(&self) -> OneOf<Record<'s>> {
+        if !self.row.key.connector.is_none() {
+            return OneOf::Certain(self.connector());
+        }
+        let Some(service) = self.listener().and_then(|listener| listener.service_from_below()) else {
+            return OneOf::Certain(None);
+        };
+        let mut connectors = service.connectors();
+        let Some(only) = connectors.next() else { return OneOf::Certain(None) };
+        let was_there = only.end().is_none()
+            && only.start().is_none_or(|start| {
+                !self.row.has_odd_ends && self.start().is_none_or(|first| start <= first)
+            });
+        if was_there && connectors.next().is_none() { OneOf::Certain(Some(only)) } else { OneOf::Varies }
+    }
+
+    /// What [`Record::server_process`] is of each connection. It varies where the connector does.
+    pub fn server_process(&self) -> OneOf<Record<'s>> {
+        self.connector_or_inferred().and_then(|connector| connector.process())
+    }
+}
+
+/// The requests of a lane with one protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneRequests<'s> {
+    lane: Lane<'s>,
+    row: &'s KeptRequests,
+}
+
+impl<'s> LaneRequests<'s> {
+    /// The protocol as it was told; none for requests of which none was. A lane that has met hundreds of protocols
+    /// counts further ones here too.
+    pub fn protocol(&self) -> Option<Text<'s>> {
+        self.lane.view.text(self.row.protocol)
+    }
+
+    /// How many of them live.
+    pub fn live(&self) -> usize {
+        self.row.live as usize
+    }
+
+    /// How many there are, live and ended.
+    pub fn retained(&self) -> usize {
+        self.row.retained as usize
+    }
+
+    /// When the first of them started; see [`Lane::start`].
+    pub fn start(&self) -> Option<Timestamp> {
+        if self.row.span.is_start_stale {
+            return self.each().filter_map(|request| request.start()).min();
+        }
+        self.row.span.start.map(Timestamp::from_micros)
+    }
+
+    /// When the last of them ended; see [`Lane::end`].
+    pub fn end(&self) -> Option<Timestamp> {
+        if self.row.span.is_end_stale {
+            return self.each().filter_map(|request| request.end()).max();
+        }
+        self.row.span.end.map(Timestamp::from_micros)
+    }
+
+    /// The requests with that very protocol: goes through all of the lane.
+    fn each(&self) -> impl Iterator<Item = Record<'s>> {
+        let (view, protocol) = (self.lane.view, self.row.protocol);
+        self.lane.connections().flat_map(|connection| connection.children()).filter(move |request| {
+            request.at.table() == Table::Apps
+                && view.apps.get(request.at.slot()).is_some_and(|row| row.texts[place::PROTOCOL] == protocol)
+        })
+    }
+}
+
+/// What passed by a lane so far. See the [module's documentation](self) on when it falls.
+#[derive(Clone, Copy, Debug)]
+pub struct Totals<'s> {
+    view: &'s View,
+    row: &'s LaneRow,
+}
+
+static NO_LATENCIES: std::sync::LazyLock<Latencies> = std::sync::LazyLock::new(Latencies::default);
+
+impl<'s> Totals<'s> {
+    /// Connections that were told.
+    pub fn opened(&self) -> u64 {
+        self.row.opened
+    }
+
+    /// Those that ended.
+    pub fn closed(&self) -> u64 {
+        self.row.closed
+    }
+
+    /// Octets from listener to connector.
+    pub fn octets(&self) -> u64 {
+        self.row.octets
+    }
+
+    /// Octets from connector to listener.
+    pub fn octets_reverse(&self) -> u64 {
+        self.row.octets_reverse
+    }
+
+    /// Requests that ended, by protocol, method and class of their result.
+    pub fn requests(&self) -> impl Iterator<Item = RequestTotal<'s>> + use<'s> {
+        let view = self.view;
+        let ended = self.row.requests.as_ref().map_or(&[][..], |requests| &requests.ended);
+        let text = move |symbol: Symbol| view.text(symbol);
+        ended.iter().filter(|ended| ended.count > 0).map(move |ended| RequestTotal {
+            protocol: text(ended.protocol),
+            method: text(ended.method),
+            class: ended.class,
+            count: ended.count,
+        })
+    }
+
+    /// Latencies to the first octet as clients saw them, of connections of which both latencies are known.
+    pub fn latency(&self) -> Histogram<'s> {
+        let latency = &self.latencies().latency;
+        Histogram { bounds: &LATENCY_BOUNDS, counts: &latency.counts, sum: latency.sum }
+    }
+
+    /// Latencies of the workload as connectors saw them, of connections of which both latencies are known.
+    pub fn latency_reverse(&self) -> Histogram<'s> {
+        let reverse = &self.latencies().reverse;
+        Histogram { bounds: &LATENCY_BOUNDS, counts: &reverse.counts, sum: reverse.sum }
+    }
+
+    /// What the network added: the one less the other, of each connection of which both are known. Can be negative.
+    pub fn internal_latency(&self) -> Histogram<'s> {
+        let internal = &self.latencies().internal;
+        Histogram { bounds: &INTERNAL_BOUNDS, counts: &internal.counts, sum: internal.sum }
+    }
+
+    fn latencies(&self) -> &'s Latencies {
+        self.row.latencies.as_deref().unwrap_or(&NO_LATENCIES)
+    }
+}
+
+/// Requests that ended alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestTotal<'s> {
+    /// The protocol as it was told, if it was. A lane that has met hundreds of kinds of requests counts further ones
+    /// with those of which nothing is known.
+    pub protocol: Option<Text<'s>>,
+    /// The method as it was told, if it was.
+    pub method: Option<Text<'s>>,
+    /// The first digit of a result from 100 to 599; none for any other.
+    pub class: Option<u8>,
+    /// How many.
+    pub count: u64,
+}
+
+/// How often values of each range occurred; microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Histogram<'s> {
+    bounds: &'static [i64],
+    counts: &'s [u64],
+    sum: i64,
+}
+
+impl<'s> Histogram<'s> {
+    /// Upper bounds of the ranges, inclusive and ascending, in microseconds. One more range takes what is above.
+    pub fn bounds_micros(&self) -> &'static [i64] {
+        self.bounds
+    }
+
+    /// How many values are in each range, those of other ranges not counted; one more than there are bounds.
+    pub fn counts(&self) -> &'s [u64] {
+        self.counts
+    }
+
+    /// How many values there are.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The sum of the values, in microseconds.
+    pub fn sum_micros(&self) -> i64 {
+        self.sum
+    }
+}
+
+impl<'s> Record<'s> {
+    /// The lane that a BIFLOW_TPORT is in; of a BIFLOW_APP, that of its connection.
+    pub fn lane(&self) -> Option<Lane<'s>> {
+        match self.kind()? {
+            RecordKind::BiflowTport => self.view.lane(self.view.tports.get(self.at.slot())?.seat.lane),
+            RecordKind::BiflowApp => self.connection()?.lane(),
+            _ => None,
+        }
+    }
+}
+
+impl View {
+    pub(crate) fn lane(&self, number: u32) -> Option<Lane<'_>> {
+        let row = self.lanes.get(number as usize).filter(|row| row.is_used)?;
+        Some(Lane { view: self, number, row })
+    }
+}

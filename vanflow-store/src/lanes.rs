@@ -1,0 +1,568 @@
+//! Lanes as they are kept: what connections with the same listener, client host and connector come to together.
+//!
+//! What a record adds to its lane is its *share*. When a record changes, its old share is exchanged for its new one,
+//! so that a lane's figures are those of its records whatever the order in which those are told. Only when an ended
+//! record leaves the store its share in the traffic totals stays behind.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use vanflow_proto::Attribute;
+
+use crate::{
+    identity::Key,
+    merge::Vocabulary,
+    pages::Pages,
+    row::{AnyRow, Cell, RecordRef},
+    schema::{AppRow, END, PARENT, SECOND, START, TportRow, place},
+    text::Symbol,
+};
+
+/// How long an empty lane stays, in seconds.
+const DRAINED_SECONDS: u32 = 60;
+
+/// Empty lanes that may go in one call of [`Lanes::free_drained`].
+const FREED_AT_ONCE: usize = 2000;
+
+/// How many protocols, and combinations of protocol, method and result, a lane tells apart; methods are the client's
+/// to choose.
+const MOST_KINDS: usize = 256;
+
+/// Upper bounds of the buckets of latencies, in microseconds.
+pub(crate) static LATENCY_BOUNDS: [i64; 7] = [1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// Upper bounds of the buckets of differences of latencies, in microseconds.
+pub(crate) static INTERNAL_BOUNDS: [i64; 11] =
+    [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000];
+
+/// What connections of one lane have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LaneKey {
+    pub(crate) parent: Key,
+    pub(crate) connector: Key,
+    pub(crate) host: Symbol,
+}
+
+impl LaneKey {
+    pub(crate) const NONE: Self = Self { parent: Key::NONE, connector: Key::NONE, host: Symbol::NONE };
+
+    pub(crate) fn of(row: &TportRow) -> Self {
+        Self {
+            parent: row.references[PARENT],
+            connector: row.references[SECOND],
+            host: row.texts[place::SOURCE_HOST],
+        }
+    }
+}
+
+/// A lane as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct LaneRow {
+    pub(crate) key: LaneKey,
+    /// The first of the list of its connections.
+    pub(crate) first: RecordRef,
+    pub(crate) live: u32,
+    pub(crate) retained: u32,
+    /// How many lanes had this number before.
+    pub(crate) generation: u32,
+    /// When it lost its last connection, in seconds since the epoch.
+    drained_at: u32,
+    /// Whether it is in the queue of drained lanes.
+    is_queued: bool,
+    pub(crate) is_used: bool,
+    /// Whether a connection ended that was not known to have started before.
+    pub(crate) has_odd_ends: bool,
+    pub(crate) span: Span,
+    pub(crate) revision: u64,
+    pub(crate) opened: u64,
+    pub(crate) closed: u64,
+    pub(crate) octets: u64,
+    pub(crate) octets_reverse: u64,
+    pub(crate) latencies: Option<Arc<Latencies>>,
+    pub(crate) requests: Option<Arc<Requests>>,
+}
+
+/// The time from the first start to the last end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: Option<u64>,
+    pub(crate) end: Option<u64>,
+    /// Whether what defined the start is gone, so that it has to be looked for.
+    pub(crate) is_start_stale: bool,
+    /// The same of the end.
+    pub(crate) is_end_stale: bool,
+}
+
+impl Span {
+    /// Something that started and ended then does so at other times now.
+    fn exchange(&mut self, before: (Option<u64>, Option<u64>), after: (Option<u64>, Option<u64>)) {
+        if let Some(start) = after.0
+            && self.start.is_none_or(|known| start <= known)
+        {
+            self.start = Some(start);
+            self.is_start_stale = false;
+        } else if before.0.is_some() && before.0 == self.start && before.0 != after.0 {
+            self.is_start_stale = true;
+        }
+        if let Some(end) = after.1
+            && self.end.is_none_or(|known| end >= known)
+        {
+            self.end = Some(end);
+            self.is_end_stale = false;
+        } else if before.1.is_some() && before.1 == self.end && before.1 != after.1 {
+            self.is_end_stale = true;
+        }
+    }
+
+    /// Nothing is left among which to look for what is stale.
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.is_start_stale) {
+            self.start = None;
+        }
+        if std::mem::take(&mut self.is_end_stale) {
+            self.end = None;
+        }
+    }
+}
+
+/// How often each range of latencies occurred.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Latencies {
+    pub(crate) latency: Buckets<{ LATENCY_BOUNDS.len() + 1 }>,
+    pub(crate) reverse: Buckets<{ LATENCY_BOUNDS.len() + 1 }>,
+    pub(crate) internal: Buckets<{ INTERNAL_BOUNDS.len() + 1 }>,
+}
+
+/// Values up to each bound that are above the one before, and those above the last one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Buckets<const N: usize> {
+    pub(crate) counts: [u64; N],
+    /// The sum of all values. It wraps, so that what is taken out leaves what was there before, however odd.
+    pub(crate) sum: i64,
+}
+
+impl<const N: usize> Default for Buckets<N> {
+    fn default() -> Self {
+        Self { counts: [0; N], sum: 0 }
+    }
+}
+
+impl<const N: usize> Buckets<N> {
+    fn add(&mut self, bounds: &[i64], value: i64) {
+        self.counts[bounds.partition_point(|&bound| bound < value)] += 1;
+        self.sum = self.sum.wrapping_add(value);
+    }
+
+    fn take(&mut self, bounds: &[i64], value: i64) {
+        self.counts[bounds.partition_point(|&bound| bound < value)] -= 1;
+        self.sum = self.sum.wrapping_sub(value);
+    }
+}
+
+impl Latencies {
+    fn exchange(&mut self, before: Option<(u64, u64)>, after: Option<(u64, u64)>) {
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        if let Some((latency, reverse)) = before {
+            let (latency, reverse) = (signed(latency), signed(reverse));
+            self.latency.take(&LATENCY_BOUNDS, latency);
+            self.reverse.take(&LATENCY_BOUNDS, reverse);
+            self.internal.take(&INTERNAL_BOUNDS, latency - reverse);
+        }
+        if let Some((latency, reverse)) = after {
+            let (latency, reverse) = (signed(latency), signed(reverse));
+            self.latency.add(&LATENCY_BOUNDS, latency);
+            self.reverse.add(&LATENCY_BOUNDS, reverse);
+            self.internal.add(&INTERNAL_BOUNDS, latency - reverse);
+        }
+    }
+}
+
+/// The requests of a lane.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests {
+    /// Those there are, by protocol.
+    pub(crate) kept: Vec<KeptRequests>,
+    /// Those that ended so far, by protocol, method and class of their result.
+    pub(crate) ended: Vec<EndedRequests>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct KeptRequests {
+    pub(crate) protocol: Symbol,
+    pub(crate) live: u32,
+    pub(crate) retained: u32,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct EndedRequests {
+    pub(crate) protocol: Symbol,
+    pub(crate) method: Symbol,
+    pub(crate) class: Option<u8>,
+    pub(crate) count: u64,
+}
+
+/// What a connection adds to its lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionShare {
+    pub(crate) is_told: bool,
+    is_live: bool,
+    pub(crate) start: Option<u64>,
+    pub(crate) end: Option<u64>,
+    octets: u64,
+    octets_reverse: u64,
+    /// Both, once both are known.
+    latencies: Option<(u64, u64)>,
+}
+
+impl ConnectionShare {
+    pub(crate) fn of(row: &TportRow) -> Self {
+        let row: &dyn AnyRow = row;
+        if !row.is_told() {
+            return Self::default();
+        }
+        Self {
+            is_told: true,
+            is_live: row.is_live(),
+            start: row.number(START),
+            end: row.number(END),
+            octets: row.numbers()[place::OCTETS],
+            octets_reverse: row.numbers()[place::OCTETS_REVERSE],
+            latencies: row.number(place::LATENCY).zip(row.number(place::PROCESS_LATENCY)),
+        }
+    }
+}
+
+/// What a request adds to the lane of its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RequestShare {
+    pub(crate) is_told: bool,
+    is_live: bool,
+    start: Option<u64>,
+    pub(crate) end: Option<u64>,
+    pub(crate) protocol: Symbol,
+    method: Symbol,
+    class: Option<u8>,
+}
+
+impl RequestShare {
+    pub(crate) fn of(row: &AppRow) -> Self {
+        let [protocol, method, result] =
+            [place::PROTOCOL, place::METHOD, place::RESULT].map(|place| row.texts[place]);
+        let row: &dyn AnyRow = row;
+        if !row.is_told() {
+            return Self::default();
+        }
+        let result = match result.number() {
+            Some(number) => Some(u64::from(number)),
+            None if result.is_none() => match row.cell(Attribute::Result.code()) {
+                Some(Cell::Other(value)) => value.borrow().as_uint(),
+                _ => None,
+            },
+            None => None,
+        };
+        Self {
+            is_told: true,
+            is_live: row.is_live(),
+            start: row.number(START),
+            end: row.number(END),
+            protocol,
+            method,
+            class: result.filter(|result| (100..600).contains(result)).map(|result| (result / 100) as u8),
+        }
+    }
+}
+
+/// The lanes, as the writer sees them.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    rows: Pages<LaneRow>,
+    by_key: HashMap<LaneKey, u32, FixedState>,
+    free: Vec<u32>,
+    /// Lanes that lost their last connection, and the second in which to look whether they can go.
+    drained: VecDeque<(u32, u32)>,
+    /// Counts changes of lanes.
+    revision: u64,
+    /// What lanes hold beside their rows, in octets.
+    beside: usize,
+}
+
+impl Lanes {
+    pub(crate) fn rows(&self) -> &Pages<LaneRow> {
+        &self.rows
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The memory that lanes take, in octets.
+    pub(crate) fn octets(&self) -> usize {
+        self.by_key.len() * (size_of::<LaneRow>() + 2 * size_of::<(LaneKey, u32)>())
+            + self.drained.len() * size_of::<(u32, u32)>()
+            + self.beside
+    }
+
+    pub(crate) fn row(&self, lane: u32) -> &LaneRow {
+        self.rows.get(lane as usize).expect("the lane is in use")
+    }
+
+    pub(crate) fn row_mut(&mut self, lane: u32) -> &mut LaneRow {
+        self.rows.get_mut(lane as usize)
+    }
+
+    /// The lane with that key: the one there is, or a new one.
+    pub(crate) fn enter(&mut self, key: LaneKey, vocabulary: &mut Vocabulary) -> u32 {
+        if let Some(&lane) = self.by_key.get(&key) {
+            return lane;
+        }
+        // The row's own use of these ends before the lane does.
+        vocabulary.scopes.share(key.parent);
+        vocabulary.scopes.share(key.connector);
+        vocabulary.texts.share(key.host);
+        let row = LaneRow { is_used: true, ..LaneRow::new(key, 0) };
+        let lane = match self.free.pop() {
+            Some(lane) => {
+                let generation = self.row(lane).generation;
+                *self.row_mut(lane) = LaneRow { generation, ..row };
+                lane
+            }
+            None => {
+                let lane = u32::try_from(self.rows.len())
+                    .expect("there are fewer lanes than rows, but for a minute");
+                self.rows.push(row);
+                lane
+            }
+        };
+        self.by_key.insert(key, lane);
+        lane
+    }
+
+    fn change(&mut self, lane: u32) -> &mut LaneRow {
+        self.revision += 1;
+        let row = self.rows.get_mut(lane as usize);
+        row.revision = self.revision;
+        row
+    }
+
+    /// A connection that is or was in the lane adds something else to it than before.
+    #[inline]
+    pub(crate) fn exchange(&mut self, lane: u32, before: &ConnectionShare, after: &ConnectionShare) {
+        let row = self.change(lane);
+        let add = |count: &mut u32, before, after| *count = *count + u32::from(after) - u32::from(before);
+        add(&mut row.retained, before.is_told, after.is_told);
+        add(&mut row.live, before.is_live, after.is_live);
+        let add = |count: &mut u64, before: u64, after: u64| {
+            *count = count.wrapping_add(after).wrapping_sub(before);
+        };
+        add(&mut row.opened, before.is_told.into(), after.is_told.into());
+        let is_closed = |share: &ConnectionShare| share.is_told && !share.is_live;
+        add(&mut row.closed, is_closed(before).into(), is_closed(after).into());
+        add(&mut row.octets, before.octets, after.octets);
+        add(&mut row.octets_reverse, before.octets_reverse, after.octets_reverse);
+        row.has_odd_ends |= after.end.is_some_and(|end| after.start.is_none_or(|start| end < start));
+        row.span.exchange((before.start, before.end), (after.start, after.end));
+        if row.retained == 0 {
+            row.span.settle();
+        }
+        if before.latencies != after.latencies {
+            let is_first = row.latencies.is_none();
+            Arc::make_mut(row.latencies.get_or_insert_default()).exchange(before.latencies, after.latencies);
+            if is_first {
+                self.beside += size_of::<Latencies>();
+            }
+        }
+    }
+
+    /// A connection leaves the store. What passed by it has passed.
+    pub(crate) fn forget(&mut self, lane: u32, share: &ConnectionShare) {
+        let row = self.change(lane);
+        row.retained -= u32::from(share.is_told);
+        row.live -= u32::from(share.is_live);
+    }
+
+    /// A request whose connection is or was in the lane adds something else to it than before.
+    pub(crate) fn exchange_request(
+        &mut self,
+        lane: u32,
+        before: &RequestShare,
+        after: &RequestShare,
+        vocabulary: &mut Vocabulary,
+    ) {
+        if before == after {
+            return;
+        }
+        let mut added = 0;
+        let row = self.change(lane);
+        let requests = Arc::make_mut(row.requests.get_or_insert_default());
+        let is_ended = |share: &RequestShare| share.is_told && !share.is_live;
+        if before.is_told && (!after.is_told || before.protocol != after.protocol) {
+            let kept = requests.kept(before.protocol, vocabulary, &mut added);
+            kept.retained -= 1;
+            kept.live -= u32::from(before.is_live);
+            kept.span.exchange((before.start, before.end), (None, None));
+            if kept.retained == 0 {
+                kept.span.settle();
+            }
+        }
+        if after.is_told {
+            let stays = before.is_told && before.protocol == after.protocol;
+            let kept = requests.kept(after.protocol, vocabulary, &mut added);
+            kept.retained += u32::from(!stays);
+            kept.live = kept.live + u32::from(after.is_live) - u32::from(stays && before.is_live);
+            let was = if stays { (before.start, before.end) } else { (None, None) };
+            kept.span.exchange(was, (after.start, after.end));
+        }
+        if is_ended(before) {
+            requests.ended(before, vocabulary, &mut added).count -= 1;
+        }
+        if is_ended(after) {
+            requests.ended(after, vocabulary, &mut added).count += 1;
+        }
+        self.beside += added;
+    }
+
+    /// A request leaves the store, or its connection does.
+    pub(crate) fn forget_request(&mut self, lane: u32, share: &RequestShare, vocabulary: &mut Vocabulary) {
+        if !share.is_told {
+            return;
+        }
+        let row = self.change(lane);
+        let requests = Arc::make_mut(row.requests.get_or_insert_default());
+        let kept = requests.kept(share.protocol, vocabulary, &mut 0);
+        kept.retained -= 1;
+        kept.live -= u32::from(share.is_live);
+    }
+
+    /// A lane may have lost its last connection.
+    pub(crate) fn note_drained(&mut self, lane: u32, second: u32) {
+        let row = self.rows.get_mut(lane as usize);
+        if row.retained > 0 {
+            return;
+        }
+        row.drained_at = second;
+        if !row.is_queued {
+            row.is_queued = true;
+            self.drained.push_back((lane, second.saturating_add(DRAINED_SECONDS)));
+        }
+    }
+
+    /// Lets lanes go that have had no connection for long enough. Answers whether there may be more of them.
+    pub(crate) fn free_drained(&mut self, second: u32, vocabulary: &mut Vocabulary) -> bool {
+        for _ in 0..FREED_AT_ONCE {
+            let Some(&(lane, due)) = self.drained.front() else { return false };
+            if due > second {
+                return false;
+            }
+            self.drained.pop_front();
+            let row = self.row_mut(lane);
+            if row.retained > 0 {
+                row.is_queued = false;
+            } else if second.saturating_sub(row.drained_at) < DRAINED_SECONDS {
+                // It was used in the meantime.
+                self.drained.push_back((lane, second.saturating_add(DRAINED_SECONDS)));
+            } else {
+                self.release(lane, vocabulary);
+            }
+        }
+        true
+    }
+
+    fn release(&mut self, lane: u32, vocabulary: &mut Vocabulary) {
+        let generation = self.row(lane).generation.wrapping_add(1);
+        let row = std::mem::replace(self.row_mut(lane), LaneRow::new(LaneKey::NONE, generation));
+        self.by_key.remove(&row.key);
+        self.free.push(lane);
+        vocabulary.scopes.release(row.key.parent);
+        vocabulary.scopes.release(row.key.connector);
+        vocabulary.texts.release(row.key.host);
+        if row.latencies.is_some() {
+            self.beside -= size_of::<Latencies>();
+        }
+        if let Some(requests) = row.requests {
+            for kept in &requests.kept {
+                vocabulary.texts.release(kept.protocol);
+            }
+            for ended in &requests.ended {
+                vocabulary.texts.release(ended.protocol);
+                vocabulary.texts.release(ended.method);
+            }
+            self.beside -= requests.kept.len() * size_of::<KeptRequests>()
+                + requests.ended.len() * size_of::<EndedRequests>();
+        }
+    }
+}
+
+impl LaneRow {
+    fn new(key: LaneKey, generation: u32) -> Self {
+        Self {
+            key,
+            first: RecordRef::NONE,
+            live: 0,
+            retained: 0,
+            generation,
+            drained_at: 0,
+            is_queued: false,
+            is_used: false,
+            has_odd_ends: false,
+            span: Span::default(),
+            revision: 0,
+            opened: 0,
+            closed: 0,
+            octets: 0,
+            octets_reverse: 0,
+            latencies: None,
+            requests: None,
+        }
+    }
+}
+
+impl Requests {
+    /// The entry for a protocol. Entries stay for as long as the lane, so that a request that was counted in one is
+    /// taken out of the same; what finds no room is with those of which nothing is known.
+    fn kept(
+        &mut self,
+        protocol: Symbol,
+        vocabulary: &mut Vocabulary,
+        added: &mut usize,
+    ) -> &mut KeptRequests {
+        let find = |kept: &[KeptRequests], protocol| kept.iter().position(|kept| kept.protocol == protocol);
+        let is_full = self.kept.len() >= MOST_KINDS;
+        let protocol = if is_full && find(&self.kept, protocol).is_none() { Symbol::NONE } else { protocol };
+        let position = find(&self.kept, protocol).unwrap_or_else(|| {
+            *added += size_of::<KeptRequests>();
+            let protocol = vocabulary.texts.share(protocol);
+            self.kept.push(KeptRequests { protocol, live: 0, retained: 0, span: Span::default() });
+            self.kept.len() - 1
+        });
+        &mut self.kept[position]
+    }
+
+    /// The entry for a protocol, a method and a class of results; as [`Requests::kept`].
+    fn ended(
+        &mut self,
+        share: &RequestShare,
+        vocabulary: &mut Vocabulary,
+        added: &mut usize,
+    ) -> &mut EndedRequests {
+        let find = |ended: &[EndedRequests], (protocol, method, class)| {
+            ended.iter().position(|ended| {
+                ended.method == method && ended.class == class && ended.protocol == protocol
+            })
+        };
+        let is_full = self.ended.len() >= MOST_KINDS;
+        let mut wanted = (share.protocol, share.method, share.class);
+        if is_full && find(&self.ended, wanted).is_none() {
+            wanted = (Symbol::NONE, Symbol::NONE, None);
+        }
+        let position = find(&self.ended, wanted).unwrap_or_else(|| {
+            *added += size_of::<EndedRequests>();
+            let (protocol, method, class) = wanted;
+            let (protocol, method) = (vocabulary.texts.share(protocol), vocabulary.texts.share(method));
+            self.ended.push(EndedRequests { protocol, method, class, count: 0 });
+            self.ended.len() - 1
+        });
+        &mut self.ended[position]
+    }
+}

@@ -1,0 +1,585 @@
+//! Lanes: their figures are those of their records, whatever happens to these in whatever order.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
+use vanflow_store::{Ended, Lane, OneOf, Record, Snapshot};
+
+use crate::support::{Network, change, find, ids};
+
+/// A value that matters to lanes; ids are those of the small world of these tests.
+fn value(attribute: Attribute) -> BoxedStrategy<ValueBuf> {
+    match attribute {
+        Attribute::Parent => prop_oneof!["[ab]:[0-4]", "site-[ab]"].prop_map(ValueBuf::from).boxed(),
+        Attribute::Connector => prop_oneof![
+            2 => "[ab]:1".prop_map(ValueBuf::from),
+            1 => Just(ValueBuf::from(String::new())),
+            1 => Just(ValueBuf::from(7_u64)),
+        ]
+        .boxed(),
+        Attribute::SourceHost | Attribute::DestHost => "10.0.0.[12]".prop_map(ValueBuf::from).boxed(),
+        Attribute::VanAddress => Just(ValueBuf::from("echo")).boxed(),
+        Attribute::Protocol => prop_oneof!["tcp", "http1"].prop_map(ValueBuf::from).boxed(),
+        Attribute::Method => prop_oneof!["GET", "PUT"].prop_map(ValueBuf::from).boxed(),
+        Attribute::Result => prop_oneof![
+            prop_oneof!["200", "99", "503", "late"].prop_map(ValueBuf::from),
+            prop_oneof![Just(404_u64), Just(7)].prop_map(ValueBuf::from),
+        ]
+        .boxed(),
+        Attribute::StartTime | Attribute::EndTime => (1_u64..6).prop_map(ValueBuf::from).boxed(),
+        _ => prop_oneof![0_u64..9, 900_u64..1200, 1_000_000_u64..4_000_000, Just(u64::MAX)]
+            .prop_map(ValueBuf::from)
+            .boxed(),
+    }
+}
+
+const WHAT_MATTERS: &[Attribute] = &[
+    Attribute::Parent,
+    Attribute::StartTime,
+    Attribute::EndTime,
+    Attribute::SourceHost,
+    Attribute::DestHost,
+    Attribute::Protocol,
+    Attribute::VanAddress,
+    Attribute::Octets,
+    Attribute::Latency,
+    Attribute::Method,
+    Attribute::Result,
+    Attribute::OctetsReverse,
+    Attribute::Connector,
+    Attribute::ProcessLatency,
+];
+
+fn update() -> impl Strategy<Value = UpdateBuf> {
+    let id = prop_oneof![3 => "[ab]:[0-9]", 1 => "site-[ab]"];
+    id.prop_flat_map(|id| {
+        let kind = match id.as_bytes() {
+            [_, b':', b'0'] => RecordKind::Listener,
+            [_, b':', b'1'] => RecordKind::Connector,
+            [_, b':', b'2'..=b'4'] => RecordKind::BiflowTport,
+            [_, b':', b'5'..=b'7'] => RecordKind::BiflowApp,
+            [_, b':', _] => RecordKind::Process,
+            _ => RecordKind::Site,
+        };
+        prop::sample::subsequence(WHAT_MATTERS, 0..7).prop_flat_map(move |attributes| {
+            let id = id.clone();
+            let values: Vec<_> = attributes
+                .into_iter()
+                .map(|attribute| value(attribute).prop_map(move |value| (attribute.code(), value)))
+                .collect();
+            values.prop_map(move |attributes| UpdateBuf {
+                type_code: Some(kind.code()),
+                id: id.clone(),
+                attributes,
+            })
+        })
+    })
+}
+
+/// What can happen to a store.
+#[derive(Clone, Debug)]
+enum Event {
+    Told(usize, UpdateBuf),
+    Restored(usize, UpdateBuf, bool),
+    Lost(usize),
+    Restarted(usize),
+    Reattached(usize),
+    Waited(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        30 => (0_usize..2, update()).prop_map(|(source, update)| Event::Told(source, update)),
+        2 => (0_usize..2, update(), any::<bool>())
+            .prop_map(|(source, update, ended)| Event::Restored(source, update, ended)),
+        1 => (0_usize..2).prop_map(Event::Lost),
+        1 => (0_usize..2).prop_map(Event::Restarted),
+        1 => (0_usize..2).prop_map(Event::Reattached),
+        2 => prop_oneof![Just(1), Just(20), Just(100)].prop_map(Event::Waited),
+    ]
+}
+
+/// Sources are named as the scopes of ids are, so that a restart gives ids another meaning.
+const SOURCES: [&str; 2] = ["a:99", "b:99"];
+
+fn happen(network: &mut Network, event: &Event) {
+    let source = |network: &mut Network, number: usize| network.router(SOURCES[number]);
+    match event {
+        Event::Told(number, update) => {
+            let source = source(network, *number);
+            network.tell(source, std::slice::from_ref(update));
+        }
+        Event::Restored(number, update, ended) => {
+            let source = source(network, *number);
+            let ended = ended.then_some(Ended { at: network.now, presumed: true });
+            network.restore(source, update, ended);
+        }
+        Event::Lost(number) => {
+            let source = source(network, *number);
+            network.store.source_lost(source, network.now, network.now);
+        }
+        Event::Restarted(number) => {
+            let source = source(network, *number);
+            network.store.source_restarted(source, network.now);
+        }
+        Event::Reattached(number) => {
+            let source = source(network, *number);
+            network.store.source_reattached(source, network.now);
+        }
+        Event::Waited(seconds) => network.wait(*seconds),
+    }
+}
+
+/// What a lane says of itself, as far as its records that are there have to say the same.
+type Figures = (usize, usize, Vec<String>, BTreeMap<String, (usize, usize)>);
+
+fn figures(lane: Lane<'_>) -> Figures {
+    let requests = lane
+        .requests()
+        .map(|requests| (format!("{:?}", requests.protocol()), (requests.live(), requests.retained())));
+    (lane.live(), lane.retained(), ids(lane.connections()), requests.collect())
+}
+
+/// What connections have in common that are in one lane.
+fn way(connection: &Record<'_>) -> [Option<String>; 3] {
+    let text = |attribute| connection.text(attribute).map(|text| text.to_string());
+    [Attribute::Parent, Attribute::Connector, Attribute::SourceHost].map(text)
+}
+
+/// Whether what a connection refers to is there: otherwise another connection can mean other records by the same ids,
+/// from before a restart.
+fn is_clear(connection: &Record<'_>) -> bool {
+    let is_there =
+        |attribute, record: Option<Record<'_>>| record.is_some() || connection.text(attribute).is_none();
+    is_there(Attribute::Parent, connection.parent()) && is_there(Attribute::Connector, connection.connector())
+}
+
+fn figures_of(connections: &[Record<'_>]) -> Figures {
+    let mut requests = BTreeMap::<_, (usize, usize)>::new();
+    for request in connections.iter().flat_map(Record::children) {
+        if request.kind() == Some(RecordKind::BiflowApp) {
+            let (live, retained) =
+                requests.entry(format!("{:?}", request.text(Attribute::Protocol))).or_default();
+            *live += usize::from(request.is_live());
+            *retained += 1;
+        }
+    }
+    let live = connections.iter().filter(|connection| connection.is_live()).count();
+    (live, connections.len(), ids(connections.iter().copied()), requests)
+}
+
+fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
+    let mut told = BTreeMap::<_, Vec<_>>::new();
+    for connection in snapshot.of_kind(RecordKind::BiflowTport) {
+        let lane = connection.lane().expect("each connection is in a lane");
+        prop_assert_eq!(snapshot.lane(lane.at()), Some(lane));
+        told.entry(lane.at()).or_default().push(connection);
+    }
+    let mut ways = BTreeMap::new();
+    for lane in snapshot.lanes() {
+        let connections = told.remove(&lane.at()).unwrap_or_default();
+        prop_assert_eq!(figures(lane), figures_of(&connections));
+        for connection in &connections {
+            prop_assert_eq!(way(connection), way(&connections[0]));
+            if is_clear(connection) {
+                let targets = (
+                    connection.parent().map(|parent| parent.at()),
+                    connection.connector().map(|connector| connector.at()),
+                );
+                prop_assert_eq!(ways.entry((way(connection), targets)).or_insert(lane.at()), &lane.at());
+            }
+            prop_assert_eq!(lane.listener(), connection.parent());
+            prop_assert_eq!(lane.connector(), connection.connector());
+            prop_assert_eq!(lane.host(), connection.text(Attribute::SourceHost));
+            prop_assert!(lane.start() <= connection.start() || connection.start().is_none());
+            prop_assert!(lane.end() >= connection.end());
+            check(lane.process(), connection.process())?;
+            let connector = connection.connector().or_else(|| connection.connector_inferred());
+            check(lane.connector_or_inferred(), connector)?;
+            check(lane.server_process(), connection.server_process())?;
+            for request in connection.children().filter(|child| child.kind() == Some(RecordKind::BiflowApp)) {
+                prop_assert_eq!(request.lane(), Some(lane));
+                let protocol = request.text(Attribute::Protocol);
+                let requests = lane.requests().find(|requests| requests.protocol() == protocol);
+                let requests = requests.expect("it is counted");
+                prop_assert!(requests.start() <= request.start() || request.start().is_none());
+                prop_assert!(requests.end() >= request.end());
+            }
+        }
+    }
+    prop_assert!(told.is_empty(), "connections in lanes that are not there: {:?}", told);
+    Ok(())
+}
+
+fn check(lane: OneOf<Record<'_>>, connection: Option<Record<'_>>) -> Result<(), TestCaseError> {
+    if let OneOf::Certain(lane) = lane {
+        prop_assert_eq!(lane, connection);
+    }
+    Ok(())
+}
+
+/// The totals of a lane, or of these connections if all that ever were are there.
+fn totals(lane: Lane<'_>) -> String {
+    let totals = lane.totals();
+    let mut requests: Vec<_> = totals.requests().map(|total| format!("{total:?}")).collect();
+    requests.sort();
+    let histograms = [totals.latency(), totals.latency_reverse(), totals.internal_latency()]
+        .map(|histogram| (histogram.counts().to_vec(), histogram.sum_micros()));
+    let (octets, reverse) = (totals.octets(), totals.octets_reverse());
+    format!("{} {} {octets} {reverse} {requests:?} {histograms:?}", totals.opened(), totals.closed())
+}
+
+fn totals_of(connections: &[Record<'_>]) -> String {
+    let sum = |attribute| {
+        let numbers = connections.iter().filter_map(|connection| connection.uint(attribute));
+        numbers.fold(0_u64, u64::wrapping_add)
+    };
+    let closed = connections.iter().filter(|connection| !connection.is_live()).count();
+    let mut requests = BTreeMap::<_, u64>::new();
+    for request in connections.iter().flat_map(Record::children) {
+        if request.kind() == Some(RecordKind::BiflowApp) && !request.is_live() {
+            let result = request.get(Attribute::Result);
+            let result = result.and_then(|field| {
+                field.as_text().map_or(field.as_uint(), |text| text.to_string().parse().ok()).or(
+                    match field {
+                        vanflow_store::Field::Other(value) => value.as_uint(),
+                        _ => None,
+                    },
+                )
+            });
+            let class = result.filter(|result| (100..600).contains(result)).map(|result| result / 100);
+            let key = (
+                request.text(Attribute::Protocol).map(|text| text.to_string()),
+                request.text(Attribute::Method).map(|text| text.to_string()),
+                class,
+            );
+            *requests.entry(key).or_default() += 1;
+        }
+    }
+    let mut requests: Vec<_> = requests
+        .into_iter()
+        .map(|((protocol, method, class), count)| {
+            format!("RequestTotal {{ protocol: {protocol:?}, method: {method:?}, class: {class:?}, count: {count} }}")
+        })
+        .collect();
+    requests.sort();
+    let latency_bounds = [1e3, 2e3, 5e3, 1e4, 1e5, 1e6, 1e7].map(|bound| bound as i64);
+    let internal_bounds = [1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0]
+        .map(|bound| (bound * 1e3) as i64);
+    let mut histograms = [
+        (vec![0_u64; latency_bounds.len() + 1], 0_i64),
+        (vec![0_u64; latency_bounds.len() + 1], 0),
+        (vec![0_u64; internal_bounds.len() + 1], 0),
+    ];
+    for connection in connections {
+        let micros =
+            |attribute| connection.uint(attribute).map(|micros| i64::try_from(micros).unwrap_or(i64::MAX));
+        let both = micros(Attribute::Latency).zip(micros(Attribute::ProcessLatency));
+        let Some((latency, reverse)) = both else { continue };
+        for ((counts, sum), (bounds, value)) in histograms.iter_mut().zip([
+            (&latency_bounds[..], latency),
+            (&latency_bounds[..], reverse),
+            (&internal_bounds[..], latency - reverse),
+        ]) {
+            counts[bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len())] += 1;
+            *sum = sum.wrapping_add(value);
+        }
+    }
+    let (octets, reverse) = (sum(Attribute::Octets), sum(Attribute::OctetsReverse));
+    format!("{} {closed} {octets} {reverse} {requests:?} {histograms:?}", connections.len())
+}
+
+/// The first start and the last end.
+fn span(records: &[Record<'_>]) -> (Option<Timestamp>, Option<Timestamp>) {
+    (records.iter().filter_map(Record::start).min(), records.iter().filter_map(Record::end).max())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_figures_of_a_lane_are_those_of_its_records_whatever_happens(
+        events in prop::collection::vec(event(), 1..40),
+    ) {
+        let mut network = Network::with_retention(30);
+        for event in &events {
+            happen(&mut network, event);
+            check_figures(&network.snapshot())?;
+        }
+    }
+
+    #[test]
+    fn as_long_as_nothing_leaves_the_totals_of_a_lane_are_those_of_its_records(
+        events in prop::collection::vec(event(), 1..40),
+    ) {
+        let mut network = Network::with_retention(1_000_000);
+        for event in &events {
+            happen(&mut network, event);
+            let snapshot = network.snapshot();
+            for lane in snapshot.lanes() {
+                let connections: Vec<_> = lane.connections().collect();
+                prop_assert_eq!(totals(lane), totals_of(&connections));
+                prop_assert_eq!((lane.start(), lane.end()), span(&connections));
+                for requests in lane.requests() {
+                    let all = connections.iter().flat_map(Record::children).filter(|request| {
+                        request.kind() == Some(RecordKind::BiflowApp)
+                            && request.text(Attribute::Protocol) == requests.protocol()
+                    });
+                    prop_assert_eq!((requests.start(), requests.end()), span(&all.collect::<Vec<_>>()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_leaves_takes_nothing_from_the_totals(
+        events in prop::collection::vec(event(), 1..40),
+    ) {
+        let mut network = Network::with_retention(30);
+        for event in &events {
+            if let Event::Waited(_) = event {
+                let sources = SOURCES.map(|id| network.router(id));
+                for source in sources {
+                    network.store.source_lost(source, network.now, network.now);
+                }
+                let before = network.snapshot();
+                network.wait(40);
+                let after = network.snapshot();
+                prop_assert_eq!(after.of_kind(RecordKind::BiflowTport).count(), 0);
+                for lane in before.lanes().filter(|lane| lane.retained() > 0) {
+                    let drained = after.lane(lane.at()).expect("it stays for a minute");
+                    prop_assert_eq!(totals(lane), totals(drained));
+                }
+            } else {
+                happen(&mut network, event);
+            }
+        }
+    }
+
+    #[test]
+    fn a_lane_that_changed_says_so(events in prop::collection::vec(event(), 1..40)) {
+        let mut network = Network::with_retention(30);
+        let mut before = BTreeMap::new();
+        for event in &events {
+            happen(&mut network, event);
+            let snapshot = network.snapshot();
+            let now = snapshot
+                .lanes()
+                .map(|lane| {
+                    prop_assert!(lane.revision() <= snapshot.lanes_revision());
+                    let all = (figures(lane), totals(lane), lane.start(), lane.end());
+                    Ok((lane.at(), (lane.revision(), all)))
+                })
+                .collect::<Result<BTreeMap<_, _>, TestCaseError>>()?;
+            for (at, (revision, all)) in &now {
+                match before.get(at) {
+                    Some((old, same)) if old == revision => prop_assert_eq!(all, same),
+                    Some((old, _)) => prop_assert!(revision > old),
+                    None => {}
+                }
+            }
+            before = now;
+        }
+    }
+}
+
+/// Things that decide what is at the ends of connections between two listeners and two connectors of a service.
+fn ends() -> impl Strategy<Value = UpdateBuf> {
+    let time = || prop::option::of(1_u64..6);
+    let record = (0_u8..3, 0_u8..2, time(), prop::option::weighted(0.4, 1_u64..6));
+    (record, "10.0.0.[12]", any::<bool>()).prop_map(|((kind, number, start, end), host, names)| {
+        let mut update = match kind {
+            0 => change(RecordKind::Process, &format!("process-{number}"))
+                .with(Attribute::Parent, "site")
+                .with(Attribute::SourceHost, &*host),
+            1 => change(RecordKind::Connector, &format!("east:{number}"))
+                .with(Attribute::Parent, "site")
+                .with(Attribute::DestHost, &*host)
+                .with(Attribute::VanAddress, "echo"),
+            _ => {
+                let id = format!("west:{}", 5 + 2 * start.unwrap_or(0) + u64::from(number));
+                let update = change(RecordKind::BiflowTport, &id)
+                    .with(Attribute::Parent, &*format!("west:{number}"))
+                    .with(Attribute::SourceHost, &*host);
+                if names { update.with(Attribute::Connector, "east:1") } else { update }
+            }
+        };
+        for (attribute, value) in [(Attribute::StartTime, start), (Attribute::EndTime, end)] {
+            if let Some(value) = value {
+                update = update.with(attribute, value);
+            }
+        }
+        update
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_is_certain_of_a_lane_is_so_of_each_connection(updates in prop::collection::vec(ends(), 1..16)) {
+        let mut network = Network::new();
+        let source = network.controller("site");
+        let site = network.started(RecordKind::Site, "site", "");
+        let listener = |id: &str| {
+            let listener = change(RecordKind::Listener, id).with(Attribute::Parent, "site");
+            listener.with(Attribute::VanAddress, "echo")
+        };
+        network.tell(source, &[site, listener("west:0"), listener("west:1")]);
+        for update in updates {
+            network.tell(source, &[update]);
+            check_figures(&network.snapshot())?;
+        }
+    }
+}
+
+#[test]
+fn what_is_at_the_ends_of_a_lane_is_certain_as_long_as_there_is_no_choice() {
+    let (mut network, west) = connected();
+    let process = |id: &str, host: &str| {
+        change(RecordKind::Process, id).with(Attribute::Parent, "site-west").with(Attribute::SourceHost, host)
+    };
+    let connector = |network: &Network, id: &str| {
+        network
+            .started(RecordKind::Connector, id, "west:0")
+            .with(Attribute::VanAddress, "echo")
+            .with(Attribute::Protocol, "tcp")
+            .with(Attribute::DestHost, "10.0.0.7")
+    };
+    let ends = |network: &Network| {
+        let snapshot = network.snapshot();
+        let lane = lane_of(&snapshot, "west:5");
+        let id = |end: OneOf<Record<'_>>| match end {
+            OneOf::Certain(record) => record.map_or("none".to_owned(), |record| record.id().to_string()),
+            OneOf::Varies => "varies".to_owned(),
+        };
+        [lane.process(), lane.connector_or_inferred(), lane.server_process()].map(id)
+    };
+    assert_eq!(ends(&network), ["none", "none", "none"]);
+    let site = network.started(RecordKind::Site, "site-west", "");
+    let updates =
+        [site, process("client", "10.0.0.9"), process("server", "10.0.0.7"), connector(&network, "west:2")];
+    network.tell(west, &updates);
+    assert_eq!(ends(&network), ["client", "west:2", "server"]);
+    network.wait(1);
+    let updates = [process("other", "10.0.0.9"), connector(&network, "west:3")];
+    network.tell(west, &updates);
+    assert_eq!(ends(&network), ["varies", "varies", "varies"]);
+    let told = change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "west:3");
+    network.tell(west, &[told]);
+    assert_eq!(ends(&network), ["varies", "west:3", "server"]);
+}
+
+/// A network with a connection that names its connector.
+fn connected() -> (Network, vanflow_store::SourceId) {
+    let mut network = Network::new();
+    let west = network.west();
+    let connection = network.connection("west:5").with(Attribute::Octets, 100_u64);
+    network.tell(west, &[connection]);
+    (network, west)
+}
+
+fn lane_of<'s>(snapshot: &'s Snapshot, id: &str) -> Lane<'s> {
+    find(snapshot, id).lane().expect("it is in a lane")
+}
+
+#[test]
+fn a_connection_takes_what_it_added_along_when_its_connector_is_told() {
+    let (mut network, west) = connected();
+    let other = network.connection("west:6").with(Attribute::Octets, 1_u64);
+    network.tell(west, &[other]);
+    let before = network.snapshot();
+    let unknown = lane_of(&before, "west:5").at();
+    assert_eq!(lane_of(&before, "west:6").at(), unknown);
+    let told = change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "east:2");
+    network.tell(west, &[told]);
+    let after = network.snapshot();
+    let known = lane_of(&after, "west:5");
+    assert_eq!(known.connector_id().map(|id| id.to_string()), Some("east:2".into()));
+    assert_eq!((known.totals().octets(), known.totals().opened()), (100, 1));
+    let left = after.lane(unknown).expect("the other is in it");
+    assert_eq!((left.totals().octets(), left.totals().opened()), (1, 1));
+    assert_eq!(before.lane(unknown).expect("it was there").totals().octets(), 101, "as it was then");
+}
+
+#[test]
+fn an_empty_lane_stays_for_a_minute_and_its_number_then_means_another() {
+    let (mut network, west) = connected();
+    let end = change(RecordKind::BiflowTport, "west:5").with(Attribute::EndTime, network.now);
+    network.tell(west, &[end]);
+    let at = lane_of(&network.snapshot(), "west:5").at();
+    network.wait(15 * 60 + 1);
+    let snapshot = network.snapshot();
+    let lane = snapshot.lane(at).expect("a minute has not passed");
+    assert_eq!((lane.retained(), lane.totals().octets(), lane.totals().closed()), (0, 100, 1));
+    network.wait(59);
+    assert!(network.snapshot().lane(at).is_some());
+    let again = network.connection("west:6").with(Attribute::Octets, 10_u64);
+    network.tell(west, &[again]);
+    let snapshot = network.snapshot();
+    assert_eq!(lane_of(&snapshot, "west:6").at(), at, "the same way again is the same lane");
+    assert_eq!(lane_of(&snapshot, "west:6").totals().octets(), 110);
+    let elsewhere = change(RecordKind::BiflowTport, "west:6").with(Attribute::SourceHost, "10.0.0.8");
+    network.tell(west, &[elsewhere]);
+    network.wait(59);
+    assert!(network.snapshot().lane(at).is_some());
+    network.wait(61);
+    assert!(network.snapshot().lane(at).is_none());
+    let other = network.connection("west:7");
+    network.tell(west, &[other]);
+    let snapshot = network.snapshot();
+    let new = lane_of(&snapshot, "west:7").at();
+    assert_eq!(new.slot(), at.slot());
+    assert_ne!(new, at);
+    assert!(snapshot.lane(at).is_none());
+}
+
+#[test]
+fn requests_count_in_the_lane_of_their_connection_whichever_comes_first() {
+    let (mut network, west) = connected();
+    let request = |network: &Network, id: &str, parent: &str| {
+        let request = network.started(RecordKind::BiflowApp, id, parent);
+        request.with(Attribute::Protocol, "HTTP/1.1").with(Attribute::Method, "GET")
+    };
+    let ended = |network: &Network, id: &str, parent: &str| {
+        request(network, id, parent).with(Attribute::Result, "204").with(Attribute::EndTime, network.now)
+    };
+    let early = ended(&network, "west:21", "west:7");
+    let updates = [early, request(&network, "west:22", "west:5"), network.connection("west:7")];
+    network.tell(west, &updates);
+    let snapshot = network.snapshot();
+    let lane = lane_of(&snapshot, "west:21");
+    assert_eq!(lane, lane_of(&snapshot, "west:5"));
+    let requests: Vec<_> = lane.requests().collect();
+    assert_eq!(requests.len(), 1);
+    assert_eq!((requests[0].live(), requests[0].retained()), (1, 2));
+    assert_eq!(requests[0].start(), Some(network.now));
+    let totals: Vec<_> = lane.totals().requests().collect();
+    assert_eq!(totals.len(), 1);
+    assert_eq!((totals[0].class, totals[0].count), (Some(2), 1), "only those that ended");
+    assert_eq!(totals[0].method.map(|method| method.to_string()), Some("GET".into()));
+}
+
+#[test]
+fn methods_without_end_do_not_fill_the_memory() {
+    let (mut network, west) = connected();
+    let requests: Vec<_> = (0..1000)
+        .map(|number| {
+            network
+                .started(RecordKind::BiflowApp, &format!("west:{}", 100 + number), "west:5")
+                .with(Attribute::Protocol, &*format!("P{number}"))
+                .with(Attribute::Method, &*format!("M{number}"))
+                .with(Attribute::EndTime, network.now)
+        })
+        .collect();
+    network.tell(west, &requests);
+    let snapshot = network.snapshot();
+    let lane = lane_of(&snapshot, "west:5");
+    assert_eq!(lane.totals().requests().map(|total| total.count).sum::<u64>(), 1000);
+    assert!(lane.totals().requests().count() < 300);
+    assert_eq!(lane.requests().map(|requests| requests.retained()).sum::<usize>(), 1000);
+    network.wait(3600);
+    assert_eq!(network.snapshot().of_kind(RecordKind::BiflowApp).count(), 0);
+    assert!(lane_of(&network.snapshot(), "west:5").requests().next().is_none());
+}
