@@ -7,6 +7,7 @@ mod frames;
 mod late_join;
 mod leaving;
 mod lost_flush;
+mod monitoring;
 mod network;
 mod reconnect;
 mod renewal;

@@ -63,6 +63,11 @@ impl Collector {
         self.running.addresses()[0]
     }
 
+    /// Where it answers those who watch over it, and nobody else.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.running.metrics_addresses()[0]
+    }
+
     /// Waits until it has asked its network for all records, or replayed a capture to its end.
     pub(crate) async fn ready(&self) {
         let mut status = self.running.status();

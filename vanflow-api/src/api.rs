@@ -20,18 +20,22 @@ use http::{
     request::Parts,
 };
 use percent_encoding::percent_decode_str;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use vanflow_store::{Revision, Snapshot, Store};
 
 use crate::{
     body::Body,
+    charts::{self, Chart},
     error::ApiError,
     index,
     json::{Json, Object},
+    metrics::{self, Health, Metrics},
     openapi,
     pace::Format,
     params::Params,
     route::{self, Endpoint, Route},
+    swagger::{self, Asset, Content},
+    user,
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Scope},
 };
@@ -78,9 +82,16 @@ pub struct Status {
 pub struct Options {
     /// Whose pages may read the answers.
     pub cors: Cors,
+    /// What is measured, and how it is told.
+    pub metrics: metrics::Options,
+    /// Where whoever runs the API counts what happens, for `/metrics`.
+    pub health: Arc<Health>,
     /// What tells this collector's revisions from those of others, and of former runs, in ETags and ids of events:
     /// letters and digits. By default it is drawn at random.
     pub instance: Option<String>,
+    /// Whether a console is served at `/`, which asks who uses it. It is served by somebody else, to whom paths belong
+    /// that [`is_ours`] does not name.
+    pub console: bool,
 }
 
 /// Whose pages may read the answers in a browser.
@@ -107,14 +118,17 @@ struct Shared {
     network: Network,
     cors: Cors,
     instance: Arc<str>,
+    console: bool,
     document: Bytes,
     whole_document: Bytes,
-    index: Bytes,
+    health: Arc<Health>,
+    metrics: Metrics,
 }
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
+const YAML: &str = "application/yaml";
 const HTML: &str = "text/html; charset=utf-8";
 
 impl Api {
@@ -124,52 +138,106 @@ impl Api {
             // The keys of a hasher are random: as good a draw as any, without a clock.
             format!("{:012x}", RandomState::new().hash_one("instance") >> 16)
         });
+        let metrics = Metrics::new(network.clone(), options.metrics, Arc::clone(&options.health));
         let shared = Shared {
             network,
             cors: options.cors,
+            console: options.console,
             instance: instance.into(),
             document: v1alpha1::document().into(),
             whole_document: openapi::document().into(),
-            index: index::page().into(),
+            health: options.health,
+            metrics,
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Answers a request. Whatever body it has is of no interest.
+    /// Answers a request. Whatever body it has is of no interest, but for a query of a chart that is posted: see
+    /// [`Api::respond_to_form`].
     ///
     /// The response is there at once; a long body is rendered while it is sent. Bodies of watches use the timers of
     /// tokio's runtime.
     pub fn respond(&self, request: &Parts) -> Response<Body> {
+        self.answer(request, &[], |_| true)
+    }
+
+    /// Answers a request with that body. Only queries of charts, as [`chart`] knows them, have one: a form.
+    pub fn respond_to_form(&self, request: &Parts, form: &[u8]) -> Response<Body> {
+        self.answer(request, form, |_| true)
+    }
+
+    /// The same, but for `/metrics`, `/healthz` and `/readyz` alone: for those who watch over the collector and should
+    /// not ask it anything else.
+    pub fn respond_to_monitors(&self, request: &Parts) -> Response<Body> {
+        self.answer(request, &[], route::is_for_monitors)
+    }
+
+    /// Takes note of what happened on the network since the last time, for `/metrics`. Has to be called every few
+    /// seconds: what was gone from the store before anybody looked is not counted.
+    pub fn observe(&self) {
+        self.shared.metrics.observe();
+    }
+
+    /// Gives all samples of `/metrics` as they are now to somebody who keeps them: name, labels, value, and whether the
+    /// value was certainly 0 when it began. Nothing of it is 0 for want of age, as scrapers see it.
+    pub fn samples(&self, take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
+        self.shared.metrics.give(take);
+    }
+
+    fn answer(&self, request: &Parts, form: &[u8], is_served: impl Fn(&Route) -> bool) -> Response<Body> {
+        let begun = Instant::now();
         let is_coded = is_v2alpha1(request.uri.path());
-        let mut response = self.dispatch(request).unwrap_or_else(|error| refusal(&error, is_coded));
+        let found = route::find(request.uri.path()).filter(|(route, _)| is_served(route));
+        let mut response =
+            self.dispatch(request, form, found, &is_served).unwrap_or_else(|error| refusal(&error, is_coded));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
-        self.add_cors(request, headers);
-        if request.method == Method::HEAD {
-            *response.body_mut() = Body::empty();
-        }
-        response
+        self.allow_origins(request, headers);
+        let route = found.map_or("none", |(route, _)| route.path);
+        self.shared.health.asked(route, response.status());
+        let is_head = request.method == Method::HEAD;
+        let health = Arc::clone(&self.shared.health);
+        response.map(|body| {
+            let body = if is_head { Body::empty() } else { body };
+            body.metered(health, route, begun.elapsed())
+        })
     }
 
-    fn dispatch(&self, request: &Parts) -> Result<Response<Body>, ApiError> {
+    fn dispatch(
+        &self,
+        request: &Parts,
+        form: &[u8],
+        found: Option<(&'static Route, Option<&str>)>,
+        is_served: &dyn Fn(&Route) -> bool,
+    ) -> Result<Response<Body>, ApiError> {
         let path = request.uri.path();
-        if let Some(clean) = cleaned(path) {
+        let chart = route::chart(path);
+        if chart.is_none()
+            && let Some(clean) = cleaned(path)
+        {
             return Ok(moved(&clean, request.uri.query()));
         }
-        let (route, id) = route::find(path)
-            .ok_or_else(|| ApiError::NotFound { path: crate::error::excerpt(path), known: route::known() })?;
+        let (route, id) = found.ok_or_else(|| {
+            let path = crate::error::excerpt(path);
+            ApiError::NotFound { path, known: route::known(is_served) }
+        })?;
         if request.method == Method::OPTIONS && self.shared.cors != Cors::SameOrigin {
             return Ok(options(request));
+        }
+        if let Some(chart) = chart {
+            return Ok(asked_by_chart(request, chart, form));
         }
         if request.method != Method::GET && request.method != Method::HEAD {
             return Err(ApiError::MethodNotAllowed { method: request.method.clone() });
         }
         match route.endpoint {
             Endpoint::Index => {
-                let mut response = whole(StatusCode::OK, HTML, self.shared.index.clone());
+                let status = self.shared.network.status.borrow().clone();
+                let page = index::page(&status, &self.snapshot());
+                let mut response = whole(StatusCode::OK, HTML, page);
                 response.headers_mut().insert(
                     CONTENT_SECURITY_POLICY,
                     HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
@@ -180,6 +248,13 @@ impl Api {
                 Ok(whole(StatusCode::OK, JSON, Bytes::from_static(b"{\"status\":\"alive\"}\n")))
             }
             Endpoint::Ready => Ok(ready(&self.shared.network.status.borrow())),
+            Endpoint::Metrics => {
+                let format = metrics::format(items(&request.headers, &ACCEPT));
+                let mut response = Response::new(Body::whole(self.shared.metrics.write(format)));
+                let content_type = HeaderValue::from_static(format.content_type());
+                response.headers_mut().insert(CONTENT_TYPE, content_type);
+                Ok(compressed(request, response))
+            }
             Endpoint::OpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.document.clone())),
             Endpoint::V1alpha1(collection) => self.list(request, route, collection),
             Endpoint::WholeOpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.whole_document.clone())),
@@ -213,6 +288,15 @@ impl Api {
                 Ok(self.v2_list(request, query, snapshot, scope))
             }
             Endpoint::Gone => Err(ApiError::NoHosts),
+            Endpoint::User | Endpoint::Logout if !self.shared.console => {
+                Err(ApiError::NoConsole { path: route.path })
+            }
+            Endpoint::User => Ok(user::user(&request.headers)
+                .map_or_else(user::nobody, |json| whole(StatusCode::OK, JSON, json.bytes))),
+            Endpoint::Logout => Ok(user::logout(&request.headers, &request.uri)),
+            Endpoint::Chart(_) => unreachable!("charts were answered before methods were looked at"),
+            Endpoint::Yaml => Ok(whole(StatusCode::OK, YAML, self.shared.whole_document.clone())),
+            Endpoint::Swagger(asset) => Ok(part(request, asset)),
         }
     }
 
@@ -313,7 +397,8 @@ impl Api {
         HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
-    fn add_cors(&self, request: &Parts, headers: &mut HeaderMap) {
+    /// Adds to an answer what tells a browser whose pages may read it. The API's own answers have it.
+    pub fn allow_origins(&self, request: &Parts, headers: &mut HeaderMap) {
         let allowed = match &self.shared.cors {
             Cors::SameOrigin => return,
             Cors::Any => Some(HeaderValue::from_static("*")),
@@ -350,6 +435,53 @@ fn whole(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+/// What to do with a path: whether it is this API's, rather than that of a file of a console.
+pub fn is_ours(path: &str) -> bool {
+    route::is_ours(path)
+}
+
+/// The query that a path is for, if it is for one of a chart.
+pub fn chart(path: &str) -> Option<Chart> {
+    route::chart(path)
+}
+
+fn asked_by_chart(request: &Parts, chart: Chart, form: &[u8]) -> Response<Body> {
+    let (status, json) = match request.method {
+        Method::GET | Method::HEAD => charts::respond(chart, request.uri.query(), &[]),
+        Method::POST => charts::respond(chart, request.uri.query(), form),
+        _ => charts::refused(&request.method),
+    };
+    let is_refused = status == StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = whole(status, JSON, json);
+    if is_refused {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+        return response;
+    }
+    response.headers_mut().remove(CONTENT_LENGTH);
+    compressed(request, response)
+}
+
+/// A part of the page that shows the reference.
+fn part(request: &Parts, asset: Asset) -> Response<Body> {
+    let content_type = asset.content_type();
+    let mut response = match asset.content() {
+        Content::Text(text) => whole(StatusCode::OK, content_type, text),
+        Content::Compressed(octets) if accepts_gzip(&request.headers) => {
+            let mut response = whole(StatusCode::OK, content_type, octets);
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        }
+        Content::Compressed(octets) => whole(StatusCode::OK, content_type, swagger::expanded(octets)),
+    };
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(swagger::POLICY));
+    if asset != Asset::Page {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+    }
     response
 }
 

@@ -5,15 +5,18 @@ use std::{
     fmt,
     io::Write,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 
-use crate::json::Json;
+use crate::{json::Json, metrics::Health};
 
 /// How large the pieces of a long answer are, in octets, give or take a record.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -26,6 +29,7 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 pub struct Body {
     content: Content,
     gzip: Option<GzEncoder<Vec<u8>>>,
+    meter: Option<Meter>,
 }
 
 enum Content {
@@ -34,6 +38,24 @@ enum Content {
     Whole(Bytes),
     Rendered(Box<dyn Render>),
     Streamed(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+}
+
+/// Measures the making of a body.
+struct Meter {
+    health: Arc<Health>,
+    route: &'static str,
+    time: Duration,
+    is_watch: bool,
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if self.is_watch {
+            self.health.watched();
+        } else {
+            self.health.answered(self.route, self.time);
+        }
+    }
 }
 
 /// Something long that is rendered piece by piece.
@@ -51,26 +73,36 @@ pub(crate) enum Progress {
 
 impl Body {
     pub(crate) fn empty() -> Self {
-        Self { content: Content::Empty, gzip: None }
+        Self { content: Content::Empty, gzip: None, meter: None }
     }
 
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Whole(bytes.into()), gzip: None }
+        Self { content: Content::Whole(bytes.into()), gzip: None, meter: None }
     }
 
     pub(crate) fn rendered(render: impl Render + 'static) -> Self {
-        Self { content: Content::Rendered(Box::new(render)), gzip: None }
+        Self { content: Content::Rendered(Box::new(render)), gzip: None, meter: None }
     }
 
     /// Of pieces that come in their own time. Each is on its way as soon as it is there, compressed or not.
     pub(crate) fn streamed(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self { content: Content::Streamed(Box::pin(pieces)), gzip: None }
+        Self { content: Content::Streamed(Box::pin(pieces)), gzip: None, meter: None }
     }
 
     /// The same content, compressed on its way out.
     pub(crate) fn gzipped(self) -> Self {
         // Speed counts for more than size: the records compress to a tenth in any case.
         Self { gzip: Some(GzEncoder::new(Vec::new(), Compression::fast())), ..self }
+    }
+
+    /// The same content, which tells `health` how long it took to make, `so_far` included, when all of it is made or
+    /// given up.
+    pub(crate) fn metered(self, health: Arc<Health>, route: &'static str, so_far: Duration) -> Self {
+        let is_watch = matches!(self.content, Content::Streamed(_));
+        if is_watch {
+            health.watching();
+        }
+        Self { meter: Some(Meter { health, route, time: so_far, is_watch }), ..self }
     }
 
     fn next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -126,8 +158,12 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let body = self.get_mut();
-        let piece = std::task::ready!(body.next_piece(context));
-        match body.compress(piece) {
+        let begun = Instant::now();
+        let piece = body.next_piece(context).map(|piece| body.compress(piece));
+        if let Some(meter) = &mut body.meter {
+            meter.time += begun.elapsed();
+        }
+        match std::task::ready!(piece) {
             None => Poll::Ready(None),
             Some(bytes) if bytes.is_empty() => {
                 // Much was looked at and nothing came of it: others may want the thread.

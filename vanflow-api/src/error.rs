@@ -24,6 +24,8 @@ pub(crate) enum ApiError {
     NoProperty { verb: &'static str, name: String, record: &'static str, known: String },
     #[error("there is no {what} with the identity `{id}`")]
     NoSuch { what: &'static str, id: String },
+    #[error("{path} is for a console, and none is served here")]
+    NoConsole { path: &'static str },
     #[error("hosts are not told of; a process has the name of its host as hostName")]
     NoHosts,
 }
@@ -31,7 +33,7 @@ pub(crate) enum ApiError {
 impl ApiError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound { .. } | Self::NoSuch { .. } => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } | Self::NoSuch { .. } | Self::NoConsole { .. } => StatusCode::NOT_FOUND,
             Self::NoHosts => StatusCode::GONE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Missing { .. }

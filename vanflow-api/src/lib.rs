@@ -15,6 +15,8 @@
 //! | `/api/v1alpha1/openapi.json` | all of this as an OpenAPI document |
 //! | `/api/v2alpha1/…` | the API of Skupper's network observer |
 //! | `/openapi.json` | both APIs as an OpenAPI document |
+//! | `/swagger` | a page to read that document in |
+//! | `/metrics` | [metrics](metrics) of the network and of the collector |
 //! | `/healthz`, `/readyz` | whether the collector is alive, and attached to a router |
 //! | `/` | a page for people |
 //!
@@ -28,15 +30,22 @@
 
 mod api;
 mod body;
+mod charts;
 mod error;
+pub mod history;
 mod index;
 mod json;
+pub mod metrics;
 mod openapi;
 mod pace;
 mod params;
+pub mod promql;
 mod route;
+mod swagger;
+mod user;
 mod v1alpha1;
 mod v2alpha1;
 
-pub use api::{Api, Cors, Network, Options, STALL_LIMIT, Status};
+pub use api::{Api, Cors, Network, Options, STALL_LIMIT, Status, chart, is_ours};
 pub use body::Body;
+pub use charts::Chart;

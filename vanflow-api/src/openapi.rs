@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{v1alpha1, v2alpha1};
+use crate::{
+    route::{self, Endpoint, V1ALPHA1, V2ALPHA1},
+    v1alpha1, v2alpha1,
+};
 
 /// The document, ready to be sent.
 pub(crate) fn document() -> Vec<u8> {
@@ -20,9 +23,31 @@ pub(crate) fn document() -> Vec<u8> {
     extend(["paths", ""], v2alpha1::openapi::paths());
     extend(["components", "schemas"], v2alpha1::openapi::schemas());
     extend(["components", "parameters"], v2alpha1::openapi::parameters());
+    tag(&mut document);
     let mut text = serde_json::to_vec_pretty(&document).expect("the document has only strings for keys");
     text.push(b'\n');
     text
+}
+
+/// Says of each operation what it belongs to, so that readers can show together what does.
+fn tag(document: &mut Value) {
+    const OBSERVER: &str = "The network observer's API";
+    const CONSOLE: &str = "What the console asks besides";
+    const ORIGINAL: &str = "The original API";
+    const COLLECTOR: &str = "The collector";
+    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
+        let tag = match route::find(path).map(|(route, _)| route.endpoint) {
+            Some(Endpoint::User | Endpoint::Logout | Endpoint::Chart(_)) => CONSOLE,
+            _ if path.starts_with(V2ALPHA1) => OBSERVER,
+            _ if path.starts_with(V1ALPHA1) => ORIGINAL,
+            _ => COLLECTOR,
+        };
+        for operation in operations.as_object_mut().into_iter().flatten().map(|(_, operation)| operation) {
+            operation["tags"] = json!([tag]);
+        }
+    }
+    let names = [OBSERVER, CONSOLE, ORIGINAL, COLLECTOR].map(|name| json!({ "name": name }));
+    document["tags"] = json!(names);
 }
 
 const INTRODUCTION: &str = "What the routers and controllers of a Skupper network tell of it, in two forms.\n\n\

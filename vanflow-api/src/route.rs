@@ -5,7 +5,9 @@
 use vanflow_proto::RecordKind;
 
 use crate::{
+    charts::Chart,
     params::{Form, Parameter},
+    swagger::Asset,
     v1alpha1::Collection,
     v2alpha1,
 };
@@ -30,6 +32,8 @@ pub(crate) enum Endpoint {
     Alive,
     /// Whether it is attached to a router and has been told the network.
     Ready,
+    /// What Prometheus scrapes.
+    Metrics,
     /// The OpenAPI document of the original API.
     OpenApi,
     /// A list of the original API.
@@ -46,6 +50,16 @@ pub(crate) enum Endpoint {
     OfService(v2alpha1::Collection),
     /// What the network observer had and has no more.
     Gone,
+    /// Who uses the console.
+    User,
+    /// The end of that.
+    Logout,
+    /// What a chart of the console asks.
+    Chart(Chart),
+    /// The OpenAPI document of everything, where the network observer has its own.
+    Yaml,
+    /// A page to read that in, and its parts.
+    Swagger(Asset),
 }
 
 /// Where the original API lives.
@@ -68,24 +82,52 @@ pub(crate) fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
     })
 }
 
+/// The chart that a path is for, with one slash at its end or none.
+pub(crate) fn chart(path: &str) -> Option<Chart> {
+    if path.contains("//") {
+        return None;
+    }
+    match find(path)?.0.endpoint {
+        Endpoint::Chart(chart) => Some(chart),
+        _ => None,
+    }
+}
+
+/// Whether a path is not for others to use: everything here but the front page, and all that looks like an API.
+pub(crate) fn is_ours(path: &str) -> bool {
+    let first = path.split('/').find(|name| !name.is_empty());
+    first == Some("api") || find(path).is_some_and(|(route, _)| route.endpoint != Endpoint::Index)
+}
+
 /// What stands for an identity in the path of a route.
 pub(crate) const ID: &str = "{id}";
 
-/// What to say to somebody who took a path that leads nowhere.
-pub(crate) fn known() -> String {
+/// Whether a route is for those who watch over the collector.
+pub(crate) fn is_for_monitors(route: &Route) -> bool {
+    matches!(route.endpoint, Endpoint::Metrics | Endpoint::Alive | Endpoint::Ready)
+}
+
+/// What to say to somebody who took a path that leads nowhere, of the routes that are served.
+pub(crate) fn known(is_served: &dyn Fn(&Route) -> bool) -> String {
     let [mut first, mut second, mut others] = [String::new(), String::new(), String::new()];
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| is_served(route)) {
         let (names, prefix) = match route.endpoint {
             Endpoint::V1alpha1(_) => (&mut first, V1ALPHA1),
             Endpoint::List(_) => (&mut second, V2ALPHA1),
             // They are told with their lists.
             _ if route.path.starts_with(V2ALPHA1) => continue,
+            // Nobody would look for its parts.
+            Endpoint::Yaml => continue,
+            Endpoint::Swagger(asset) if asset != Asset::Page => continue,
             _ => (&mut others, ""),
         };
         if !names.is_empty() {
             names.push_str(", ");
         }
         names.push_str(route.path.trim_start_matches(prefix));
+    }
+    if first.is_empty() && second.is_empty() {
+        return format!("there are {others}");
     }
     format!(
         "under {V1ALPHA1} there are {first}; under {V2ALPHA1} there are {second}, each with an identity after it for \
@@ -144,6 +186,11 @@ const fn list(path: &'static str, kind: RecordKind, summary: &'static str) -> Ro
 
 /// A route of the network observer's API, which reads parameters in its own way.
 const fn v2(path: &'static str, endpoint: Endpoint, summary: &'static str) -> Route {
+    Route { path, endpoint, summary, parameters: &[] }
+}
+
+/// A route that has no parameters.
+const fn other(path: &'static str, endpoint: Endpoint, summary: &'static str) -> Route {
     Route { path, endpoint, summary, parameters: &[] }
 }
 
@@ -323,10 +370,43 @@ pub(crate) static ROUTES: &[Route] = &[
     v2("/api/v2alpha1/hosts", Endpoint::Gone, "Nothing any more: hosts are not told of"),
     v2("/api/v2alpha1/hosts/{id}", Endpoint::Gone, "Nothing any more: hosts are not told of"),
     v2("/api/v2alpha1/sites/{id}/hosts", Endpoint::Gone, "Nothing any more: hosts are not told of"),
+    v2(
+        "/api/v2alpha1/user",
+        Endpoint::User,
+        "Who uses the console, as a proxy for OAuth in front of it says",
+    ),
+    v2("/api/v2alpha1/logout", Endpoint::Logout, "Takes the cookie of that proxy back"),
+    v2(
+        "/api/v2alpha1/internal/prom/query",
+        Endpoint::Chart(Chart::Instant),
+        "What a chart asks: PromQL, at one time",
+    ),
+    v2(
+        "/api/v2alpha1/internal/prom/query_range",
+        Endpoint::Chart(Chart::Range),
+        "What a chart asks: PromQL, over a range of time",
+    ),
+    v2(
+        "/api/v2alpha1/internal/prom/rangequery",
+        Endpoint::Chart(Chart::Range),
+        "The same under its other name",
+    ),
+    other("/swagger", Endpoint::Swagger(Asset::Page), "Both APIs on a page to read, and to try them"),
     Route {
         path: "/openapi.json",
         endpoint: Endpoint::WholeOpenApi,
         summary: "Both APIs as an OpenAPI 3.1 document",
+        parameters: &[],
+    },
+    other("/swagger/openapi.yaml", Endpoint::Yaml, "The same document: what is JSON is YAML"),
+    other("/swagger/start.js", Endpoint::Swagger(Asset::Start), "A part of that page"),
+    other("/swagger/swagger-ui-bundle.js", Endpoint::Swagger(Asset::Script), "A part of that page"),
+    other("/swagger/swagger-ui.css", Endpoint::Swagger(Asset::Style), "A part of that page"),
+    other("/swagger/favicon-32x32.png", Endpoint::Swagger(Asset::Icon), "A part of that page"),
+    Route {
+        path: "/metrics",
+        endpoint: Endpoint::Metrics,
+        summary: "Metrics of the network and of the collector, for Prometheus",
         parameters: &[],
     },
     Route {
@@ -374,6 +454,30 @@ mod tests {
             "x",
         ] {
             assert!(find(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_paths_of_charts_may_end_with_a_slash() {
+        for (name, chart) in
+            [("query", Chart::Instant), ("query_range", Chart::Range), ("rangequery", Chart::Range)]
+        {
+            let path = format!("/api/v2alpha1/internal/prom/{name}");
+            assert_eq!(super::chart(&path), Some(chart));
+            assert_eq!(super::chart(&format!("{path}/")), Some(chart));
+            assert_eq!(super::chart(&format!("{path}//")), None);
+            assert_eq!(super::chart(&format!("{path}/x")), None);
+        }
+        assert_eq!(super::chart("/api/v2alpha1/sites"), None);
+    }
+
+    #[test]
+    fn what_is_ours_is_not_for_files() {
+        for path in ["/api", "/api/v3", "//api/x", "/healthz", "/readyz/", "/openapi.json", "/swagger/"] {
+            assert!(is_ours(path), "{path}");
+        }
+        for path in ["/", "//", "/index.html", "/apis", "/swagger/x", "/assets/api/x"] {
+            assert!(!is_ours(path), "{path}");
         }
     }
 

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not there where it has to be fails the test")]
 
+mod console;
 mod document;
 mod golden;
+mod metrics;
 mod old_terms;
 mod support;
 mod transport;

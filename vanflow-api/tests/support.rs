@@ -149,17 +149,22 @@ pub(crate) fn capture_path(file: &str) -> PathBuf {
 
 /// What is in a capture up to some point, in microseconds. Sources that fall silent are lost.
 pub(crate) fn replay(name: &str, until: u64) -> Store {
-    replay_with(name, until, Settings::default())
+    replay_with(name, until, Settings::default(), |_| {})
+}
+
+/// All that is in a capture; `each` sees the store after each message.
+pub(crate) fn replay_watched(name: &str, each: impl FnMut(&mut Store)) {
+    replay_with(name, u64::MAX, Settings::default(), each);
 }
 
 /// All that is in a capture, as it was told: however silent, no source is lost.
 pub(crate) fn replay_lossless(name: &str) -> Store {
     let mut settings = Settings::default();
     settings.silence = 3_600_000_000;
-    replay_with(name, u64::MAX, settings)
+    replay_with(name, u64::MAX, settings, |_| {})
 }
 
-fn replay_with(name: &str, until: u64, settings: Settings) -> Store {
+fn replay_with(name: &str, until: u64, settings: Settings, mut each: impl FnMut(&mut Store)) -> Store {
     let mut replay = Replay {
         store: Store::new(vanflow_store::Options::default()),
         discovery: Discovery::new(settings, 7),
@@ -189,6 +194,7 @@ fn replay_with(name: &str, until: u64, settings: Settings) -> Store {
             _ => {}
         }
         replay.store.advance(now);
+        each(&mut replay.store);
     }
     replay.store
 }

@@ -40,7 +40,7 @@ fn an_unknown_path_is_told_what_there_is() {
          processgroups, controllers, routeraccess; under /api/v2alpha1/ there are sites, routers, routerlinks, \
          routeraccess, listeners, connectors, services, components, processes, sitepairs, componentpairs, \
          processpairs, connections, applicationflows, each with an identity after it for one of them; besides there \
-         are /api/v1alpha1/openapi.json, /openapi.json, /healthz, /readyz, /"
+         are /api/v1alpha1/openapi.json, /swagger, /openapi.json, /metrics, /healthz, /readyz, /"
     );
     for path in ["/api", "/api/v1alpha1", "/favicon.ico", "//", "/api/v2alpha1"] {
         let expected = if path == "//" { StatusCode::OK } else { StatusCode::NOT_FOUND };

@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, builder::FalseyValueParser};
+use clap::{Parser, ValueEnum, builder::FalseyValueParser};
 use thiserror::Error;
+use vanflow_api::metrics;
 use vanflow_proto::discovery;
 
 /// Where Skupper mounts the address of the router and its credentials.
@@ -101,6 +102,47 @@ pub struct Args {
     #[arg(value_parser = duration)]
     pub stall_timeout: Duration,
 
+    /// Serves the console build in this directory at /, such as one of the Skupper Console. Without it there is a small
+    /// page that says what there is.
+    #[arg(long, env = "VANFLOW_CONSOLE", value_name = "DIR", help_heading = API)]
+    pub console: Option<PathBuf>,
+
+    /// Has the queries of the console's charts answered by the Prometheus at this URL, such as
+    /// http://prometheus:9090, with a path where its API is below one.
+    #[arg(long, env = "VANFLOW_PROMETHEUS_API", value_name = "URL", help_heading = API)]
+    pub prometheus_api: Option<String>,
+
+    /// Trusts the certificate authorities in this PEM file, and no others, when it asks an https Prometheus. By
+    /// default those that this machine trusts.
+    #[arg(long, env = "VANFLOW_PROMETHEUS_CA", value_name = "FILE", help_heading = API)]
+    pub prometheus_ca: Option<PathBuf>,
+
+    /// Answers requests for /metrics, /healthz and /readyz at this address as well, and no others, without TLS: for
+    /// those who watch over the collector. /metrics is answered at --listen in any case.
+    #[arg(long, env = "VANFLOW_METRICS_LISTEN", value_name = "ADDR", help_heading = METRICS)]
+    pub metrics_listen: Option<String>,
+
+    /// Puts this label on all metrics, such as network=west or observer=a: it tells this network, or this collector,
+    /// from others. May be given several times; in the environment, with commas between them.
+    #[arg(long, env = "VANFLOW_METRICS_LABELS", value_name = "NAME=VALUE", value_delimiter = ',', help_heading = METRICS)]
+    pub metrics_labels: Vec<String>,
+
+    /// What connections are told apart by in metrics: process, component or site. The coarser, the fewer label sets
+    /// there are; the labels of what is left out stay, and have the name of the component or the site.
+    #[arg(long, env = "VANFLOW_METRICS_DETAIL", value_name = "DETAIL", default_value = "process", help_heading = METRICS)]
+    pub metrics_detail: Detail,
+
+    /// Leaves this metric out, such as skupper_internal_latency_seconds. May be given several times; in the
+    /// environment, with commas between them.
+    #[arg(long, env = "VANFLOW_METRICS_EXCLUDE", value_name = "NAME", value_delimiter = ',', help_heading = METRICS)]
+    pub metrics_exclude: Vec<String>,
+
+    /// Shows what is counted for the first time as 0 for so long, so that Prometheus sees it grow from there. Should be
+    /// longer than its scrape interval; 0s shows everything at once.
+    #[arg(long, env = "VANFLOW_METRICS_ZERO_FOR", value_name = "TIME", default_value = "15s", help_heading = METRICS)]
+    #[arg(value_parser = duration)]
+    pub metrics_zero_for: Duration,
+
     /// Keeps records for so long after they ended, such as 90s, 15m or 2h. Live records are kept however old they are.
     #[arg(long, env = "VANFLOW_RETENTION", value_name = "TIME", default_value = "15m", help_heading = KEEPING)]
     #[arg(value_parser = duration)]
@@ -133,6 +175,7 @@ pub struct Args {
 
 const SOURCES: &str = "Where records come from";
 const API: &str = "The API";
+const METRICS: &str = "Metrics";
 const KEEPING: &str = "What is kept";
 
 /// What the collector is to do. Made by [`Settings::new`], which refuses what makes no sense.
@@ -143,6 +186,12 @@ pub struct Settings {
     pub source: Source,
     /// Where HTTP requests are answered, and how.
     pub http: Http,
+    /// A directory with a console build.
+    pub console: Option<PathBuf>,
+    /// Who answers the queries of charts, where it is not this collector.
+    pub prometheus: Option<Prometheus>,
+    /// What is measured, and where it is told.
+    pub metrics: Metrics,
     /// How long ended records are kept.
     pub retention: Duration,
     /// How much memory records may take, in octets, before ended ones leave early.
@@ -225,6 +274,42 @@ pub struct Http {
     pub stall_timeout: Duration,
 }
 
+/// A Prometheus that answers the queries of charts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prometheus {
+    /// `http://…` or `https://…`, with the path that its API is below, without a slash at its end.
+    pub url: String,
+    /// The authorities to trust, a PEM file, where it is not those that this machine trusts.
+    pub ca: Option<PathBuf>,
+}
+
+/// What is measured, and where it is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Where those who watch over the collector are answered, `host:port`, beside the API.
+    pub listen: Option<String>,
+    /// Labels of all metrics, name and value.
+    pub labels: Vec<(String, String)>,
+    /// What connections are told apart by.
+    pub detail: Detail,
+    /// Metrics that are left out.
+    pub exclude: Vec<String>,
+    /// How long what is new is 0.
+    pub zero_for: Duration,
+}
+
+/// What connections are told apart by in metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Detail {
+    /// By processes, and by their components and sites.
+    #[default]
+    Process,
+    /// By components, and by sites.
+    Component,
+    /// By sites.
+    Site,
+}
+
 /// Where records outlive the process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
@@ -274,6 +359,14 @@ pub enum SettingsError {
         other: &'static str,
         /// Why not.
         why: &'static str,
+    },
+    /// A label or a metric that cannot be.
+    #[error("{option}: {error}")]
+    Metrics {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        error: metrics::OptionError,
     },
     /// A value that makes no sense.
     #[error("{option} is `{value}`; it must be {must}")]
@@ -331,7 +424,11 @@ impl Settings {
         };
         let http = Http {
             tls: pair(("--tls-cert", args.tls_cert), ("--tls-key", args.tls_key))?,
-            listen: args.listen.into_iter().map(listen).collect::<Result<_, _>>()?,
+            listen: args
+                .listen
+                .into_iter()
+                .map(|address| listen("--listen", address))
+                .collect::<Result<_, _>>()?,
             cors: args.cors.into_iter().map(origin).collect::<Result<_, _>>()?,
             connections: args.connections,
             stall_timeout: args.stall_timeout,
@@ -350,6 +447,14 @@ impl Settings {
                 must: "1s or more",
             });
         }
+        let prometheus = prometheus(args.prometheus_api, args.prometheus_ca)?;
+        let metrics = Metrics {
+            listen: args.metrics_listen.map(|address| listen("--metrics-listen", address)).transpose()?,
+            labels: args.metrics_labels.into_iter().map(label).collect::<Result<_, _>>()?,
+            detail: args.metrics_detail,
+            exclude: args.metrics_exclude.into_iter().map(excluded).collect::<Result<_, _>>()?,
+            zero_for: args.metrics_zero_for,
+        };
         let memory = args.memory.map(|Octets(octets)| octets);
         if let Some(octets) = memory.filter(|octets| *octets < 1_000_000) {
             return Err(SettingsError::Value {
@@ -361,6 +466,9 @@ impl Settings {
         Ok(Self {
             source,
             http,
+            console: args.console,
+            prometheus,
+            metrics,
             retention: args.retention,
             memory,
             state,
@@ -458,6 +566,36 @@ fn router(url: &str, args: &Args) -> Result<Source, SettingsError> {
     }))
 }
 
+fn prometheus(url: Option<String>, ca: Option<PathBuf>) -> Result<Option<Prometheus>, SettingsError> {
+    let Some(url) = url else {
+        return match ca {
+            Some(_) => {
+                Err(SettingsError::Needs { option: "--prometheus-ca", needed: "--prometheus-api URL" })
+            }
+            None => Ok(None),
+        };
+    };
+    let is_one = url.parse::<http::Uri>().is_ok_and(|uri| {
+        let is_server = uri.authority().is_some_and(|server| !server.as_str().contains('@'));
+        matches!(uri.scheme_str(), Some("http" | "https")) && is_server && uri.query().is_none()
+    });
+    if !is_one {
+        return Err(SettingsError::Value {
+            option: "--prometheus-api",
+            value: url,
+            must: "http://host:port or https://host:port, with a path where the API is below one, and nothing else",
+        });
+    }
+    if ca.is_some() && url.starts_with("http://") {
+        return Err(SettingsError::Conflict {
+            option: "--prometheus-ca",
+            other: "an http:// Prometheus",
+            why: "only https:// uses certificates",
+        });
+    }
+    Ok(Some(Prometheus { url: url.trim_end_matches('/').to_owned(), ca }))
+}
+
 /// Both or neither.
 fn pair<T>(
     first: (&'static str, Option<T>),
@@ -472,17 +610,36 @@ fn pair<T>(
     }
 }
 
-fn listen(address: String) -> Result<String, SettingsError> {
+fn listen(option: &'static str, address: String) -> Result<String, SettingsError> {
     let port =
         address.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     match port {
         Some(_) => Ok(address),
         None => Err(SettingsError::Value {
-            option: "--listen",
+            option,
             value: address,
             must: "host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address of this machine",
         }),
     }
+}
+
+fn label(label: String) -> Result<(String, String), SettingsError> {
+    let Some((name, value)) = label.split_once('=') else {
+        return Err(SettingsError::Value {
+            option: "--metrics-labels",
+            value: label,
+            must: "a name and a value, such as network=west",
+        });
+    };
+    metrics::check_label(name)
+        .map_err(|error| SettingsError::Metrics { option: "--metrics-labels", error })?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn excluded(name: String) -> Result<String, SettingsError> {
+    metrics::check_metric(&name)
+        .map_err(|error| SettingsError::Metrics { option: "--metrics-exclude", error })
+        .map(|()| name)
 }
 
 fn origin(origin: String) -> Result<String, SettingsError> {
@@ -592,10 +749,47 @@ mod tests {
         assert_eq!(settings.http.listen, ["127.0.0.1:8010"]);
         assert_eq!(settings.http.connections, 1024);
         assert_eq!(settings.http.stall_timeout, Duration::from_secs(30));
+        assert_eq!(settings.metrics.listen, None);
+        assert_eq!(settings.metrics.detail, Detail::Process);
+        assert_eq!(settings.metrics.zero_for, Duration::from_secs(15));
         assert_eq!(settings.retention, Duration::from_secs(15 * 60));
         assert_eq!(settings.memory, None);
         assert_eq!(settings.state, None);
         assert_eq!(settings.capture, None);
+    }
+
+    #[test]
+    fn metrics_are_told_as_it_is_asked_for() {
+        let settings = settings(
+            "--demo --metrics-listen 127.0.0.1:9000 --metrics-labels network=west --metrics-labels observer=a=b \
+             --metrics-detail site --metrics-exclude skupper_internal_latency_seconds --metrics-zero-for 0s",
+        );
+        let metrics = settings.expect("makes sense").metrics;
+        assert_eq!(metrics.listen.as_deref(), Some("127.0.0.1:9000"));
+        let labels =
+            [("network", "west"), ("observer", "a=b")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(metrics.labels, labels);
+        assert_eq!(metrics.detail, Detail::Site);
+        assert_eq!(metrics.exclude, ["skupper_internal_latency_seconds"]);
+        assert_eq!(metrics.zero_for, Duration::ZERO);
+        assert_eq!(
+            error("--demo --metrics-labels west"),
+            "--metrics-labels is `west`; it must be a name and a value, such as network=west"
+        );
+        assert_eq!(
+            error("--demo --metrics-labels protocol=tcp"),
+            "--metrics-labels: a label cannot have the name `protocol`, which one of skupper_connections_opened_total has"
+        );
+        assert_eq!(error("--demo --metrics-exclude up"), "--metrics-exclude: there is no metric `up`");
+        assert_eq!(
+            error("--demo --metrics-listen 9000"),
+            "--metrics-listen is `9000`; it must be host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every \
+             address of this machine"
+        );
+        assert_eq!(
+            error("--demo --metrics-detail host"),
+            "invalid value 'host' for '--metrics-detail <DETAIL>'"
+        );
     }
 
     #[test]
@@ -692,6 +886,33 @@ mod tests {
         assert_eq!(
             error("--replay a --speed 0"),
             "invalid value '0' for '--speed <N|max>': expected a number above 0, or max"
+        );
+    }
+
+    #[test]
+    fn a_prometheus_is_named_by_its_address() {
+        let named = |line: &str| settings(line).map(|settings| settings.prometheus);
+        let ca = Some(PathBuf::from("ca.crt"));
+        let prometheus = |url: &str, ca| Ok(Some(Prometheus { url: url.into(), ca }));
+        assert_eq!(named("--demo"), Ok(None));
+        assert_eq!(named("--demo --prometheus-api http://p:9090"), prometheus("http://p:9090", None));
+        assert_eq!(
+            named("--demo --prometheus-api https://p/below/ --prometheus-ca ca.crt"),
+            prometheus("https://p/below", ca)
+        );
+        for wrong in ["p:9090", "ftp://p", "http://", "http://a:b@p", "http://p/?a=b", "http:p"] {
+            assert_eq!(
+                error(&format!("--demo --prometheus-api {wrong}")),
+                format!(
+                    "--prometheus-api is `{wrong}`; it must be http://host:port or https://host:port, with a path \
+                     where the API is below one, and nothing else"
+                )
+            );
+        }
+        assert_eq!(error("--demo --prometheus-ca a"), "--prometheus-ca needs --prometheus-api URL");
+        assert_eq!(
+            error("--demo --prometheus-api http://p --prometheus-ca a"),
+            "--prometheus-ca cannot go with an http:// Prometheus: only https:// uses certificates"
         );
     }
 

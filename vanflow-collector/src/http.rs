@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     fmt,
-    future::ready,
+    future::Future,
     io,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -32,7 +32,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{Level, debug, info, warn};
 
 use crate::{
     config,
@@ -50,6 +50,9 @@ const BUFFER: usize = 64 * 1024;
 
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS: u32 = 64;
+
+/// What lines of the access log are told apart from others by: `--log info,access=debug` shows them.
+const ACCESS: &str = "access";
 
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\n\
@@ -107,13 +110,13 @@ impl Server {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Answers by `respond` until `shutdown`; then ends the answers that were begun, within a few seconds.
-    pub(crate) async fn serve<B>(
-        self,
-        respond: impl Fn(&Parts) -> Response<B> + Clone + Send + Sync + 'static,
-        shutdown: CancellationToken,
-    ) where
-        B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+    /// Answers by `respond` until `shutdown`; then ends the answers that were begun, within a few seconds. An answer
+    /// whose body fails is cut off, so that nobody takes it for whole.
+    pub(crate) async fn serve<R, F, B>(self, respond: R, shutdown: CancellationToken)
+    where
+        R: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<Failure>> + Send + Unpin + 'static,
     {
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
@@ -134,6 +137,9 @@ impl Server {
     }
 }
 
+/// Whatever went wrong on a connection, or with a body.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 #[derive(Clone)]
 struct Acceptor<R> {
     certificate: Option<Arc<Certificate>>,
@@ -143,10 +149,11 @@ struct Acceptor<R> {
     shutdown: CancellationToken,
 }
 
-impl<R, B> Acceptor<R>
+impl<R, F, B> Acceptor<R>
 where
-    R: Fn(&Parts) -> Response<B> + Clone + Send + Sync + 'static,
-    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+    R: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Failure>> + Send + Unpin + 'static,
 {
     async fn run(self, listener: TcpListener) {
         let mut tasks = JoinSet::new();
@@ -225,10 +232,17 @@ where
     ) -> End {
         let service = service_fn(|request: Request<Incoming>| {
             progress.asked();
-            let (parts, _) = request.into_parts();
-            let response = (self.respond)(&parts);
-            debug!("{peer} {} {} {}", parts.method, parts.uri, response.status().as_u16());
-            ready(Ok::<_, Infallible>(response.map(|body| Owed::new(body, progress.clone()))))
+            let line = tracing::enabled!(target: ACCESS, Level::DEBUG)
+                .then(|| format!("{peer} {} {}", request.method(), request.uri()));
+            let answering = (self.respond)(request);
+            let progress = progress.clone();
+            async move {
+                let response = answering.await;
+                if let Some(line) = line {
+                    debug!(target: ACCESS, "{line} {}", response.status().as_u16());
+                }
+                Ok::<_, Infallible>(response.map(|body| Owed::new(body, progress)))
+            }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
@@ -274,7 +288,7 @@ struct Limits {
 
 enum End {
     Done,
-    Failed(Box<dyn std::error::Error + Send + Sync>),
+    Failed(Failure),
     Cut(Cut),
 }
 
@@ -453,6 +467,8 @@ impl<B: Body + Unpin> Body for Owed<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -515,7 +531,7 @@ mod tests {
             certificate: None,
             connections: Arc::new(Semaphore::new(1)),
             limits: LIMITS,
-            respond: move |_: &Parts| Response::new(body()),
+            respond: move |_| ready(Response::new(body())),
             shutdown: shutdown.clone(),
         };
         Connected { client, server: tokio::spawn(acceptor.connection(far, "the client")), shutdown }
@@ -640,13 +656,14 @@ mod tests {
         let shutdown = CancellationToken::new();
         let (frames, receiver) = mpsc::channel(1);
         let receiver = Arc::new(Mutex::new(Some(receiver)));
-        let respond = move |parts: &Parts| -> Response<Boxed> {
-            Response::new(match parts.uri.path() {
+        let respond = move |request: Request<Incoming>| {
+            let body: Boxed = match request.uri().path() {
                 "/watch" => {
                     Sent(receiver.lock().expect("no panic").take().expect("asked once")).boxed_unsync()
                 }
                 _ => Full::new(Bytes::from_static(b"hello")).boxed_unsync(),
-            })
+            };
+            ready(Response::new(body))
         };
         let serving = tokio::spawn(server.serve(respond, shutdown.clone()));
         (address, shutdown, serving, frames)

@@ -12,9 +12,9 @@ use std::{
 
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
-use vanflow_api::Status;
+use vanflow_api::{Status, metrics::Health};
 use vanflow_proto::{
-    BEACON_ADDRESS, Body, Message, SourceType, Timestamp, Updates,
+    BEACON_ADDRESS, Body, Message, RecordKind, SourceType, Timestamp, Updates,
     capture::Captured,
     discovery::{self, Discovery, Output},
 };
@@ -44,6 +44,7 @@ pub(crate) struct Ingest {
     /// To whom there is a connection, and since when.
     attached: Option<(String, Timestamp)>,
     refused: Occasion,
+    health: Arc<Health>,
 }
 
 #[derive(Debug)]
@@ -67,7 +68,18 @@ impl Ingest {
             restored: restored.into_iter().map(|source| (source.id.clone(), source)).collect(),
             attached: None,
             refused: Occasion::default(),
+            health: Arc::default(),
         }
+    }
+
+    /// The same ingest, which counts there what it merges and refuses.
+    pub(crate) fn counted_in(self, health: Arc<Health>) -> Self {
+        Self { health, ..self }
+    }
+
+    /// Where what is merged and refused is counted.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Told of every new revision of the store, once per batch.
@@ -92,6 +104,7 @@ impl Ingest {
     /// There is no connection, for that reason.
     pub(crate) fn detached(&mut self, whom: &str, why: &str) {
         self.attached = None;
+        self.health.detached();
         self.tell(|status| {
             status.attached = false;
             status.flushed = false;
@@ -138,24 +151,34 @@ impl Ingest {
     /// A source told records.
     pub(crate) fn records(&mut self, source: &str, mut updates: Updates<'_>, now: Timestamp) {
         let Some(&Known { id, .. }) = self.sources.get(source) else { return };
-        loop {
+        let mut merged = Merged::default();
+        let mut is_over = false;
+        while !is_over {
             let mut garbled = None;
             let mut store = lock(&self.store);
             for _ in 0..UPDATES {
                 match updates.next() {
-                    Some(Ok(update)) => store.apply(id, &update, now),
+                    Some(Ok(update)) => {
+                        merged.count(update.kind(), &self.health);
+                        store.apply(id, &update, now);
+                    }
                     Some(Err(error)) => {
                         garbled = Some(error);
                         break;
                     }
-                    None => return,
+                    None => {
+                        is_over = true;
+                        break;
+                    }
                 }
             }
             drop(store);
             if let Some(error) = garbled {
+                self.health.refused();
                 self.refused(source, &error);
             }
         }
+        merged.tell(&self.health);
     }
 
     /// A message or a record was not taken: too large, not to be read, or not to be had.
@@ -219,6 +242,30 @@ impl Ingest {
     fn with(&self, source: &str, change: impl FnOnce(&mut Store, SourceId)) {
         if let Some(known) = self.sources.get(source) {
             change(&mut lock(&self.store), known.id);
+        }
+    }
+}
+
+/// Updates of one kind in a row, to be counted at once: those of a message are mostly alike.
+#[derive(Default)]
+struct Merged {
+    kind: Option<RecordKind>,
+    updates: u64,
+}
+
+impl Merged {
+    fn count(&mut self, kind: Option<RecordKind>, health: &Health) {
+        if self.kind != kind {
+            self.tell(health);
+            self.kind = kind;
+        }
+        self.updates += 1;
+    }
+
+    fn tell(&mut self, health: &Health) {
+        let updates = std::mem::take(&mut self.updates);
+        if updates > 0 {
+            health.merged(self.kind, updates);
         }
     }
 }
@@ -288,7 +335,10 @@ impl Listener for Replayed {
                     _ => {}
                 }
             }
-            Err(error) => self.ingest.refused(link, &error),
+            Err(error) => {
+                self.ingest.health.refused();
+                self.ingest.refused(link, &error);
+            }
         }
         self.ingest.publish();
     }
@@ -310,7 +360,7 @@ fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
 
 #[cfg(test)]
 mod tests {
-    use vanflow_proto::{Attribute, Dialect, Encoder, RecordKind, UpdateBuf};
+    use vanflow_proto::{Attribute, Dialect, Encoder, UpdateBuf};
     use vanflow_store::Options;
 
     use super::*;

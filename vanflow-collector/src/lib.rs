@@ -25,21 +25,26 @@
 //! ```
 
 mod announce;
+mod answer;
 mod capture;
 mod clock;
 pub mod config;
+mod console;
 pub mod demo;
 mod http;
 mod ingest;
 mod live;
 mod occasion;
+mod prometheus;
 mod replay;
 mod run;
 mod state;
 mod tls;
 
 pub use capture::CaptureError;
+pub use console::ConsoleError;
 pub use http::HttpError;
+pub use prometheus::PrometheusError;
 pub use replay::ReplayError;
 pub use run::{RunError, Running, run};
 pub use state::StateError;

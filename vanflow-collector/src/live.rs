@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use vanflow_api::metrics::Connection;
 use vanflow_proto::{
     Body, Message,
-    router::{self, Config, Event},
+    router::{self, Config, Event, Events, Handle},
 };
 
 use crate::{clock, ingest::Ingest};
@@ -29,12 +30,20 @@ pub(crate) async fn collect(mut ingest: Ingest, config: Config, leave: Cancellat
                 for (source, is_incomplete) in ingest.tick(clock::now()) {
                     handle.incomplete(&source, is_incomplete);
                 }
+                ingest.health().connection(connection(&handle, &events));
             }
             taken = events.next_batch(&mut batch, BATCH) => {
                 if taken == 0 {
                     break;
                 }
+                let received = batch.iter().rev().find_map(|event| match event {
+                    Event::Records { at, .. } => Some(*at),
+                    _ => None,
+                });
                 batch.drain(..).for_each(|event| take(&mut ingest, &whom, event));
+                if let Some(at) = received {
+                    ingest.health().lag(clock::now().micros_since(at));
+                }
             }
         }
         ingest.publish();
@@ -46,6 +55,27 @@ pub(crate) async fn collect(mut ingest: Ingest, config: Config, leave: Cancellat
     };
     tokio::join!(handle.close(), rest);
     ingest.publish();
+}
+
+/// What the connection says of itself.
+fn connection(handle: &Handle, events: &Events) -> Connection {
+    let stats = handle.stats();
+    let mut connection = Connection::default();
+    connection.connections = stats.connections;
+    connection.flushes = stats.flushes;
+    connection.flushes_retried = stats.flushes_retried;
+    connection.flushes_refused = stats.flushes_refused;
+    connection.beacons_refused = stats.beacons_refused;
+    connection.refused = stats.refused;
+    connection.on_all = stats.on_all;
+    connection.on_source = stats.on_source;
+    connection.on_flows = stats.on_flows;
+    connection.on_logs = stats.on_logs;
+    connection.on_heartbeats = stats.on_heartbeats;
+    connection.octets = stats.octets;
+    connection.waiting = events.waiting() as u64;
+    connection.may_wait = events.may_wait() as u64;
+    connection
 }
 
 fn take(ingest: &mut Ingest, whom: &str, event: Event) {

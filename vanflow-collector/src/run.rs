@@ -6,20 +6,26 @@
 //! write has everything.
 
 use std::{
+    future::ready,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use http::Request;
+use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle, spawn_blocking},
-    time::timeout,
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
-use vanflow_api::{Api, Cors, Network, Status};
+use vanflow_api::{
+    Api, Cors, Network, Status,
+    metrics::{Detail, Health},
+};
 use vanflow_proto::{
     discovery,
     router::{self, Tap},
@@ -28,13 +34,16 @@ use vanflow_store::{Options, Store};
 
 use crate::{
     announce,
+    answer::Answers,
     capture::{CaptureError, Recorder},
     clock,
     config::{self, Router, Settings, Source, Speed},
+    console::{Console, ConsoleError},
     demo,
     http::{HttpError, Server},
     ingest::{Ingest, Replayed},
     live,
+    prometheus::{Prometheus, PrometheusError},
     replay::{Capture, ReplayError},
     state::{Keeper, StateError},
 };
@@ -42,12 +51,21 @@ use crate::{
 /// How long all of it may take to leave (faults 22), with some time to spare.
 const LEAVE_WITHIN: Duration = Duration::from_millis(4500);
 
+/// How often the metrics take note of what happened. The store keeps what has to be noted for a minute.
+const OBSERVE_EVERY: Duration = Duration::from_secs(2);
+
 /// Why the collector does not run.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// There is no server.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// There is no console to serve.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
+    /// The Prometheus that was named cannot be asked.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
     /// The records cannot be kept where they should.
     #[error(transparent)]
     State(#[from] StateError),
@@ -75,6 +93,7 @@ pub enum RunError {
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<SocketAddr>,
+    metrics_addresses: Vec<SocketAddr>,
     status: watch::Receiver<Status>,
     parts: JoinHandle<Result<(), RunError>>,
     _leave: DropGuard,
@@ -84,6 +103,11 @@ impl Running {
     /// The addresses at which the API answers, in the order in which they were given.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses at which those who watch over the collector are answered, beside those of the API.
+    pub fn metrics_addresses(&self) -> &[SocketAddr] {
+        &self.metrics_addresses
     }
 
     /// Told of how the collector is doing.
@@ -108,8 +132,18 @@ impl Running {
 /// Where something of what was asked for cannot be had from the start: an address to listen on, a file, a directory.
 /// What fails later is logged, and tried again.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
+    let console = settings.console.as_deref().map(Console::open).transpose()?;
+    let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
+    let monitors = match &settings.metrics.listen {
+        Some(address) => Some(
+            Server::bind(&config::Http { listen: vec![address.clone()], tls: None, ..settings.http.clone() })
+                .await?,
+        ),
+        None => None,
+    };
+    let metrics_addresses = monitors.as_ref().map(Server::addresses).unwrap_or_default();
     let upstream = Upstream::open(settings.source, &settings.waits).await?;
 
     let mut options = Options::default();
@@ -132,7 +166,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         restored = sources;
     }
     let store = Arc::new(Mutex::new(store));
-    let ingest = Ingest::new(store.clone(), restored);
+    let health = Arc::new(Health::default());
+    let ingest = Ingest::new(store.clone(), restored).counted_in(health.clone());
     let (revision, status) = (ingest.revision(), ingest.status());
 
     // What takes records in leaves first; what keeps them leaves when that is done.
@@ -146,18 +181,32 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         kept.map(|(keeper, interval)| tokio::spawn(keeper.keep(store.clone(), interval, keep_until.clone())));
     let network = Network { store: store.clone(), revision: revision.clone(), status: status.clone() };
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
-    let api = Api::new(network, api_options(&settings.http));
-    let serving = tokio::spawn(server.serve(move |request: &_| api.respond(request), leave.clone()));
+    let mut options = api_options(&settings.http, settings.metrics);
+    options.health = health;
+    options.console = console.is_some();
+    let api = Api::new(network, options);
+    let monitoring = monitors.map(|server| {
+        let api = api.clone();
+        let respond =
+            move |request: Request<Incoming>| ready(api.respond_to_monitors(&request.into_parts().0));
+        tokio::spawn(server.serve(respond, leave.clone()))
+    });
+    let observing = tokio::spawn(observe(api.clone()));
+    let answers = Answers { api, console, prometheus };
+    let respond = move |request: Request<Incoming>| answers.clone().answer(request);
+    let serving = tokio::spawn(server.serve(respond, leave.clone()));
     announce::addresses(&addresses, scheme);
     let announcing = tokio::spawn(announce::first_records(store, revision));
 
-    let parts = Parts { leave: leave.clone(), keep_until, collecting, capturing, keeping, serving };
+    let parts =
+        Parts { leave: leave.clone(), keep_until, collecting, capturing, keeping, serving, monitoring };
     let parts = tokio::spawn(async move {
         let outcome = parts.ended().await;
         announcing.abort();
+        observing.abort();
         outcome
     });
-    Ok(Running { addresses, status, parts, _leave: leave.drop_guard() })
+    Ok(Running { addresses, metrics_addresses, status, parts, _leave: leave.drop_guard() })
 }
 
 /// Everything that has to be waited for.
@@ -168,6 +217,7 @@ struct Parts {
     capturing: Option<JoinHandle<()>>,
     keeping: Option<JoinHandle<()>>,
     serving: JoinHandle<()>,
+    monitoring: Option<JoinHandle<()>>,
 }
 
 impl Parts {
@@ -187,7 +237,7 @@ impl Parts {
             };
             self.keep_until.cancel();
             let mut outcome = self.serving.await;
-            for part in [self.capturing, self.keeping].into_iter().flatten() {
+            for part in [self.capturing, self.keeping, self.monitoring].into_iter().flatten() {
                 outcome = outcome.and(part.await);
             }
             collected.and(outcome.map_err(RunError::Part))
@@ -202,8 +252,26 @@ impl Parts {
     }
 }
 
-fn api_options(http: &config::Http) -> vanflow_api::Options {
+/// Has the metrics keep up with the network, whether anybody scrapes them or not.
+async fn observe(api: Api) {
+    let mut pace = interval(OBSERVE_EVERY);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        api.observe();
+    }
+}
+
+fn api_options(http: &config::Http, metrics: config::Metrics) -> vanflow_api::Options {
     let mut options = vanflow_api::Options::default();
+    options.metrics.labels = metrics.labels;
+    options.metrics.detail = match metrics.detail {
+        config::Detail::Process => Detail::Process,
+        config::Detail::Component => Detail::Component,
+        config::Detail::Site => Detail::Site,
+    };
+    options.metrics.exclude = metrics.exclude;
+    options.metrics.zero_for = metrics.zero_for;
     options.cors = match &http.cors {
         origins if origins.is_empty() => Cors::SameOrigin,
         origins if origins.iter().any(|origin| origin == "*") => Cors::Any,

@@ -183,6 +183,7 @@ pub struct Discovery {
     outputs: VecDeque<Output>,
     random: u64,
     refused: u64,
+    retried: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,6 +210,8 @@ struct Source {
     retry: u64,
     /// Whether it told of itself since FLUSH was last sent.
     answered: bool,
+    /// Whether FLUSH was sent since it last had nothing more to tell.
+    asked: bool,
     epoch: Epoch,
     /// When its timer goes off.
     timer: Timestamp,
@@ -297,6 +300,7 @@ impl Discovery {
             outputs: VecDeque::new(),
             random: seed,
             refused: 0,
+            retried: 0,
         }
     }
 
@@ -325,6 +329,12 @@ impl Discovery {
     /// address.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// How many times a source was asked again, because nobody took the question, or because the answer did not come or
+    /// was not whole.
+    pub fn retried(&self) -> u64 {
+        self.retried
     }
 
     /// There is a connection to the network, and no receiver on it yet.
@@ -458,6 +468,7 @@ impl Discovery {
         source.incomplete = incomplete;
         if !incomplete && source.answered && matches!(source.flush, Flush::Due { when_heard: false, .. }) {
             source.flush = Flush::Idle;
+            source.asked = false;
             source.retry = self.settings.shortest_retry;
         }
         if incomplete && source.flush == Flush::Idle && flushable(&source.source_type) {
@@ -508,6 +519,7 @@ impl Discovery {
             flush: Flush::Idle,
             retry: self.settings.shortest_retry,
             answered: false,
+            asked: false,
             epoch: Epoch::Open,
             timer: now,
         };
@@ -523,6 +535,7 @@ impl Discovery {
         let controller = SourceType::from_name(&source.source_type) == SourceType::Controller;
         source.retry = self.settings.shortest_retry;
         source.answered = false;
+        source.asked = false;
         source.epoch = Epoch::Open;
         source.flush = if flushable(&source.source_type) {
             Flush::Due { at: now.plus_micros(self.settings.first_flush), when_heard: true }
@@ -589,6 +602,7 @@ impl Discovery {
             Flush::Review { at } if at <= now => {
                 if source.answered && !source.incomplete {
                     source.flush = Flush::Idle;
+                    source.asked = false;
                     source.retry = self.settings.shortest_retry;
                 } else {
                     return self.flush(now, id);
@@ -603,6 +617,7 @@ impl Discovery {
         let Some(source) = self.sources.get_mut(id) else { return };
         source.flush = Flush::Sent { until: now.plus_micros(self.settings.outcome) };
         source.answered = false;
+        self.retried += u64::from(std::mem::replace(&mut source.asked, true));
         let action = Action::Flush { source: Arc::clone(id), to: Arc::clone(&source.direct) };
         self.outputs.push_back(Output::Action(action));
         self.arm(id);
@@ -903,6 +918,7 @@ mod tests {
         van.outputs();
         let flushes = van.flushes(300, FlushOutcome::Refused);
         assert!(flushes.len() > 7 && double(&flushes), "{flushes:?}");
+        assert_eq!(van.discovery.retried(), flushes.len() as u64 - 1);
     }
 
     #[test]

@@ -71,7 +71,12 @@ impl Oddities {
 
     /// The kinds that were met, and how often.
     pub fn iter(&self) -> impl Iterator<Item = (Oddity, u64)> {
-        Oddity::ALL.iter().map(|&oddity| (oddity, self.count(oddity))).filter(|(_, count)| *count > 0)
+        self.all().filter(|(_, count)| *count > 0)
+    }
+
+    /// Every kind, and how often it was met, if at all.
+    pub fn all(&self) -> impl Iterator<Item = (Oddity, u64)> {
+        Oddity::ALL.iter().map(|&oddity| (oddity, self.count(oddity)))
     }
 
     pub(crate) fn add(&mut self, oddity: Oddity) {

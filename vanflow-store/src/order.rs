@@ -59,8 +59,10 @@ impl IdEntry {
         Key::from_bits(whole(self.key))
     }
 
-    fn compare(&self, other: &Self, scopes: &ScopeTable) -> Ordering {
-        scopes.compare(self.key(), other.key()).then(self.at.cmp(&other.at))
+    /// How others compare to it.
+    fn probe<'a>(&'a self, scopes: &'a ScopeTable) -> impl Fn(&Self) -> Ordering + 'a {
+        let compare = scopes.probe(self.key());
+        move |other| compare(other.key()).then(other.at.cmp(&self.at))
     }
 }
 
@@ -91,13 +93,13 @@ impl OrdersWriter {
     /// A record is there.
     pub(crate) fn announce(&mut self, at: RecordRef, key: Key, scopes: &ScopeTable) {
         let entry = IdEntry { key: halves(key.to_bits()), at };
-        self.ids.insert(entry, |left, right| left.compare(right, scopes));
+        self.ids.insert(entry, entry.probe(scopes));
     }
 
     /// A record is there no more.
     pub(crate) fn forget(&mut self, at: RecordRef, key: Key, scopes: &ScopeTable) {
         let entry = IdEntry { key: halves(key.to_bits()), at };
-        self.ids.remove(&entry, |left, right| left.compare(right, scopes));
+        self.ids.remove(entry.probe(scopes));
     }
 
     /// A record has another end than before, or none.
@@ -106,10 +108,12 @@ impl OrdersWriter {
             return;
         }
         if let Some(end) = before {
-            self.ends.remove(&EndEntry { end: halves(end), at }, EndEntry::compare);
+            let entry = EndEntry { end: halves(end), at };
+            self.ends.remove(|other| other.compare(&entry));
         }
         if let Some(end) = after {
-            self.ends.insert(EndEntry { end: halves(end), at }, EndEntry::compare);
+            let entry = EndEntry { end: halves(end), at };
+            self.ends.insert(entry, |other| other.compare(&entry));
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Source {
     pub(crate) id: Arc<str>,
     pub(crate) source_type: OwnedSourceType,
     pub(crate) is_alive: bool,
+    pub(crate) first_heard: Timestamp,
     pub(crate) last_heard: Timestamp,
     /// What has to be added to our clock to get the source's, in microseconds.
     pub(crate) clock_offset: i64,
@@ -84,6 +85,7 @@ impl Source {
             id: id.into(),
             source_type: OwnedSourceType::new(source_type),
             is_alive: true,
+            first_heard: now,
             last_heard: now,
             clock_offset: 0,
             epoch: 0,
@@ -123,6 +125,11 @@ impl<'s> SourceState<'s> {
     /// Whether it is heard of.
     pub fn is_alive(&self) -> bool {
         self.source.is_alive
+    }
+
+    /// When it was heard of first, by our clock.
+    pub fn first_heard(&self) -> Timestamp {
+        self.source.first_heard
     }
 
     /// When it was heard of last, by our clock.

@@ -24,6 +24,10 @@ mod watch;
 mod workload;
 
 pub(crate) use collection::{Collection, Scope, service_with_id, site_with_id};
+pub(crate) use connection::Flow;
+pub(crate) use flow::protocol_name;
 pub(crate) use list::{List, single};
+pub(crate) use party::Party;
 pub(crate) use query::Query;
+pub(crate) use view::{Derived, Needs, View};
 pub(crate) use watch::Watch;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
+    charts::Chart,
     route::{Endpoint, ID, ROUTES, Route, V2ALPHA1},
     v2alpha1::{
         collection::Collection,
@@ -39,6 +40,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
             },
         }),
     );
+    schemas.insert(PROMETHEUS.to_owned(), prometheus_answer());
     schemas
 }
 
@@ -72,6 +74,7 @@ pub(crate) fn parameters() -> Map<String, Value> {
 }
 
 const ERROR: &str = "CodedError";
+const PROMETHEUS: &str = "PrometheusAnswer";
 
 fn prefixed(name: &str) -> String {
     format!("v2alpha1.{name}")
@@ -82,6 +85,11 @@ fn reference(components: &str, name: &str) -> Value {
 }
 
 fn path(route: &Route) -> Value {
+    match route.endpoint {
+        Endpoint::User | Endpoint::Logout => return account(route),
+        Endpoint::Chart(chart) => return query_of_chart(route, chart),
+        _ => {}
+    }
     let name = route.path.trim_start_matches(V2ALPHA1).replace(ID, "id").replace('/', "-");
     let mut parameters = Vec::new();
     if route.path.contains(ID) {
@@ -120,6 +128,125 @@ fn path(route: &Route) -> Value {
         operation.insert("deprecated".to_owned(), json!(true));
     }
     json!({ "get": operation })
+}
+
+/// What the console asks of its user.
+fn account(route: &Route) -> Value {
+    let (name, known) = match route.endpoint {
+        Endpoint::User => (
+            "user",
+            json!({
+                "description": "The name of the user, as far as it can be read from the cookie",
+                "content": { "application/json": { "schema": {
+                    "type": "object",
+                    "required": ["username", "authType"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "username": { "type": "string" },
+                        "authType": { "const": "openshift" },
+                    },
+                } } },
+            }),
+        ),
+        _ => ("logout", json!({ "description": "The cookie is taken back" })),
+    };
+    json!({ "get": {
+        "operationId": format!("v2alpha1-{name}"),
+        "summary": route.summary,
+        "responses": {
+            "200": known,
+            "204": { "description": "There is no such cookie" },
+            "404": refusal("No console is served"),
+        },
+    } })
+}
+
+/// What a chart asks, in the query string or in a form.
+fn query_of_chart(route: &Route, chart: Chart) -> Value {
+    let name = route.path.rsplit('/').next().unwrap_or_default();
+    let time = json!({
+        "type": "string",
+        "description": "Seconds since the Unix epoch, with a fraction, or a time as in RFC 3339.",
+    });
+    let text = json!({ "type": "string" });
+    let step = json!({ "type": "string", "description": "Seconds, or a duration such as `15s`." });
+    let (required, members) = match chart {
+        Chart::Instant => (json!(["query"]), json!({ "query": text, "time": time, "timeout": text })),
+        Chart::Range => (
+            json!(["query", "start", "end", "step"]),
+            json!({ "query": text, "start": time, "end": time, "step": step, "timeout": text }),
+        ),
+    };
+    let parameters: Vec<_> = members
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, schema)| {
+            let is_required = required.as_array().is_some_and(|required| required.contains(&json!(name)));
+            json!({ "name": name, "in": "query", "required": is_required, "schema": schema })
+        })
+        .collect();
+    let answer = |description: &str| {
+        json!({
+            "description": description,
+            "content": { "application/json": { "schema": reference("schemas", PROMETHEUS) } },
+        })
+    };
+    let responses = json!({
+        "200": answer("What the query comes to"),
+        "400": answer("A parameter is missing, or makes no sense"),
+        "413": answer("The form is too long"),
+        "422": answer("The query cannot be evaluated"),
+        "502": answer("The Prometheus that was named cannot be reached"),
+        "503": answer("The query was given up, or took too long"),
+        "504": answer("The Prometheus that was named does not answer"),
+    });
+    json!({
+        "get": {
+            "operationId": format!("v2alpha1-prom-{name}"),
+            "summary": route.summary,
+            "parameters": parameters,
+            "responses": responses,
+        },
+        "post": {
+            "operationId": format!("v2alpha1-prom-{name}-form"),
+            "summary": format!("{}, asked in a form", route.summary),
+            "requestBody": {
+                "required": true,
+                "content": { "application/x-www-form-urlencoded": { "schema": {
+                    "type": "object",
+                    "required": required,
+                    "properties": members,
+                } } },
+            },
+            "responses": responses,
+        },
+    })
+}
+
+/// What Prometheus answers.
+fn prometheus_answer() -> Value {
+    let texts = json!({ "type": "array", "items": { "type": "string" } });
+    json!({
+        "type": "object",
+        "description": "An answer in the form of Prometheus.",
+        "required": ["status"],
+        "properties": {
+            "status": { "enum": ["success", "error"] },
+            "data": {
+                "type": "object",
+                "required": ["resultType", "result"],
+                "properties": {
+                    "resultType": { "enum": ["vector", "matrix", "scalar", "string"] },
+                    "result": { "type": "array" },
+                },
+            },
+            "errorType": { "type": "string", "description": "What went wrong, for programs." },
+            "error": { "type": "string", "description": "What went wrong, for people." },
+            "warnings": texts,
+            "infos": texts,
+        },
+    })
 }
 
 fn query_parameter(name: &str, description: &str, schema: Value) -> Value {

@@ -174,6 +174,7 @@ impl Driver {
                 Output::Action(Action::Leave { address }) => open.order(Order::Leave(address)),
                 Output::Action(Action::Flush { source, to }) => {
                     self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+                    self.counters.flushes_retried.store(self.discovery.retried(), Ordering::Relaxed);
                     open.order(Order::Flush { source, to });
                 }
                 Output::Event(event) => {
@@ -228,6 +229,7 @@ impl Driver {
             }
         };
         self.discovery.message(at, &link, &message);
+        self.counters.beacons_refused.store(self.discovery.refused(), Ordering::Relaxed);
         let event = match message.body {
             Body::Records(_) => self.discovery.source_of(&link).map(|source| Event::Records {
                 at,

@@ -134,6 +134,16 @@ impl Events {
     pub async fn next_batch(&mut self, events: &mut Vec<Event>, most: usize) -> usize {
         self.taken.recv_many(events, most).await
     }
+
+    /// How many events wait to be taken.
+    pub fn waiting(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// How many may wait; what comes then waits at the router.
+    pub fn may_wait(&self) -> usize {
+        self.taken.max_capacity()
+    }
 }
 
 /// The connection that [`connect`] keeps. Dropping this closes it.

@@ -10,8 +10,12 @@ pub struct Stats {
     pub connections: u64,
     /// FLUSHes sent.
     pub flushes: u64,
+    /// Those of them that followed one that nobody took, or that had no answer or half of one.
+    pub flushes_retried: u64,
     /// FLUSHes that nobody took.
     pub flushes_refused: u64,
+    /// Beacons that were passed over: too many sources, or an address that another source has.
+    pub beacons_refused: u64,
     /// Messages that were too large, or could not be read.
     pub refused: u64,
     /// Messages received on `mc/sfe.all`.
@@ -43,4 +47,7 @@ macro_rules! counters {
     };
 }
 
-counters! { connections flushes flushes_refused refused on_all on_source on_flows on_logs on_heartbeats octets }
+counters! {
+    connections flushes flushes_retried flushes_refused beacons_refused refused on_all on_source on_flows on_logs
+    on_heartbeats octets
+}

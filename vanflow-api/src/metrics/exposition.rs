@@ -1,0 +1,348 @@
+//! What a scrape sees, and how it is written.
+//!
+//! The official client library writes the OpenMetrics format. The older text format, which tools without OpenMetrics
+//! take, is derived from that: the two differ in what they say about a metric, and in how bounds are written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, MetricEncoder, NoLabelSet, text},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use crate::metrics::{
+    labels::{Labels, unescaped},
+    table::{Form, Name},
+};
+
+/// All samples of one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    samples: BTreeMap<Name, Vec<Sample>>,
+    excluded: BTreeSet<Name>,
+}
+
+/// One label set and its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) labels: Labels,
+    pub(crate) value: Value,
+    /// Whether scrapers have to see 0 before they see the value.
+    pub(crate) is_new: bool,
+    /// Whether it was 0 when it began.
+    pub(crate) is_born: bool,
+}
+
+/// What is counted or measured.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Count(u64),
+    Level(f64),
+    Histogram(Arc<Histogram>),
+}
+
+/// Observations by the bounds of their metric.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Histogram {
+    /// How many there were up to each bound and above the one before, and last those above all.
+    pub(crate) counts: Vec<u64>,
+    pub(crate) sum: f64,
+}
+
+impl Histogram {
+    pub(crate) fn new(bounds: &[f64]) -> Self {
+        Self { counts: vec![0; bounds.len() + 1], sum: 0.0 }
+    }
+
+    pub(crate) fn observe(&mut self, bounds: &[f64], value: f64) {
+        let place = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
+        self.counts[place] += 1;
+        self.sum += value;
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// The formats there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+    /// The text format of Prometheus, 0.0.4.
+    Text,
+}
+
+impl Format {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+impl Gathered {
+    /// Nothing yet; of these metrics nothing will be taken.
+    pub(crate) fn without(excluded: &BTreeSet<Name>) -> Self {
+        Self { samples: BTreeMap::new(), excluded: excluded.clone() }
+    }
+
+    pub(crate) fn add(&mut self, name: Name, labels: Labels, value: Value) {
+        self.push(name, Sample { labels, value, is_new: false, is_born: false });
+    }
+
+    pub(crate) fn push(&mut self, name: Name, sample: Sample) {
+        if !self.excluded.contains(&name) {
+            self.samples.entry(name).or_default().push(sample);
+        }
+    }
+
+    /// Gives everything to somebody who keeps it: name, labels and value as they are now, and whether it is certain
+    /// that the value was 0 before somebody first asked.
+    pub(crate) fn give(&self, mut take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
+        for (name, samples) in &self.samples {
+            let metric = name.metric();
+            let [sum, count, bucket] =
+                ["sum", "count", "bucket"].map(|part| format!("{}_{part}", metric.name));
+            let bounds = match metric.form {
+                Form::Histogram(bounds) => bounds_in_text(bounds),
+                Form::Counter | Form::Gauge => Vec::new(),
+            };
+            for sample in samples {
+                let pairs = sample.labels.pairs();
+                let mut labels: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+                let born = sample.is_born;
+                match &sample.value {
+                    Value::Count(value) => take(metric.name, &labels, *value as f64, born),
+                    Value::Level(value) => take(metric.name, &labels, *value, born),
+                    Value::Histogram(histogram) => {
+                        take(&sum, &labels, histogram.sum, born);
+                        take(&count, &labels, histogram.count() as f64, born);
+                        let mut so_far = 0;
+                        for (bound, count) in bounds.iter().zip(&histogram.counts) {
+                            so_far += count;
+                            labels.push(("le", bound));
+                            take(&bucket, &labels, so_far as f64, born);
+                            labels.pop();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything, in that format.
+    pub(crate) fn write(self, format: Format) -> String {
+        let mut written = String::new();
+        for (name, samples) in self.samples {
+            let before = written.len();
+            let mut registry = Registry::default();
+            registry.register_collector(Box::new(Family { name, samples }));
+            // Room for what is likely: most samples are counts with a few hundred octets of labels.
+            text::encode_registry(&mut written, &registry).expect("strings take all");
+            if format == Format::Text {
+                let family = written.split_off(before);
+                push_as_text(&mut written, name, &family);
+            }
+        }
+        if format == Format::OpenMetrics {
+            text::encode_eof(&mut written).expect("strings take all");
+        }
+        written
+    }
+}
+
+/// A metric and its samples, as the client library asks for them.
+#[derive(Debug)]
+struct Family {
+    name: Name,
+    samples: Vec<Sample>,
+}
+
+impl Collector for Family {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let metric = self.name.metric();
+        let (name, form) = match metric.form {
+            // The library adds it to each sample.
+            Form::Counter => (metric.name.trim_end_matches("_total"), MetricType::Counter),
+            Form::Gauge => (metric.name, MetricType::Gauge),
+            Form::Histogram(_) => (metric.name, MetricType::Histogram),
+        };
+        let mut encoder = encoder.encode_descriptor(name, metric.help, None, form)?;
+        for sample in &self.samples {
+            match sample.labels.as_str() {
+                "" => sample.encode(&mut encoder, metric.form)?,
+                _ => sample.encode(&mut encoder.encode_family(&Written(&sample.labels))?, metric.form)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sample {
+    fn encode(&self, encoder: &mut MetricEncoder<'_>, form: Form) -> fmt::Result {
+        match (&self.value, form) {
+            (Value::Count(count), Form::Gauge) => encoder.encode_gauge(count),
+            (Value::Count(count), _) => {
+                let count = if self.is_new { 0 } else { *count };
+                encoder.encode_counter::<NoLabelSet, _, f64>(&count, None)
+            }
+            (Value::Level(level), _) => encoder.encode_gauge(level),
+            (Value::Histogram(histogram), Form::Histogram(bounds)) => {
+                let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+                let shown = |count: &u64| if self.is_new { 0 } else { *count };
+                let buckets: Vec<_> = bounds.zip(histogram.counts.iter().map(shown)).collect();
+                let sum = if self.is_new { 0.0 } else { histogram.sum };
+                let count = shown(&histogram.count());
+                encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+            }
+            (Value::Histogram(_), _) => Err(fmt::Error),
+        }
+    }
+}
+
+/// Labels that are written already. The library takes names as they are and escapes values; so all but the end of the
+/// last value goes for the name of a label.
+struct Written<'l>(&'l Labels);
+
+impl EncodeLabelSet for Written<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        use fmt::Write;
+        let Some(name) = self.0.as_str().strip_suffix("\"") else { return Ok(()) };
+        // What opens the last value is added by the library: it is the last `="`, for within values quotes are
+        // escaped, so that an equals sign before one has a backslash between.
+        let Some((before, value)) = name.rsplit_once("=\"") else { return Err(fmt::Error) };
+        let mut label = encoder.encode_label();
+        let mut key = label.encode_label_key()?;
+        key.write_str(before)?;
+        let mut encoder = key.encode_label_value()?;
+        encoder.write_str(&unescaped(value))?;
+        encoder.finish()
+    }
+}
+
+/// One metric in OpenMetrics to the text format.
+fn push_as_text(target: &mut String, name: Name, family: &str) {
+    let metric = name.metric();
+    let form = metric.form.name();
+    target.extend(["# HELP ", metric.name, " ", metric.help, "\n# TYPE ", metric.name, " ", form, "\n"]);
+    // The samples follow two lines about the metric.
+    let samples = family.splitn(3, '\n').nth(2).unwrap_or_default();
+    let Form::Histogram(bounds) = metric.form else {
+        target.push_str(samples);
+        return;
+    };
+    let bounds = bounds_in_text(bounds);
+    let mut bounds = bounds.iter().map(String::as_str).cycle();
+    for line in samples.split_inclusive('\n') {
+        // The library writes the bound first, and the bounds in order.
+        match line.split_once("{le=\"").and_then(|(name, rest)| Some((name, rest.split_once('"')?.1))) {
+            Some((name, rest)) => {
+                target.extend([name, "{le=\"", bounds.next().unwrap_or_default(), "\"", rest])
+            }
+            None => target.push_str(line),
+        }
+    }
+}
+
+/// The bounds of a histogram, and the one above all.
+fn bounds_in_text(bounds: &[f64]) -> Vec<String> {
+    bounds.iter().map(|bound| bound_in_text(*bound)).chain(["+Inf".to_owned()]).collect()
+}
+
+/// A bound as the network observer's client library writes it: 1000, but 1e+06.
+fn bound_in_text(bound: f64) -> String {
+    let text = format!("{bound}");
+    match format!("{bound:e}").split_once('e') {
+        Some((mantissa, exponent)) if bound >= 1e6 => format!("{mantissa}e+{exponent:0>2}"),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered() -> Gathered {
+        let mut gathered = Gathered::default();
+        let labels = Labels::new([("site_id", "a=\"\\"), ("role", "x=\"y\nz")]);
+        gathered.add(Name::SiteLinkErrors, labels, Value::Count(7));
+        gathered.add(Name::Attached, Labels::new([]), Value::Level(1.0));
+        let mut histogram = Histogram::new(MICROSECONDS);
+        for value in [1000.0, 1001.0, 2e6, 3e7] {
+            histogram.observe(MICROSECONDS, value);
+        }
+        let (labels, value) = (Labels::new([("direction", "incoming")]), Value::Histogram(histogram.into()));
+        gathered.add(Name::Latency, labels, value);
+        gathered
+    }
+
+    use crate::metrics::table::MICROSECONDS;
+
+    #[test]
+    fn openmetrics_is_as_the_official_library_writes_it() {
+        assert_eq!(
+            gathered().write(Format::OpenMetrics),
+            "# HELP legacy_flow_latency_microseconds Time to the first octet of connections, in microseconds: from \
+             the client as incoming, and from the server as outgoing, with source and destination swapped.\n\
+             # TYPE legacy_flow_latency_microseconds histogram\n\
+             legacy_flow_latency_microseconds_sum{direction=\"incoming\"} 32002001.0\n\
+             legacy_flow_latency_microseconds_count{direction=\"incoming\"} 4\n\
+             legacy_flow_latency_microseconds_bucket{le=\"1000.0\",direction=\"incoming\"} 1\n\
+             legacy_flow_latency_microseconds_bucket{le=\"2000.0\",direction=\"incoming\"} 2\n\
+             legacy_flow_latency_microseconds_bucket{le=\"5000.0\",direction=\"incoming\"} 2\n\
+             legacy_flow_latency_microseconds_bucket{le=\"10000.0\",direction=\"incoming\"} 2\n\
+             legacy_flow_latency_microseconds_bucket{le=\"100000.0\",direction=\"incoming\"} 2\n\
+             legacy_flow_latency_microseconds_bucket{le=\"1000000.0\",direction=\"incoming\"} 2\n\
+             legacy_flow_latency_microseconds_bucket{le=\"10000000.0\",direction=\"incoming\"} 3\n\
+             legacy_flow_latency_microseconds_bucket{le=\"+Inf\",direction=\"incoming\"} 4\n\
+             # HELP skupper_site_link_errors How often links of the site went down since the collector first saw each.\n\
+             # TYPE skupper_site_link_errors counter\n\
+             skupper_site_link_errors_total{site_id=\"a=\\\"\\\\\",role=\"x=\\\"y\\nz\"} 7\n\
+             # HELP vanflow_collector_attached 1 while there is a connection to a router, or to what stands in for one.\n\
+             # TYPE vanflow_collector_attached gauge\n\
+             vanflow_collector_attached 1.0\n\
+             # EOF\n"
+        );
+    }
+
+    #[test]
+    fn the_text_format_has_the_names_of_samples_the_observers_bounds_and_no_end() {
+        let text = gathered().write(Format::Text);
+        assert!(
+            text.contains("# TYPE skupper_site_link_errors_total counter\nskupper_site_link_errors_total{")
+        );
+        let bounds: Vec<_> =
+            text.split("{le=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+        assert_eq!(bounds, ["1000", "2000", "5000", "10000", "100000", "1e+06", "1e+07", "+Inf"]);
+        assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
+        for (bound, expected) in [(0.001, "0.001"), (2.5, "2.5"), (1e5, "100000"), (2.5e7, "2.5e+07")] {
+            assert_eq!(bound_in_text(bound), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_zero_at_first() {
+        let mut gathered = Gathered::default();
+        let mut histogram = Histogram::new(MICROSECONDS);
+        histogram.observe(MICROSECONDS, 5.0);
+        for (name, value) in
+            [(Name::SentBytes, Value::Count(9)), (Name::Latency, Value::Histogram(histogram.into()))]
+        {
+            gathered
+                .push(name, Sample { labels: Labels::new([("a", "b")]), value, is_new: true, is_born: true });
+        }
+        let text = gathered.write(Format::Text);
+        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(samples.len(), 11);
+        assert!(samples.iter().all(|sample| sample.ends_with(" 0") || sample.ends_with(" 0.0")), "{text}");
+    }
+}

@@ -1,0 +1,142 @@
+//! What was counted of a lane, and what it grew by.
+
+use std::{collections::HashMap, sync::Arc};
+
+use vanflow_store::{Lane, lane};
+
+use crate::{
+    metrics::{ends::UNKNOWN, exposition::Histogram},
+    v2alpha1::protocol_name,
+};
+
+/// Protocol, method, class of result.
+pub(super) type RequestKey = (String, &'static str, &'static str);
+
+/// What was counted of a lane, or is to be added to a series.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    pub(super) opened: i64,
+    pub(super) live: i64,
+    pub(super) octets: i64,
+    pub(super) octets_reverse: i64,
+    pub(super) requests: HashMap<RequestKey, i64>,
+    pub(super) latencies: Option<Box<[Observed; 3]>>,
+}
+
+/// Observations by range, and their sum in microseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Observed {
+    pub(super) counts: Vec<i64>,
+    pub(super) sum: i64,
+}
+
+impl Counted {
+    pub(super) fn of(lane: Lane<'_>) -> Self {
+        let totals = lane.totals();
+        let mut requests = HashMap::new();
+        for ended in totals.requests() {
+            let protocol =
+                ended.protocol.map_or_else(|| UNKNOWN.to_owned(), |told| protocol_name(told).into_owned());
+            let method = ended.method.map(|method| method.to_cow());
+            let key = (protocol, known_method(method.as_deref()), class(ended.class));
+            *requests.entry(key).or_default() += signed(ended.count);
+        }
+        let observed = [totals.latency(), totals.latency_reverse(), totals.internal_latency()];
+        let latencies =
+            (observed[0].count() > 0).then(|| Box::new(observed.map(|histogram| Observed::of(&histogram))));
+        Self {
+            opened: signed(totals.opened()),
+            live: lane.live() as i64,
+            octets: signed(totals.octets()),
+            octets_reverse: signed(totals.octets_reverse()),
+            requests,
+            latencies,
+        }
+    }
+
+    /// Adds what there is now and was not before.
+    pub(super) fn add(&mut self, now: &Self, before: &Self) {
+        self.opened += now.opened - before.opened;
+        self.live += now.live - before.live;
+        self.octets = self.octets.saturating_add(now.octets.saturating_sub(before.octets));
+        self.octets_reverse =
+            self.octets_reverse.saturating_add(now.octets_reverse.saturating_sub(before.octets_reverse));
+        for (key, count) in &now.requests {
+            let growth = count - before.requests.get(key).unwrap_or(&0);
+            if growth != 0 {
+                *self.requests.entry(key.clone()).or_default() += growth;
+            }
+        }
+        for (key, count) in before.requests.iter().filter(|(key, _)| !now.requests.contains_key(*key)) {
+            *self.requests.entry(key.clone()).or_default() -= count;
+        }
+        if now.latencies != before.latencies {
+            let pending = self.latencies.get_or_insert_default();
+            for (position, pending) in pending.iter_mut().enumerate() {
+                let of =
+                    |counted: &Self| counted.latencies.as_ref().map(|latencies| latencies[position].clone());
+                pending.add(&of(now).unwrap_or_default(), 1);
+                pending.add(&of(before).unwrap_or_default(), -1);
+            }
+        }
+    }
+}
+
+impl Observed {
+    pub(super) fn of(histogram: &lane::Histogram<'_>) -> Self {
+        Self {
+            counts: histogram.counts().iter().map(|count| signed(*count)).collect(),
+            sum: histogram.sum_micros(),
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self, sign: i64) {
+        if self.counts.len() < other.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        for (count, other) in self.counts.iter_mut().zip(&other.counts) {
+            *count += sign * other;
+        }
+        self.sum = self.sum.saturating_add(other.sum.saturating_mul(sign));
+    }
+
+    /// Adds to a histogram whose sum is in so many microseconds a unit. What was lost is passed over.
+    pub(super) fn add_to(&self, histogram: &mut Arc<Histogram>, unit: f64) {
+        let has_lost = self.counts.iter().any(|count| *count < 0);
+        let has_grown = self.counts.iter().any(|count| *count > 0);
+        if !has_grown {
+            return;
+        }
+        let histogram = Arc::make_mut(histogram);
+        for (total, count) in histogram.counts.iter_mut().zip(&self.counts) {
+            *total += u64::try_from(*count).unwrap_or(0);
+        }
+        // What came and went in different ranges cannot be told apart in the sum.
+        let sum = if has_lost { self.sum.max(0) } else { self.sum };
+        histogram.sum += sum as f64 / unit;
+    }
+}
+
+/// A method as the network observer calls it.
+fn known_method(told: Option<&str>) -> &'static str {
+    const METHODS: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
+    let told = told.unwrap_or_default();
+    METHODS.into_iter().find(|method| told.eq_ignore_ascii_case(method)).unwrap_or(UNKNOWN)
+}
+
+/// A class of results as the network observer calls it.
+fn class(class: Option<u8>) -> &'static str {
+    match class {
+        Some(1) => "1xx",
+        Some(2) => "2xx",
+        Some(3) => "3xx",
+        Some(4) => "4xx",
+        Some(5) => "5xx",
+        _ => UNKNOWN,
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,210 @@
+//! How the collector itself is doing: what is counted on the way, and what the store and its sources say.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+use vanflow_proto::RecordKind;
+use vanflow_store::{Snapshot, Stats};
+
+use crate::{
+    api::Status,
+    metrics::{
+        exposition::{Gathered, Histogram, Value},
+        labels::Labels,
+        table::{ANSWERS, Name},
+    },
+};
+
+/// Counts of what happened outside of the store, kept by whoever runs the API. All threads may add to them.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Updates merged, by the code of their type; the last is for types that the table does not have, and for updates
+    /// that tell none.
+    records: [AtomicU64; RecordKind::ALL.len() + 1],
+    refused: AtomicU64,
+    failures: AtomicU64,
+    connection: Mutex<Connection>,
+    lag_micros: AtomicU64,
+    watchers: AtomicU64,
+    answers: Mutex<Answers>,
+}
+
+/// What the connection to the router says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Connection {
+    /// AMQP connections that came about.
+    pub connections: u64,
+    /// FLUSHes sent.
+    pub flushes: u64,
+    /// Those that followed one without an answer, or with half of one.
+    pub flushes_retried: u64,
+    /// Those that nobody took.
+    pub flushes_refused: u64,
+    /// Messages that were too large, or could not be read.
+    pub refused: u64,
+    /// Beacons passed over.
+    pub beacons_refused: u64,
+    /// Messages received on `mc/sfe.all`.
+    pub on_all: u64,
+    /// Messages received on sources' bare addresses.
+    pub on_source: u64,
+    /// Messages received on `.flows`.
+    pub on_flows: u64,
+    /// Messages received on `.logs`.
+    pub on_logs: u64,
+    /// Messages received on `.heartbeats`.
+    pub on_heartbeats: u64,
+    /// Octets of all those messages.
+    pub octets: u64,
+    /// Events received and not merged yet.
+    pub waiting: u64,
+    /// Events that may wait.
+    pub may_wait: u64,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    requests: BTreeMap<(&'static str, u16), u64>,
+    times: BTreeMap<&'static str, Histogram>,
+}
+
+/// Records of types that the table does not have, or of no type.
+const UNKNOWN_TYPE: usize = RecordKind::ALL.len();
+
+impl Health {
+    /// Updates of that kind were merged; none stands for types that the table does not have, and for updates that do
+    /// not tell theirs.
+    pub fn merged(&self, kind: Option<RecordKind>, updates: u64) {
+        let place = kind.map_or(UNKNOWN_TYPE, |kind| kind.code() as usize);
+        self.records[place.min(UNKNOWN_TYPE)].fetch_add(updates, Ordering::Relaxed);
+    }
+
+    /// A record was not to be read, or a message in a capture.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The connection to the router was lost, or did not come about.
+    pub fn detached(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the connection to the router says of itself now.
+    pub fn connection(&self, connection: Connection) {
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = connection;
+    }
+
+    /// The time from receiving the latest records to having merged them, in microseconds.
+    pub fn lag(&self, micros: u64) {
+        self.lag_micros.store(micros, Ordering::Relaxed);
+    }
+
+    pub(crate) fn asked(&self, route: &'static str, status: StatusCode) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        *answers.requests.entry((route, status.as_u16())).or_default() += 1;
+    }
+
+    pub(crate) fn answered(&self, route: &'static str, time: Duration) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = answers.times.entry(route).or_insert_with(|| Histogram::new(ANSWERS));
+        times.observe(ANSWERS, time.as_secs_f64());
+    }
+
+    pub(crate) fn watching(&self) {
+        self.watchers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn watched(&self) {
+        self.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn gather(&self, status: &Status, labels: &Labels, gathered: &mut Gathered) {
+        let mut count = |name, count: u64| gathered.add(name, labels.clone(), Value::Count(count));
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let connection = *self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        count(Name::Attached, u64::from(status.attached));
+        count(Name::Ready, u64::from(status.attached && status.flushed));
+        count(Name::RouterConnections, connection.connections);
+        count(Name::RouterFailures, load(&self.failures));
+        count(Name::MessageBytes, connection.octets);
+        count(Name::Refused, connection.refused + load(&self.refused));
+        count(Name::BeaconsRefused, connection.beacons_refused);
+        count(Name::Flushes, connection.flushes);
+        count(Name::FlushesRetried, connection.flushes_retried);
+        count(Name::FlushesRefused, connection.flushes_refused);
+        count(Name::QueueLength, connection.waiting);
+        count(Name::QueueCapacity, connection.may_wait);
+        count(Name::Watchers, load(&self.watchers));
+        gathered.add(Name::Lag, labels.clone(), Value::Level(seconds(load(&self.lag_micros))));
+        let version = labels.with([("version", env!("CARGO_PKG_VERSION"))]);
+        gathered.add(Name::Build, version, Value::Count(1));
+        for (address, count) in [
+            ("all", connection.on_all),
+            ("source", connection.on_source),
+            ("flows", connection.on_flows),
+            ("logs", connection.on_logs),
+            ("heartbeats", connection.on_heartbeats),
+        ] {
+            gathered.add(Name::Messages, labels.with([("address", address)]), Value::Count(count));
+        }
+        let kinds = RecordKind::ALL.iter().map(|kind| kind.name()).chain(["unknown"]);
+        for (name, count) in kinds.zip(self.records.iter().map(load)) {
+            gathered.add(Name::Records, labels.with([("type", name)]), Value::Count(count));
+        }
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((route, code), count) in &answers.requests {
+            let labels = labels.with([("route", *route), ("code", itoa::Buffer::new().format(*code))]);
+            gathered.add(Name::HttpRequests, labels, Value::Count(*count));
+        }
+        for (route, times) in &answers.times {
+            let value = Value::Histogram(Arc::new(times.clone()));
+            gathered.add(Name::HttpSeconds, labels.with([("route", *route)]), value);
+        }
+    }
+}
+
+/// What the store says of itself and of its sources.
+pub(crate) fn gather_store(stats: &Stats, snapshot: &Snapshot, labels: &Labels, gathered: &mut Gathered) {
+    for (oddity, count) in stats.oddities.all() {
+        let labels = labels.with([("reason", oddity.name())]);
+        gathered.add(Name::Oddities, labels, Value::Count(count));
+    }
+    for (state, count) in [
+        ("complete", stats.sources.saturating_sub(stats.sources_incomplete)),
+        ("incomplete", stats.sources_incomplete),
+    ] {
+        gathered.add(Name::Sources, labels.with([("state", state)]), Value::Count(count as u64));
+    }
+    let unknown = [("unknown", stats.unknown)];
+    let kinds = stats.kinds.iter().map(|(kind, tally)| (kind.name(), *tally));
+    for (kind, tally) in kinds.chain(unknown).filter(|(_, tally)| tally.retained > 0) {
+        for (state, count) in [("live", tally.live), ("ended", tally.retained.saturating_sub(tally.live))] {
+            let labels = labels.with([("type", kind), ("state", state)]);
+            gathered.add(Name::StoreRecords, labels, Value::Count(count as u64));
+        }
+    }
+    gathered.add(Name::StoreBytes, labels.clone(), Value::Count(stats.memory as u64));
+    gathered.add(Name::Evicted, labels.clone(), Value::Count(stats.evicted));
+    for source in snapshot.sources().filter(|source| source.is_alive()) {
+        let labels = labels.with([("source", source.id()), ("source_type", source.source_type().name())]);
+        let mut add = |name, value| gathered.add(name, labels.clone(), value);
+        add(Name::SourceRecords, Value::Count(source.updates()));
+        add(Name::SourceHeard, Value::Level(seconds(source.last_heard().as_micros())));
+        add(Name::SourceLive, Value::Count(source.live_records().into()));
+        add(Name::SourceClock, Value::Level(source.clock_offset_micros() as f64 / 1e6));
+        add(Name::SourceIncomplete, Value::Count(source.is_incomplete().into()));
+        add(Name::SourceSaturated, Value::Count(source.lacks_flows().into()));
+    }
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}

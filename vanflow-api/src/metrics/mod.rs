@@ -1,0 +1,298 @@
+//! Metrics of the network and of the collector, as Prometheus scrapes them.
+//!
+//! [`table`] says what there is. What connections do is counted by [`ledger`], from what the store keeps of each way
+//! that connections take; what sites have is counted by [`entities`]; how the collector is doing is in [`health`].
+//! [`exposition`] writes it. `docs/metrics.md` says what users may rely on.
+
+mod ends;
+mod entities;
+mod exposition;
+mod growth;
+mod health;
+mod labels;
+mod ledger;
+mod series;
+mod table;
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::time::Instant;
+use vanflow_store::Snapshot;
+
+pub use health::{Connection, Health};
+
+pub(crate) use exposition::Format;
+
+use crate::api::Network;
+use entities::Entities;
+use exposition::{Gathered, Value};
+use labels::Labels;
+use ledger::Ledger;
+use table::Name;
+
+/// What is measured, and how it is told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Labels of all metrics, which tell this network and this collector from others; see [`check_label`].
+    pub labels: Vec<(String, String)>,
+    /// What connections are told apart by.
+    pub detail: Detail,
+    /// Names of metrics that are left out; see [`check_metric`].
+    pub exclude: Vec<String>,
+    /// How long what is counted for the first time is 0 for scrapers: they have to see that before they see a value
+    /// that is more, or miss the difference. Longer than they take between two scrapes.
+    pub zero_for: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            labels: Vec::new(),
+            detail: Detail::Process,
+            exclude: Vec::new(),
+            zero_for: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What connections are told apart by in metrics. Processes come and go; the coarser, the fewer label sets there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// By sites.
+    Site,
+    /// By components, and by sites.
+    Component,
+    /// By processes, and by their components and sites.
+    #[default]
+    Process,
+}
+
+/// A label or a metric that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum OptionError {
+    /// A name that Prometheus would not take.
+    #[error(
+        "a label cannot have the name `{0}`: it must be letters, digits and underscores, with no digit first and not two \
+         underscores"
+    )]
+    LabelName(String),
+    /// A name that a label of some metric has.
+    #[error("a label cannot have the name `{label}`, which one of {metric} has")]
+    LabelTaken {
+        /// The name.
+        label: String,
+        /// A metric with such a label.
+        metric: &'static str,
+    },
+    /// A metric that there is not.
+    #[error("there is no metric `{0}`")]
+    NoMetric(String),
+}
+
+/// Checks that all metrics may have a label of that name.
+///
+/// # Errors
+///
+/// Where the name is not one that Prometheus takes, or some metric has such a label already.
+pub fn check_label(name: &str) -> Result<(), OptionError> {
+    if !labels::is_label_name(name) {
+        return Err(OptionError::LabelName(name.to_owned()));
+    }
+    let metrics = Name::ALL.iter().map(|metric| metric.metric());
+    let mut taken = metrics.filter(|metric| metric.labels.contains(&name) || name == "le");
+    match taken.next() {
+        Some(metric) => Err(OptionError::LabelTaken { label: name.to_owned(), metric: metric.name }),
+        None => Ok(()),
+    }
+}
+
+/// Checks that there is a metric of that name.
+///
+/// # Errors
+///
+/// Where there is none.
+pub fn check_metric(name: &str) -> Result<(), OptionError> {
+    Name::find(name).map(|_| ()).ok_or_else(|| OptionError::NoMetric(name.to_owned()))
+}
+
+/// A metric, for documentation and for what is checked against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// The name; of a counter with `_total`, of a histogram without `_bucket`, `_sum` and `_count`.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub form: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it is.
+    pub help: &'static str,
+}
+
+/// Every metric there is.
+pub fn described() -> impl Iterator<Item = Described> {
+    Name::ALL.iter().map(|name| {
+        let table::Metric { name, form, labels, help } = *name.metric();
+        Described { name, form: form.name(), labels, help }
+    })
+}
+
+/// What is counted between scrapes, and asked for by them.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    network: Network,
+    health: Arc<Health>,
+    excluded: BTreeSet<Name>,
+    /// The labels of all metrics.
+    identity: Labels,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    entities: Entities,
+    ledger: Ledger,
+}
+
+impl Metrics {
+    pub(crate) fn new(network: Network, options: Options, health: Arc<Health>) -> Self {
+        let identity = Labels::new(options.labels.iter().map(|(name, value)| (&**name, &**value)));
+        let ledger = Ledger::new(options.detail, identity.clone(), options.zero_for);
+        Self {
+            network,
+            health,
+            excluded: options.exclude.iter().filter_map(|name| Name::find(name)).collect(),
+            identity,
+            state: Mutex::new(State { entities: Entities::default(), ledger }),
+        }
+    }
+
+    /// Takes note of what happened since the last time.
+    pub(crate) fn observe(&self) {
+        let snapshot = self.network.lock().snapshot();
+        self.lock().observe(&snapshot, Instant::now());
+    }
+
+    /// Everything as it is now, in that format.
+    pub(crate) fn write(&self, format: Format) -> String {
+        self.gather().write(format)
+    }
+
+    /// Everything as it is now, for somebody who keeps it.
+    pub(crate) fn give(&self, take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
+        self.gather().give(take);
+    }
+
+    fn gather(&self) -> Gathered {
+        let (snapshot, stats) = {
+            let store = self.network.lock();
+            (store.snapshot(), store.stats())
+        };
+        let mut gathered = Gathered::without(&self.excluded);
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.observe(&snapshot, now);
+        state.entities.gather(&self.identity, &mut gathered);
+        state.ledger.gather(now, &mut gathered);
+        let (series, lanes) = state.ledger.size();
+        drop(state);
+        for (name, count) in [(Name::Series, series), (Name::Lanes, lanes)] {
+            gathered.add(name, self.identity.clone(), Value::Count(count as u64));
+        }
+        self.health.gather(&self.network.status.borrow(), &self.identity, &mut gathered);
+        health::gather_store(&stats, &snapshot, &self.identity, &mut gathered);
+        gathered
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What a thread that panicked left behind is counted anew from what the store has.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn observe(&mut self, snapshot: &Snapshot, now: Instant) {
+        self.entities.observe(snapshot);
+        self.ledger.observe(snapshot, now);
+    }
+}
+
+/// The format for somebody who accepts these media types, each with its parameters.
+pub(crate) fn format<'h>(accepted: impl Iterator<Item = (&'h str, &'h str)>) -> Format {
+    let (mut open, mut text) = (0.0_f32, 0.0_f32);
+    for (media_type, parameters) in accepted {
+        let parameter = |wanted: &str| {
+            parameters.split(';').find_map(|parameter| {
+                let (name, value) = parameter.split_once('=')?;
+                name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"'))
+            })
+        };
+        let weight = parameter("q").and_then(|weight| weight.parse().ok()).unwrap_or(1.0);
+        if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
+            if parameter("version").is_none_or(|version| version == "1.0.0" || version == "0.0.1") {
+                open = open.max(weight);
+            }
+        } else if media_type.eq_ignore_ascii_case("text/plain") {
+            text = text.max(weight);
+        }
+    }
+    // Whoever takes anything is a person, mostly, or a tool that knows no better than text.
+    if open > 0.0 && open >= text { Format::OpenMetrics } else { Format::Text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_is_for_those_who_prefer_it() {
+        let format = |accept: &'static str| {
+            format(accept.split(',').map(|item| item.trim().split_once(';').unwrap_or((item.trim(), ""))))
+        };
+        for accept in [
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text",
+            "text/plain, application/openmetrics-text; version=\"1.0.0\"",
+        ] {
+            assert_eq!(format(accept), Format::OpenMetrics, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/html,application/xhtml+xml,*/*;q=0.8",
+            "text/plain;version=0.0.4",
+            "application/openmetrics-text;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.5",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;version=2.0.0",
+        ] {
+            assert_eq!(format(accept), Format::Text, "{accept}");
+        }
+    }
+
+    #[test]
+    fn labels_of_all_metrics_must_not_be_in_the_way_of_others() {
+        assert_eq!(check_label("network"), Ok(()));
+        assert_eq!(
+            check_label("9").expect_err("a digit").to_string(),
+            "a label cannot have the name `9`: it must be letters, digits and underscores, with no digit first and not \
+             two underscores"
+        );
+        assert_eq!(
+            check_label("site_id").expect_err("it is taken").to_string(),
+            "a label cannot have the name `site_id`, which one of skupper_site_info has"
+        );
+        assert_eq!(
+            check_metric("skupper_up").expect_err("none").to_string(),
+            "there is no metric `skupper_up`"
+        );
+        assert_eq!(check_metric("skupper_site_info"), Ok(()));
+    }
+}

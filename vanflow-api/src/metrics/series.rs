@@ -1,0 +1,155 @@
+//! One label set, and what was counted by it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::metrics::{
+    ends::{Ends, PROTOCOL, Values, named, swapped},
+    exposition::Histogram,
+    growth::{Counted, RequestKey},
+    labels::Labels,
+    table::{MICROSECONDS, SECONDS},
+};
+
+/// Connections with one label set.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) values: Values,
+    pub(super) labels: Labels,
+    /// The processes at its ends, for as long as they are told.
+    pub(super) ends: Ends,
+    pub(super) birth: Birth,
+    pub(super) lanes: usize,
+    /// Those of them that have no connection any more.
+    pub(super) drained: usize,
+    pub(super) pending: Counted,
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) octets: u64,
+    pub(super) octets_reverse: u64,
+    pub(super) requests: BTreeMap<RequestKey, Requests>,
+    pub(super) latencies: Option<Box<Latencies>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Requests {
+    pub(super) labels: Labels,
+    pub(super) birth: Birth,
+    pub(super) count: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Latencies {
+    pub(super) birth: Birth,
+    pub(super) incoming: (Labels, Arc<Histogram>),
+    pub(super) outgoing: (Labels, Arc<Histogram>),
+    pub(super) internal: Arc<Histogram>,
+}
+
+/// Since when something is counted, if it has to be 0 at first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Birth(pub(super) Option<Instant>);
+
+impl Birth {
+    pub(super) fn is_recent(self, now: Instant, zero_for: Duration) -> bool {
+        self.0.is_some_and(|at| now.duration_since(at) < zero_for)
+    }
+
+    /// Of what goes on under another label set: what was seen to be more than 0 is so at once.
+    pub(super) fn again(self, now: Instant, zero_for: Duration) -> Self {
+        Self(self.is_recent(now, zero_for).then_some(now))
+    }
+}
+
+impl Series {
+    pub(super) fn new(values: Values, labels: Labels, birth: Birth) -> Self {
+        Self {
+            values,
+            labels,
+            ends: [None, None],
+            birth,
+            lanes: 0,
+            drained: 0,
+            pending: Counted::default(),
+            opened: 0,
+            closed: 0,
+            octets: 0,
+            octets_reverse: 0,
+            requests: BTreeMap::new(),
+            latencies: None,
+        }
+    }
+
+    /// Adds what is pending.
+    pub(super) fn settle(&mut self, identity: &Labels, now: Instant) {
+        let pending = std::mem::take(&mut self.pending);
+        let opened = pending.opened.max(0);
+        let closed = opened - pending.live;
+        self.opened += (opened - closed.min(0)).unsigned_abs();
+        self.closed += closed.max(0).unsigned_abs();
+        self.octets += pending.octets.max(0).unsigned_abs();
+        self.octets_reverse += pending.octets_reverse.max(0).unsigned_abs();
+        // What comes with the series is as old as the series.
+        let birth = if self.birth.0 == Some(now)
+            || (self.birth.0.is_none() && self.opened == opened.unsigned_abs())
+        {
+            self.birth
+        } else {
+            Birth(Some(now))
+        };
+        for (key, growth) in pending.requests.into_iter().filter(|(_, growth)| *growth > 0) {
+            let values = &self.values;
+            let requests = self.requests.entry(key).or_insert_with_key(|key| Requests {
+                labels: request_labels(identity, values, key),
+                birth,
+                count: 0,
+            });
+            requests.count += growth.unsigned_abs();
+        }
+        let Some(pending) = pending.latencies else { return };
+        let values = &self.values;
+        let latencies =
+            self.latencies.get_or_insert_with(|| Box::new(Latencies::new(identity, values, birth)));
+        let [latency, reverse, internal] = &*pending;
+        latency.add_to(&mut latencies.incoming.1, 1.0);
+        reverse.add_to(&mut latencies.outgoing.1, 1.0);
+        internal.add_to(&mut latencies.internal, 1e6);
+    }
+
+    /// Goes on with other values.
+    pub(super) fn begin_again(&mut self, identity: &Labels, now: Instant, zero_for: Duration) {
+        self.birth = self.birth.again(now, zero_for);
+        for (key, requests) in &mut self.requests {
+            requests.labels = request_labels(identity, &self.values, key);
+            requests.birth = requests.birth.again(now, zero_for);
+        }
+        if let Some(latencies) = &mut self.latencies {
+            let Latencies { incoming, outgoing, .. } =
+                Latencies::new(identity, &self.values, latencies.birth);
+            latencies.incoming.0 = incoming.0;
+            latencies.outgoing.0 = outgoing.0;
+            latencies.birth = latencies.birth.again(now, zero_for);
+        }
+    }
+}
+
+impl Latencies {
+    pub(super) fn new(identity: &Labels, values: &Values, birth: Birth) -> Self {
+        let empty = |bounds| Arc::new(Histogram::new(bounds));
+        let labels =
+            |values: &Values, direction| identity.with(named(values)).with([("direction", direction)]);
+        Self {
+            birth,
+            incoming: (labels(values, "incoming"), empty(MICROSECONDS)),
+            outgoing: (labels(&swapped(values), "outgoing"), empty(MICROSECONDS)),
+            internal: empty(SECONDS),
+        }
+    }
+}
+
+fn request_labels(identity: &Labels, values: &Values, (protocol, method, code): &RequestKey) -> Labels {
+    let mut values = values.clone();
+    values[PROTOCOL].clone_from(protocol);
+    identity.with(named(&values)).with([("method", *method), ("code", *code)])
+}

@@ -1,0 +1,121 @@
+//! Who the console is used by, as the proxy in front of it says.
+//!
+//! OpenShift's proxy for OAuth lets nobody in without a cookie, which starts with the name of the user. The console
+//! shows that name, and takes the cookie back to log out. Nothing is checked here: that is for the proxy.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode, Uri,
+    header::{COOKIE, HOST, SET_COOKIE},
+};
+
+use crate::{
+    body::Body,
+    json::{Json, Object},
+};
+
+const SESSION: &str = "_oauth_proxy";
+
+/// Who the user is, where a proxy says so.
+pub(crate) fn user(headers: &HeaderMap) -> Option<Json> {
+    let session = session(headers)?;
+    let mut json = Json::default();
+    let mut object = Object::open(&mut json);
+    object.string("username", &String::from_utf8_lossy(&decoded(session)));
+    object.string("authType", "openshift");
+    object.close();
+    json.raw("\n");
+    Some(json)
+}
+
+/// Takes the cookie back, where there is one.
+pub(crate) fn logout(headers: &HeaderMap, uri: &Uri) -> Response<Body> {
+    if session(headers).is_none() {
+        return nobody();
+    }
+    // HTTP/2 has the host in the URI.
+    let host =
+        headers.get(HOST).and_then(|host| host.to_str().ok()).or_else(|| Some(uri.authority()?.as_str()));
+    let is_name = |host: &&str| {
+        !host.is_empty() && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-".contains(&octet))
+    };
+    let mut cookie = format!("{SESSION}=; Path=/; Max-Age=0");
+    if let Some(host) = host.filter(is_name) {
+        cookie.extend(["; Domain=", host]);
+    }
+    let mut response = Response::new(Body::empty());
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// That there is no such cookie.
+pub(crate) fn nobody() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// What the cookie of the proxy says.
+fn session(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        (name == SESSION).then_some(value)
+    });
+    let value = cookies.next()?;
+    Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
+}
+
+/// What Base64 stands for, as far as it is that: a cookie is the name of the user, and then other things.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut octets = Vec::new();
+    for group in text.as_bytes().chunks(4) {
+        match STANDARD.decode(group) {
+            Ok(some) => octets.extend(some),
+            Err(_) => break,
+        }
+        if group.contains(&b'=') {
+            break;
+        }
+    }
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_user_is_read_as_far_as_it_can_be() {
+        for (text, name) in [
+            ("ZGV2ZWxvcGVy|1700000000|c2ln", "developer"),
+            ("YWRtaW4=|1700000000|c2ln", "admin"),
+            ("YWRtaW4=", "admin"),
+            ("YWRtaW4", "adm"),
+            ("YWRtaW5zgarbage!", "admins\u{fffd}\u{fffd}\u{fffd}"),
+            ("!", ""),
+            ("", ""),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&decoded(text)), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        for (cookies, expected) in [
+            (&["a=b; _oauth_proxy=x; c=d"][..], Some("x")),
+            (&["a=b", "_oauth_proxy=\"x=\""], Some("x=")),
+            (&["_oauth_proxy="], Some("")),
+            (&["_oauth_proxy_0=x", "oauth=_oauth_proxy"], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for cookie in cookies {
+                headers.append(COOKIE, HeaderValue::from_static(cookie));
+            }
+            assert_eq!(session(&headers), expected, "{cookies:?}");
+        }
+    }
+}

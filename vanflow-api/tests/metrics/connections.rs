@@ -1,0 +1,473 @@
+//! What connections do, as counters: labels, growth, birth and release.
+
+use std::{collections::HashMap, time::Duration};
+
+use http_body_util::BodyExt;
+use vanflow_api::{
+    Options,
+    metrics::{self, Detail},
+};
+use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
+use vanflow_store::Store;
+
+use crate::support::{CAPTURES, EPOCH, Fixture, apply, capture_path, replay, replay_watched, request};
+
+/// Labels of connections from the client to the server through the service `shop`.
+const BETWEEN: &str = "source_site_id=\"west-1\",dest_site_id=\"east-1\",source_site_name=\"west\",\
+    dest_site_name=\"east\",source_component_id=\"pg-065db63da765a6ff\",\
+    dest_component_id=\"pg-1ae2866d06f6ef13\",source_component_name=\"client\",dest_component_name=\"server\",\
+    routing_key=\"shop\",protocol=\"tcp\",source_process_name=\"client-1\",dest_process_name=\"server-1\"";
+
+fn record(kind: RecordKind, id: &str) -> UpdateBuf {
+    UpdateBuf::new(kind, id).with(Attribute::StartTime, EPOCH)
+}
+
+fn change(kind: RecordKind, id: &str) -> UpdateBuf {
+    UpdateBuf::new(kind, id)
+}
+
+/// Two sites with a router each, a listener here and a connector there.
+fn network() -> Vec<UpdateBuf> {
+    let mut updates = Vec::new();
+    for (site, router) in [("west", "gv_ZW:0"), ("east", "e:0")] {
+        let id = format!("{site}-1");
+        updates.push(record(RecordKind::Site, &id).with(Attribute::Name, site));
+        updates.push(record(RecordKind::Router, router).with(Attribute::Parent, id));
+    }
+    let shop = |update: UpdateBuf, router: &str| {
+        update
+            .with(Attribute::Parent, router)
+            .with(Attribute::VanAddress, "shop")
+            .with(Attribute::Protocol, "tcp")
+    };
+    updates.push(shop(record(RecordKind::Listener, "gv_ZW:1"), "gv_ZW:0"));
+    updates.push(shop(record(RecordKind::Connector, "e:1"), "e:0").with(Attribute::DestHost, "10.0.0.2"));
+    updates
+}
+
+fn process(id: &str, site: &str, host: &str, name: &str, group: &str) -> UpdateBuf {
+    record(RecordKind::Process, id)
+        .with(Attribute::Parent, site)
+        .with(Attribute::SourceHost, host)
+        .with(Attribute::Name, name)
+        .with(Attribute::Group, group)
+}
+
+fn client() -> UpdateBuf {
+    process("p1", "west-1", "10.0.0.1", "client-1", "client")
+}
+
+fn server() -> UpdateBuf {
+    process("p2", "east-1", "10.0.0.2", "server-1", "server")
+}
+
+fn connection(number: u32) -> UpdateBuf {
+    record(RecordKind::BiflowTport, &format!("gv_ZW:{number}"))
+        .with(Attribute::Parent, "gv_ZW:1")
+        .with(Attribute::SourceHost, "10.0.0.1")
+        .with(Attribute::Connector, "e:1")
+}
+
+fn octets(number: u32, octets: u64) -> UpdateBuf {
+    change(RecordKind::BiflowTport, &format!("gv_ZW:{number}")).with(Attribute::Octets, octets)
+}
+
+fn end(number: u32) -> UpdateBuf {
+    change(RecordKind::BiflowTport, &format!("gv_ZW:{number}")).with(Attribute::EndTime, EPOCH + 5)
+}
+
+fn fixture(set: impl FnOnce(&mut metrics::Options)) -> Fixture {
+    let mut options = Options::default();
+    options.metrics.zero_for = Duration::ZERO;
+    set(&mut options.metrics);
+    let mut fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    fixture.tell(&network());
+    fixture
+}
+
+fn scrape(fixture: &Fixture) -> Vec<String> {
+    fixture.get("/metrics").text().lines().map(str::to_owned).collect()
+}
+
+/// The values of a metric by the rest of the line.
+fn samples(lines: &[String], start: &str) -> Vec<(String, f64)> {
+    let lines = lines.iter().filter(|line| line.starts_with(start));
+    let split = lines.filter_map(|line| line.rsplit_once(' '));
+    split.map(|(labels, value)| (labels.to_owned(), value.parse().expect("a number"))).collect()
+}
+
+/// Opened, closed, sent and received, of each label set of which any is more than 0, by the names of the processes.
+fn counts(lines: &[String]) -> Vec<(String, [f64; 4])> {
+    let metrics =
+        ["connections_opened_total", "connections_closed_total", "sent_bytes_total", "received_bytes_total"];
+    let columns = metrics.map(|name| samples(lines, &format!("skupper_{name}{{")));
+    let mut counts: Vec<_> = columns[0]
+        .iter()
+        .enumerate()
+        .map(|(row, (labels, _))| {
+            let label = |name: &str| labels.split_once(name).unwrap().1.split('"').nth(1).unwrap();
+            let between = format!("{} > {}", label("source_process_name"), label("dest_process_name"));
+            (between, [0, 1, 2, 3].map(|column| columns[column][row].1))
+        })
+        .collect();
+    counts.sort_by(|left, right| left.0.cmp(&right.0));
+    counts
+}
+
+#[test]
+fn connections_are_counted_by_where_they_come_from_and_where_they_go() {
+    let mut fixture = fixture(|_| {});
+    fixture.tell(&[client(), server()]);
+    fixture.tell(&[connection(2), connection(3), octets(2, 70).with(Attribute::OctetsReverse, 7), end(3)]);
+    let lines = scrape(&fixture);
+    for (metric, value) in
+        [("connections_opened", 2), ("connections_closed", 1), ("sent_bytes", 70), ("received_bytes", 7)]
+    {
+        let expected = format!("skupper_{metric}_total{{{BETWEEN}}} {value}");
+        assert!(lines.contains(&expected), "{expected} is not in {lines:#?}");
+    }
+}
+
+#[test]
+fn requests_are_counted_by_method_and_class_when_they_have_ended() {
+    let mut fixture = fixture(|_| {});
+    fixture.tell(&[client(), server(), connection(2)]);
+    let request = |number: u32, method: &str, result: &str| {
+        record(RecordKind::BiflowApp, &format!("gv_ZW:{number}"))
+            .with(Attribute::Parent, "gv_ZW:2")
+            .with(Attribute::Protocol, "HTTP/1.1")
+            .with(Attribute::Method, method)
+            .with(Attribute::Result, result)
+    };
+    let ended = |update: UpdateBuf| update.with(Attribute::EndTime, EPOCH + 9);
+    fixture.tell(&[
+        ended(request(3, "get", "200")),
+        ended(request(4, "GET", "204")),
+        ended(request(5, "BREW", "418")),
+        ended(request(6, "GET", "")),
+        request(7, "GET", "200"),
+    ]);
+    let labels = BETWEEN.replace("protocol=\"tcp\"", "protocol=\"http1\"");
+    let found = samples(&scrape(&fixture), "skupper_requests_total");
+    let expected = [("GET", "2xx", 2.0), ("GET", "unknown", 1.0), ("unknown", "4xx", 1.0)].map(
+        |(method, code, count)| {
+            (format!("skupper_requests_total{{{labels},method=\"{method}\",code=\"{code}\"}}"), count)
+        },
+    );
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn outgoing_latencies_are_seen_from_the_other_side_components_included() {
+    let mut fixture = fixture(|_| {});
+    fixture.tell(&[client(), server()]);
+    let latencies = |number, there: u64, back: u64| {
+        connection(number).with(Attribute::Latency, there).with(Attribute::ProcessLatency, back)
+    };
+    fixture.tell(&[latencies(2, 1500, 900), latencies(3, 20_000_000, 900), connection(4)]);
+    let lines = scrape(&fixture);
+    let incoming =
+        format!("legacy_flow_latency_microseconds_sum{{{BETWEEN},direction=\"incoming\"}} 20001500.0");
+    assert!(lines.contains(&incoming), "{incoming} is not in {lines:#?}");
+    let outgoing: Vec<_> = samples(&lines, "legacy_flow_latency_microseconds_count")
+        .into_iter()
+        .filter(|(labels, _)| labels.contains("direction=\"outgoing\""))
+        .collect();
+    let [(labels, count)] = outgoing.as_slice() else { panic!("one label set: {outgoing:?}") };
+    assert_eq!(*count, 2.0);
+    for label in [
+        "source_site_id=\"east-1\"",
+        "dest_site_name=\"west\"",
+        "source_component_name=\"server\"",
+        "dest_component_id=\"pg-065db63da765a6ff\"",
+        "source_process_name=\"server-1\"",
+        "dest_process_name=\"client-1\"",
+        "routing_key=\"shop\"",
+    ] {
+        assert!(labels.contains(label), "{label} is not in {labels}");
+    }
+    let buckets = samples(&lines, "legacy_flow_latency_microseconds_bucket{le=\"2000\"");
+    assert_eq!(buckets.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1.0, 2.0]);
+    let internal = format!("skupper_internal_latency_seconds_sum{{{BETWEEN}}} 19.9997");
+    assert!(lines.contains(&internal), "{internal} is not in {lines:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_counted_of_a_connection_of_which_nothing_is_known_yet() {
+    let mut fixture = fixture(|_| {});
+    fixture.tell(&[client(), server()]);
+    // With a second connector it can be either.
+    fixture.tell(&[record(RecordKind::Connector, "e:9")
+        .with(Attribute::Parent, "e:0")
+        .with(Attribute::VanAddress, "shop")
+        .with(Attribute::Protocol, "tcp")
+        .with(Attribute::DestHost, "10.0.0.9")]);
+    let unresolved = UpdateBuf {
+        attributes: connection(2)
+            .attributes
+            .into_iter()
+            .filter(|(code, _)| *code != Attribute::Connector.code())
+            .collect(),
+        ..connection(2)
+    };
+    fixture.tell(&[unresolved]);
+    assert_eq!(counts(&scrape_later(&fixture).await), []);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    fixture.tell(&[octets(2, 5)]);
+    assert_eq!(counts(&scrape_later(&fixture).await), [], "the connector may be told yet");
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(counts(&scrape_later(&fixture).await), [("client-1 > unknown".into(), [1.0, 0.0, 5.0, 0.0])]);
+    fixture.tell(&[connection(2), octets(2, 9)]);
+    // What was counted before stays; the connection itself is closed there and opened here.
+    assert_eq!(
+        counts(&scrape_later(&fixture).await),
+        [
+            ("client-1 > server-1".into(), [1.0, 0.0, 9.0, 0.0]),
+            ("client-1 > unknown".into(), [1.0, 1.0, 5.0, 0.0]),
+        ]
+    );
+}
+
+#[test]
+fn a_connector_told_between_two_scrapes_counts_no_connection_twice() {
+    let mut fixture = fixture(|_| {});
+    fixture.tell(&[client(), server()]);
+    let without_connector = record(RecordKind::BiflowTport, "gv_ZW:2")
+        .with(Attribute::Parent, "gv_ZW:1")
+        .with(Attribute::SourceHost, "10.0.0.1");
+    fixture.tell(&[without_connector, octets(2, 5)]);
+    let expected = |octets| [("client-1 > server-1".to_owned(), [1.0, 0.0, octets, 0.0])];
+    assert_eq!(counts(&scrape(&fixture)), expected(5.0), "there is one connector that it can be");
+    fixture.tell(&[connection(2), octets(2, 8)]);
+    assert_eq!(counts(&scrape(&fixture)), expected(8.0));
+}
+
+#[test]
+fn a_process_that_is_told_late_takes_over_what_was_counted() {
+    let mut fixture = fixture(|_| {});
+    fixture.tell(&[server(), connection(2), octets(2, 5)]);
+    let implied = "site-client-10.0.0.1-west > server-1".to_owned();
+    assert_eq!(counts(&scrape(&fixture)), [(implied, [1.0, 0.0, 5.0, 0.0])]);
+    fixture.tell(&[client(), octets(2, 7)]);
+    assert_eq!(counts(&scrape(&fixture)), [("client-1 > server-1".into(), [1.0, 0.0, 7.0, 0.0])]);
+}
+
+#[test]
+fn counters_outlive_the_connections_and_go_with_a_process() {
+    let mut fixture = fixture(|_| {});
+    fixture.tell(&[client(), server(), connection(2), octets(2, 5), end(2)]);
+    let other = connection(3).with(Attribute::SourceHost, "10.0.0.77");
+    fixture.tell(&[other, end(3)]);
+    let between = ("client-1 > server-1".to_owned(), [1.0, 1.0, 5.0, 0.0]);
+    let implied = ("site-client-10.0.0.77-west > server-1".to_owned(), [1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(counts(&scrape(&fixture)), [between.clone(), implied]);
+    // The connections leave, and a minute later their lanes.
+    for minutes in [20, 40, 60] {
+        let now = Timestamp::from_micros(EPOCH + minutes * 60_000_000);
+        while fixture.store.lock().unwrap().advance(now) {}
+    }
+    assert_eq!(
+        counts(&scrape(&fixture)),
+        std::slice::from_ref(&between),
+        "nobody said that the host has a process"
+    );
+    fixture.tell(&[connection(4)]);
+    assert_eq!(counts(&scrape(&fixture))[0].1, [2.0, 1.0, 5.0, 0.0], "it goes on from there");
+    fixture.tell(&[end(4), change(RecordKind::Process, "p1").with(Attribute::EndTime, EPOCH + 3)]);
+    for minutes in [100, 120, 140] {
+        let now = Timestamp::from_micros(EPOCH + minutes * 60_000_000);
+        while fixture.store.lock().unwrap().advance(now) {}
+    }
+    assert_eq!(counts(&scrape(&fixture)), []);
+}
+
+#[test]
+fn coarser_series_have_the_same_labels_and_fewer_values() {
+    for (detail, expected) in [
+        (Detail::Component, ["client > server", "server > server", "site-clients-west > server"].as_slice()),
+        (Detail::Site, ["west > east"].as_slice()),
+    ] {
+        let mut fixture = fixture(|options| options.detail = detail);
+        fixture.tell(&[client(), server(), process("p3", "west-1", "10.0.0.3", "client-2", "client")]);
+        let from = |number, host: &str| connection(number).with(Attribute::SourceHost, host);
+        fixture.tell(&[
+            connection(2),
+            from(3, "10.0.0.3"),
+            from(4, "10.0.0.7"),
+            from(5, "10.0.0.8"),
+            octets(5, 3),
+        ]);
+        let lines = scrape(&fixture);
+        let found = counts(&lines);
+        let names: Vec<_> = found
+            .iter()
+            .map(|(between, _)| between.as_str())
+            .filter(|name| *name != "server > server")
+            .collect();
+        let expected: Vec<_> = expected.iter().copied().filter(|name| *name != "server > server").collect();
+        assert_eq!(names, expected);
+        assert_eq!(found.iter().map(|(_, counts)| counts[0]).sum::<f64>(), 4.0);
+        let labels = samples(&lines, "skupper_connections_opened_total")[0].0.matches("=\"").count();
+        assert_eq!(labels, BETWEEN.matches("=\"").count());
+        assert!(!lines.iter().any(|line| line.contains("=\"\"")), "each label has a value");
+    }
+}
+
+async fn scrape_later(fixture: &Fixture) -> Vec<String> {
+    let (_, body) = fixture.respond(request("/metrics")).into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    str::from_utf8(&body).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_counter_is_0_before_it_is_more() {
+    let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
+    fixture.tell(&[client(), server()]);
+    fixture.tell(&[connection(2), octets(2, 5)]);
+    let names = "client-1 > server-1".to_owned();
+    assert_eq!(counts(&scrape_later(&fixture).await), [(names.clone(), [0.0; 4])]);
+    tokio::time::advance(Duration::from_millis(14_999)).await;
+    fixture.tell(&[octets(2, 6)]);
+    assert_eq!(counts(&scrape_later(&fixture).await), [(names.clone(), [0.0; 4])]);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(counts(&scrape_later(&fixture).await), [(names.clone(), [1.0, 0.0, 6.0, 0.0])]);
+    // What comes later is born later.
+    let request = record(RecordKind::BiflowApp, "gv_ZW:3").with(Attribute::Parent, "gv_ZW:2");
+    fixture.tell(&[request.with(Attribute::Protocol, "HTTP/2").with(Attribute::EndTime, EPOCH + 1)]);
+    let requests = |lines: &[String]| {
+        samples(lines, "skupper_requests_total").into_iter().map(|(_, count)| count).sum::<f64>()
+    };
+    assert_eq!(requests(&scrape_later(&fixture).await), 0.0);
+    tokio::time::advance(Duration::from_secs(15)).await;
+    assert_eq!(requests(&scrape_later(&fixture).await), 1.0);
+}
+
+#[test]
+fn who_keeps_samples_is_given_them_as_they_are_and_whether_they_were_0() {
+    let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
+    let latencies =
+        |number| connection(number).with(Attribute::Latency, 1500).with(Attribute::ProcessLatency, 900);
+    fixture.tell(&[client(), server(), latencies(2), octets(2, 5)]);
+    let mut given = Vec::new();
+    fixture.api.samples(|name, labels, value, is_born| {
+        let label = |wanted| {
+            labels.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| *value).to_owned()
+        };
+        if name == "skupper_sent_bytes_total"
+            || name.starts_with("legacy") && label("direction") == "incoming"
+        {
+            assert_eq!(label("source_site_name"), "west");
+            given.push((name.to_owned(), label("le"), value, is_born));
+        }
+        assert!(is_born == labels.iter().any(|(name, _)| *name == "routing_key"), "{name}");
+    });
+    let bucket =
+        |le: &str, value| ("legacy_flow_latency_microseconds_bucket".to_owned(), le.to_owned(), value, true);
+    let whole = |name: &str, value| (name.to_owned(), String::new(), value, true);
+    let mut expected = vec![
+        whole("skupper_sent_bytes_total", 5.0),
+        whole("legacy_flow_latency_microseconds_sum", 1500.0),
+        whole("legacy_flow_latency_microseconds_count", 1.0),
+        bucket("1000", 0.0),
+    ];
+    expected.extend(["2000", "5000", "10000", "100000", "1e+06", "1e+07", "+Inf"].map(|le| bucket(le, 1.0)));
+    assert_eq!(given, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_label_set_that_others_take_over_is_not_0_again_for_those_who_saw_it() {
+    let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
+    fixture.tell(&[server(), connection(2), octets(2, 5)]);
+    scrape_later(&fixture).await;
+    tokio::time::advance(Duration::from_secs(15)).await;
+    scrape_later(&fixture).await;
+    fixture.tell(&[client()]);
+    assert_eq!(
+        counts(&scrape_later(&fixture).await),
+        [("client-1 > server-1".into(), [1.0, 0.0, 5.0, 0.0])],
+        "the client had another name; its past is no growth"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_there_before_the_collector_is_shown_at_once() {
+    let mut options = Options::default();
+    options.metrics.zero_for = Duration::from_secs(15);
+    let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let heard = Timestamp::from_micros(EPOCH + 60_000_000);
+    {
+        let mut store = fixture.store.lock().unwrap();
+        let source = store.source_seen("gv_ZW:0", SourceType::Router, heard);
+        apply(&mut store, source, &network(), heard);
+        apply(&mut store, source, &[client(), server(), connection(2), octets(2, 5)], heard);
+    }
+    let expected = [("client-1 > server-1".to_owned(), [1.0, 0.0, 5.0, 0.0])];
+    assert_eq!(counts(&scrape_later(&fixture).await), expected);
+}
+
+#[test]
+fn no_counter_falls_whatever_becomes_of_a_capture() {
+    for capture in CAPTURES {
+        let (mut known, mut seen) = (HashMap::<String, f64>::new(), 0);
+        let mut options = Options::default();
+        options.metrics.zero_for = Duration::ZERO;
+        let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+        // What was let go of may come again, and begins at 0 then.
+        let mut messages = 0;
+        replay_watched(capture, |store| {
+            messages += 1;
+            if messages % 7 != 0 {
+                return;
+            }
+            let mut now = HashMap::new();
+            std::mem::swap(&mut *fixture.store.lock().unwrap(), store);
+            let answer = fixture.get("/metrics");
+            std::mem::swap(&mut *fixture.store.lock().unwrap(), store);
+            let lines: Vec<_> = answer.text().lines().map(str::to_owned).collect();
+            for (labels, value) in samples(&lines, "skupper_") {
+                if labels.contains("_total{")
+                    && !labels.starts_with("skupper_routers")
+                    && !labels.starts_with("skupper_site_")
+                {
+                    let before = known.get(&labels).copied().unwrap_or(0.0);
+                    now.insert(labels.clone(), value);
+                    assert!(value >= before, "{capture}: {labels} fell from {before} to {value}");
+                }
+            }
+            known = now;
+            seen += known.len();
+        });
+        assert_eq!(seen == 0, capture == "router-2.7", "{capture}: routers of 2.7 tell no biflows");
+    }
+}
+
+/// Name and labels of a sample, in one order, and its value.
+fn sample(line: &str) -> Option<(String, f64)> {
+    let (name, value) = line.rsplit_once(' ')?;
+    let (name, labels) = name.trim_end_matches('}').split_once('{')?;
+    let mut labels: Vec<_> = labels.trim_end_matches('"').split("\",").map(str::to_owned).collect();
+    labels.sort_unstable();
+    Some((format!("{name} {}", labels.join(" ")), value.parse().ok()?))
+}
+
+#[test]
+fn the_network_observer_counted_the_same_on_the_same_messages() {
+    let mut options = Options::default();
+    options.metrics.zero_for = Duration::ZERO;
+    let fixture = Fixture::with_options(replay("router-3.5", u64::MAX), options);
+    let ours: HashMap<_, _> = scrape(&fixture).iter().filter_map(|line| sample(line)).collect();
+    let observed = std::fs::read_to_string(capture_path("router-3.5-answers/metrics.txt")).unwrap();
+    let mut compared = 0;
+    for line in observed.lines() {
+        // It leaves components as they are where it swaps all else, and says 0 of what was never told.
+        if line.starts_with("legacy_")
+            && (line.contains("\"outgoing\"") || line.contains("routing_key=\"dead\""))
+        {
+            continue;
+        }
+        let (labels, value) = sample(line).expect("a sample");
+        assert_eq!(ours.get(&labels), Some(&value), "{labels}");
+        compared += 1;
+    }
+    assert_eq!(compared, 63);
+}

@@ -1,0 +1,181 @@
+//! Who answers a request: the API, the files of a console, or the Prometheus that was named.
+//!
+//! What the API has a path for is the API's, whatever files there are.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, request::Parts};
+use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+use vanflow_api::{Api, Chart};
+
+use crate::{
+    console::Console,
+    http::Failure,
+    prometheus::{self, Prometheus},
+};
+
+/// The body of any answer.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Failure>;
+
+/// Answers requests.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    pub(crate) api: Api,
+    pub(crate) console: Option<Console>,
+    pub(crate) prometheus: Option<Prometheus>,
+}
+
+impl Answers {
+    /// The answer to a request. Its body is read only where it can be a query.
+    pub(crate) async fn answer<B>(self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
+    {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        // What browsers ask in advance is about this server, not about one behind it.
+        match vanflow_api::chart(path).filter(|_| parts.method != Method::OPTIONS) {
+            Some(chart) => self.chart(chart, &parts, body).await,
+            None => match self.console {
+                Some(console) if !vanflow_api::is_ours(path) => console.respond(&parts).await,
+                _ => boxed(self.api.respond(&parts)),
+            },
+        }
+    }
+
+    async fn chart<B>(&self, chart: Chart, asked: &Parts, body: B) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
+    {
+        let mut response = match &self.prometheus {
+            Some(prometheus) => prometheus.ask(chart, asked, body).await,
+            None if asked.method != Method::POST => return boxed(self.api.respond(asked)),
+            None => match prometheus::form(body).await {
+                Ok(form) => return boxed(self.api.respond_to_form(asked, &form)),
+                Err(refused) => refused,
+            },
+        };
+        self.api.allow_origins(asked, response.headers_mut());
+        response
+    }
+}
+
+fn boxed(response: Response<vanflow_api::Body>) -> Response<Body> {
+    response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+}
+
+/// A body of nothing.
+pub(crate) fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is there as a whole.
+pub(crate) fn whole(octets: impl Into<Bytes>) -> Body {
+    Full::new(octets.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::{Arc, Mutex},
+    };
+
+    use http::{
+        HeaderMap,
+        header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY},
+    };
+    use tempfile::TempDir;
+    use tokio::sync::watch;
+    use vanflow_api::{Cors, Network, Status};
+    use vanflow_store::{Options, Store};
+
+    use super::*;
+    use crate::config;
+
+    /// A collector that knows nothing, and whose console has files where the API has paths.
+    fn answers() -> (TempDir, Answers) {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(directory.path().join("api/v2alpha1")).expect("writes");
+        for name in ["index.html", "healthz", "openapi.json", "swagger", "api/v2alpha1/sites", "api/mine"] {
+            fs::write(directory.path().join(name), "a file").expect("writes");
+        }
+        let store = Store::new(Options::default());
+        let (revision, status) = (watch::channel(store.revision()).1, watch::channel(Status::default()).1);
+        let network = Network { store: Arc::new(Mutex::new(store)), revision, status };
+        let mut options = vanflow_api::Options::default();
+        (options.console, options.cors) = (true, Cors::Any);
+        let console = Console::open(directory.path()).expect("a console");
+        (directory, Answers { api: Api::new(network, options), console: Some(console), prometheus: None })
+    }
+
+    struct Answer {
+        status: u16,
+        headers: HeaderMap,
+        text: String,
+    }
+
+    async fn ask(answers: &Answers, method: Method, path: &str, form: &'static str) -> Answer {
+        let request = Request::builder().method(method).uri(path).body(Full::from(form)).expect("a request");
+        let (head, body) = answers.clone().answer(request).await.into_parts();
+        let body = body.collect().await.expect("it comes whole").to_bytes();
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        Answer { status: head.status.as_u16(), headers: head.headers, text }
+    }
+
+    #[tokio::test]
+    async fn what_the_api_has_a_path_for_is_no_file() {
+        let (_directory, answers) = answers();
+        for path in ["/healthz", "/readyz", "/openapi.json", "/swagger", "/api/v2alpha1/sites", "/api/mine"] {
+            let answer = ask(&answers, Method::GET, path, "").await;
+            assert_ne!(answer.text, "a file", "{path}");
+            assert_ne!(
+                answer.headers.get(CONTENT_SECURITY_POLICY).map(|policy| policy.as_bytes()),
+                Some(FILES)
+            );
+        }
+        for path in ["/", "/index.html", "/index.html?v=1"] {
+            let answer = ask(&answers, Method::GET, path, "").await;
+            assert_eq!((answer.status, answer.text.as_str()), (200, "a file"), "{path}");
+            assert_eq!(answer.headers[CONTENT_SECURITY_POLICY].as_bytes(), FILES);
+        }
+    }
+
+    const FILES: &[u8] = b"default-src 'self';";
+
+    #[tokio::test]
+    async fn without_a_console_the_front_page_is_the_apis() {
+        let (_directory, mut answers) = answers();
+        answers.console = None;
+        assert!(ask(&answers, Method::GET, "/", "").await.text.contains("VAN-Flow collector"));
+        assert_eq!(ask(&answers, Method::GET, "/index.html", "").await.status, 404);
+    }
+
+    #[tokio::test]
+    async fn without_a_prometheus_queries_of_charts_are_answered_here() {
+        let (_directory, answers) = answers();
+        for method in [Method::GET, Method::POST] {
+            let path = "/api/v2alpha1/internal/prom/query/?query=up";
+            let answer = ask(&answers, method.clone(), path, "time=1").await;
+            assert_eq!(answer.status, 200, "{method}: {}", answer.text);
+            assert!(answer.text.starts_with("{\"status\":\"success\""), "{}", answer.text);
+            assert_eq!(answer.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_prometheus_is_asked_by_pages_of_those_origins_that_may_ask_us() {
+        let (_directory, mut answers) = answers();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        drop(listener);
+        let settings = config::Prometheus { url, ca: None };
+        answers.prometheus = Some(Prometheus::new(&settings).expect("is set up"));
+        let path = "/api/v2alpha1/internal/prom/rangequery/";
+        let answer = ask(&answers, Method::GET, path, "").await;
+        assert_eq!(answer.status, 502, "there is nobody: {}", answer.text);
+        assert_eq!(answer.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert_eq!(ask(&answers, Method::OPTIONS, path, "").await.status, 204);
+        let answer = ask(&answers, Method::GET, "/api/v2alpha1/internal/prom/labels", "").await;
+        assert_eq!(answer.status, 404, "other paths are not passed on");
+    }
+}
