@@ -2,7 +2,7 @@
 //!
 //! So a page of a long list costs what the page costs, wherever in the list it is.
 
-use std::{cmp::Ordering, ops::Range};
+use std::{cmp::Ordering, fmt, ops::Range};
 
 use vanflow_proto::Timestamp;
 
@@ -120,10 +120,16 @@ impl OrdersWriter {
 
 /// The ended records of a kind that are retained, in the order of their ends; those that ended in the same microsecond
 /// in that of [`RecordRef`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct EndedByTime<'s> {
     pub(crate) view: &'s View,
     pub(crate) ends: &'s Sorted<EndEntry>,
+}
+
+impl fmt::Debug for EndedByTime<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndedByTime").field("len", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'s> EndedByTime<'s> {
@@ -153,10 +159,16 @@ impl<'s> EndedByTime<'s> {
 
 /// The records of a kind, live and ended, in the order of their ids, octet by octet; those with the same id, of which
 /// all but one are from before a restart of their source, in that of [`RecordRef`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ByIdentity<'s> {
     pub(crate) view: &'s View,
     pub(crate) ids: &'s Sorted<IdEntry>,
+}
+
+impl fmt::Debug for ByIdentity<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByIdentity").field("len", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'s> ByIdentity<'s> {
