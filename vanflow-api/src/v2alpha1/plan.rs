@@ -44,8 +44,8 @@ enum Part {
 
 /// What is asked for of each lane.
 struct Lanes<'v> {
-    /// By [`LaneRef::slot`](vanflow_store::LaneRef::slot); empty where all of each is asked for.
-    parts: Vec<Part>,
+    /// By [`LaneRef::slot`](vanflow_store::LaneRef::slot); none where all of each is asked for.
+    parts: Option<Vec<Part>>,
     /// Those of which anything is.
     asked: Vec<(Lane<'v>, Part)>,
     /// Of the requests that are in no lane because their connection is not there. They are alike.
@@ -138,7 +138,7 @@ impl<'v> Plan<'v> {
 
 impl<'v> Lanes<'v> {
     fn all() -> Self {
-        Self { parts: Vec::new(), asked: Vec::new(), strays: Part::All }
+        Self { parts: None, asked: Vec::new(), strays: Part::All }
     }
 
     fn new(
@@ -147,12 +147,11 @@ impl<'v> Lanes<'v> {
         filters: &[&Filter],
         is_in_scope: impl Fn(Lane<'v>) -> bool,
     ) -> Self {
-        let mut lanes = Self {
-            parts: vec![Part::Nothing; view.snapshot.lane_slots()],
-            asked: Vec::new(),
-            strays: Part::Nothing,
+        let mut parts = vec![Part::Nothing; view.snapshot.lane_slots()];
+        let (mut asked, mut strays) = (Vec::new(), Part::Nothing);
+        let Some(any) = view.snapshot.of_kind(kind).next() else {
+            return Self { parts: Some(parts), asked, strays };
         };
-        let Some(any) = view.snapshot.of_kind(kind).next() else { return lanes };
         let admits = |subject: &Subject<'v>| {
             if filters.iter().all(|filter| filter.admits(view, subject)) { Part::All } else { Part::Nothing }
         };
@@ -166,25 +165,23 @@ impl<'v> Lanes<'v> {
                 None => Part::Some,
             };
             if part != Part::Nothing {
-                lanes.parts[lane.at().slot()] = part;
-                lanes.asked.push((lane, part));
+                parts[lane.at().slot()] = part;
+                asked.push((lane, part));
             }
         }
         if kind == RecordKind::BiflowApp && !filters.is_empty() {
-            lanes.strays = admits(&Subject::Request(Request { record: any, connection: None }));
+            strays = admits(&Subject::Request(Request { record: any, connection: None }));
         }
-        lanes
+        Self { parts: Some(parts), asked, strays }
     }
 
     fn are_all(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.is_none()
     }
 
     fn part_of(&self, record: Record<'v>) -> Part {
-        if self.are_all() {
-            return Part::All;
-        }
-        record.lane().map_or(self.strays, |lane| self.parts[lane.at().slot()])
+        let Some(parts) = &self.parts else { return Part::All };
+        record.lane().map_or(self.strays, |lane| parts[lane.at().slot()])
     }
 }
 
