@@ -148,28 +148,107 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-/// What the console asks for on its pages, at [`CONNECTIONS`] connections.
-fn bench_console(criterion: &mut Criterion) {
-    let api = api(true);
-    let mut group = criterion.benchmark_group(format!("v2alpha1 with {CONNECTIONS} ended connections"));
-    group.sample_size(10);
-    for path in [
-        "connections?limit=20&sortBy=endTime.desc",
-        "connections?limit=20&sortBy=octetCount.desc&sourceProcessName=cart",
-        "connections?limit=0&state=active",
-        "connections?limit=1000&offset=50000",
-        "connections?limit=20&routingKey=echo:7",
-        "processes?role=remote&role=external&endTime=0",
-        "processpairs",
-        "services",
-        "sites",
-    ] {
-        let request = request(&format!("/api/v2alpha1/{path}"), false);
-        group.bench_function(path, |bencher| {
-            bencher.iter(|| take(api.respond(&request).into_body(), usize::MAX));
-        });
+/// How many services there are in [`shop`].
+const SERVICES: u64 = 10;
+
+/// Connections from many clients to some services, one lane for each client and service. One in a hundred is open; some
+/// of the clients are told of.
+fn shop(lanes: u64, each: u64) -> Api {
+    let now = Timestamp::from_micros(EPOCH + 60_000_000);
+    let mut store = Store::new(vanflow_store::Options::default());
+    let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
+    let encoder = Encoder::new(Dialect::Router);
+    let mut tell = |updates: &[UpdateBuf]| {
+        for batch in updates.chunks(50) {
+            let bytes = encoder.records("mc/sfe.gv_ZW:0", 1, batch);
+            let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
+            updates.for_each(|update| store.apply(source, &update.unwrap(), now));
+        }
+    };
+    let host = |client: u64| format!("10.1.{}.{}", client / 250, client % 250);
+    let clients = lanes / SERVICES;
+    let mut entities = vec![
+        UpdateBuf::new(RecordKind::Site, "site-1").with(Attribute::Name, "west"),
+        new(RecordKind::Router, 0).with(Attribute::Parent, "site-1").with(Attribute::Name, "0/west-1"),
+    ];
+    for service in 0..SERVICES {
+        for (kind, id) in [(RecordKind::Listener, 1 + service), (RecordKind::Connector, 101 + service)] {
+            entities.push(
+                new(kind, id)
+                    .with(Attribute::Parent, "gv_ZW:0")
+                    .with(Attribute::Protocol, "tcp")
+                    .with(Attribute::VanAddress, format!("service-{service}"))
+                    .with(Attribute::DestHost, format!("10.0.0.{service}")),
+            );
+        }
     }
-    group.finish();
+    for client in (0..clients).filter(|client| client % 4 != 0) {
+        entities.push(
+            UpdateBuf::new(RecordKind::Process, format!("process-{client}"))
+                .with(Attribute::Parent, "site-1")
+                .with(Attribute::SourceHost, host(client))
+                .with(Attribute::Name, format!("client-{client}"))
+                .with(Attribute::Group, format!("group-{}", client % 20)),
+        );
+    }
+    tell(&entities);
+    for first in (0..lanes * each).step_by(1000) {
+        let connections: Vec<_> = (first..first + 1000)
+            .map(|number| {
+                let (client, service) = (number % clients, number / clients % SERVICES);
+                let mut connection = new(RecordKind::BiflowTport, 1000 + number)
+                    .with(Attribute::Parent, format!("gv_ZW:{}", 1 + service))
+                    .with(Attribute::SourceHost, host(client))
+                    .with(Attribute::SourcePort, (30_000 + number % 30_000).to_string())
+                    .with(Attribute::Octets, number * 7919 % 1_000_003)
+                    .with(Attribute::OctetsReverse, 300 * number)
+                    .with(Attribute::Latency, 1_000 + number % 500)
+                    .with(Attribute::Trace, "0/west-1|0/east-1")
+                    .with(Attribute::Connector, format!("gv_ZW:{}", 101 + service))
+                    .with(Attribute::ProcessLatency, 500 + number % 300);
+                if number % 100 != 0 {
+                    connection.set(Attribute::EndTime, EPOCH + number * 13 % 50_000_000);
+                }
+                connection
+            })
+            .collect();
+        tell(&connections);
+    }
+    let revision = watch::channel(store.revision()).1;
+    let status = watch::channel(Status::default()).1;
+    Api::new(Network { store: Arc::new(Mutex::new(store)), revision, status }, Options::default())
+}
+
+/// What the console asks for on its pages.
+fn bench_console(criterion: &mut Criterion) {
+    for (lanes, each) in [(500, 200), (500, 2_000), (20_000, 50)] {
+        let api = shop(lanes, each);
+        let count = lanes * each;
+        let mut group =
+            criterion.benchmark_group(format!("v2alpha1 with {count} connections, {lanes} lanes"));
+        group.sample_size(10);
+        for path in [
+            "connections?limit=20&sortBy=endTime.desc",
+            "connections?limit=20&sortBy=octetCount.desc&sourceProcessName=client-7",
+            "connections?limit=0&state=active",
+            "connections?limit=1000&offset=50000",
+            "connections?limit=20&sortBy=endTime.desc&state=terminated&routingKey=service-3",
+            "connections?limit=20&sortBy=octetCount.desc",
+            "connections?limit=20&sortBy=sourceProcessName.asc",
+            "processes?role=remote&role=external&endTime=0",
+            "components?role=remote&role=external&endTime=0",
+            "processpairs",
+            "sitepairs",
+            "services",
+            "sites",
+        ] {
+            let request = request(&format!("/api/v2alpha1/{path}"), false);
+            group.bench_function(path, |bencher| {
+                bencher.iter(|| take(api.respond(&request).into_body(), usize::MAX));
+            });
+        }
+        group.finish();
+    }
 }
 
 criterion_group!(benches, bench, bench_console);

@@ -113,20 +113,27 @@ impl ScopeTable {
         self.names.get(key.scope()).map_or("", |name| name)
     }
 
-    /// The order of the ids behind two keys, octet by octet.
+    /// How the ids behind other keys compare to the one behind this key, octet by octet.
     #[inline]
-    pub(crate) fn compare(&self, left: Key, right: Key) -> Ordering {
-        let by_number = || by_digits(left.0 & NO_NUMBER).cmp(&by_digits(right.0 & NO_NUMBER));
-        if left.scope() == right.scope() {
-            return by_number();
+    pub(crate) fn probe(&self, key: Key) -> impl Fn(Key) -> Ordering {
+        let digits = by_digits(key.0 & NO_NUMBER);
+        move |other| {
+            if other.scope() == key.scope() {
+                by_digits(other.0 & NO_NUMBER).cmp(&digits)
+            } else {
+                self.compare_scopes(other, key)
+            }
         }
+    }
+
+    fn compare_scopes(&self, left: Key, right: Key) -> Ordering {
         let names = (self.name(left).as_bytes(), self.name(right).as_bytes());
         let common = names.0.len().min(names.1.len());
         let order = names.0[..common].cmp(&names.1[..common]);
         if order.is_ne() {
             order
         } else if names.0.len() == names.1.len() {
-            by_number()
+            by_digits(left.0 & NO_NUMBER).cmp(&by_digits(right.0 & NO_NUMBER))
         } else {
             self.whole(left).cmp(&self.whole(right))
         }
@@ -335,7 +342,7 @@ mod tests {
         for (position, &left) in keys.iter().enumerate() {
             for (other, &right) in keys.iter().enumerate() {
                 assert_eq!(
-                    scopes.table().compare(left, right),
+                    scopes.table().probe(right)(left),
                     position.cmp(&other),
                     "{} {}",
                     ids[position],
@@ -345,8 +352,8 @@ mod tests {
         }
         scopes.retire("a:0").expect("there is room");
         let again = scopes.acquire("a:10").expect("there is room");
-        assert_eq!(scopes.table().compare(again, keys[6]), Ordering::Equal);
-        assert_eq!(scopes.table().compare(again, keys[5]), Ordering::Greater);
+        assert_eq!(scopes.table().probe(keys[6])(again), Ordering::Equal);
+        assert_eq!(scopes.table().probe(keys[5])(again), Ordering::Greater);
     }
 
     #[test]

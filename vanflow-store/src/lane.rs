@@ -21,6 +21,8 @@
 //!
 //! A record that comes again after it left the store counts again.
 
+use std::{fmt, sync::LazyLock};
+
 use vanflow_proto::{RecordKind, Timestamp};
 
 use crate::{
@@ -71,11 +73,24 @@ impl<T> OneOf<T> {
 }
 
 /// A lane of a [`Snapshot`](crate::Snapshot). See the [module's documentation](self).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Lane<'s> {
     pub(crate) view: &'s View,
     pub(crate) number: u32,
     pub(crate) row: &'s LaneRow,
+}
+
+impl fmt::Debug for Lane<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane")
+            .field("at", &self.at())
+            .field("listener", &self.listener_id())
+            .field("connector", &self.connector_id())
+            .field("host", &self.host())
+            .field("live", &self.live())
+            .field("retained", &self.retained())
+            .finish_non_exhaustive()
+    }
 }
 
 impl PartialEq for Lane<'_> {
@@ -214,10 +229,20 @@ impl<'s> Lane<'s> {
 }
 
 /// The requests of a lane with one protocol.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct LaneRequests<'s> {
     lane: Lane<'s>,
     row: &'s KeptRequests,
+}
+
+impl fmt::Debug for LaneRequests<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneRequests")
+            .field("protocol", &self.protocol())
+            .field("live", &self.live())
+            .field("retained", &self.retained())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'s> LaneRequests<'s> {
@@ -264,13 +289,28 @@ impl<'s> LaneRequests<'s> {
 }
 
 /// What passed by a lane so far. See the [module's documentation](self) on when it falls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Totals<'s> {
     view: &'s View,
     row: &'s LaneRow,
 }
 
-static NO_LATENCIES: std::sync::LazyLock<Latencies> = std::sync::LazyLock::new(Latencies::default);
+impl fmt::Debug for Totals<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Totals")
+            .field("opened", &self.opened())
+            .field("closed", &self.closed())
+            .field("octets", &self.octets())
+            .field("octets_reverse", &self.octets_reverse())
+            .field("requests", &self.requests().collect::<Vec<_>>())
+            .field("latency", &self.latency())
+            .field("latency_reverse", &self.latency_reverse())
+            .field("internal_latency", &self.internal_latency())
+            .finish()
+    }
+}
+
+static NO_LATENCIES: LazyLock<Latencies> = LazyLock::new(Latencies::default);
 
 impl<'s> Totals<'s> {
     /// Connections that were told.

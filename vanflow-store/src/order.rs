@@ -2,7 +2,7 @@
 //!
 //! So a page of a long list costs what the page costs, wherever in the list it is.
 
-use std::{cmp::Ordering, ops::Range};
+use std::{cmp::Ordering, fmt, ops::Range};
 
 use vanflow_proto::Timestamp;
 
@@ -59,8 +59,10 @@ impl IdEntry {
         Key::from_bits(whole(self.key))
     }
 
-    fn compare(&self, other: &Self, scopes: &ScopeTable) -> Ordering {
-        scopes.compare(self.key(), other.key()).then(self.at.cmp(&other.at))
+    /// How others compare to it.
+    fn probe<'a>(&'a self, scopes: &'a ScopeTable) -> impl Fn(&Self) -> Ordering + 'a {
+        let compare = scopes.probe(self.key());
+        move |other| compare(other.key()).then(other.at.cmp(&self.at))
     }
 }
 
@@ -91,13 +93,13 @@ impl OrdersWriter {
     /// A record is there.
     pub(crate) fn announce(&mut self, at: RecordRef, key: Key, scopes: &ScopeTable) {
         let entry = IdEntry { key: halves(key.to_bits()), at };
-        self.ids.insert(entry, |left, right| left.compare(right, scopes));
+        self.ids.insert(entry, entry.probe(scopes));
     }
 
     /// A record is there no more.
     pub(crate) fn forget(&mut self, at: RecordRef, key: Key, scopes: &ScopeTable) {
         let entry = IdEntry { key: halves(key.to_bits()), at };
-        self.ids.remove(&entry, |left, right| left.compare(right, scopes));
+        self.ids.remove(entry.probe(scopes));
     }
 
     /// A record has another end than before, or none.
@@ -106,20 +108,28 @@ impl OrdersWriter {
             return;
         }
         if let Some(end) = before {
-            self.ends.remove(&EndEntry { end: halves(end), at }, EndEntry::compare);
+            let entry = EndEntry { end: halves(end), at };
+            self.ends.remove(|other| other.compare(&entry));
         }
         if let Some(end) = after {
-            self.ends.insert(EndEntry { end: halves(end), at }, EndEntry::compare);
+            let entry = EndEntry { end: halves(end), at };
+            self.ends.insert(entry, |other| other.compare(&entry));
         }
     }
 }
 
 /// The ended records of a kind that are retained, in the order of their ends; those that ended in the same microsecond
 /// in that of [`RecordRef`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct EndedByTime<'s> {
     pub(crate) view: &'s View,
     pub(crate) ends: &'s Sorted<EndEntry>,
+}
+
+impl fmt::Debug for EndedByTime<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndedByTime").field("len", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'s> EndedByTime<'s> {
@@ -149,10 +159,16 @@ impl<'s> EndedByTime<'s> {
 
 /// The records of a kind, live and ended, in the order of their ids, octet by octet; those with the same id, of which
 /// all but one are from before a restart of their source, in that of [`RecordRef`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ByIdentity<'s> {
     pub(crate) view: &'s View,
     pub(crate) ids: &'s Sorted<IdEntry>,
+}
+
+impl fmt::Debug for ByIdentity<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByIdentity").field("len", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'s> ByIdentity<'s> {

@@ -3,7 +3,7 @@
 //! Entries stand in chunks, and chunks in folders, both shared by counted references as [`Pages`](crate::pages) are.
 //! Entries come and go next to those before them: what ended now ended last, and ids count up. So the chunk that was
 //! changed last is tried first, and one that is full is cut where the new entry goes, which leaves full ones behind.
-//! How entries compare is an argument, as it can depend on more than they hold.
+//! How an entry compares to others is an argument, as it can depend on more than they hold.
 
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
@@ -45,6 +45,20 @@ impl<E> Chunk<E> {
     /// The first entry; chunks are never empty.
     fn first(&self) -> &E {
         &self.entries[0]
+    }
+
+    /// Where an entry goes: where it is guessed to, or one further, or wherever else.
+    fn position(&self, guess: usize, compare: &impl Fn(&E) -> Ordering) -> usize {
+        let entries = self.entries();
+        if guess > 0 && guess <= entries.len() && compare(&entries[guess - 1]).is_lt() {
+            if let Some(further) = entries[guess..].iter().take(2).position(|other| compare(other).is_gt()) {
+                return guess + further;
+            }
+            if guess == entries.len() {
+                return guess;
+            }
+        }
+        entries.partition_point(|other| compare(other).is_lt())
     }
 }
 
@@ -180,11 +194,19 @@ pub(crate) struct SortedWriter<E> {
     /// The folder and chunk that got an entry last, and those that lost one.
     last_inserted: (usize, usize),
     last_removed: (usize, usize),
+    /// The position in its chunk of the entry that came last.
+    last_position: usize,
 }
 
 impl<E> Default for SortedWriter<E> {
     fn default() -> Self {
-        Self { sorted: Sorted::default(), chunks: 0, last_inserted: (0, 0), last_removed: (0, 0) }
+        Self {
+            sorted: Sorted::default(),
+            chunks: 0,
+            last_inserted: (0, 0),
+            last_removed: (0, 0),
+            last_position: 0,
+        }
     }
 }
 
@@ -198,10 +220,10 @@ impl<E: Copy + Default> SortedWriter<E> {
         self.chunks * (size_of::<Chunk<E>>() + 4 * size_of::<usize>())
     }
 
-    /// Puts an entry into the list, which is not in it.
-    pub(crate) fn insert(&mut self, entry: E, compare: impl Fn(&E, &E) -> Ordering) {
+    /// Puts an entry into the list, which is not in it. `compare` tells how another one compares to it.
+    pub(crate) fn insert(&mut self, entry: E, compare: impl Fn(&E) -> Ordering) {
         self.sorted.len += 1;
-        let at = self.locate(self.last_inserted, &entry, &compare);
+        let at = self.locate(self.last_inserted, &compare);
         let folders = Arc::make_mut(&mut self.sorted.folders);
         let Some(at) = at else {
             folders.push(Folder { len: 1, chunks: Arc::new(vec![Arc::new(Chunk::new(&[entry]))]) });
@@ -213,12 +235,14 @@ impl<E: Copy + Default> SortedWriter<E> {
         folder.len += 1;
         let chunks = Arc::make_mut(&mut folder.chunks);
         let chunk = Arc::make_mut(&mut chunks[at.1]);
-        let position = chunk.entries().partition_point(|other| compare(other, &entry).is_lt());
+        let position = chunk.position(self.last_position + 1, &compare);
+        self.last_position = position;
         if chunk.len < CHUNK {
             return chunk.insert(position, entry);
         }
         let new = if position == CHUNK {
             self.last_inserted.1 += 1;
+            self.last_position = 0;
             Chunk::new(&[entry])
         } else {
             let rest = Chunk::new(&chunk.entries[position..]);
@@ -237,12 +261,13 @@ impl<E: Copy + Default> SortedWriter<E> {
         }
     }
 
-    /// Takes an entry out of the list, if it is in it.
-    pub(crate) fn remove(&mut self, entry: &E, compare: impl Fn(&E, &E) -> Ordering) {
-        let Some(at) = self.locate(self.last_removed, entry, &compare) else { return };
+    /// Takes the entry out of the list that is equal, if there is one. `compare` tells how others compare to it.
+    pub(crate) fn remove(&mut self, compare: impl Fn(&E) -> Ordering) {
+        let Some(at) = self.locate(self.last_removed, &compare) else { return };
         self.last_removed = at;
         let chunk = &self.sorted.folders[at.0].chunks[at.1];
-        let found = chunk.entries().binary_search_by(|other| compare(other, entry));
+        let found =
+            if compare(chunk.first()).is_eq() { Ok(0) } else { chunk.entries().binary_search_by(&compare) };
         debug_assert!(found.is_ok(), "what is taken out was put in");
         let Ok(position) = found else { return };
         self.sorted.len -= 1;
@@ -279,14 +304,9 @@ impl<E: Copy + Default> SortedWriter<E> {
     }
 
     /// The chunk in which an entry is or should be: the last one that does not begin after it, or the first one.
-    fn locate(
-        &self,
-        last: (usize, usize),
-        entry: &E,
-        compare: &impl Fn(&E, &E) -> Ordering,
-    ) -> Option<(usize, usize)> {
+    fn locate(&self, last: (usize, usize), compare: &impl Fn(&E) -> Ordering) -> Option<(usize, usize)> {
         let folders = &self.sorted.folders;
-        let is_after = |chunk: &Arc<Chunk<E>>| compare(chunk.first(), entry).is_gt();
+        let is_after = |chunk: &Arc<Chunk<E>>| compare(chunk.first()).is_gt();
         if let Some(chunks) = folders.get(last.0).map(|folder| &folder.chunks)
             && chunks.get(last.1).is_some_and(|chunk| !is_after(chunk))
             && match chunks.get(last.1 + 1) {
@@ -341,9 +361,9 @@ mod tests {
                     let offset = if run.backward { run.len - 1 - offset } else { offset };
                     let number = run.start + offset * run.step;
                     if run.comes && set.insert(number) {
-                        list.insert(number, Ord::cmp);
+                        list.insert(number, |other| other.cmp(&number));
                     } else if !run.comes && set.remove(&number) {
-                        list.remove(&number, Ord::cmp);
+                        list.remove(|other| other.cmp(&number));
                     }
                 }
                 let sorted = list.sorted();
@@ -361,7 +381,7 @@ mod tests {
                 before = (sorted.clone(), set.clone());
             }
             for number in &set {
-                list.remove(number, Ord::cmp);
+                list.remove(|other| other.cmp(number));
             }
             prop_assert_eq!(list.octets(), 0);
         }
@@ -370,9 +390,9 @@ mod tests {
     #[test]
     fn what_counts_up_leaves_full_chunks_behind() {
         let mut list = SortedWriter::default();
-        list.insert(1_000_000, Ord::cmp);
+        list.insert(1_000_000, |other| other.cmp(&1_000_000));
         for number in 0..100_000 {
-            list.insert(number, Ord::cmp);
+            list.insert(number, |other| other.cmp(&number));
         }
         assert!(list.chunks <= 100_000 / CHUNK + 2, "{}", list.chunks);
     }
@@ -381,7 +401,7 @@ mod tests {
     fn both_sides_of_a_range_meet() {
         let mut list = SortedWriter::default();
         for number in 0..1000 {
-            list.insert(number, Ord::cmp);
+            list.insert(number, |other| other.cmp(&number));
         }
         let mut range = list.sorted().range(100..900);
         let (mut front, mut back) = (100, 900);

@@ -10,24 +10,32 @@ use crate::history::METRIC;
 /// The label with the upper bound of a bucket.
 const BOUND: &str = "le";
 
+/// The buckets of one histogram.
+struct Histogram<'h> {
+    /// What they have in common.
+    labels: Labels<'h>,
+    /// The upper bound of each, and how many observations were no larger at each step.
+    buckets: Vec<(f64, Vec<Option<f64>>)>,
+}
+
 /// The quantile of each histogram in the buckets. Rows without a bound that is a number are no buckets.
 pub(crate) fn quantiles<'h>(q: &[f64], buckets: Vec<Row<'h>>) -> Vec<Row<'h>> {
     let no_part = [BOUND.to_owned(), METRIC.to_owned()];
     let mut places: HashMap<Labels<'h>, usize, RandomState> = HashMap::default();
-    let mut histograms: Vec<(Labels<'h>, Vec<(f64, Vec<Option<f64>>)>)> = Vec::new();
+    let mut histograms: Vec<Histogram<'h>> = Vec::new();
     for row in buckets {
         let Ok(bound) = row.labels.value(BOUND).parse::<f64>() else { continue };
         let labels = row.labels.without(&no_part);
         let place = *places.entry(labels.clone()).or_insert_with(|| {
-            histograms.push((labels, Vec::new()));
+            histograms.push(Histogram { labels, buckets: Vec::new() });
             histograms.len() - 1
         });
-        histograms[place].1.push((bound, row.points));
+        histograms[place].buckets.push((bound, row.points));
     }
     let mut present = Vec::new();
     histograms
         .into_iter()
-        .map(|(labels, mut buckets)| {
+        .map(|Histogram { labels, mut buckets }| {
             buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
             let points = q
                 .iter()

@@ -274,6 +274,7 @@ fn time(name: &'static str, text: &str) -> Result<i64, QueryError> {
 
 /// Seconds, or a duration such as `1m30s`, in milliseconds.
 fn duration(name: &'static str, text: &str) -> Result<i64, QueryError> {
+    let refusal = || parameter(name, &format!("cannot parse {text:?} to a valid duration"));
     if let Ok(seconds) = text.parse::<f64>() {
         if seconds.abs() > FURTHEST_S {
             return Err(parameter(
@@ -281,15 +282,14 @@ fn duration(name: &'static str, text: &str) -> Result<i64, QueryError> {
                 &format!("cannot parse {text:?} to a valid duration. It overflows int64"),
             ));
         }
-        if seconds.is_finite() {
-            return Ok((seconds * 1000.0) as i64);
-        }
+        // Only numbers that are finite are durations; the other way to read one would not survive any of these.
+        return if seconds.is_nan() { Err(refusal()) } else { Ok((seconds * 1000.0) as i64) };
     }
     promql_parser::util::parse_duration(text)
         .ok()
         .and_then(|duration| i64::try_from(duration.as_millis()).ok())
         .filter(|&ms| ms as f64 / 1000.0 <= FURTHEST_S)
-        .ok_or_else(|| parameter(name, &format!("cannot parse {text:?} to a valid duration")))
+        .ok_or_else(refusal)
 }
 
 #[cfg(test)]

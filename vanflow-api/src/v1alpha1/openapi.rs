@@ -92,7 +92,7 @@ fn parameters() -> Map<String, Value> {
 }
 
 fn describe(parameter: &Parameter) -> Value {
-    let text = json!({ "type": "string" });
+    let text = json!({ "type": "string", "minLength": 1 });
     let schema = match parameter.form {
         Form::Flag => json!({ "type": "string", "enum": ["1", "0", "true", "false"], "default": "0" }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
@@ -100,7 +100,7 @@ fn describe(parameter: &Parameter) -> Value {
         Form::Identities => json!({ "type": "array", "items": text, "minItems": 1 }),
         Form::RecordType => {
             let names: Vec<_> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();
-            json!({ "anyOf": [{ "type": "string", "enum": names }, { "type": "integer", "minimum": 0 }] })
+            json!({ "anyOf": [{ "type": "string", "enum": names }, { "type": "integer", "minimum": 0, "maximum": u32::MAX }] })
         }
     };
     json!({

@@ -47,7 +47,8 @@ impl<'v> Flow<'v> {
         *self.connector.get_or_init(|| self.record.connector().or_else(|| self.record.connector_inferred()))
     }
 
-    fn listener(&self) -> Option<Record<'v>> {
+    /// The listener, if it is there.
+    pub(crate) fn listener(&self) -> Option<Record<'v>> {
         self.record.parent().filter(|parent| parent.kind() == Some(RecordKind::Listener))
     }
 

@@ -9,6 +9,7 @@ mod collection;
 mod component;
 mod connection;
 mod endpoint;
+mod explained;
 mod flow;
 mod list;
 mod network;

@@ -90,7 +90,6 @@ fn path(route: &Route) -> Value {
         Endpoint::Chart(chart) => return query_of_chart(route, chart),
         _ => {}
     }
-    let name = route.path.trim_start_matches(V2ALPHA1).replace(ID, "id").replace('/', "-");
     let mut parameters = Vec::new();
     if route.path.contains(ID) {
         parameters.push(reference("parameters", &prefixed("id")));
@@ -100,7 +99,11 @@ fn path(route: &Route) -> Value {
         Endpoint::List(collection) | Endpoint::OfSite(collection) | Endpoint::OfService(collection) => {
             parameters.extend(RESERVED.iter().map(|(name, _)| reference("parameters", &prefixed(name))));
             parameters.extend(collection.schema().properties.iter().map(filter));
-            responses.insert("200".to_owned(), list(collection.schema()));
+            let mut found = list(collection.schema());
+            if let Endpoint::List(_) = route.endpoint {
+                found["links"] = links(route).into();
+            }
+            responses.insert("200".to_owned(), found);
             responses.insert("400".to_owned(), refusal("It filters or sorts by what there is not"));
             if !matches!(route.endpoint, Endpoint::List(_)) {
                 responses.insert("404".to_owned(), refusal("There is no site or service with that identity"));
@@ -115,7 +118,7 @@ fn path(route: &Route) -> Value {
         }
     }
     let mut operation = json!({
-        "operationId": format!("v2alpha1-{name}"),
+        "operationId": operation_id(route),
         "summary": route.summary,
         "parameters": parameters,
         "responses": responses,
@@ -247,6 +250,26 @@ fn prometheus_answer() -> Value {
             "infos": texts,
         },
     })
+}
+
+fn operation_id(route: &Route) -> String {
+    format!("v2alpha1-{}", route.path.trim_start_matches(V2ALPHA1).replace(ID, "id").replace('/', "-"))
+}
+
+/// Where the identity of something in a list leads: to itself, and to what belongs to it.
+fn links(list: &Route) -> Map<String, Value> {
+    let below = format!("{}/{ID}", list.path);
+    let routes = ROUTES
+        .iter()
+        .filter(|route| route.path.starts_with(&below) && !matches!(route.endpoint, Endpoint::Gone));
+    let link = |route: &Route| {
+        json!({
+            "operationId": operation_id(route),
+            "parameters": { "id": "$response.body#/results/0/identity" },
+            "description": format!("{}, for each item.", route.summary),
+        })
+    };
+    routes.map(|route| (operation_id(route), link(route))).collect()
 }
 
 fn query_parameter(name: &str, description: &str, schema: Value) -> Value {

@@ -6,8 +6,10 @@
 //! takes a look at each record that can still be in the list, of which only a page is kept ([`Best`]), or a walk along
 //! an order until the page is full: whichever is likely to look at fewer records.
 
+use std::ops::{AddAssign, Range, Sub};
+
 use vanflow_proto::{RecordKind, Timestamp};
-use vanflow_store::{Lane, Record, RecordRef};
+use vanflow_store::{Lane, Record, RecordRef, order::ByIdentity};
 
 use crate::v2alpha1::{
     best::Best,
@@ -24,6 +26,8 @@ pub(crate) struct Plan<'v> {
     view: View<'v>,
     kind: RecordKind,
     window: Window,
+    /// The positions, in the order of ends, of those that ended within the window.
+    ended: Range<usize>,
     lanes: Lanes<'v>,
     /// The filters that take a look at each record.
     filters: Vec<&'v Filter>,
@@ -40,8 +44,8 @@ enum Part {
 
 /// What is asked for of each lane.
 struct Lanes<'v> {
-    /// By [`LaneRef::slot`](vanflow_store::LaneRef::slot); empty where all of each is asked for.
-    parts: Vec<Part>,
+    /// By [`LaneRef::slot`](vanflow_store::LaneRef::slot); none where all of each is asked for.
+    parts: Option<Vec<Part>>,
     /// Those of which anything is.
     asked: Vec<(Lane<'v>, Part)>,
     /// Of the requests that are in no lane because their connection is not there. They are alike.
@@ -66,10 +70,39 @@ impl Count {
         Self { live, ended: retained - live }
     }
 
+    fn of(record: Record<'_>) -> Self {
+        let live = usize::from(record.is_live());
+        Self { live, ended: 1 - live }
+    }
+
     fn all(self) -> usize {
         self.live + self.ended
     }
 }
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.live += other.live;
+        self.ended += other.ended;
+    }
+}
+
+impl Sub for Count {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { live: self.live - other.live, ended: self.ended - other.ended }
+    }
+}
+
+/// The positions of ended records that ended too early, or too late, for the window.
+struct Ends {
+    before: Range<usize>,
+    after: Range<usize>,
+}
+
+/// So many are looked up one by one rather than going through the others.
+const FEW: usize = 1024;
 
 impl<'v> Plan<'v> {
     /// None where the query is about anything else than connections and requests.
@@ -87,7 +120,13 @@ impl<'v> Plan<'v> {
             Scope::Site(_) => return None,
         };
         let window = query.window(view.snapshot.now());
-        Some(Self { query, view, kind, window, lanes, filters })
+        let order = view.snapshot.ended_by_time(kind)?;
+        let ended = window.ended.map_or(0..0, |(from, until)| {
+            let until =
+                until.checked_add(1).map_or(order.len(), |after| order.rank(Timestamp::from_micros(after)));
+            order.rank(Timestamp::from_micros(from)).min(until)..until
+        });
+        Some(Self { query, view, kind, window, ended, lanes, filters })
     }
 
     /// What is asked for, in order, and how much there would be without paging.
@@ -99,7 +138,7 @@ impl<'v> Plan<'v> {
 
 impl<'v> Lanes<'v> {
     fn all() -> Self {
-        Self { parts: Vec::new(), asked: Vec::new(), strays: Part::All }
+        Self { parts: None, asked: Vec::new(), strays: Part::All }
     }
 
     fn new(
@@ -108,12 +147,11 @@ impl<'v> Lanes<'v> {
         filters: &[&Filter],
         is_in_scope: impl Fn(Lane<'v>) -> bool,
     ) -> Self {
-        let mut lanes = Self {
-            parts: vec![Part::Nothing; view.snapshot.lane_slots()],
-            asked: Vec::new(),
-            strays: Part::Nothing,
+        let mut parts = vec![Part::Nothing; view.snapshot.lane_slots()];
+        let (mut asked, mut strays) = (Vec::new(), Part::Nothing);
+        let Some(any) = view.snapshot.of_kind(kind).next() else {
+            return Self { parts: Some(parts), asked, strays };
         };
-        let Some(any) = view.snapshot.of_kind(kind).next() else { return lanes };
         let admits = |subject: &Subject<'v>| {
             if filters.iter().all(|filter| filter.admits(view, subject)) { Part::All } else { Part::Nothing }
         };
@@ -127,25 +165,23 @@ impl<'v> Lanes<'v> {
                 None => Part::Some,
             };
             if part != Part::Nothing {
-                lanes.parts[lane.at().slot()] = part;
-                lanes.asked.push((lane, part));
+                parts[lane.at().slot()] = part;
+                asked.push((lane, part));
             }
         }
         if kind == RecordKind::BiflowApp && !filters.is_empty() {
-            lanes.strays = admits(&Subject::Request(Request { record: any, connection: None }));
+            strays = admits(&Subject::Request(Request { record: any, connection: None }));
         }
-        lanes
+        Self { parts: Some(parts), asked, strays }
     }
 
     fn are_all(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.is_none()
     }
 
     fn part_of(&self, record: Record<'v>) -> Part {
-        if self.are_all() {
-            return Part::All;
-        }
-        record.lane().map_or(self.strays, |lane| self.parts[lane.at().slot()])
+        let Some(parts) = &self.parts else { return Part::All };
+        record.lane().map_or(self.strays, |lane| parts[lane.at().slot()])
     }
 }
 
@@ -164,7 +200,199 @@ type Found = (Vec<RecordRef>, usize);
 
 impl<'v> Plan<'v> {
     fn page(&self) -> Found {
-        self.gather()
+        let Some(count) = self.count() else { return self.gather() };
+        let total = count.all();
+        let start = self.query.offset.min(total);
+        let end = self.query.limit.map_or(total, |limit| start.saturating_add(limit).min(total));
+        if start == end {
+            return (Vec::new(), total);
+        }
+        let order = self.query.order.map(|order| (order.property.name, order.is_descending));
+        let records = match order {
+            None | Some(("identity", false)) => self.page_by_identity(start..end, total),
+            Some(("endTime", is_descending)) => self.page_by_end(start..end, count, is_descending),
+            _ => None,
+        };
+        records.map_or_else(|| self.gather(), |records| (records, total))
+    }
+
+    /// How much there is in the list, where that is known without a look at each.
+    fn count(&self) -> Option<Count> {
+        if !self.filters.is_empty() || !self.window.is_exact {
+            return None;
+        }
+        let snapshot = self.view.snapshot;
+        let live = |live: usize| if self.window.has_live { live } else { 0 };
+        if self.lanes.are_all() {
+            let count = snapshot.live_count(self.kind);
+            return Some(Count { live: live(count), ended: self.ended.len() });
+        }
+        let mut alike = Count::default();
+        let mut others = Count::default();
+        for (lane, part) in &self.lanes.asked {
+            if *part == Part::All {
+                alike += Count::of_lane(*lane, self.kind);
+                continue;
+            }
+            self.each_of(*lane, |record| {
+                if self.has(record, *part) {
+                    others += Count::of(record);
+                }
+            });
+        }
+        if self.lanes.strays == Part::All {
+            alike += self.strays();
+        }
+        let Ends { before, after } = self.ends();
+        let is_alike = |record: &Record<'v>| self.lanes.part_of(*record) == Part::All;
+        let count = |positions| self.ended_at(positions).filter(is_alike).count();
+        let ended = if before.len() + after.len() <= self.ended.len() {
+            alike.ended - count(before) - count(after)
+        } else {
+            count(self.ended.clone())
+        };
+        Some(Count { live: live(alike.live) + others.live, ended: ended + others.ended })
+    }
+
+    /// The requests that are in no lane.
+    fn strays(&self) -> Count {
+        let snapshot = self.view.snapshot;
+        let live = snapshot.live_count(self.kind);
+        let all = Count { live, ended: snapshot.retained_count(self.kind) - live };
+        snapshot.lanes().fold(all, |left, lane| left - Count::of_lane(lane, self.kind))
+    }
+
+    /// The ended records at these positions of their order.
+    fn ended_at(&self, positions: Range<usize>) -> impl DoubleEndedIterator<Item = Record<'v>> + use<'v> {
+        let ended = self.view.snapshot.ended_by_time(self.kind);
+        ended.into_iter().flat_map(move |ended| ended.range(positions.clone()))
+    }
+
+    fn ends(&self) -> Ends {
+        let len = self.view.snapshot.ended_by_time(self.kind).map_or(0, |ended| ended.len());
+        Ends { before: 0..self.ended.start, after: self.ended.end..len }
+    }
+
+    /// How many records a look at each that can be in the list would be.
+    fn cost(&self) -> usize {
+        let in_time = self.ended.len()
+            + if self.window.has_live { self.view.snapshot.live_count(self.kind) } else { 0 };
+        if self.lanes.are_all() || self.lanes.strays != Part::Nothing {
+            return in_time;
+        }
+        let of_lanes = self.lanes.asked.iter().map(|(lane, _)| {
+            // Those of requests are found by their connections.
+            let requests =
+                if self.kind == RecordKind::BiflowApp { Count::of_lane(*lane, self.kind).all() } else { 0 };
+            lane.retained() + requests
+        });
+        in_time.min(of_lanes.sum())
+    }
+
+    /// A page in the order of identities, along that order if it is likely to be full before all that can be in the list
+    /// has been looked at.
+    fn page_by_identity(&self, page: Range<usize>, total: usize) -> Option<Vec<RecordRef>> {
+        let order = self.view.snapshot.by_identity(self.kind)?;
+        let at = |record: Record<'v>| record.at();
+        if self.lanes.are_all() && order.len() - total <= FEW {
+            let left_out = self.left_out(order);
+            let position = |mut position| {
+                for place in &left_out {
+                    position += usize::from(*place <= position);
+                }
+                position
+            };
+            // The last of the page, and not what comes after it, which can be past some that are left out.
+            let positions = position(page.start)..position(page.end - 1) + 1;
+            let is_in = |record: &Record<'v>| left_out.is_empty() || self.has(*record, Part::All);
+            return Some(order.range(positions).filter(is_in).map(at).collect());
+        }
+        if page.end.saturating_mul(order.len()) / total > self.cost() {
+            return None;
+        }
+        let listed = order.range(0..order.len()).filter(|record| self.is_in(*record));
+        Some(listed.skip(page.start).take(page.len()).map(at).collect())
+    }
+
+    /// The positions of the records that are not in the list though their lanes are, in the order of identities.
+    fn left_out(&self, order: ByIdentity<'v>) -> Vec<usize> {
+        let Ends { before, after } = self.ends();
+        let live = (!self.window.has_live).then(|| self.view.snapshot.live_of_kind(self.kind));
+        let ended = self.ended_at(before).chain(self.ended_at(after));
+        let mut positions: Vec<_> = ended
+            .chain(live.into_iter().flatten())
+            .map(|record| {
+                let first = order.rank(&record.id().to_cow());
+                // Several can have had that identity, one after the other.
+                first + order.range(first..order.len()).take_while(|other| *other != record).count()
+            })
+            .collect();
+        positions.sort_unstable();
+        positions
+    }
+
+    /// A page in the order of ends; what has none comes before all that has.
+    fn page_by_end(&self, page: Range<usize>, count: Count, is_descending: bool) -> Option<Vec<RecordRef>> {
+        let first = if is_descending { count.ended } else { count.live };
+        let part = |from: usize, many: usize| {
+            page.start.clamp(from, from + many) - from..page.end.clamp(from, from + many) - from
+        };
+        let (first, second) = (part(0, first), part(first, count.all() - first));
+        Some(if is_descending {
+            let mut records = self.page_of_ended(first, count, true)?;
+            records.extend(self.page_of_live(second));
+            records
+        } else {
+            let mut records = self.page_of_live(first);
+            records.extend(self.page_of_ended(second, count, false)?);
+            records
+        })
+    }
+
+    fn page_of_live(&self, page: Range<usize>) -> Vec<RecordRef> {
+        let mut best = Best::new(page.end, false);
+        if !page.is_empty() {
+            let live = self.view.snapshot.live_of_kind(self.kind).filter(|record| self.is_in(*record));
+            live.for_each(|record| best.add((), record.id(), record.at()));
+        }
+        best.into_sorted(page.start)
+    }
+
+    fn page_of_ended(&self, page: Range<usize>, count: Count, is_descending: bool) -> Option<Vec<RecordRef>> {
+        if page.is_empty() {
+            return Some(Vec::new());
+        }
+        let (mut positions, mut passed_over) = (self.ended.clone(), page.start);
+        if self.lanes.are_all() {
+            // All of them are in the list: the page begins where it begins, or with those that ended at the same time.
+            let order = self.view.snapshot.ended_by_time(self.kind)?;
+            let from =
+                if is_descending { positions.end - 1 - page.start } else { positions.start + page.start };
+            let end = order.range(from..from + 1).next()?.end().unwrap_or_default();
+            if is_descending {
+                let until = order.rank(end.plus_micros(1)).min(positions.end);
+                passed_over -= positions.end - until;
+                positions.end = until;
+            } else {
+                let since = order.rank(end).max(positions.start);
+                passed_over -= since - positions.start;
+                positions.start = since;
+            }
+        } else if page.end.saturating_mul(self.ended.len()) / count.ended > self.cost() {
+            return None;
+        }
+        let ended = self.ended_at(positions);
+        let mut walk = Walk { passed_over, left: page.len(), records: Vec::new() };
+        if is_descending {
+            walk.take(ended.rev().filter(|record| self.is_in(*record)));
+        } else {
+            walk.take(ended.filter(|record| self.is_in(*record)));
+        }
+        Some(walk.records)
+    }
+
+    fn is_in(&self, record: Record<'v>) -> bool {
+        self.has(record, self.lanes.part_of(record))
     }
 
     /// Looks at each record that can be in the list, and keeps a page of them.
@@ -204,28 +432,29 @@ impl<'v> Plan<'v> {
     /// Gives each record that can be in the list.
     fn each(&self, mut take: impl FnMut(Record<'v>, Part)) {
         let snapshot = self.view.snapshot;
-        if self.window.ended.is_none() {
-            for record in snapshot.live_of_kind(self.kind) {
+        let live = if self.window.has_live { snapshot.live_count(self.kind) } else { 0 };
+        if self.lanes.are_all() && live + self.ended.len() == snapshot.retained_count(self.kind) {
+            snapshot.of_kind(self.kind).for_each(|record| take(record, Part::All));
+        } else if self.cost() < live + self.ended.len() {
+            for (lane, part) in &self.lanes.asked {
+                self.each_of(*lane, |record| take(record, *part));
+            }
+        } else {
+            let live = self.window.has_live.then(|| snapshot.live_of_kind(self.kind));
+            for record in live.into_iter().flatten().chain(self.ended_at(self.ended.clone())) {
                 take(record, self.lanes.part_of(record));
             }
-            return;
         }
-        if self.lanes.are_all() || self.lanes.strays != Part::Nothing {
-            for record in snapshot.of_kind(self.kind) {
-                take(record, self.lanes.part_of(record));
+    }
+
+    /// Gives each record of a lane.
+    fn each_of(&self, lane: Lane<'v>, mut take: impl FnMut(Record<'v>)) {
+        for connection in lane.connections() {
+            if self.kind == RecordKind::BiflowTport {
+                take(connection);
+                continue;
             }
-            return;
-        }
-        for (lane, part) in &self.lanes.asked {
-            for connection in lane.connections() {
-                if self.kind == RecordKind::BiflowTport {
-                    take(connection, *part);
-                    continue;
-                }
-                for child in connection.children().filter(|child| child.kind() == Some(self.kind)) {
-                    take(child, *part);
-                }
-            }
+            connection.children().filter(|child| child.kind() == Some(self.kind)).for_each(&mut take);
         }
     }
 
@@ -284,6 +513,34 @@ impl<'v> Plan<'v> {
             }
         }
         Some(ranks)
+    }
+}
+
+/// A page that fills along the order of ends. Those that ended at the same time come in the order of identities.
+struct Walk {
+    passed_over: usize,
+    left: usize,
+    records: Vec<RecordRef>,
+}
+
+impl Walk {
+    fn take<'v>(&mut self, records: impl Iterator<Item = Record<'v>>) {
+        let mut records = records.peekable();
+        while self.left > 0
+            && let Some(first) = records.next()
+        {
+            let end = first.end();
+            let mut best = Best::new(self.passed_over + self.left, false);
+            best.add((), first.id(), first.at());
+            while let Some(tied) = records.next_if(|record| record.end() == end) {
+                best.add((), tied.id(), tied.at());
+            }
+            let tied = best.total();
+            let taken = best.into_sorted(self.passed_over);
+            self.passed_over = self.passed_over.saturating_sub(tied);
+            self.left -= taken.len();
+            self.records.extend(taken);
+        }
     }
 }
 

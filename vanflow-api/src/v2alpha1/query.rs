@@ -47,8 +47,12 @@ pub(crate) struct Filter {
 impl Filter {
     /// Whether something passes.
     pub(crate) fn admits<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
-        let cell = (self.property.read)(view, subject);
-        self.values.iter().any(|value| matches(self.property.kind, &cell, value))
+        self.admits_cell(&(self.property.read)(view, subject))
+    }
+
+    /// Whether something that has this value passes.
+    pub(crate) fn admits_cell(&self, cell: &Cell<'_>) -> bool {
+        self.values.iter().any(|value| matches(self.property.kind, cell, value))
     }
 }
 
@@ -249,9 +253,16 @@ impl Query {
 
     /// Whether something is in the list.
     pub(crate) fn lists<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
+        let is_of_what_is = self.state == State::Unsaid && self.collection.hides_gone();
+        !(is_of_what_is && is_gone(subject, self.end_of(view, subject)))
+            && self.is_in_time_of(view, subject)
+            && self.admits(view, subject)
+    }
+
+    /// Whether something is in the state and range that is asked for.
+    pub(crate) fn is_in_time_of<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
         let (start, end) = (self.start.number(view, subject), self.end.number(view, subject));
-        let is_hidden = self.state == State::Unsaid && self.collection.hides_gone() && is_gone(subject, end);
-        !is_hidden && self.is_in_time(view.snapshot.now(), start, end) && self.admits(view, subject)
+        self.is_in_time(view.snapshot.now(), start, end)
     }
 
     /// Whether what started and ended then, 0 where it has not, is in the state and range that is asked for.

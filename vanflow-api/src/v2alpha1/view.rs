@@ -156,6 +156,14 @@ impl Derived {
         derived
     }
 
+    /// The routers by the names that they have in traces.
+    pub(crate) fn routers<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+    ) -> impl Iterator<Item = (&'s str, Record<'s>)> {
+        self.routers.iter().filter_map(|(name, at)| Some((&**name, snapshot.get(*at)?)))
+    }
+
     fn add_protocols(&mut self, snapshot: &Snapshot) {
         for lane in snapshot.lanes() {
             let mut told = lane.requests().filter_map(|requests| requests.protocol()).peekable();

@@ -20,11 +20,12 @@ use vanflow_store::{Record, RecordRef, Revision, Snapshot};
 
 use crate::{
     api::Network,
-    body::{Progress, Render},
+    body::{CHUNK, Progress, Render},
     json::Json,
     pace::{Format, Pace, Woken},
     v2alpha1::{
         collection::{Item, Scope},
+        explained::{EXPLAINING, Explained},
         list::List,
         query::Query,
         view::{Derived, View},
@@ -51,6 +52,10 @@ pub(crate) struct Watch {
     state: State,
     /// The changes up to here have been told.
     seen: Revision,
+    /// Set while records have changed that may explain others: what has changed after this is told as they are now.
+    stale_since: Option<Revision>,
+    /// What explains the connections and requests that the watcher knows.
+    explained: Explained,
     /// The items that the watcher knows, by a hash of what tells them apart.
     told: HashMap<u64, Told>,
     hasher: RandomState,
@@ -94,6 +99,8 @@ impl Watch {
             instance,
             seen: Revision::default(),
             state: State::New,
+            stale_since: None,
+            explained: Explained::default(),
             told: HashMap::new(),
             hasher: RandomState::new(),
             pace: Pace::new(),
@@ -143,7 +150,9 @@ impl Watch {
                         let snapshot = list.snapshot().clone();
                         self.seen = list.revision();
                         self.state = State::Following { is_resumed: false };
-                        if !self.tells_records() {
+                        if self.tells_records() {
+                            self.explained.compare(snapshot, self.seen);
+                        } else {
                             self.compare(&mut Json::default(), &snapshot);
                         }
                         self.pace.gather(self.gather());
@@ -172,17 +181,37 @@ impl Watch {
 
     /// Tells some changes, or waits for them. A piece of its own is a keep-alive or the end.
     async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
+        if !self.explained.is_told() {
+            if !self.explained.go_on(&self.query) {
+                self.tell_again(json);
+            }
+            if json.bytes.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            return None;
+        }
         self.pace.notice(&mut self.network).await;
         let (changes, snapshot) = {
             let store = self.network.lock();
             (store.changes(self.seen, LOOKED_AT), store.snapshot())
         };
-        let is_resumed = matches!(self.state, State::Following { is_resumed: true });
-        if is_resumed && (changes.overrun || is_explained_anew(&snapshot, self.seen)) {
-            self.state = State::New;
+        if let State::Following { is_resumed: true } = self.state {
+            if changes.overrun || is_explained_anew(&snapshot, self.seen) {
+                self.state = State::New;
+                return None;
+            }
+            self.state = State::Following { is_resumed: false };
+            self.explained.compare(snapshot, self.seen);
             return None;
         }
         if snapshot.revision() > self.seen {
+            let is_explaining = |at: &RecordRef| {
+                let kind = snapshot.get(*at).and_then(|record| record.kind());
+                kind.is_some_and(|kind| EXPLAINING.contains(&kind))
+            };
+            if self.tells_records() && (changes.overrun || changes.records.iter().any(is_explaining)) {
+                self.stale_since = Some(self.seen);
+            }
             let upto = if !self.tells_records() {
                 self.compare(json, &snapshot);
                 snapshot.revision()
@@ -195,8 +224,10 @@ impl Watch {
             };
             self.seen = upto;
             if upto >= snapshot.revision() {
-                self.state = State::Following { is_resumed: false };
-                self.pace.gather(self.gather());
+                self.pace.gather(if self.stale_since.is_some() { GATHER_DERIVED } else { self.gather() });
+                if let Some(since) = self.stale_since.take() {
+                    self.explained.compare(snapshot, since);
+                }
             }
             if json.bytes.is_empty() {
                 tokio::task::yield_now().await;
@@ -217,8 +248,34 @@ impl Watch {
         }
     }
 
+    /// Tells connections and requests again that others explain now: those that are open, and those that have ended
+    /// but were in the list. What passed the filters and does so no more is told a last time.
+    fn tell_again(&mut self, json: &mut Json) {
+        let snapshot = self.network.lock().snapshot();
+        let collection = self.query.collection;
+        let derived = Derived::new(&snapshot, collection.needs());
+        let view = View { snapshot: &snapshot, derived: &derived };
+        for _ in 0..LOOKED_AT {
+            if json.bytes.len() >= CHUNK {
+                break;
+            }
+            let Some(again) = self.explained.next() else { break };
+            let Some(record) = snapshot.get(again.record) else { continue };
+            if !collection.includes(view, Item::Record(again.record), self.scope) {
+                continue;
+            }
+            let subject = collection.subject_of(record);
+            let is_listed = record.is_live() || self.query.is_in_time_of(view, &subject);
+            let mut own = self.query.filters.iter().filter(|filter| !filter.property.is_of_lane);
+            let has_passed = again.was_asked && own.all(|filter| filter.admits(view, &subject));
+            if is_listed && (has_passed || self.query.admits(view, &subject)) {
+                self.line(json, None, |json| collection.schema().render(json, view, &subject));
+            }
+        }
+    }
+
     /// Tells those of the records that are watched, in the order of their changes.
-    fn tell_records(&self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef]) {
+    fn tell_records(&mut self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef]) {
         let derived = Derived::new(snapshot, self.query.collection.needs());
         let view = View { snapshot, derived: &derived };
         for record in records.iter().filter_map(|at| snapshot.get(*at)) {
@@ -228,7 +285,7 @@ impl Watch {
 
     /// Tells all records that have changed since, because the changes are not remembered any more: in another order
     /// than they changed in, so that there is nothing to go on from before all have been told.
-    fn tell_later(&self, json: &mut Json, snapshot: &Snapshot) {
+    fn tell_later(&mut self, json: &mut Json, snapshot: &Snapshot) {
         let derived = Derived::new(snapshot, self.query.collection.needs());
         let view = View { snapshot, derived: &derived };
         for record in self.query.collection.kind().into_iter().flat_map(|kind| snapshot.of_kind(kind)) {
@@ -239,9 +296,15 @@ impl Watch {
     }
 
     /// Tells a connection or request, if it is one of those that are watched.
-    fn tell(&self, json: &mut Json, view: View<'_>, record: Record<'_>, revision: Option<Revision>) {
+    fn tell(&mut self, json: &mut Json, view: View<'_>, record: Record<'_>, revision: Option<Revision>) {
         let collection = self.query.collection;
         let item = Item::Record(record.at());
+        if record.kind() != collection.kind() {
+            return;
+        }
+        self.explained.note(view, record, &self.query);
+        // Whoever goes on from a record has been told what explains those before it.
+        let revision = revision.filter(|_| self.stale_since.is_none() && self.explained.is_told());
         if collection.includes(view, item, self.scope)
             && let Some(subject) = collection.subject(view, item)
             && self.query.admits(view, &subject)
@@ -311,10 +374,6 @@ impl Watch {
         self.format.over(reason)
     }
 }
-
-/// The kinds of records that connections and requests are shown with something of.
-const EXPLAINING: [RecordKind; 5] =
-    [RecordKind::Site, RecordKind::Router, RecordKind::Listener, RecordKind::Connector, RecordKind::Process];
 
 /// Whether any of the records that others are shown with something of has changed since.
 fn is_explained_anew(snapshot: &Snapshot, since: Revision) -> bool {

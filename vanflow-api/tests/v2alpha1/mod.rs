@@ -1,6 +1,7 @@
 //! The network observer's API.
 
 mod answers;
+mod console;
 mod derived;
 mod document;
 mod golden;

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use vanflow_api::Body;
 use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
 
-use super::{COLLECTIONS, connection, network, new, process};
+use super::{COLLECTIONS, connection, connector, network, new, process};
 use crate::support::{EPOCH, Fixture, request_with};
 
 fn watch(fixture: &Fixture, path: &str) -> Body {
@@ -222,4 +222,100 @@ async fn who_comes_back_is_told_what_changed_meanwhile_if_that_can_be_told() {
     fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
     let told = next(&mut come_back(&fixture, "connections", &seen)).await;
     assert!(told.starts_with("event: list\n") && told.contains("ra:9"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_told_again_when_what_explains_it_comes_or_changes() {
+    let mut fixture = network();
+    let before = connection("ra:8", "10.0.0.9").with(Attribute::EndTime, EPOCH + 1);
+    fixture.tell(&[
+        before,
+        connection("ra:9", "10.0.0.9"),
+        connection("ra:20", "10.0.0.7"),
+        request("ra:10", "ra:9"),
+    ]);
+    let mut connections = watch(&fixture, "connections?watch=1");
+    let mut requests = watch(&fixture, "applicationflows?watch=1");
+    for body in [&mut connections, &mut requests] {
+        lines(body).await;
+        assert!(is_quiet(body).await);
+    }
+    let told = |mut told: Vec<Value>, name: &str| {
+        told.sort_by_key(|item| item["identity"].to_string());
+        let facts = told
+            .iter()
+            .map(|item| [&item["identity"], &item[name]].map(|text| text.as_str().unwrap().to_owned()));
+        facts.map(|[id, value]| format!("{id} {value}")).collect::<Vec<_>>()
+    };
+    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
+    assert_eq!(told(lines(&mut connections).await, "sourceProcessId"), ["ra:8 client", "ra:9 client"]);
+    assert_eq!(told(lines(&mut requests).await, "sourceProcessId"), ["ra:10 client"]);
+    fixture.tell(&[UpdateBuf::new(RecordKind::Site, "bbbb2222-site-b").with(Attribute::Name, "north")]);
+    assert_eq!(told(lines(&mut requests).await, "destSiteName"), ["ra:10 north"]);
+    let all = ["ra:20 north", "ra:8 north", "ra:9 north"];
+    assert_eq!(told(lines(&mut connections).await, "destSiteName"), all);
+    // A second connector: nobody knows any more which one it is.
+    fixture.tell(&[connector("rb:2", "10.0.0.2")]);
+    let all = ["ra:20 unknown", "ra:8 unknown", "ra:9 unknown"];
+    assert_eq!(told(lines(&mut connections).await, "connectorId"), all);
+    assert_eq!(told(lines(&mut requests).await, "destProcessId"), ["ra:10 unknown"]);
+    // What explains nothing.
+    fixture.tell(&[
+        process("other", "aaaa1111-site-a", "10.5.5.5"),
+        UpdateBuf::new(RecordKind::Process, "client").with(Attribute::ImageName, "image"),
+    ]);
+    assert!(is_quiet(&mut connections).await && is_quiet(&mut requests).await);
+    // What changes for itself at the same time is told once.
+    fixture.tell(&[
+        UpdateBuf::new(RecordKind::Process, "client").with(Attribute::Name, "renamed"),
+        UpdateBuf::new(RecordKind::BiflowTport, "ra:9").with(Attribute::Octets, 5),
+    ]);
+    let mut renamed = lines(&mut connections).await;
+    renamed.extend(lines(&mut connections).await);
+    assert_eq!(told(renamed, "sourceProcessName"), ["ra:8 renamed", "ra:9 renamed"]);
+    assert!(is_quiet(&mut connections).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_leaves_the_filter_with_what_explains_it_is_told_a_last_time() {
+    let mut fixture = network();
+    fixture.tell(&[connection("ra:9", "10.0.0.9"), connection("ra:10", "10.0.0.8")]);
+    let mut body = watch(&fixture, "connections?watch=1&sourceProcessName=site-client-10.0.0.9");
+    assert_eq!(lines(&mut body).await[0]["count"], 1);
+    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
+    let told = lines(&mut body).await;
+    assert_eq!((told.len(), told[0]["sourceProcessName"].as_str()), (1, Some("client")));
+    fixture.tell(&[UpdateBuf::new(RecordKind::Process, "client").with(Attribute::Name, "other")]);
+    assert!(is_quiet(&mut body).await);
+    fixture.tell(&[process("second", "aaaa1111-site-a", "10.0.0.8")]);
+    assert!(is_quiet(&mut body).await, "it never passed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_router_that_is_named_late_is_in_the_traces_of_what_passed_it() {
+    let mut fixture = network();
+    fixture.tell(&[connection("ra:9", "10.0.0.9").with(Attribute::Trace, "0/router-a|0/router-c")]);
+    let mut body = watch(&fixture, "connections?watch=1");
+    lines(&mut body).await;
+    fixture.tell(&[new(RecordKind::Router, "rc:0").with(Attribute::Name, "0/router-c")]);
+    let told = lines(&mut body).await;
+    assert_eq!(told[0]["traceRouters"], serde_json::json!(["0/router-a", "0/router-c", "0/router-b"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_has_been_told_all_before() {
+    let mut fixture = network();
+    let many: Vec<_> = (100..300).map(|id| connection(&format!("ra:{id}"), "10.0.0.9")).collect();
+    fixture.tell(&many);
+    let path = "/api/v2alpha1/connections";
+    let mut body = fixture.respond(request_with(path, &[("accept", "text/event-stream")])).into_body();
+    while !next(&mut body).await.ends_with("}\n\n") {}
+    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9"), connection("ra:9", "10.0.0.9")]);
+    let mut told = String::new();
+    while told.matches("event: record").count() < 201 {
+        told += &next(&mut body).await;
+    }
+    assert!(!told.contains("id: "), "nothing to go on from before all that it explains is told");
+    let revision = fixture.store.lock().unwrap().revision();
+    assert_eq!(next(&mut body).await, format!(": nothing new\nid: test-{revision}\n\n"));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use vanflow_proto::{Attribute, RecordKind, UpdateBuf, ValueBuf};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
 use vanflow_store::{Ended, Lane, OneOf, Record, Snapshot};
 
 use crate::support::{Network, change, find, ids};
@@ -18,7 +18,7 @@ fn value(attribute: Attribute) -> BoxedStrategy<ValueBuf> {
             1 => Just(ValueBuf::from(7_u64)),
         ]
         .boxed(),
-        Attribute::SourceHost | Attribute::DestHost => "10.0.0.[12]".prop_map(ValueBuf::from).boxed(),
+        Attribute::SourceHost | Attribute::DestHost => r"10\.0\.0\.[12]".prop_map(ValueBuf::from).boxed(),
         Attribute::VanAddress => Just(ValueBuf::from("echo")).boxed(),
         Attribute::Protocol => prop_oneof!["tcp", "http1"].prop_map(ValueBuf::from).boxed(),
         Attribute::Method => prop_oneof!["GET", "PUT"].prop_map(ValueBuf::from).boxed(),
@@ -290,8 +290,13 @@ fn totals_of(connections: &[Record<'_>]) -> String {
     format!("{} {closed} {octets} {reverse} {requests:?} {histograms:?}", connections.len())
 }
 
+/// The first start and the last end.
+fn span(records: &[Record<'_>]) -> (Option<Timestamp>, Option<Timestamp>) {
+    (records.iter().filter_map(Record::start).min(), records.iter().filter_map(Record::end).max())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn the_figures_of_a_lane_are_those_of_its_records_whatever_happens(
@@ -313,7 +318,16 @@ proptest! {
             happen(&mut network, event);
             let snapshot = network.snapshot();
             for lane in snapshot.lanes() {
-                prop_assert_eq!(totals(lane), totals_of(&lane.connections().collect::<Vec<_>>()));
+                let connections: Vec<_> = lane.connections().collect();
+                prop_assert_eq!(totals(lane), totals_of(&connections));
+                prop_assert_eq!((lane.start(), lane.end()), span(&connections));
+                for requests in lane.requests() {
+                    let all = connections.iter().flat_map(Record::children).filter(|request| {
+                        request.kind() == Some(RecordKind::BiflowApp)
+                            && request.text(Attribute::Protocol) == requests.protocol()
+                    });
+                    prop_assert_eq!((requests.start(), requests.end()), span(&all.collect::<Vec<_>>()));
+                }
             }
         }
     }
@@ -368,6 +382,93 @@ proptest! {
             before = now;
         }
     }
+}
+
+/// Things that decide what is at the ends of connections between two listeners and two connectors of a service.
+fn ends() -> impl Strategy<Value = UpdateBuf> {
+    let time = || prop::option::of(1_u64..6);
+    let record = (0_u8..3, 0_u8..2, time(), prop::option::weighted(0.4, 1_u64..6));
+    (record, r"10\.0\.0\.[12]", any::<bool>()).prop_map(|((kind, number, start, end), host, names)| {
+        let mut update = match kind {
+            0 => change(RecordKind::Process, &format!("process-{number}"))
+                .with(Attribute::Parent, "site")
+                .with(Attribute::SourceHost, &*host),
+            1 => change(RecordKind::Connector, &format!("east:{number}"))
+                .with(Attribute::Parent, "site")
+                .with(Attribute::DestHost, &*host)
+                .with(Attribute::VanAddress, "echo"),
+            _ => {
+                let id = format!("west:{}", 5 + 2 * start.unwrap_or(0) + u64::from(number));
+                let update = change(RecordKind::BiflowTport, &id)
+                    .with(Attribute::Parent, &*format!("west:{number}"))
+                    .with(Attribute::SourceHost, &*host);
+                if names { update.with(Attribute::Connector, "east:1") } else { update }
+            }
+        };
+        for (attribute, value) in [(Attribute::StartTime, start), (Attribute::EndTime, end)] {
+            if let Some(value) = value {
+                update = update.with(attribute, value);
+            }
+        }
+        update
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_is_certain_of_a_lane_is_so_of_each_connection(updates in prop::collection::vec(ends(), 1..16)) {
+        let mut network = Network::new();
+        let source = network.controller("site");
+        let site = network.started(RecordKind::Site, "site", "");
+        let listener = |id: &str| {
+            let listener = change(RecordKind::Listener, id).with(Attribute::Parent, "site");
+            listener.with(Attribute::VanAddress, "echo")
+        };
+        network.tell(source, &[site, listener("west:0"), listener("west:1")]);
+        for update in updates {
+            network.tell(source, &[update]);
+            check_figures(&network.snapshot())?;
+        }
+    }
+}
+
+#[test]
+fn what_is_at_the_ends_of_a_lane_is_certain_as_long_as_there_is_no_choice() {
+    let (mut network, west) = connected();
+    let process = |id: &str, host: &str| {
+        change(RecordKind::Process, id).with(Attribute::Parent, "site-west").with(Attribute::SourceHost, host)
+    };
+    let connector = |network: &Network, id: &str| {
+        network
+            .started(RecordKind::Connector, id, "west:0")
+            .with(Attribute::VanAddress, "echo")
+            .with(Attribute::Protocol, "tcp")
+            .with(Attribute::DestHost, "10.0.0.7")
+    };
+    let ends = |network: &Network| {
+        let snapshot = network.snapshot();
+        let lane = lane_of(&snapshot, "west:5");
+        let id = |end: OneOf<Record<'_>>| match end {
+            OneOf::Certain(record) => record.map_or("none".to_owned(), |record| record.id().to_string()),
+            OneOf::Varies => "varies".to_owned(),
+        };
+        [lane.process(), lane.connector_or_inferred(), lane.server_process()].map(id)
+    };
+    assert_eq!(ends(&network), ["none", "none", "none"]);
+    let site = network.started(RecordKind::Site, "site-west", "");
+    let updates =
+        [site, process("client", "10.0.0.9"), process("server", "10.0.0.7"), connector(&network, "west:2")];
+    network.tell(west, &updates);
+    assert_eq!(ends(&network), ["client", "west:2", "server"]);
+    network.wait(1);
+    let updates = [process("other", "10.0.0.9"), connector(&network, "west:3")];
+    network.tell(west, &updates);
+    assert_eq!(ends(&network), ["varies", "varies", "varies"]);
+    let told = change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "west:3");
+    network.tell(west, &[told]);
+    assert_eq!(ends(&network), ["varies", "west:3", "server"]);
 }
 
 /// A network with a connection that names its connector.

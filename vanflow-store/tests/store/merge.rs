@@ -39,7 +39,7 @@ fn value(attribute: Attribute) -> BoxedStrategy<ValueBuf> {
         AttributeKind::Reference => {
             prop_oneof!["[ab]:[0-5]", "site-[ab]", Just(String::new())].prop_map(ValueBuf::from).boxed()
         }
-        kind if kind.is_text() => prop_oneof!["[a-c]{0,2}", "[0-9]{1,11}", "tcp|http1", "10.0.0.[1-3]"]
+        kind if kind.is_text() => prop_oneof!["[a-c]{0,2}", "[0-9]{1,11}", "tcp|http1", r"10\.0\.0\.[1-3]"]
             .prop_map(ValueBuf::from)
             .boxed(),
         _ => prop_oneof![0_u64..9, Just(u64::MAX), any::<u64>()].prop_map(ValueBuf::from).boxed(),

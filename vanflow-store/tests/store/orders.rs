@@ -82,7 +82,7 @@ fn check(snapshot: &Snapshot) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn the_orders_are_what_a_sort_gives_whatever_happens(events in prop::collection::vec(event(), 1..60)) {

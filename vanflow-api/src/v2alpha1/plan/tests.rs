@@ -308,3 +308,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_request_whose_connection_is_not_there_is_in_no_lane_and_found_all_the_same() {
+    let snapshot = snapshot((Vec::new(), Vec::new()), &[], &[(0, 0, 0, 30, None, 0)], &[], 60);
+    let derived = Derived::new(&snapshot, Collection::ApplicationFlows.needs());
+    let view = View { snapshot: &snapshot, derived: &derived };
+    for (filter, count) in [("sourceProcessName=p1", 0), ("sourceProcessName=unk", 1), ("status=200", 1)] {
+        let query = Query::new(Collection::ApplicationFlows, Some(filter)).expect("it is one");
+        assert_eq!(query.select(view, Scope::All).1, count, "{filter}");
+    }
+}
