@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -21,12 +21,14 @@ use http::{
 };
 use percent_encoding::percent_decode_str;
 use tokio::{sync::watch, time::Instant};
+use vanflow_proto::Timestamp;
 use vanflow_store::{Revision, Snapshot, Store};
 
 use crate::{
     body::Body,
     charts::{self, Chart},
     error::ApiError,
+    history::{self, History},
     index,
     json::{Json, Object},
     metrics::{self, Health, Metrics},
@@ -84,6 +86,8 @@ pub struct Options {
     pub cors: Cors,
     /// What is measured, and how it is told.
     pub metrics: metrics::Options,
+    /// How what was measured is kept, for charts; none where a Prometheus does that.
+    pub history: Option<history::Options>,
     /// Where whoever runs the API counts what happens, for `/metrics`.
     pub health: Arc<Health>,
     /// What tells this collector's revisions from those of others, and of former runs, in ETags and ids of events:
@@ -123,6 +127,13 @@ struct Shared {
     whole_document: Bytes,
     health: Arc<Health>,
     metrics: Metrics,
+    history: Option<RwLock<Remembered>>,
+}
+
+/// What was measured, and when last, in milliseconds since the epoch.
+struct Remembered {
+    history: History,
+    latest: i64,
 }
 
 const JSON: &str = "application/json";
@@ -148,6 +159,9 @@ impl Api {
             whole_document: openapi::document().into(),
             health: options.health,
             metrics,
+            history: options
+                .history
+                .map(|options| RwLock::new(Remembered { history: History::new(options), latest: 0 })),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -178,10 +192,21 @@ impl Api {
         self.shared.metrics.observe();
     }
 
-    /// Gives all samples of `/metrics` as they are now to somebody who keeps them: name, labels, value, and whether the
-    /// value was certainly 0 when it began. Nothing of it is 0 for want of age, as scrapers see it.
-    pub fn samples(&self, take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
-        self.shared.metrics.give(take);
+    /// Keeps what is measured as it is at that time, for charts. Has to be called as often as
+    /// [`Options::history`] says; takes as long as there is to keep, tenths of a second where it is very much.
+    pub fn remember(&self, at: Timestamp) {
+        let Some(remembered) = &self.shared.history else { return };
+        let gathered = self.shared.metrics.gather();
+        let at = i64::try_from(at.as_micros() / 1000).unwrap_or(i64::MAX);
+        let mut remembered = remembered.write().unwrap_or_else(PoisonError::into_inner);
+        let mut scrape = remembered.history.scrape(at);
+        gathered.give(|name, labels, value, is_born| match is_born {
+            true => scrape.born(name, labels, value),
+            false => scrape.sample(name, labels, value),
+        });
+        scrape.finish();
+        remembered.latest = remembered.latest.max(at);
+        self.shared.health.remembered(remembered.history.stats());
     }
 
     fn answer(&self, request: &Parts, form: &[u8], is_served: impl Fn(&Route) -> bool) -> Response<Body> {
@@ -228,7 +253,7 @@ impl Api {
             return Ok(options(request));
         }
         if let Some(chart) = chart {
-            return Ok(asked_by_chart(request, chart, form));
+            return Ok(self.asked_by_chart(request, chart, form));
         }
         if request.method != Method::GET && request.method != Method::HEAD {
             return Err(ApiError::MethodNotAllowed { method: request.method.clone() });
@@ -302,6 +327,25 @@ impl Api {
 
     fn snapshot(&self) -> Snapshot {
         self.shared.network.lock().snapshot()
+    }
+
+    fn asked_by_chart(&self, request: &Parts, chart: Chart, form: &[u8]) -> Response<Body> {
+        let remembered = self.shared.history.as_ref();
+        let remembered = remembered.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
+        let history = remembered.as_deref().map(|remembered| (&remembered.history, remembered.latest));
+        let (status, json) = match request.method {
+            Method::GET | Method::HEAD => charts::respond(chart, request.uri.query(), &[], history),
+            Method::POST => charts::respond(chart, request.uri.query(), form, history),
+            _ => charts::refused(&request.method),
+        };
+        let is_refused = status == StatusCode::METHOD_NOT_ALLOWED;
+        let mut response = whole(status, JSON, json);
+        if is_refused {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+            return response;
+        }
+        response.headers_mut().remove(CONTENT_LENGTH);
+        compressed(request, response)
     }
 
     fn v2_list(
@@ -446,22 +490,6 @@ pub fn is_ours(path: &str) -> bool {
 /// The query that a path is for, if it is for one of a chart.
 pub fn chart(path: &str) -> Option<Chart> {
     route::chart(path)
-}
-
-fn asked_by_chart(request: &Parts, chart: Chart, form: &[u8]) -> Response<Body> {
-    let (status, json) = match request.method {
-        Method::GET | Method::HEAD => charts::respond(chart, request.uri.query(), &[]),
-        Method::POST => charts::respond(chart, request.uri.query(), form),
-        _ => charts::refused(&request.method),
-    };
-    let is_refused = status == StatusCode::METHOD_NOT_ALLOWED;
-    let mut response = whole(status, JSON, json);
-    if is_refused {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
-        return response;
-    }
-    response.headers_mut().remove(CONTENT_LENGTH);
-    compressed(request, response)
 }
 
 /// A part of the page that shows the reference.

@@ -2,7 +2,11 @@
 
 use http::{Method, StatusCode};
 
-use crate::json::{Json, Object};
+use crate::{
+    history::History,
+    json::{Json, Object},
+    promql::{self, Question},
+};
 
 /// What a query of a chart is for. A collector that was told of a Prometheus sends these there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,28 +27,42 @@ impl Chart {
     }
 }
 
-/// The answer to a query in the query string or, by POST, in a form. Both can have parameters.
-pub(crate) fn respond(chart: Chart, _query: Option<&str>, _form: &[u8]) -> (StatusCode, Vec<u8>) {
-    // Nothing is evaluated yet, and the answer says so; without one the console would show errors for pages.
-    let kind = match chart {
-        Chart::Instant => "vector",
-        Chart::Range => "matrix",
+/// The answer to a query in the query string or, by POST, in a form, from what was remembered. Both can have
+/// parameters. What is asked about now is asked about the latest that is remembered.
+pub(crate) fn respond(
+    chart: Chart,
+    query: Option<&str>,
+    form: &[u8],
+    history: Option<(&History, i64)>,
+) -> (StatusCode, Vec<u8>) {
+    let question = match chart {
+        Chart::Instant => Question::Instant,
+        Chart::Range => Question::Range,
     };
-    let answer = format!(
-        "{{\"status\":\"success\",\"data\":{{\"resultType\":\"{kind}\",\"result\":[]}},\"warnings\":[\"this \
-         collector does not evaluate queries yet, so there are no values; a Prometheus can be named that does\"]}}\n"
-    );
-    (StatusCode::OK, answer.into_bytes())
+    match history {
+        Some((history, now_ms)) => {
+            promql::respond(question, query, &String::from_utf8_lossy(form), history, now_ms)
+        }
+        None => (StatusCode::SERVICE_UNAVAILABLE, error("unavailable", NO_HISTORY)),
+    }
+}
+
+const NO_HISTORY: &str =
+    "this collector keeps no history of its metrics, and was told of no Prometheus that does";
+
+fn error(kind: &str, text: &str) -> Vec<u8> {
+    let mut json = Json::default();
+    let mut object = Object::open(&mut json);
+    object.string("status", "error");
+    object.string("errorType", kind);
+    object.string("error", text);
+    object.close();
+    json.raw("\n");
+    json.bytes
 }
 
 /// Why there is no answer, as Prometheus says it.
 pub(crate) fn refused(method: &Method) -> (StatusCode, Vec<u8>) {
-    let mut json = Json::default();
-    let mut object = Object::open(&mut json);
-    object.string("status", "error");
-    object.string("errorType", "bad_data");
-    object.string("error", &format!("{method} is not possible here, only GET, HEAD and POST"));
-    object.close();
-    json.raw("\n");
-    (StatusCode::METHOD_NOT_ALLOWED, json.bytes)
+    let text = format!("{method} is not possible here, only GET, HEAD and POST");
+    (StatusCode::METHOD_NOT_ALLOWED, error("bad_data", &text))
 }

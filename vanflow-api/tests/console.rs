@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::json;
-use vanflow_api::{Chart, Cors, Options};
+use vanflow_api::{Chart, Cors, Options, history};
 use vanflow_store::Store;
 
 use crate::support::{Answer, Fixture, request_by, request_with};
@@ -15,6 +15,13 @@ fn with_console() -> Fixture {
 
 fn without() -> Fixture {
     Fixture::new(Store::new(vanflow_store::Options::default()))
+}
+
+/// One whose history is empty.
+fn with_history() -> Fixture {
+    let mut options = Options::default();
+    options.history = Some(history::Options::default());
+    Fixture::with_options(Store::new(vanflow_store::Options::default()), options)
 }
 
 fn with_cookie(path: &str, cookie: &str, host: &str) -> Answer {
@@ -79,11 +86,12 @@ fn head_is_possible_and_where_no_console_is_served_there_is_no_user() {
 
 #[test]
 fn charts_are_answered_under_each_of_their_paths_with_and_without_a_slash() {
-    let fixture = without();
+    let fixture = with_history();
     for (name, kind) in [("query", "vector"), ("query_range", "matrix"), ("rangequery", "matrix")] {
         for slash in ["", "/"] {
             let query = "query=sum(rate(skupper_sent_bytes_total{a=~\"b\"}[60s]))";
-            let answer = fixture.get(&format!("{PROM}/{name}{slash}?{}", query.replace('"', "%22")));
+            let query = format!("{}&start=0&end=60&step=15", query.replace('"', "%22"));
+            let answer = fixture.get(&format!("{PROM}/{name}{slash}?{query}"));
             assert_eq!(answer.status.as_u16(), 200, "{name}{slash}");
             assert_eq!(answer.header("content-type"), Some("application/json"));
             assert_eq!(answer.json()["data"], json!({ "resultType": kind, "result": [] }), "{name}{slash}");
@@ -97,10 +105,11 @@ fn charts_are_answered_under_each_of_their_paths_with_and_without_a_slash() {
 
 #[test]
 fn charts_are_asked_by_post_too_but_not_by_other_methods() {
-    let fixture = without();
+    let fixture = with_history();
     let path = format!("{PROM}/query");
-    let answer = fixture.ask(request_by(Method::POST, &path));
+    let answer = fixture.ask(request_by(Method::POST, &format!("{path}?query=1")));
     assert_eq!(answer.status.as_u16(), 200);
+    assert_eq!(answer.json()["data"]["result"][1], "1");
     let answer = fixture.ask(request_by(Method::DELETE, &path));
     assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, HEAD, POST")));
     assert_eq!(

@@ -3,8 +3,9 @@
 //! What the API has a path for is the API's, whatever files there are.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, request::Parts};
+use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+use tokio::task::spawn_blocking;
 use vanflow_api::{Api, Chart};
 
 use crate::{
@@ -48,14 +49,28 @@ impl Answers {
     {
         let mut response = match &self.prometheus {
             Some(prometheus) => prometheus.ask(chart, asked, body).await,
-            None if asked.method != Method::POST => return boxed(self.api.respond(asked)),
+            None if asked.method != Method::POST => return self.evaluated(asked, Bytes::new()).await,
             None => match prometheus::form(body).await {
-                Ok(form) => return boxed(self.api.respond_to_form(asked, &form)),
+                Ok(form) => return self.evaluated(asked, form).await,
                 Err(refused) => refused,
             },
         };
         self.api.allow_origins(asked, response.headers_mut());
         response
+    }
+
+    /// The answer to a query that is evaluated here: where others do not have to wait for it.
+    async fn evaluated(&self, asked: &Parts, form: Bytes) -> Response<Body> {
+        let (api, asked) = (self.api.clone(), asked.clone());
+        match spawn_blocking(move || api.respond_to_form(&asked, &form)).await {
+            Ok(response) => boxed(response),
+            // It panicked, or everything ends.
+            Err(_) => {
+                let mut response = Response::new(empty());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        }
     }
 }
 
@@ -104,6 +119,7 @@ mod tests {
         let network = Network { store: Arc::new(Mutex::new(store)), revision, status };
         let mut options = vanflow_api::Options::default();
         (options.console, options.cors) = (true, Cors::Any);
+        options.history = Some(vanflow_api::history::Options::default());
         let console = Console::open(directory.path()).expect("a console");
         (directory, Answers { api: Api::new(network, options), console: Some(console), prometheus: None })
     }

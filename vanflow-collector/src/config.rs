@@ -143,6 +143,21 @@ pub struct Args {
     #[arg(value_parser = duration)]
     pub metrics_zero_for: Duration,
 
+    /// Keeps what is measured for so long, in memory, so that the charts of the console have something to show without
+    /// a Prometheus; the older, the sparser. 0s keeps nothing. Nothing is kept with --prometheus-api.
+    #[arg(long, env = "VANFLOW_HISTORY", value_name = "TIME", default_value = "24h", help_heading = METRICS)]
+    #[arg(value_parser = duration)]
+    pub history: Duration,
+
+    /// Takes what is measured into --history this often.
+    #[arg(long, env = "VANFLOW_HISTORY_INTERVAL", value_name = "TIME", default_value = "5s", help_heading = METRICS)]
+    #[arg(value_parser = duration)]
+    pub history_interval: Duration,
+
+    /// Lets --history take no more memory than this; beyond that it goes back less far.
+    #[arg(long, env = "VANFLOW_HISTORY_MEMORY", value_name = "OCTETS", default_value = "256Mi", help_heading = METRICS)]
+    pub history_memory: Octets,
+
     /// Keeps records for so long after they ended, such as 90s, 15m or 2h. Live records are kept however old they are.
     #[arg(long, env = "VANFLOW_RETENTION", value_name = "TIME", default_value = "15m", help_heading = KEEPING)]
     #[arg(value_parser = duration)]
@@ -192,6 +207,8 @@ pub struct Settings {
     pub prometheus: Option<Prometheus>,
     /// What is measured, and where it is told.
     pub metrics: Metrics,
+    /// How what is measured is kept, if it is.
+    pub history: Option<History>,
     /// How long ended records are kept.
     pub retention: Duration,
     /// How much memory records may take, in octets, before ended ones leave early.
@@ -298,6 +315,17 @@ pub struct Metrics {
     pub zero_for: Duration,
 }
 
+/// How what is measured is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// For how long.
+    pub horizon: Duration,
+    /// How often it is taken in.
+    pub interval: Duration,
+    /// In how much memory, in octets.
+    pub memory: usize,
+}
+
 /// What connections are told apart by in metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Detail {
@@ -320,7 +348,7 @@ pub struct State {
 }
 
 /// A number of octets that can be read with a unit: `512M`, `2Gi`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Octets(pub usize);
 
 /// Arguments that make no sense together, or a value that makes none.
@@ -455,6 +483,7 @@ impl Settings {
             exclude: args.metrics_exclude.into_iter().map(excluded).collect::<Result<_, _>>()?,
             zero_for: args.metrics_zero_for,
         };
+        let history = history(args.history, args.history_interval, args.history_memory)?;
         let memory = args.memory.map(|Octets(octets)| octets);
         if let Some(octets) = memory.filter(|octets| *octets < 1_000_000) {
             return Err(SettingsError::Value {
@@ -469,6 +498,7 @@ impl Settings {
             console: args.console,
             prometheus,
             metrics,
+            history,
             retention: args.retention,
             memory,
             state,
@@ -621,6 +651,25 @@ fn listen(option: &'static str, address: String) -> Result<String, SettingsError
             must: "host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address of this machine",
         }),
     }
+}
+
+/// How what is measured is kept; not at all for no time.
+fn history(horizon: Duration, interval: Duration, memory: Octets) -> Result<Option<History>, SettingsError> {
+    if !(Duration::from_secs(1)..=Duration::from_secs(15)).contains(&interval) {
+        return Err(SettingsError::Value {
+            option: "--history-interval",
+            value: humantime::format_duration(interval).to_string(),
+            must: "1s to 15s: charts look back 30 seconds, and need two values in them",
+        });
+    }
+    if memory.0 < 1_000_000 {
+        return Err(SettingsError::Value {
+            option: "--history-memory",
+            value: memory.0.to_string(),
+            must: "1M or more; --history 0s keeps nothing",
+        });
+    }
+    Ok((!horizon.is_zero()).then_some(History { horizon, interval, memory: memory.0 }))
 }
 
 fn label(label: String) -> Result<(String, String), SettingsError> {
@@ -789,6 +838,26 @@ mod tests {
         assert_eq!(
             error("--demo --metrics-detail host"),
             "invalid value 'host' for '--metrics-detail <DETAIL>'"
+        );
+    }
+
+    #[test]
+    fn what_is_measured_is_kept_as_it_is_asked_for() {
+        let history = |line: &str| settings(line).expect("makes sense").history;
+        let default = History {
+            horizon: Duration::from_hours(24),
+            interval: Duration::from_secs(5),
+            memory: 256 << 20,
+        };
+        assert_eq!(history("--demo"), Some(default));
+        assert_eq!(history("--demo --history 0s"), None);
+        assert_eq!(
+            error("--demo --history-interval 1m"),
+            "--history-interval is `1m`; it must be 1s to 15s: charts look back 30 seconds, and need two values in them"
+        );
+        assert_eq!(
+            error("--demo --history-memory 1k"),
+            "--history-memory is `1000`; it must be 1M or more; --history 0s keeps nothing"
         );
     }
 

@@ -184,6 +184,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let mut options = api_options(&settings.http, settings.metrics);
     options.health = health;
     options.console = console.is_some();
+    // A Prometheus that was named has a history of its own.
+    let history = settings.history.filter(|_| prometheus.is_none());
+    options.history = history.as_ref().map(history_options);
     let api = Api::new(network, options);
     let monitoring = monitors.map(|server| {
         let api = api.clone();
@@ -192,6 +195,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         tokio::spawn(server.serve(respond, leave.clone()))
     });
     let observing = tokio::spawn(observe(api.clone()));
+    let remembering = history.map(|history| tokio::spawn(remember(api.clone(), history.interval)));
     let answers = Answers { api, console, prometheus };
     let respond = move |request: Request<Incoming>| answers.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
@@ -204,6 +208,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         let outcome = parts.ended().await;
         announcing.abort();
         observing.abort();
+        if let Some(remembering) = remembering {
+            remembering.abort();
+        }
         outcome
     });
     Ok(Running { addresses, metrics_addresses, status, parts, _leave: leave.drop_guard() })
@@ -252,6 +259,20 @@ impl Parts {
     }
 }
 
+/// Has the history of the metrics keep up with them.
+async fn remember(api: Api, every: Duration) {
+    let mut pace = interval(every);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        let api = api.clone();
+        // Where there is very much to keep, it takes longer than others should wait.
+        if spawn_blocking(move || api.remember(clock::now())).await.is_err() {
+            warn!("the history of the metrics has a gap");
+        }
+    }
+}
+
 /// Has the metrics keep up with the network, whether anybody scrapes them or not.
 async fn observe(api: Api) {
     let mut pace = interval(OBSERVE_EVERY);
@@ -260,6 +281,14 @@ async fn observe(api: Api) {
         pace.tick().await;
         api.observe();
     }
+}
+
+fn history_options(history: &config::History) -> vanflow_api::history::Options {
+    let mut options = vanflow_api::history::Options::default();
+    options.horizon = history.horizon;
+    options.interval = history.interval;
+    options.memory = history.memory;
+    options
 }
 
 fn api_options(http: &config::Http, metrics: config::Metrics) -> vanflow_api::Options {

@@ -106,9 +106,9 @@ impl Gathered {
     }
 
     /// Gives everything to somebody who keeps it: name, labels and value as they are now, and whether it is certain
-    /// that the value was 0 before somebody first asked.
+    /// that the value was 0 before somebody first asked. Of what nobody charts nothing is given.
     pub(crate) fn give(&self, mut take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
-        for (name, samples) in &self.samples {
+        for (name, samples) in self.samples.iter().filter(|(name, _)| **name != Name::InternalLatency) {
             let metric = name.metric();
             let [sum, count, bucket] =
                 ["sum", "count", "bucket"].map(|part| format!("{}_{part}", metric.name));

@@ -15,6 +15,7 @@ use vanflow_store::{Snapshot, Stats};
 
 use crate::{
     api::Status,
+    history,
     metrics::{
         exposition::{Gathered, Histogram, Value},
         labels::Labels,
@@ -34,6 +35,7 @@ pub struct Health {
     lag_micros: AtomicU64,
     watchers: AtomicU64,
     answers: Mutex<Answers>,
+    history: Mutex<Option<history::Stats>>,
 }
 
 /// What the connection to the router says of itself.
@@ -126,6 +128,10 @@ impl Health {
         self.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn remembered(&self, stats: history::Stats) {
+        *self.history.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+    }
+
     pub(crate) fn gather(&self, status: &Status, labels: &Labels, gathered: &mut Gathered) {
         let mut count = |name, count: u64| gathered.add(name, labels.clone(), Value::Count(count));
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -144,6 +150,13 @@ impl Health {
         count(Name::QueueCapacity, connection.may_wait);
         count(Name::Watchers, load(&self.watchers));
         gathered.add(Name::Lag, labels.clone(), Value::Level(seconds(load(&self.lag_micros))));
+        if let Some(history) = *self.history.lock().unwrap_or_else(PoisonError::into_inner) {
+            let mut count = |name, count: u64| gathered.add(name, labels.clone(), Value::Count(count));
+            count(Name::HistorySeries, history.series as u64);
+            count(Name::HistoryBytes, history.octets as u64);
+            count(Name::HistoryEvicted, history.evicted_series);
+            count(Name::HistoryRefused, history.refused_samples);
+        }
         let version = labels.with([("version", env!("CARGO_PKG_VERSION"))]);
         gathered.add(Name::Build, version, Value::Count(1));
         for (address, count) in [

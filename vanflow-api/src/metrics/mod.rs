@@ -185,12 +185,8 @@ impl Metrics {
         self.gather().write(format)
     }
 
-    /// Everything as it is now, for somebody who keeps it.
-    pub(crate) fn give(&self, take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
-        self.gather().give(take);
-    }
-
-    fn gather(&self) -> Gathered {
+    /// Everything as it is now.
+    pub(crate) fn gather(&self) -> Gathered {
         let (snapshot, stats) = {
             let store = self.network.lock();
             (store.snapshot(), store.stats())

@@ -193,6 +193,14 @@ metrics! {
         "HTTP requests, by route and status; the route is none where there is nothing.";
     HttpSeconds "vanflow_collector_http_request_duration_seconds" Histogram(ANSWERS), NONE ["route"]
         "Time that making the answer took, without the time that the client took to take it. Watches are left out.";
+    HistorySeries "vanflow_collector_history_series" Gauge, NONE []
+        "Series that are kept for charts, those that ended included.";
+    HistoryBytes "vanflow_collector_history_bytes" Gauge, NONE []
+        "Memory that they take, in octets.";
+    HistoryEvicted "vanflow_collector_history_evicted_series_total" Counter, NONE []
+        "Series that ended and left before their time, for want of memory.";
+    HistoryRefused "vanflow_collector_history_refused_samples_total" Counter, NONE []
+        "Samples of new series that were not kept, for want of memory.";
     Lanes "vanflow_collector_lanes" Gauge, NONE []
         "Ways that connections take: distinct combinations of listener, client host and connector.";
     Series "vanflow_collector_flow_series" Gauge, NONE []

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use http_body_util::BodyExt;
 use vanflow_api::{
-    Options,
+    Options, history,
     metrics::{self, Detail},
 };
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
@@ -343,35 +343,55 @@ async fn a_counter_is_0_before_it_is_more() {
 }
 
 #[test]
-fn who_keeps_samples_is_given_them_as_they_are_and_whether_they_were_0() {
-    let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
+fn charts_see_what_is_counted_as_it_is_and_where_it_began() {
+    let mut options = Options::default();
+    options.history = Some(history::Options::default());
+    let mut fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let at = |seconds: u64| Timestamp::from_micros(EPOCH + seconds * 1_000_000);
+    fixture.tell(&network());
+    fixture.api.remember(at(0));
     let latencies =
         |number| connection(number).with(Attribute::Latency, 1500).with(Attribute::ProcessLatency, 900);
     fixture.tell(&[client(), server(), latencies(2), octets(2, 5)]);
-    let mut given = Vec::new();
-    fixture.api.samples(|name, labels, value, is_born| {
-        let label = |wanted| {
-            labels.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| *value).to_owned()
-        };
-        if name == "skupper_sent_bytes_total"
-            || name.starts_with("legacy") && label("direction") == "incoming"
-        {
-            assert_eq!(label("source_site_name"), "west");
-            given.push((name.to_owned(), label("le"), value, is_born));
-        }
-        assert!(is_born == labels.iter().any(|(name, _)| *name == "routing_key"), "{name}");
-    });
-    let bucket =
-        |le: &str, value| ("legacy_flow_latency_microseconds_bucket".to_owned(), le.to_owned(), value, true);
-    let whole = |name: &str, value| (name.to_owned(), String::new(), value, true);
-    let mut expected = vec![
-        whole("skupper_sent_bytes_total", 5.0),
-        whole("legacy_flow_latency_microseconds_sum", 1500.0),
-        whole("legacy_flow_latency_microseconds_count", 1.0),
-        bucket("1000", 0.0),
-    ];
-    expected.extend(["2000", "5000", "10000", "100000", "1e+06", "1e+07", "+Inf"].map(|le| bucket(le, 1.0)));
-    assert_eq!(given, expected);
+    fixture.api.remember(at(5));
+    let ask = |fixture: &Fixture, query: &str| {
+        let query = query.replace('"', "%22");
+        let answer = fixture.get(&format!("/api/v2alpha1/internal/prom/query/?query={query}")).json();
+        assert_eq!(answer["status"], "success", "{answer}");
+        let results = answer["data"]["result"].as_array().unwrap().clone();
+        results.iter().map(|result| result["value"][1].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ask(&fixture, "skupper_sent_bytes_total{source_process_name=\"client-1\"}"),
+        ["5"],
+        "though it is new"
+    );
+    assert_eq!(ask(&fixture, "skupper_sent_bytes_total+offset+5s"), ["0"], "it began at 0");
+    let bucket = "legacy_flow_latency_microseconds_bucket{direction=\"incoming\",le=~\"1000|2000|.Inf\"}";
+    assert_eq!(ask(&fixture, &format!("sum+by(le)({bucket})")), ["1", "0", "1"]);
+    assert_eq!(
+        ask(&fixture, "sum(skupper_connections_opened_total-skupper_connections_closed_total)"),
+        ["1"]
+    );
+    assert_eq!(ask(&fixture, "skupper_internal_latency_seconds_count"), [""; 0], "nobody charts it");
+    fixture.tell(&[end(2)]);
+    fixture.api.remember(at(10));
+    assert_eq!(
+        ask(&fixture, "sum(skupper_connections_opened_total-skupper_connections_closed_total)"),
+        ["0"]
+    );
+    assert_eq!(ask(&fixture, "vanflow_collector_history_series").len(), 1);
+}
+
+#[test]
+fn charts_are_refused_where_nothing_is_remembered() {
+    let answer = fixture(|_| {}).get("/api/v2alpha1/internal/prom/query?query=up");
+    assert_eq!(answer.status, http::StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        answer.text(),
+        "{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"this collector keeps no history of its \
+         metrics, and was told of no Prometheus that does\"}\n"
+    );
 }
 
 #[tokio::test(start_paused = true)]
