@@ -1,4 +1,4 @@
-//! How long the console's charts take without a Prometheus: 5,000 series of a day, and what those take in memory.
+//! How long the console's charts take without a Prometheus: 500 series of a day, and what those take in memory.
 
 #![expect(clippy::print_stdout, reason = "what is measured beside time is said before it")]
 
@@ -13,7 +13,7 @@ use vanflow_api::{
 const START: i64 = 1_795_347_880_000;
 const SCRAPES: i64 = 24 * 720;
 /// Pairs of processes; each has 20 series: 4 counters, 2 of requests, and twice 7 buckets.
-const PAIRS: usize = 250;
+const PAIRS: usize = 25;
 const BOUNDS: [&str; 7] = ["1000", "2000", "5000", "10000", "100000", "1e+06", "+Inf"];
 
 struct Pair {
@@ -131,7 +131,7 @@ fn charts(criterion: &mut Criterion) {
             true,
             format!("sum by(partial_code)({})", partial.replace("RATE", &format!("rate({errors})"))),
         ),
-        ("every series", true, "count(rate({__name__=~\".+\"}[900s]))".to_owned()),
+        ("every series", true, "count({__name__=~\".+\"})".to_owned()),
     ];
     let mut group = criterion.benchmark_group("charts of a day");
     group.sample_size(10);

@@ -152,7 +152,7 @@ fn extreme<'h>(
     order: impl Fn(f64, f64) -> std::cmp::Ordering,
 ) -> Result<Vec<Row<'h>>, QueryError> {
     if let Some(k) = k.iter().find(|k| !(-9.223_372_036_854_776e18..=9.223_372_036_854_775e18).contains(*k)) {
-        return Err(QueryError::execution(format!("Scalar value {} overflows int64", number::label(*k))));
+        return Err(QueryError::execution(format!("Scalar value {} overflows int64", number::sample(*k))));
     }
     let mut out = Vec::new();
     for (_, mut rows) in groups {

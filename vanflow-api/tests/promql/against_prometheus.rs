@@ -90,6 +90,10 @@ fn difference(theirs: &Value, ours: &Value, is_ordered: bool) -> Option<String> 
     if theirs["status"] != ours["status"] || theirs["errorType"] != ours["errorType"] {
         return Some(format!("{theirs} and {ours}"));
     }
+    // What a query means is said in the same words; what is wrong with its text, or in which order, is not.
+    if theirs["errorType"] == "execution" && wording(theirs) != wording(ours) {
+        return Some(format!("{theirs} and {ours}"));
+    }
     if theirs["data"]["resultType"] != ours["data"]["resultType"] {
         return Some(format!("{} and {}", theirs["data"], ours["data"]));
     }
@@ -120,6 +124,11 @@ fn difference(theirs: &Value, ours: &Value, is_ordered: bool) -> Option<String> 
         // A scalar or a string.
         _ => (!are_same(theirs, ours)).then(|| format!("{theirs} and {ours}")),
     }
+}
+
+/// The text of an error up to the series that it names.
+fn wording(answer: &Value) -> &str {
+    answer["error"].as_str().and_then(|error| error.split(['{', '[']).next()).unwrap_or("")
 }
 
 fn key(row: &Value) -> String {
