@@ -374,8 +374,7 @@ impl Api {
             return compressed(request, watched(body, format));
         }
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
-        let time = query.moves_with_time().then(|| snapshot.now().as_micros());
-        let tag = self.tag(&snapshot, time, request.uri.query());
+        let tag = self.tag(&snapshot, query.moment(&snapshot), request.uri.query());
         unless_known(request, tag, || Body::rendered(v2alpha1::List::new(snapshot, Arc::new(query), scope)))
     }
 

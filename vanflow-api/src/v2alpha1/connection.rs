@@ -42,6 +42,23 @@ impl<'v> Flow<'v> {
         Self { record, connector: OnceCell::new(), source: OnceCell::new(), destination: OnceCell::new() }
     }
 
+    /// What stands for each connection of a lane, as far as they are alike; none where they are not.
+    pub(crate) fn of_lane(lane: Lane<'v>) -> Option<Self> {
+        let (OneOf::Certain(process), OneOf::Certain(connector)) =
+            (lane.process(), lane.connector_or_inferred())
+        else {
+            return None;
+        };
+        let flow = Self::new(lane.connections().next()?);
+        let is_first = flow.connector.set(connector);
+        debug_assert!(is_first.is_ok(), "nothing has been looked up yet");
+        if let Some(process) = process {
+            let is_first = flow.source.set(Some(Party::Told(process)));
+            debug_assert!(is_first.is_ok(), "nothing has been looked up yet");
+        }
+        Some(flow)
+    }
+
     /// The connector: the one that was told, or the only one that it can be.
     pub(crate) fn connector(&self) -> Option<Record<'v>> {
         *self.connector.get_or_init(|| self.record.connector().or_else(|| self.record.connector_inferred()))
@@ -123,10 +140,4 @@ pub(crate) struct Request<'v> {
     pub(crate) record: Record<'v>,
     /// None while it has not been told.
     pub(crate) connection: Option<Flow<'v>>,
-}
-
-/// Whether whatever any connection of the lane is shown with of others is the same for each.
-pub(crate) fn is_uniform(lane: Lane<'_>) -> bool {
-    let is_certain = |answer| matches!(answer, OneOf::Certain(_));
-    is_certain(lane.process()) && is_certain(lane.connector_or_inferred())
 }

@@ -14,10 +14,10 @@ use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::{Lane, LaneRef, Record, RecordRef, Revision, Snapshot, Text};
 
 use crate::v2alpha1::{
-    connection::{Flow, is_uniform},
+    connection::Flow,
     flow::CONNECTION,
     query::Query,
-    view::{Derived, Needs, View},
+    view::{Derived, Needs, Subject, View},
 };
 
 /// How many lanes, or connections, are looked at in one go.
@@ -148,20 +148,20 @@ impl Explained {
     }
 
     fn shown(&self, view: View<'_>, lane: Lane<'_>, query: &Query) -> Shown {
-        if !is_uniform(lane) {
+        let Some(flow) = Flow::of_lane(lane) else {
             // In any order; that one comes or goes looks like a change, which is rare enough.
             let sums = lane.connections().map(|connection| self.sum(view, &Flow::new(connection)));
             return Shown { sum: sums.fold(0, u64::wrapping_add), is_asked: None };
-        }
-        let Some(first) = lane.connections().next() else { return Shown { sum: 0, is_asked: None } };
+        };
+        let sum = self.sum(view, &flow);
         let filters = query.filters.iter().filter(|filter| filter.property.is_of_lane);
         // Whatever a request has from its lane is a property of its connection, under the same name.
-        let subject = crate::v2alpha1::collection::Collection::Connections.subject_of(first);
+        let subject = Subject::Flow(flow);
         let is_asked = filters.into_iter().all(|filter| {
             let of_connection = CONNECTION.property(filter.property.name);
             of_connection.is_none_or(|property| filter.admits_cell(&(property.read)(view, &subject)))
         });
-        Shown { sum: self.sum(view, &Flow::new(first)), is_asked: Some(is_asked) }
+        Shown { sum, is_asked: Some(is_asked) }
     }
 
     /// A sum of all that a connection is shown with of other records.

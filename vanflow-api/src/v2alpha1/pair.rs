@@ -6,7 +6,7 @@ use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Lane, Record, RecordRef, derived};
 
 use crate::v2alpha1::{
-    connection::{Flow, is_uniform},
+    connection::Flow,
     flow::{application_protocol, protocol_name},
     party::Party,
     schema::{Cell, UNKNOWN},
@@ -132,24 +132,21 @@ impl Life {
 
 /// Every pair, of processes, components and sites.
 pub(crate) fn pairs(view: View<'_>) -> Vec<Pair> {
-    pairs_where(view, is_uniform)
+    pairs_of(view, true)
 }
 
 /// The same, by a look at each connection.
 #[cfg(test)]
 pub(crate) fn pairs_by_each(view: View<'_>) -> Vec<Pair> {
-    pairs_where(view, |_| false)
+    pairs_of(view, false)
 }
 
-fn pairs_where<'v>(view: View<'v>, is_uniform: impl Fn(Lane<'v>) -> bool) -> Vec<Pair> {
+fn pairs_of(view: View<'_>, by_lanes: bool) -> Vec<Pair> {
     let mut pairs = Pairs::default();
     for lane in view.snapshot.lanes() {
-        if !is_uniform(lane) {
-            for record in lane.connections() {
-                pairs.add_each(view, record);
-            }
-        } else if let Some(first) = lane.connections().next() {
-            pairs.add_lane(view, lane, first);
+        match Flow::of_lane(lane).filter(|_| by_lanes) {
+            Some(flow) => pairs.add_lane(view, lane, &flow),
+            None => lane.connections().for_each(|record| pairs.add_each(view, record)),
         }
     }
     pairs.add_components_and_sites();
@@ -184,10 +181,9 @@ impl Way {
 }
 
 impl Pairs {
-    /// All connections of a lane that go between the same, of which this is one, and their requests.
-    fn add_lane(&mut self, view: View<'_>, lane: Lane<'_>, first: Record<'_>) {
-        let flow = Flow::new(first);
-        let Some(way) = Way::of(view, &flow) else { return };
+    /// All connections of a lane that go between the same, for which this one stands, and their requests.
+    fn add_lane<'v>(&mut self, view: View<'v>, lane: Lane<'v>, flow: &Flow<'v>) {
+        let Some(way) = Way::of(view, flow) else { return };
         let life = Life::new(lane.retained(), lane.start(), || (lane.live() == 0).then(|| lane.end()));
         self.add(PairKind::Process, &way, &flow.protocol(), &life);
         for requests in lane.requests() {

@@ -14,7 +14,7 @@ use vanflow_store::{Lane, Record, RecordRef, order::ByIdentity};
 use crate::v2alpha1::{
     best::Best,
     collection::{Item, Scope},
-    connection::{Flow, Request, is_uniform},
+    connection::{Flow, Request},
     query::{Filter, Query, Window},
     schema::{Cell, Kind, Property},
     view::{Subject, View},
@@ -187,7 +187,7 @@ impl<'v> Lanes<'v> {
 
 /// What stands for each record of a lane, as far as they are alike; `any` is of the kind that is asked for.
 fn of_lane<'v>(lane: Lane<'v>, any: Record<'v>) -> Option<Subject<'v>> {
-    let flow = Flow::new(lane.connections().next().filter(|_| is_uniform(lane))?);
+    let flow = Flow::of_lane(lane)?;
     Some(match any.kind() {
         // What a request has from its lane it has from its connection: which request it is makes no difference.
         Some(RecordKind::BiflowApp) => Subject::Request(Request { record: any, connection: Some(flow) }),

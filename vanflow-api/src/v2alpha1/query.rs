@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use vanflow_proto::Timestamp;
+use vanflow_store::Snapshot;
 
 use crate::{
     error::{ApiError, excerpt},
@@ -235,14 +236,21 @@ impl Query {
         }
     }
 
-    /// Whether what is in the list depends on when it is asked for, though nothing changes.
-    pub(crate) fn moves_with_time(&self) -> bool {
+    /// What a list depends on of the time when it is asked for, if it does: two of them are the same where this is and
+    /// nothing has changed or left.
+    pub(crate) fn moment(&self, snapshot: &Snapshot) -> Option<u64> {
         let Range { operation, start, end } = self.range;
-        match operation {
+        let is_moving = match operation {
             Operation::Intersects => start.is_none() && self.can_have_ended(),
             Operation::Contains => start.is_none() || end.is_none(),
             Operation::Within => start.is_none(),
-        }
+        };
+        // Of connections and requests it is known how many ended before the window: they leave it in that order.
+        let ended = self.collection.kind().and_then(|kind| snapshot.ended_by_time(kind));
+        let left = ended
+            .filter(|_| operation == Operation::Intersects)
+            .map(|ended| ended.rank(Timestamp::from_micros(self.range.from(snapshot.now()))) as u64);
+        is_moving.then(|| left.unwrap_or_else(|| snapshot.now().as_micros()))
     }
 
     /// Whether something with an end can be in the list. A pair is there while both that it is between are, even if

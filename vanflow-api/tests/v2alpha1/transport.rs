@@ -137,7 +137,9 @@ fn what_belongs_to_a_site_or_service_is_listed_under_it() {
 #[test]
 fn who_has_the_latest_is_told_so() {
     let mut fixture = network();
-    for path in ["sites", "processes?role=remote", "connections?timeRangeStart=0", "connectors/rb:1"] {
+    for path in
+        ["sites", "processes?role=remote", "connections", "connectors/rb:1", "processpairs?timeRangeStart=0"]
+    {
         let path = format!("/api/v2alpha1/{path}");
         let answer = fixture.get(&path);
         let tag = answer.header("etag").expect("there is a tag").to_owned();

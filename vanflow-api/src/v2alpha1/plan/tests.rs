@@ -8,7 +8,7 @@ use vanflow_store::{Options, Snapshot, Store};
 
 use crate::v2alpha1::{
     collection::{Collection, Scope},
-    connection::is_uniform,
+    connection::Flow,
     pair::{Pair, pairs, pairs_by_each},
     query::Query,
     schema::Cell,
@@ -276,7 +276,7 @@ proptest! {
         for collection in [Collection::Connections, Collection::ApplicationFlows] {
             let properties = collection.schema().properties.iter().filter(|property| property.is_of_lane);
             for property in properties {
-                for lane in snapshot.lanes().filter(|lane| is_uniform(*lane)) {
+                for lane in snapshot.lanes().filter(|lane| Flow::of_lane(*lane).is_some()) {
                     let each = lane.connections().flat_map(|connection| match collection {
                         Collection::Connections => vec![connection],
                         _ => connection.children().collect(),
