@@ -28,7 +28,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use vanflow_proto::{RecordKind, Timestamp};
+use vanflow_proto::{Attribute, RecordKind, Timestamp};
 use vanflow_store::{Lane, LaneRef, OneOf, Record, Snapshot, lane::LaneRevision};
 
 use crate::{
@@ -76,8 +76,6 @@ struct Seen {
     is_drained: bool,
     /// None until it is known where the lane goes, or nobody tells although something happened on it.
     series: Option<usize>,
-    /// Since when something happened on it though it is not known where it goes.
-    waits_since: Option<Instant>,
     counted: Counted,
 }
 
@@ -86,8 +84,9 @@ struct Move {
     lanes: Vec<usize>,
 }
 
-/// How long a connector has to be told before its connections are counted without it. Mostly it comes in milliseconds.
-const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// How old a connection that something went through is when its connector counts as never told, in microseconds by the
+/// clock of its source.
+const TOLD_WITHIN_MICROS: u64 = 5_000_000;
 
 impl Ledger {
     pub(crate) fn new(detail: Detail, identity: Labels, zero_for: Duration) -> Self {
@@ -135,14 +134,8 @@ impl Ledger {
             let Some(connection) = representative(lane) else { continue };
             let derived = derived.get_or_insert_with(|| Derived::new(snapshot, Needs::default()));
             let flow = Flow::new(connection);
-            if seen.series.is_none() && flow.connector().is_none() {
-                let waits_since = match is_used(lane) {
-                    true => *seen.waits_since.get_or_insert(now),
-                    false => continue,
-                };
-                if now.duration_since(waits_since) < TOLD_WITHIN {
-                    continue;
-                }
+            if seen.series.is_none() && flow.connector().is_none() && !is_never_told(lane) {
+                continue;
             }
             let resolved = resolve(&flow, View { snapshot, derived }, self.detail);
             let Some(id) = seen.series else {
@@ -324,7 +317,6 @@ impl Seen {
             revision: LaneRevision::default(),
             is_drained: false,
             series: None,
-            waits_since: None,
             counted: Counted::default(),
         }
     }
@@ -354,10 +346,16 @@ fn representative(lane: Lane<'_>) -> Option<Record<'_>> {
     lane.connections().max_by_key(|connection| (connection.is_live(), connection.start()))
 }
 
-/// Whether anything happened on a lane: what is merely begun, and not told yet, makes no series.
-fn is_used(lane: Lane<'_>) -> bool {
-    let totals = lane.totals();
-    totals.closed() > 0 || totals.octets() > 0 || totals.octets_reverse() > 0
+/// Whether a connector that is not known will not be told any more: mostly it comes milliseconds after the start, and
+/// what is merely not told yet makes no series.
+fn is_never_told(lane: Lane<'_>) -> bool {
+    lane.connections().any(|connection| {
+        let octets =
+            [Attribute::Octets, Attribute::OctetsReverse].map(|attribute| connection.uint(attribute));
+        let is_used = octets.into_iter().flatten().any(|octets| octets > 0);
+        let is_old = connection.duration_micros().is_some_and(|micros| micros >= TOLD_WITHIN_MICROS);
+        !connection.is_live() || is_used && is_old
+    })
 }
 
 /// Whether a lane began before its source was heard of, by the clock of the source.

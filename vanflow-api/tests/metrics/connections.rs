@@ -211,11 +211,12 @@ async fn nothing_is_counted_of_a_connection_of_which_nothing_is_known_yet() {
         ..connection(2)
     };
     fixture.tell(&[unresolved]);
+    let until = |second: u64| Timestamp::from_micros(EPOCH + second * 1_000_000);
+    fixture.store.lock().unwrap().advance(until(4));
     assert_eq!(counts(&scrape_later(&fixture).await), []);
-    tokio::time::advance(Duration::from_secs(60)).await;
     fixture.tell(&[octets(2, 5)]);
     assert_eq!(counts(&scrape_later(&fixture).await), [], "the connector may be told yet");
-    tokio::time::advance(Duration::from_secs(5)).await;
+    fixture.store.lock().unwrap().advance(until(5));
     assert_eq!(counts(&scrape_later(&fixture).await), [("client-1 > unknown".into(), [1.0, 0.0, 5.0, 0.0])]);
     fixture.tell(&[connection(2), octets(2, 9)]);
     // What was counted before stays; the connection itself is closed there and opened here.
