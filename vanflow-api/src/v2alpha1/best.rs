@@ -23,13 +23,17 @@ impl<K: Ord, I: Ord, T: Ord> Best<K, I, T> {
         Self { rows: Vec::new(), most, is_descending, total: 0, is_cut: false }
     }
 
-    pub(crate) fn add(&mut self, key: K, identity: I, item: T) {
+    /// Takes an item. Its identity is asked for only where it makes a difference.
+    pub(crate) fn add(&mut self, key: K, identity: impl FnOnce() -> I, item: T) {
         self.total += 1;
         if self.most == 0 {
             return;
         }
-        let row = (key, identity, item);
         let is_descending = self.is_descending;
+        if self.is_cut && compare_keys(is_descending, &key, &self.rows[self.most - 1].0).is_gt() {
+            return;
+        }
+        let row = (key, identity(), item);
         if self.is_cut && compare(is_descending, &row, &self.rows[self.most - 1]).is_gt() {
             return;
         }
@@ -57,9 +61,13 @@ impl<K: Ord, I: Ord, T: Ord> Best<K, I, T> {
 }
 
 fn compare<K: Ord, I: Ord, T: Ord>(is_descending: bool, left: &(K, I, T), right: &(K, I, T)) -> Ordering {
-    let keys = left.0.cmp(&right.0);
-    let keys = if is_descending { keys.reverse() } else { keys };
+    let keys = compare_keys(is_descending, &left.0, &right.0);
     keys.then_with(|| left.1.cmp(&right.1)).then_with(|| left.2.cmp(&right.2))
+}
+
+fn compare_keys<K: Ord>(is_descending: bool, left: &K, right: &K) -> Ordering {
+    let keys = left.cmp(right);
+    if is_descending { keys.reverse() } else { keys }
 }
 
 #[cfg(test)]
@@ -79,7 +87,7 @@ mod tests {
             let mut best = Best::new(most, is_descending);
             let mut all: Vec<_> = rows.iter().enumerate().map(|(item, (key, id))| (*key, *id, item)).collect();
             for (key, id, item) in &all {
-                best.add(*key, *id, *item);
+                best.add(*key, || *id, *item);
             }
             all.sort_by(|left, right| compare(is_descending, left, right));
             let expected: Vec<_> =

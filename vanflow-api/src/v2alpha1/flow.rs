@@ -36,16 +36,16 @@ schema! {
         "duration" Number Nullable "How long it lasted, in microseconds, once it is over." => duration(flow.record);
         "endTime" Instant Always "When it ended; 0 while it is open." => end_of(flow.record);
         "identity" Text Always "The identity of the record." => Cell::text(flow.record.id().to_cow());
-        "latency" Number Always "Microseconds to the first octet, at the listener." =>
+        "latency" Number Always told(Latency) "Microseconds to the first octet, at the listener." =>
             Cell::Number(flow.record.uint(Attribute::Latency).unwrap_or(0));
-        "latencyReverse" Number Always "Microseconds to the first octet of the workload, at the connector." =>
+        "latencyReverse" Number Always told(ProcessLatency) "Microseconds to the first octet of the workload, at the connector." =>
             Cell::Number(flow.record.uint(Attribute::ProcessLatency).unwrap_or(0));
         "listenerError" Text Nullable "What went wrong at the listener." =>
             Cell::or_null(flow.record.text(Attribute::ErrorListenerSide));
         "listenerId" Text Always of_lane "The listener." => Cell::or_unknown(flow.record.text(Attribute::Parent));
-        "octetCount" Number Always "Octets from client to server." =>
+        "octetCount" Number Always told(Octets) "Octets from client to server." =>
             Cell::Number(flow.record.uint(Attribute::Octets).unwrap_or(0));
-        "octetReverseCount" Number Always "Octets from server to client." =>
+        "octetReverseCount" Number Always told(OctetsReverse) "Octets from server to client." =>
             Cell::Number(flow.record.uint(Attribute::OctetsReverse).unwrap_or(0));
         "processPairId" Text Nullable of_lane "The pair of processes that it is between." =>
             pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
@@ -91,9 +91,9 @@ schema! {
         "endTime" Instant Always "When it ended; 0 while it is under way." => end_of(request.record);
         "identity" Text Always "The identity of the record." => Cell::text(request.record.id().to_cow());
         "method" Text Always "The method; empty where not known." => Cell::or_empty(request.record.text(Attribute::Method));
-        "octetCount" Number Always "Octets from client to server." =>
+        "octetCount" Number Always told(Octets) "Octets from client to server." =>
             Cell::Number(request.record.uint(Attribute::Octets).unwrap_or(0));
-        "octetReverseCount" Number Always "Octets from server to client." =>
+        "octetReverseCount" Number Always told(OctetsReverse) "Octets from server to client." =>
             Cell::Number(request.record.uint(Attribute::OctetsReverse).unwrap_or(0));
         "protocol" Text Always "`http1`, `http2` or what else was told." => or_unknown(application_protocol(request.record));
         "routingKey" Text Always of_lane "The routing key of the service." =>

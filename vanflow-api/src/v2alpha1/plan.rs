@@ -353,7 +353,7 @@ impl<'v> Plan<'v> {
         let mut best = Best::new(page.end, false);
         if !page.is_empty() {
             let live = self.view.snapshot.live_of_kind(self.kind).filter(|record| self.is_in(*record));
-            live.for_each(|record| best.add((), record.id(), record.at()));
+            live.for_each(|record| best.add((), || record.id(), record.at()));
         }
         best.into_sorted(page.start)
     }
@@ -399,6 +399,10 @@ impl<'v> Plan<'v> {
     fn gather(&self) -> Found {
         let Some(order) = self.query.order else { return self.best(false, |_| ()) };
         let (property, is_descending) = (order.property, order.is_descending);
+        if let Some(attribute) = property.told {
+            // Nothing else of the record has to be looked up.
+            return self.best(is_descending, |record| record.uint(attribute).unwrap_or(0));
+        }
         match property.kind {
             _ if property.name == "identity" => self.best(is_descending, |record| record.id()),
             Kind::Instant | Kind::Number => {
@@ -422,7 +426,7 @@ impl<'v> Plan<'v> {
             if self.has(record, part) {
                 total += 1;
                 if end > 0 {
-                    best.add(key(record), record.id(), record.at());
+                    best.add(key(record), || record.id(), record.at());
                 }
             }
         });
@@ -531,9 +535,9 @@ impl Walk {
         {
             let end = first.end();
             let mut best = Best::new(self.passed_over + self.left, false);
-            best.add((), first.id(), first.at());
+            best.add((), || first.id(), first.at());
             while let Some(tied) = records.next_if(|record| record.end() == end) {
-                best.add((), tied.id(), tied.at());
+                best.add((), || tied.id(), tied.at());
             }
             let tied = best.total();
             let taken = best.into_sorted(self.passed_over);

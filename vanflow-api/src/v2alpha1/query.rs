@@ -220,7 +220,7 @@ impl Query {
             let Some(subject) = self.collection.subject(view, item) else { continue };
             if self.lists(view, &subject) {
                 let key = self.order.map(|order| (order.property.read)(view, &subject));
-                best.add(key, schema.identity(view, &subject), item);
+                best.add(key, || schema.identity(view, &subject), item);
             }
         }
         let total = best.total();

@@ -5,6 +5,7 @@
 
 use std::{borrow::Cow, cmp::Ordering};
 
+use vanflow_proto::Attribute;
 use vanflow_store::Text;
 
 use crate::{
@@ -29,6 +30,8 @@ pub(crate) struct Property {
     pub(crate) presence: Presence,
     /// Whether a connection or request has it from its lane alone: it is the same for all of a lane that is uniform.
     pub(crate) is_of_lane: bool,
+    /// The attribute of the connection or request that it is, 0 where that is not told.
+    pub(crate) told: Option<Attribute>,
     pub(crate) description: &'static str,
     pub(crate) read: for<'v> fn(View<'v>, &Subject<'v>) -> Cell<'v>,
 }
@@ -217,16 +220,30 @@ macro_rules! is_of_lane {
     (of_lane) => {
         true
     };
+    (told) => {
+        false
+    };
 }
 pub(crate) use is_of_lane;
 
-/// A table of properties, each a line: name, kind, presence, whether it is of the lane, description, and where its value
-/// comes from.
+/// What a row says of attributes.
+macro_rules! told {
+    () => {
+        None
+    };
+    ($attribute:ident) => {
+        Some(vanflow_proto::Attribute::$attribute)
+    };
+}
+pub(crate) use told;
+
+/// A table of properties, each a line: name, kind, presence, whether it is of the lane or which attribute is told for it,
+/// description, and where its value comes from.
 macro_rules! schema {
     (
         $(#[doc = $doc:literal])+
         $table:ident $name:literal |$view:ident, $pattern:pat_param| {
-            $( $property:literal $kind:ident $presence:ident $($basis:ident)? $about:literal => $cell:expr; )+
+            $( $property:literal $kind:ident $presence:ident $($basis:ident $(($told:ident))?)? $about:literal => $cell:expr; )+
         }
     ) => {
         $(#[doc = $doc])+
@@ -238,6 +255,7 @@ macro_rules! schema {
                 kind: $crate::v2alpha1::schema::Kind::$kind,
                 presence: $crate::v2alpha1::schema::Presence::$presence,
                 is_of_lane: $crate::v2alpha1::schema::is_of_lane!($($basis)?),
+                told: $crate::v2alpha1::schema::told!($($($told)?)?),
                 description: $about,
                 read: |$view, subject| {
                     // Not every property needs to look around.
