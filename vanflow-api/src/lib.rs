@@ -16,7 +16,7 @@
 //! | `/api/v2alpha1/…` | the API of Skupper's network observer |
 //! | `/openapi.json` | both APIs as an OpenAPI document |
 //! | `/swagger` | a page to read that document in |
-//! | `/metrics` | [metrics](metrics) of the network and of the collector |
+//! | `/metrics` | [metrics] of the network and of the collector |
 //! | `/healthz`, `/readyz` | whether the collector is alive, and attached to a router |
 //! | `/` | a page for people |
 //!

@@ -1,8 +1,8 @@
 //! Metrics of the network and of the collector, as Prometheus scrapes them.
 //!
-//! [`table`] says what there is. What connections do is counted by [`ledger`], from what the store keeps of each way
-//! that connections take; what sites have is counted by [`entities`]; how the collector is doing is in [`health`].
-//! [`exposition`] writes it. `docs/metrics.md` says what users may rely on.
+//! `table` says what there is. What connections do is counted by `ledger`, from what the store keeps of each way
+//! that connections take; what sites have is counted by `entities`; how the collector is doing is in `health`.
+//! `exposition` writes it. `docs/metrics.md` says what users may rely on.
 
 mod ends;
 mod entities;
