@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_query_that_nests_too_deep_is_refused_before_it_is_parsed() {
         let deep = format!("{}1{}", "(".repeat(101), ")".repeat(101));
-        let error = "invalid parameter \"query\": the query has more than 500 operators and nested brackets";
+        let error = "invalid parameter \"query\": the query has more than 100 operators and nested brackets";
         assert_eq!(parse(&deep).unwrap_err().to_string(), error);
         assert_eq!(parse(&format!("1{}", "+1".repeat(101))).unwrap_err().to_string(), error);
         assert_eq!(parse(&format!("x{}", " and x".repeat(101))).unwrap_err().to_string(), error);
