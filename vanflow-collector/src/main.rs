@@ -33,11 +33,12 @@ fn main() -> anyhow::Result<()> {
         let running = run(settings, shutdown.clone()).await?;
         tokio::spawn(async move {
             let [terminate, interrupt] = &mut signals;
-            tokio::select! {
-                _ = terminate.recv() => info!("leaving, as SIGTERM asks"),
-                _ = interrupt.recv() => info!("leaving, as SIGINT asks"),
-            }
+            let signal = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
             shutdown.cancel();
+            info!("leaving, as {signal} asks");
         });
         running.ended().await.map_err(anyhow::Error::from)
     });
@@ -46,9 +47,11 @@ fn main() -> anyhow::Result<()> {
     outcome
 }
 
-/// Plain lines; a person at a terminal knows what time it is, and who speaks.
+/// Plain lines; a person at a terminal knows what time it is, and who speaks. Where nobody reads them any more they are
+/// lost, and nothing else: to complain of that on stderr would be a panic of whoever logged.
 fn log_to_stderr(filter: EnvFilter) {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).log_internal_errors(false);
     if stderr().is_terminal() {
         lines.without_time().with_target(false).init();
     } else {

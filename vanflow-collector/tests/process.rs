@@ -98,6 +98,19 @@ fn arguments_that_make_no_sense_are_named_and_end_it_with_2() {
 }
 
 #[test]
+fn it_leaves_when_asked_though_nobody_reads_what_it_says_any_more() {
+    let mut child = command(&["--demo", "--listen", "127.0.0.1:0", "--log", "trace"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    assert!(lines.any(|line| line.expect("UTF-8").contains("answering on")));
+    drop(lines);
+    assert!(Command::new("kill").arg(child.id().to_string()).status().expect("it starts").success());
+    assert_eq!(child.wait().expect("it was started").code(), Some(0));
+}
+
+#[test]
 fn what_fails_from_the_start_is_named_and_ends_it_with_1() {
     let (code, said) = output(&["--replay", "/no/such/file", "--listen", "127.0.0.1:0"]);
     assert_eq!(code, Some(1));
