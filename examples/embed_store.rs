@@ -48,15 +48,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A snapshot is a consistent view; holding it does not hold up the store.
     let snapshot = store.snapshot();
     for service in snapshot.services() {
-        println!("service {} over {}", service.address(), service.protocol().ok_or("it was told")?);
+        println!("service {} over {}", service.address(), service.protocol().ok_or("it was reported")?);
         for flow in service.flows() {
             let Some(Typed::BiflowTport(flow)) = flow.typed() else { continue };
             let router = flow.router().and_then(|router| router.text(Attribute::Name));
             println!(
                 "  {} from {}, through router {}: {} octets",
                 flow.id(),
-                flow.source_host().ok_or("it was told")?,
-                router.ok_or("it was told")?,
+                flow.source_host().ok_or("it was reported")?,
+                router.ok_or("it was reported")?,
                 flow.octets().unwrap_or(0)
             );
         }

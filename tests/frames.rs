@@ -19,13 +19,13 @@ async fn network() -> Network {
     let network = Network::start(options).await;
     network.add(Source::router("a:0"));
     network.add(Source::controller("east"));
-    network.tell("a:0", |source| {
+    network.report("a:0", |source| {
         source.update(router("a:0", "0/east-1", EPOCH));
         for number in 1..=LISTENERS {
             source.update(listener(&format!("a:{number}"), "a:0", &service(number)));
         }
     });
-    network.tell("east", |source| {
+    network.report("east", |source| {
         source.update(
             UpdateBuf::new(RecordKind::Site, "east")
                 .with(Attribute::StartTime, EPOCH)
@@ -86,12 +86,12 @@ async fn messages_that_come_three_times_count_once() {
             .with(Attribute::SourceHost, "10.0.0.7")
             .with(Attribute::Octets, 7)
     };
-    network.tell("a:0", |source| {
+    network.report("a:0", |source| {
         source.update(flow("a:1001"));
         source.update(flow("a:1002"));
     });
-    network.tell("a:0", |source| source.end("a:1002", EPOCH.plus_micros(70)));
-    network.tell("a:0", |source| source.update(flow_count("a:1", 2)));
+    network.report("a:0", |source| source.end("a:1002", EPOCH.plus_micros(70)));
+    network.report("a:0", |source| source.update(flow_count("a:1", 2)));
     collector.until("/api/v1alpha1/listeners", |all| all[0]["flowCountL4"] == 2).await;
     let flows = "/api/v1alpha1/records?rtype=BIFLOW_TPORT&includeDeleted=1";
     let flows = collector.until(flows, |all| len(all) == 2 && all[1]["endTime"].is_u64()).await;
@@ -125,13 +125,13 @@ async fn what_is_no_message_costs_its_neighbours_nothing() {
     // Well formed, the next of its source, and more than a collector takes.
     let large = listener("a:999", "a:0", "large").with(Attribute::Name, "x".repeat(17 * 1024 * 1024));
     let mut number = 0;
-    network.tell_nobody("a:0", |source| number = source.next_message_id());
+    network.report_nobody("a:0", |source| number = source.next_message_id());
     let large = Encoder::new(Dialect::Router).records("mc/sfe.a:0", number, &[large]);
     messages.insert(0, ("mc/sfe.a:0", large));
     let count = messages.len();
     for (number, (address, message)) in (1..).zip(messages) {
         network.exchange().publish(&Outgoing { address: address.into(), message: message.into() });
-        network.tell("a:0", |source| {
+        network.report("a:0", |source| {
             source.update(flow_count("a:1", number));
             source.update(
                 UpdateBuf::new(RecordKind::BiflowTport, format!("a:{}", 1000 + number))

@@ -1,4 +1,4 @@
-//! A collector that attaches long after everything was told.
+//! A collector that attaches long after everything was reported.
 
 use serde_json::json;
 use vanflow_proto::{
@@ -9,11 +9,11 @@ use vanflow_proto::{
 use crate::network::{EPOCH, Network, flow_count, listener, router};
 
 #[tokio::test]
-async fn a_late_collector_learns_what_was_told_and_loses_nothing_that_changes_meanwhile() {
+async fn a_late_collector_learns_what_was_reported_and_loses_nothing_that_changes_meanwhile() {
     // faults 1 and 9: halves until the answer, and an end without a start
     let network = Network::start(ExchangeOptions::default()).await;
     network.add(Source::router("a:0"));
-    network.tell("a:0", |source| {
+    network.report("a:0", |source| {
         source.update(router("a:0", "0/east-1", EPOCH));
         source.update(listener("a:1", "a:0", "echo"));
         source.update(listener("a:2", "a:0", "backend"));
@@ -29,7 +29,7 @@ async fn a_late_collector_learns_what_was_told_and_loses_nothing_that_changes_me
     network.flushed("sfe.a:0", 1).await;
     network.listened("mc/sfe.a:0.flows").await;
 
-    network.tell("a:0", |source| {
+    network.report("a:0", |source| {
         source.update(flow_count("a:1", 5));
         source.end("a:3", EPOCH.plus_micros(70));
     });

@@ -1,4 +1,4 @@
-//! A collector that is told to leave, does.
+//! A collector that is asked to leave, does.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ async fn watches_end_when_the_collector_leaves() {
     let list: Value = serde_json::from_str(&watch.next().await.expect("a list")).expect("JSON");
     assert_eq!(list.as_array().map(Vec::len), Some(3), "{list}");
     collector.leave().await;
-    let last = watch.next().await.expect("a watcher is told why there is no more");
+    let last = watch.next().await.expect("a watcher learns why there is no more");
     assert_eq!(last, r#"{"error":"the collector is going down: the watch is over"}"#);
     assert_eq!(watch.next().await, None);
 }

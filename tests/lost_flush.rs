@@ -5,11 +5,11 @@ use vanflow_proto::source::{ExchangeOptions, FlushFault, Source};
 
 use crate::network::{EPOCH, Network, listener, router};
 
-/// A network whose only router has told all that it has to nobody.
-async fn told() -> Network {
+/// A network whose only router has reported all that it has to nobody.
+async fn reported() -> Network {
     let network = Network::start(ExchangeOptions::default()).await;
     network.add(Source::router("a:0"));
-    network.tell_nobody("a:0", |source| {
+    network.report_nobody("a:0", |source| {
         source.update(router("a:0", "0/east-1", EPOCH));
         source.update(listener("a:1", "a:0", "echo"));
     });
@@ -19,7 +19,7 @@ async fn told() -> Network {
 #[tokio::test]
 async fn a_router_whose_answer_is_lost_is_incomplete_until_it_is_asked_again() {
     // faults 1
-    let network = told().await;
+    let network = reported().await;
     network.exchange().fail_flushes("sfe.a:0", FlushFault::Swallowed, 1);
     network.hold_answers(true);
     let collector = network.collector(|_| {}).await;
@@ -42,7 +42,7 @@ async fn a_router_whose_answer_is_lost_is_incomplete_until_it_is_asked_again() {
 async fn a_flush_that_is_released_or_rejected_is_sent_again() {
     // faults 2
     for fault in [FlushFault::Released, FlushFault::Rejected] {
-        let network = told().await;
+        let network = reported().await;
         network.exchange().fail_flushes("sfe.a:0", fault, 2);
         let collector = network.collector(|_| {}).await;
         collector.ready().await;
@@ -55,7 +55,7 @@ async fn a_flush_that_is_released_or_rejected_is_sent_again() {
 #[tokio::test]
 async fn a_link_that_is_refused_is_attached_later() {
     // faults 2
-    let network = told().await;
+    let network = reported().await;
     network.exchange().refuse("mc/sfe.a:0", true);
     network.hold_answers(true);
     let collector = network.collector(|settings| settings.waits.first_flush = 200_000).await;

@@ -1,4 +1,4 @@
-//! A small network, played by the test: it tells exactly what the test has it tell.
+//! A small network, played by the test: it reports exactly what the test has it report.
 
 use std::{
     collections::BTreeSet,
@@ -111,8 +111,8 @@ impl Network {
         source
     }
 
-    /// Changes the records of a source, and tells what changed.
-    pub(crate) fn tell(&self, id: &str, change: impl FnOnce(&mut Source)) {
+    /// Changes the records of a source, and says what changed.
+    pub(crate) fn report(&self, id: &str, change: impl FnOnce(&mut Source)) {
         let mut stage = lock(&self.stage);
         let source = stage.source(id);
         change(source);
@@ -122,7 +122,7 @@ impl Network {
     }
 
     /// Changes the records of a source, and what it says of that reaches nobody.
-    pub(crate) fn tell_nobody(&self, id: &str, change: impl FnOnce(&mut Source)) {
+    pub(crate) fn report_nobody(&self, id: &str, change: impl FnOnce(&mut Source)) {
         let mut stage = lock(&self.stage);
         let source = stage.source(id);
         change(source);

@@ -14,7 +14,7 @@ async fn what_ended_while_nobody_listened_is_swept_and_the_rest_lives() {
     // faults 3
     let network = Network::start(ExchangeOptions::default()).await;
     network.add(Source::router("a:0"));
-    network.tell("a:0", |source| {
+    network.report("a:0", |source| {
         source.update(router("a:0", "0/east-1", EPOCH));
         source.update(listener("a:1", "a:0", "echo"));
         source.update(listener("a:2", "a:0", "backend"));
@@ -25,7 +25,7 @@ async fn what_ended_while_nobody_listened_is_swept_and_the_rest_lives() {
     assert_eq!(ids(&collector.get(list).await), ["a:1", "a:2"]);
 
     network.hold_answers(true);
-    network.tell_nobody("a:0", |source| {
+    network.report_nobody("a:0", |source| {
         source.end("a:2", EPOCH.plus_micros(70));
         source.update(flow_count("a:1", 3));
         source.update(listener("a:3", "a:0", "cart"));

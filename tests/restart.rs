@@ -8,7 +8,7 @@ use crate::{
     support::Collector,
 };
 
-/// A router that has told of itself and a listener.
+/// A router that has reported itself and a listener.
 fn started(source: Source, offset: u64, service: &str) -> Source {
     let (mut source, start) = (source, EPOCH.plus_micros(offset));
     let id = source.id().to_owned();
@@ -84,7 +84,7 @@ async fn a_router_that_counts_its_messages_from_0_again_has_new_records() {
     // Its beacons and heartbeats are enough to know that what it was is over.
     collector.until("/api/v1alpha1/listeners", |listeners| len(listeners) == 0).await;
     network.hold_answers(false);
-    network.tell("a:0", |_| {});
+    network.report("a:0", |_| {});
     nothing_is_mixed(collector).await;
 }
 
@@ -97,6 +97,6 @@ async fn a_router_that_started_later_than_before_has_new_records() {
     let before = network.kill("a:0");
     let restarted = Source::router("a:0").numbered_from(before.next_message_id());
     network.add(started(restarted, 9_000_000, "backend"));
-    network.tell("a:0", |_| {});
+    network.report("a:0", |_| {});
     nothing_is_mixed(collector).await;
 }

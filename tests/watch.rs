@@ -22,7 +22,7 @@ async fn next(watch: &mut Lines) -> Value {
 async fn a_watcher_gets_the_list_and_then_what_changes() {
     let network = Network::start(ExchangeOptions::default()).await;
     network.add(Source::router("a:0"));
-    network.tell("a:0", |source| {
+    network.report("a:0", |source| {
         source.update(router("a:0", "0/east-1", EPOCH));
         source.update(listener("a:1", "a:0", "echo"));
         source.update(listener("a:2", "a:0", "backend"));
@@ -34,14 +34,14 @@ async fn a_watcher_gets_the_list_and_then_what_changes() {
     assert_eq!(list, collector.get("/api/v1alpha1/listeners").await);
     assert_eq!(list.as_array().map(Vec::len), Some(2), "{list}");
 
-    network.tell("a:0", |source| source.update(flow_count("a:2", 5)));
+    network.report("a:0", |source| source.update(flow_count("a:2", 5)));
     let changed = next(&mut watch).await;
     assert_eq!((&changed["id"], &changed["flowCountL4"]), (&json!("a:2"), &json!(5)), "{changed}");
-    assert_eq!(changed["vanAddress"], "backend", "whole, not what was told: {changed}");
-    network.tell("a:0", |source| source.update(listener("a:3", "a:0", "cart")));
+    assert_eq!(changed["vanAddress"], "backend", "whole, not what was reported: {changed}");
+    network.report("a:0", |source| source.update(listener("a:3", "a:0", "cart")));
     let begun = next(&mut watch).await;
     assert_eq!((&begun["id"], &begun["vanAddress"]), (&json!("a:3"), &json!("cart")), "{begun}");
-    network.tell("a:0", |source| source.end("a:1", EPOCH.plus_micros(70)));
+    network.report("a:0", |source| source.end("a:1", EPOCH.plus_micros(70)));
     let ended = next(&mut watch).await;
     assert_eq!((&ended["id"], &ended["endTime"]), (&json!("a:1"), &json!(EPOCH.plus_micros(70).as_micros())));
     collector.leave().await;
@@ -55,7 +55,7 @@ async fn a_watcher_that_does_not_read_holds_nobody_up_and_gets_the_latest_state(
     let network = Network::start(ExchangeOptions::default()).await;
     network.add(Source::router("a:0"));
     let name = "x".repeat(10_000);
-    network.tell("a:0", |source| {
+    network.report("a:0", |source| {
         source.update(router("a:0", "0/east-1", EPOCH));
         for number in 1..=LISTENERS {
             let listener = listener(&format!("a:{number}"), "a:0", "echo");
@@ -76,12 +76,12 @@ async fn a_watcher_that_does_not_read_holds_nobody_up_and_gets_the_latest_state(
     let mut swift = collector.watch(WATCHED).await;
     assert!(is_there(&next(&mut swift).await));
     for round in 1..=ROUNDS {
-        network.tell("a:0", |source| {
+        network.report("a:0", |source| {
             for number in 1..=LISTENERS {
                 source.update(flow_count(&format!("a:{number}"), round));
             }
         });
-        // The other watcher is told of every round, and so is whoever asks.
+        // The other watcher learns of every round, and so does whoever asks.
         let mut at_this_round = 0;
         while at_this_round < LISTENERS {
             let changed = next(&mut swift).await;
@@ -89,7 +89,7 @@ async fn a_watcher_that_does_not_read_holds_nobody_up_and_gets_the_latest_state(
         }
     }
 
-    // What it did not take is not kept for it: it is told of fewer changes than there were, and of the last of them.
+    // What it did not take is not kept for it: it learns of fewer changes than there were, and of the last of them.
     assert!(is_there(&next(&mut stuck).await));
     let (mut seen, mut at_last_round) = (0, 0);
     while at_last_round < LISTENERS {

@@ -26,7 +26,7 @@ fn new(kind: RecordKind, id: u64) -> UpdateBuf {
     UpdateBuf::new(kind, format!("gv_ZW:{id}")).with(Attribute::StartTime, EPOCH + id)
 }
 
-/// A service with connections as 3.x routers tell them.
+/// A service with connections as 3.x routers report them.
 fn updates(ended: bool) -> Vec<UpdateBuf> {
     let mut updates = vec![
         UpdateBuf::new(RecordKind::Site, "site-1").with(Attribute::StartTime, EPOCH),
@@ -152,13 +152,13 @@ fn bench(criterion: &mut Criterion) {
 const SERVICES: u64 = 10;
 
 /// Connections from many clients to some services, one lane for each client and service. One in a hundred is open; some
-/// of the clients are told of.
+/// of the clients are reported.
 fn shop(lanes: u64, each: u64) -> Api {
     let now = Timestamp::from_micros(EPOCH + 60_000_000);
     let mut store = Store::new(vanflow_store::Options::default());
     let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
     let encoder = Encoder::new(Dialect::Router);
-    let mut tell = |updates: &[UpdateBuf]| {
+    let mut report = |updates: &[UpdateBuf]| {
         for batch in updates.chunks(50) {
             let bytes = encoder.records("mc/sfe.gv_ZW:0", 1, batch);
             let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
@@ -191,7 +191,7 @@ fn shop(lanes: u64, each: u64) -> Api {
                 .with(Attribute::Group, format!("group-{}", client % 20)),
         );
     }
-    tell(&entities);
+    report(&entities);
     for first in (0..lanes * each).step_by(1000) {
         let connections: Vec<_> = (first..first + 1000)
             .map(|number| {
@@ -212,7 +212,7 @@ fn shop(lanes: u64, each: u64) -> Api {
                 connection
             })
             .collect();
-        tell(&connections);
+        report(&connections);
     }
     let revision = watch::channel(store.revision()).1;
     let status = watch::channel(Status::default()).1;

@@ -26,7 +26,7 @@ const EPOCH: u64 = 1_795_347_880_000_000;
 const CLIENTS: u64 = 500;
 const SERVICES: u64 = 10;
 
-/// A site with clients and servers. With latencies there is seven times as much to tell of each connection.
+/// A site with clients and servers. With latencies there is seven times as much to report each connection.
 fn network(has_latencies: bool) -> Vec<UpdateBuf> {
     let id = |number: u64| format!("gv_ZW:{number}");
     let new = |kind, number| UpdateBuf::new(kind, id(number)).with(Attribute::StartTime, EPOCH);

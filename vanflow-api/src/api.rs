@@ -42,7 +42,7 @@ use crate::{
     v2alpha1::{self, Scope},
 };
 
-/// How long a watcher may leave a piece lying while there are changes to tell, before it is cut off.
+/// How long a watcher may leave a piece lying while there are changes to report, before it is cut off.
 ///
 /// A body notices when it is polled again. A client that never reads on is the transport's to notice: it should give
 /// up on a connection on which a write has been pending for this long.
@@ -53,7 +53,7 @@ pub const STALL_LIMIT: Duration = Duration::from_secs(60);
 pub struct Network {
     /// The records.
     pub store: Arc<Mutex<Store>>,
-    /// Told whenever the store has changed; watches wait on it. When its sender goes, they end.
+    /// Reported whenever the store has changed; watches wait on it. When its sender goes, they end.
     pub revision: watch::Receiver<Revision>,
     /// How the collector itself is doing.
     pub status: watch::Receiver<Status>,
@@ -84,13 +84,13 @@ pub struct Status {
 pub struct Options {
     /// Whose pages may read the answers.
     pub cors: Cors,
-    /// What is measured, and how it is told.
+    /// What is measured, and how it is reported.
     pub metrics: metrics::Options,
     /// How what was measured is kept, for charts; none where a Prometheus does that.
     pub history: Option<history::Options>,
     /// Where whoever runs the API counts what happens, for `/metrics`.
     pub health: Arc<Health>,
-    /// What tells this collector's revisions from those of others, and of former runs, in ETags and ids of events:
+    /// What reports this collector's revisions from those of others, and of former runs, in ETags and ids of events:
     /// letters and digits. By default it is drawn at random.
     pub instance: Option<String>,
     /// Whether a console is served at `/`, which asks who uses it. It is served by somebody else, to whom paths belong
@@ -429,7 +429,7 @@ impl Api {
         (revision <= self.shared.network.lock().revision()).then_some(revision)
     }
 
-    /// What tells whether an answer has changed: the revision of the whole network, because a record is shown with
+    /// What says whether an answer has changed: the revision of the whole network, because a record is shown with
     /// what follows from others; how many records have left it, which is no change of any; and the time, as far as
     /// the answer depends on it.
     fn tag(&self, snapshot: &Snapshot, time: Option<u64>, query: Option<&str>) -> HeaderValue {
@@ -440,7 +440,7 @@ impl Api {
         HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
-    /// Adds to an answer what tells a browser whose pages may read it. The API's own answers have it.
+    /// Adds to an answer what reports a browser whose pages may read it. The API's own answers have it.
     pub fn allow_origins(&self, request: &Parts, headers: &mut HeaderMap) {
         let allowed = match &self.shared.cors {
             Cors::SameOrigin => return,
@@ -544,7 +544,7 @@ fn watched(body: Body, format: Format) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Proxies that gather what they pass on, nginx above all, are told not to.
+    // Proxies that gather what they pass on, nginx above all, are reported not to.
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
 }

@@ -95,7 +95,7 @@ impl Body {
         Self { gzip: Some(GzEncoder::new(Vec::new(), Compression::fast())), ..self }
     }
 
-    /// The same content, which tells `health` how long it took to make, `so_far` included, when all of it is made or
+    /// The same content, which reports `health` how long it took to make, `so_far` included, when all of it is made or
     /// given up.
     pub(crate) fn metered(self, health: Arc<Health>, route: &'static str, so_far: Duration) -> Self {
         let is_watch = matches!(self.content, Content::Streamed(_));

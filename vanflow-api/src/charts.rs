@@ -8,7 +8,7 @@ use crate::{
     promql::{self, Question},
 };
 
-/// What a query of a chart is for. A collector that was told of a Prometheus sends these there.
+/// What a query of a chart is for. A collector that was given a Prometheus sends these there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chart {
     /// Values at one time: `/api/v1/query` of Prometheus.
@@ -48,7 +48,7 @@ pub(crate) fn respond(
 }
 
 const NO_HISTORY: &str =
-    "this collector keeps no history of its metrics, and was told of no Prometheus that does";
+    "this collector keeps no history of its metrics, and was given no Prometheus that does";
 
 fn error(kind: &str, text: &str) -> Vec<u8> {
     let mut json = Json::default();

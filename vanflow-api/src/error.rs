@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::json::{Json, Object};
 
-/// Why there is no answer. The text is for the client and tells nothing of the inside.
+/// Why there is no answer. The text is for the client and reports nothing of the inside.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum ApiError {
     #[error("there is nothing at `{path}`; {known}")]
@@ -26,7 +26,7 @@ pub(crate) enum ApiError {
     NoSuch { what: &'static str, id: String },
     #[error("{path} is for a console, and none is served here")]
     NoConsole { path: &'static str },
-    #[error("hosts are not told of; a process has the name of its host as hostName")]
+    #[error("hosts are not reported; a process has the name of its host as hostName")]
     NoHosts,
 }
 

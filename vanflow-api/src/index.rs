@@ -146,7 +146,7 @@ td:first-child { white-space: nowrap; font-family: ui-monospace, monospace; font
 footer { margin-top: 2rem; opacity: .75 }
 </style>
 <h1>VAN-Flow collector</h1>
-<p>It gathers what the routers and controllers of a Skupper network tell of it, and answers questions about that.
+<p>It gathers what the routers and controllers of a Skupper network report it, and answers questions about that.
 ";
 
 const TAIL: &str = concat!(

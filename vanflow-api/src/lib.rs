@@ -11,7 +11,7 @@
 //! | `/api/v1alpha1/addresses` | VAN_ADDRESS records |
 //! | `/api/v1alpha1/flows?vanaddr=A` | LISTENER, CONNECTOR and FLOW records of a service |
 //! | `/api/v1alpha1/record?id=X&id=Y` | those records |
-//! | `/api/v1alpha1/records?rtype=T` | records as they were told and merged |
+//! | `/api/v1alpha1/records?rtype=T` | records as they were reported and merged |
 //! | `/api/v1alpha1/openapi.json` | all of this as an OpenAPI document |
 //! | `/api/v2alpha1/…` | the API of Skupper's network observer |
 //! | `/openapi.json` | both APIs as an OpenAPI document |
@@ -24,8 +24,8 @@
 //!
 //! # In the old terms
 //!
-//! The lists other than `records` show LINK and FLOW records as there were when routers told each end and each
-//! direction by itself. What today's routers tell once is shown as two records: the first has the record's own id,
+//! The lists other than `records` show LINK and FLOW records as there were when routers reported each end and each
+//! direction by itself. What today's routers report once is shown as two records: the first has the record's own id,
 //! the second the same with `.far` appended. See the OpenAPI document for the details.
 
 mod api;

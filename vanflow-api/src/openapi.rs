@@ -50,9 +50,9 @@ fn tag(document: &mut Value) {
     document["tags"] = json!(names);
 }
 
-const INTRODUCTION: &str = "What the routers and controllers of a Skupper network tell of it, in two forms.\n\n\
+const INTRODUCTION: &str = "What the routers and controllers of a Skupper network report it, in two forms.\n\n\
     # /api/v2alpha1\n\n\
     The API of Skupper's network observer. Every property of the records of a list is a filter; texts are compared \
     with how they start. Lists have what was there at some time in the last 15 minutes, unless another time range is \
     asked for. Times are microseconds since the Unix epoch, 0 where not known or not yet; durations and latencies are \
-    microseconds. What is not known is `unknown`, null or absent, and is mended when it is told.";
+    microseconds. What is not known is `unknown`, null or absent, and is mended when it is reported.";

@@ -1,4 +1,4 @@
-//! What all watches have in common: how items are told, when, and when a watcher is given up (faults 19).
+//! What all watches have in common: how items are reported, when, and when a watcher is given up (faults 19).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     json::Json,
 };
 
-/// How a watcher wants to be told.
+/// How a watcher wants to be reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// A JSON array on the first line, and then an object a line.
@@ -52,12 +52,12 @@ impl Format {
 /// How often a watcher of events hears something, so that whoever is between does not take the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// When a watcher is told what.
+/// When a watcher learns what.
 #[derive(Debug)]
 pub(crate) struct Pace {
     keep_alive_at: Instant,
-    /// When the next changes may be told.
-    tell_at: Instant,
+    /// When the next changes may be reported.
+    report_at: Instant,
     /// When the last piece was ready to be taken.
     handed_out_at: Option<Instant>,
 }
@@ -69,7 +69,7 @@ pub(crate) enum Woken {
     ByChange,
     /// Nothing will change any more; this says so to the watcher.
     ByTheEnd(&'static str),
-    /// Nothing changed for so long that the watcher should hear of it.
+    /// Nothing changed for so long that the watcher should see it.
     ToKeepAlive,
 }
 
@@ -77,19 +77,19 @@ impl Pace {
     /// The pace of a watch that starts now.
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { keep_alive_at: now + KEEP_ALIVE, tell_at: now, handed_out_at: None }
+        Self { keep_alive_at: now + KEEP_ALIVE, report_at: now, handed_out_at: None }
     }
 
-    /// From now on changes are gathered for so long before they are told.
+    /// From now on changes are gathered for so long before they are reported.
     pub(crate) fn gather(&mut self, time: Duration) {
-        self.tell_at = Instant::now() + time;
+        self.report_at = Instant::now() + time;
     }
 
-    /// Waits until changes may be told, and marks what there is as noticed: before it is looked at, so that nothing
+    /// Waits until changes may be reported, and marks what there is as noticed: before it is looked at, so that nothing
     /// gets lost in between.
     pub(crate) async fn notice(&self, network: &mut Network) {
-        if Instant::now() < self.tell_at {
-            sleep_until(self.tell_at).await;
+        if Instant::now() < self.report_at {
+            sleep_until(self.report_at).await;
         }
         network.revision.borrow_and_update();
     }
@@ -120,7 +120,7 @@ impl Pace {
         let is_stalled = handed_out_at.elapsed() > STALL_LIMIT && network.lock().revision() > seen;
         is_stalled.then(|| {
             let seconds = STALL_LIMIT.as_secs();
-            format!("nothing was taken for {seconds} s while there were changes to tell: the watch is over")
+            format!("nothing was taken for {seconds} s while there were changes to report: the watch is over")
         })
     }
 }

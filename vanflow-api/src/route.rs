@@ -30,7 +30,7 @@ pub(crate) enum Endpoint {
     Index,
     /// Whether the process is alive.
     Alive,
-    /// Whether it is attached to a router and has been told the network.
+    /// Whether it is attached to a router and has been reported the network.
     Ready,
     /// What Prometheus scrapes.
     Metrics,
@@ -114,7 +114,7 @@ pub(crate) fn known(is_served: &dyn Fn(&Route) -> bool) -> String {
         let (names, prefix) = match route.endpoint {
             Endpoint::V1alpha1(_) => (&mut first, V1ALPHA1),
             Endpoint::List(_) => (&mut second, V2ALPHA1),
-            // They are told with their lists.
+            // They are reported with their lists.
             _ if route.path.starts_with(V2ALPHA1) => continue,
             // Nobody would look for its parts.
             Endpoint::Yaml => continue,
@@ -145,7 +145,7 @@ static LIMIT: Parameter = Parameter {
     name: "limit",
     form: Form::Count,
     required: None,
-    description: "How many items the list has at most. There is no limit unless one is asked for. What a watch tells after its list is not limited.",
+    description: "How many items the list has at most. There is no limit unless one is asked for. What a watch reports after its list is not limited.",
 };
 static OFFSET: Parameter = Parameter {
     name: "offset",
@@ -157,7 +157,7 @@ static WATCH: Parameter = Parameter {
     name: "watch",
     form: Form::Flag,
     required: None,
-    description: "With 1, the list is followed by one JSON object per line for each record that changes or ends, until the client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that goes on with `Last-Event-ID` is told what it missed, or the list again where that is not known any more.",
+    description: "With 1, the list is followed by one JSON object per line for each record that changes or ends, until the client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that goes on with `Last-Event-ID` learns what it missed, or the list again where that is not known any more.",
 };
 static VANADDR: Parameter = Parameter {
     name: "vanaddr",
@@ -248,7 +248,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/api/v1alpha1/records",
         endpoint: Endpoint::V1alpha1(Collection::Records),
-        summary: "The records as they were told and merged, attributes untouched",
+        summary: "The records as they were reported and merged, attributes untouched",
         parameters: &[&RTYPE, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
     },
     list("/api/v1alpha1/logs", RecordKind::Log, "The LOG records: lines of the routers' logs"),
@@ -367,9 +367,9 @@ pub(crate) static ROUTES: &[Route] = &[
         Endpoint::OfService(v2alpha1::Collection::Connections),
         "The connections to a service",
     ),
-    v2("/api/v2alpha1/hosts", Endpoint::Gone, "Nothing any more: hosts are not told of"),
-    v2("/api/v2alpha1/hosts/{id}", Endpoint::Gone, "Nothing any more: hosts are not told of"),
-    v2("/api/v2alpha1/sites/{id}/hosts", Endpoint::Gone, "Nothing any more: hosts are not told of"),
+    v2("/api/v2alpha1/hosts", Endpoint::Gone, "Nothing any more: hosts are not reported"),
+    v2("/api/v2alpha1/hosts/{id}", Endpoint::Gone, "Nothing any more: hosts are not reported"),
+    v2("/api/v2alpha1/sites/{id}/hosts", Endpoint::Gone, "Nothing any more: hosts are not reported"),
     v2(
         "/api/v2alpha1/user",
         Endpoint::User,
@@ -418,7 +418,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/readyz",
         endpoint: Endpoint::Ready,
-        summary: "Whether the collector is attached to a router and has been told the network",
+        summary: "Whether the collector is attached to a router and has been reported the network",
         parameters: &[],
     },
     Route { path: "/", endpoint: Endpoint::Index, summary: "What there is here", parameters: &[] },

@@ -1,7 +1,7 @@
 //! A page to read both APIs in, and to try them.
 //!
 //! It is Swagger UI, with its script and its style out of this binary. Nothing comes from elsewhere, and nothing is
-//! told elsewhere: the policy of the page forbids it, and what of Swagger UI would do so is turned off.
+//! reported elsewhere: the policy of the page forbids it, and what of Swagger UI would do so is turned off.
 
 use std::io::Read;
 

@@ -133,7 +133,7 @@ fn charts_are_for_other_origins_as_everything_else() {
 }
 
 #[test]
-fn who_serves_a_console_is_told_which_paths_are_not_its_files() {
+fn who_serves_a_console_learns_which_paths_are_not_its_files() {
     assert_eq!(vanflow_api::chart(&format!("{PROM}/rangequery/")), Some(Chart::Range));
     assert_eq!(Chart::Range.prometheus_path(), "/api/v1/query_range");
     assert!(vanflow_api::is_ours("/api/v1alpha1/sites") && !vanflow_api::is_ours("/index.html"));

@@ -8,7 +8,7 @@ use crate::support::{EPOCH, Fixture, service};
 
 fn fixture(updates: &[UpdateBuf]) -> Fixture {
     let mut fixture = Fixture::new(Store::new(vanflow_store::Options::default()));
-    fixture.tell(updates);
+    fixture.report(updates);
     fixture
 }
 
@@ -38,7 +38,7 @@ fn link() -> UpdateBuf {
 #[test]
 fn a_link_is_seen_from_each_of_its_routers() {
     let access = new(RecordKind::RouterAccess, "west:1").with(Attribute::Parent, "west:0");
-    let told = [
+    let reported = [
         router("gv_ZW:0", "0/edge-1"),
         router("west:0", "0/west-1"),
         access,
@@ -59,7 +59,7 @@ fn a_link_is_seen_from_each_of_its_routers() {
     for face in [&mut near, &mut far] {
         face.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
     }
-    let fixture = fixture(&told);
+    let fixture = fixture(&reported);
     assert_eq!(list(&fixture, "links"), [near.clone(), far.clone()]);
     let topology = list(&fixture, "topology");
     assert_eq!(
@@ -86,10 +86,10 @@ fn a_link_whose_other_end_is_not_known_yet_is_shown_as_far_as_it_is() {
     let links = list(&fixture, "links");
     assert_eq!((links.len(), &links[0]["direction"]), (1, &json!("outgoing")));
     assert_eq!(links[0].get("name"), None, "it would be the other router's");
-    fixture.tell(&[UpdateBuf::new(RecordKind::Link, "gv_ZW:1").with(Attribute::Peer, "west:1")]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Link, "gv_ZW:1").with(Attribute::Peer, "west:1")]);
     let links = list(&fixture, "links");
     assert_eq!((links.len(), links[1].get("parent"), links[1].get("name")), (2, None, None));
-    fixture.tell(&[
+    fixture.report(&[
         router("west:0", "0/west-1"),
         new(RecordKind::RouterAccess, "west:1").with(Attribute::Parent, "west:0"),
     ]);
@@ -98,7 +98,7 @@ fn a_link_whose_other_end_is_not_known_yet_is_shown_as_far_as_it_is() {
 }
 
 #[test]
-fn a_link_that_each_router_tells_for_itself_has_the_name_of_the_other_router() {
+fn a_link_that_each_router_reports_for_itself_has_the_name_of_the_other_router() {
     let old = new(RecordKind::Link, "gv_ZW:1")
         .with(Attribute::Parent, "gv_ZW:0")
         .with(Attribute::Name, "west-1")
@@ -106,7 +106,7 @@ fn a_link_that_each_router_tells_for_itself_has_the_name_of_the_other_router() {
         .with(Attribute::Direction, "outgoing");
     let mut fixture = fixture(&[old]);
     assert_eq!(list(&fixture, "links")[0]["name"], "west-1", "that is all that is known");
-    fixture.tell(&[router("west:0", "0/west-1")]);
+    fixture.report(&[router("west:0", "0/west-1")]);
     let links = list(&fixture, "links");
     assert_eq!((links.len(), &links[0]["name"]), (1, &json!("0/west-1")));
     let topology = list(&fixture, "topology");
@@ -146,7 +146,7 @@ fn a_connection_is_a_flow_for_each_direction() {
 fn a_connector_that_nobody_named_is_inferred_where_there_is_one_and_said_to_be() {
     // faults 11
     let mut fixture = fixture(&service("echo:7", 0, 0));
-    fixture.tell(&[new(RecordKind::BiflowTport, "gv_ZW:9")
+    fixture.report(&[new(RecordKind::BiflowTport, "gv_ZW:9")
         .with(Attribute::Parent, "gv_ZW:1")
         .with(Attribute::Octets, 1)
         .with(Attribute::OctetsReverse, 2)]);
@@ -164,7 +164,7 @@ fn a_connector_that_nobody_named_is_inferred_where_there_is_one_and_said_to_be()
         .with(Attribute::Parent, "gv_ZW:0")
         .with(Attribute::Protocol, "tcp")
         .with(Attribute::VanAddress, "echo:7");
-    fixture.tell(&[second]);
+    fixture.report(&[second]);
     let flows = list(&fixture, "flows?vanaddr=echo:7");
     let flow = flows.last().expect("the connection");
     assert_eq!(flow["id"], "gv_ZW:9", "it could be either: there is no far side to show");
@@ -173,9 +173,9 @@ fn a_connector_that_nobody_named_is_inferred_where_there_is_one_and_said_to_be()
 }
 
 #[test]
-fn flows_whose_connector_nobody_told_are_with_those_that_they_belong_to() {
+fn flows_whose_connector_nobody_reported_are_with_those_that_they_belong_to() {
     let mut fixture = fixture(&service("echo:7", 0, 0));
-    fixture.tell(&[
+    fixture.report(&[
         new(RecordKind::Flow, "gv_ZW:20").with(Attribute::Parent, "gv_ZW:1"),
         new(RecordKind::Flow, "east:7")
             .with(Attribute::Parent, "east:1")
@@ -224,7 +224,7 @@ fn processes_are_named_where_they_are_known() {
 #[test]
 fn an_address_is_one_whatever_is_spoken_there() {
     let mut fixture = fixture(&service("web", 2, 5));
-    fixture.tell(&[new(RecordKind::Listener, "gv_ZW:90")
+    fixture.report(&[new(RecordKind::Listener, "gv_ZW:90")
         .with(Attribute::Parent, "gv_ZW:0")
         .with(Attribute::Protocol, "http1")
         .with(Attribute::VanAddress, "web")]);
@@ -241,7 +241,7 @@ fn an_address_is_one_whatever_is_spoken_there() {
     assert_eq!(list(&fixture, "record?id=vanaddr:nowhere"), [] as [Value; 0]);
 
     let end = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::EndTime, EPOCH + 1_000);
-    fixture.tell(&[
+    fixture.report(&[
         end(RecordKind::Listener, "gv_ZW:90"),
         end(RecordKind::Listener, "gv_ZW:1"),
         end(RecordKind::Connector, "gv_ZW:2"),
@@ -252,7 +252,7 @@ fn an_address_is_one_whatever_is_spoken_there() {
 }
 
 #[test]
-fn what_is_strange_is_shown_as_it_is_told_and_kept_out_of_what_has_a_schema() {
+fn what_is_strange_is_shown_as_it_is_reported_and_kept_out_of_what_has_a_schema() {
     // faults 17
     let mut strange = new(RecordKind::Site, "site-1").with(Attribute::Name, "a \"name\"\n");
     strange.attributes.push((Attribute::Location.code(), ValueBuf::Bytes([0, 0xfe].into())));
@@ -268,12 +268,12 @@ fn what_is_strange_is_shown_as_it_is_told_and_kept_out_of_what_has_a_schema() {
         "attr4712": true, "duration": 0,
     });
     assert_eq!(list(&fixture, "sites"), [site]);
-    let told = json!({
+    let reported = json!({
         "rtype": "SITE", "id": "site-1", "startTime": EPOCH, "name": "a \"name\"\n", "location": "00fe",
         "provider": 7, "attr4711": "new", "attr4712": true,
     });
-    assert_eq!(list(&fixture, "records?rtype=SITE")[..], *std::slice::from_ref(&told));
-    assert_eq!(list(&fixture, "records?rtype=site"), [told]);
+    assert_eq!(list(&fixture, "records?rtype=SITE")[..], *std::slice::from_ref(&reported));
+    assert_eq!(list(&fixture, "records?rtype=site"), [reported]);
     let unknown = json!({ "rtype": 99, "id": "x:1", "startTime": EPOCH });
     assert_eq!(list(&fixture, "records?rtype=99"), [unknown]);
     assert_eq!(list(&fixture, "record?id=x:1"), [] as [Value; 0], "there are no old terms for it");
@@ -284,7 +284,7 @@ fn what_is_strange_is_shown_as_it_is_told_and_kept_out_of_what_has_a_schema() {
 fn what_has_ended_is_shown_to_those_who_ask_for_it() {
     let end = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::EndTime, EPOCH + 1_000);
     let mut fixture = fixture(&service("echo:7", 2, 0));
-    fixture.tell(&[end(RecordKind::BiflowTport, "gv_ZW:3")]);
+    fixture.report(&[end(RecordKind::BiflowTport, "gv_ZW:3")]);
     let ids = |query: &str| -> Vec<String> {
         list(&fixture, query).iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect()
     };
@@ -301,19 +301,19 @@ fn what_has_ended_is_shown_to_those_who_ask_for_it() {
 }
 
 #[test]
-fn a_router_that_has_not_told_all_is_incomplete_and_no_hole() {
+fn a_router_that_has_not_reported_all_is_incomplete_and_no_hole() {
     // faults 1
     let mut fixture = fixture(&[]);
     assert_eq!(
         list(&fixture, "routers"),
         [json!({ "rtype": "ROUTER", "id": "gv_ZW:0", "incomplete": true })]
     );
-    fixture.tell(&[UpdateBuf::new(RecordKind::Listener, "gv_ZW:1").with(Attribute::FlowCountL4, 7)]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Listener, "gv_ZW:1").with(Attribute::FlowCountL4, 7)]);
     assert_eq!(
         list(&fixture, "listeners"),
         [json!({ "rtype": "LISTENER", "id": "gv_ZW:1", "flowCountL4": 7, "incomplete": true })]
     );
-    fixture.tell(&service("echo:7", 0, 0));
+    fixture.report(&service("echo:7", 0, 0));
     assert_eq!(list(&fixture, "routers")[0].get("incomplete"), None);
     assert_eq!(list(&fixture, "listeners")[0].get("incomplete"), None);
 }

@@ -54,8 +54,8 @@ impl Fixture {
         Self::new(replay(capture, u64::MAX))
     }
 
-    /// A router tells records.
-    pub(crate) fn tell(&mut self, updates: &[UpdateBuf]) {
+    /// A router reports records.
+    pub(crate) fn report(&mut self, updates: &[UpdateBuf]) {
         let now = Timestamp::from_micros(EPOCH);
         let mut store = self.store.lock().unwrap();
         let source =
@@ -157,7 +157,7 @@ pub(crate) fn replay_watched(name: &str, each: impl FnMut(&mut Store)) {
     replay_with(name, u64::MAX, Settings::default(), each);
 }
 
-/// All that is in a capture, as it was told: however silent, no source is lost.
+/// All that is in a capture, as it was reported: however silent, no source is lost.
 pub(crate) fn replay_lossless(name: &str) -> Store {
     let mut settings = Settings::default();
     settings.silence = 3_600_000_000;

@@ -13,7 +13,7 @@ use crate::support::{Answer, Fixture, request, request_by, request_with, service
 
 fn fixture() -> Fixture {
     let mut fixture = Fixture::new(Store::new(vanflow_store::Options::default()));
-    fixture.tell(&service("echo:7", 3, 1));
+    fixture.report(&service("echo:7", 3, 1));
     fixture
 }
 
@@ -30,7 +30,7 @@ fn gunzipped(answer: &Answer) -> String {
 }
 
 #[test]
-fn an_unknown_path_is_told_what_there_is() {
+fn an_unknown_path_learns_what_there_is() {
     let answer = fixture().get("/api/v1alpha1/link?x=1");
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(
@@ -49,7 +49,7 @@ fn an_unknown_path_is_told_what_there_is() {
 }
 
 #[test]
-fn other_methods_than_get_and_head_are_told_so() {
+fn other_methods_than_get_and_head_are_reported_so() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
         for path in ["/api/v1alpha1/links", "/healthz", "/"] {
             let answer = fixture().ask(request_by(method.clone(), path));
@@ -150,7 +150,7 @@ fn what_takes_gzip_gets_gzip() {
 #[test]
 fn a_long_list_is_the_same_however_it_comes() {
     let mut fixture = Fixture::new(Store::new(vanflow_store::Options::default()));
-    fixture.tell(&service("echo:7", 2_000, 0));
+    fixture.report(&service("echo:7", 2_000, 0));
     let path = "/api/v1alpha1/flows?vanaddr=echo:7";
     let plain = fixture.get(path);
     assert!(plain.body.len() > 10 * 64 * 1024, "it takes several pieces: {}", plain.body.len());
@@ -164,7 +164,7 @@ fn a_long_list_is_the_same_however_it_comes() {
 }
 
 #[test]
-fn who_has_the_latest_is_told_so() {
+fn who_has_the_latest_learns_so() {
     let mut fixture = fixture();
     let path = "/api/v1alpha1/routers";
     let tag = fixture.get(path).header("etag").expect("lists have a tag").to_owned();
@@ -177,8 +177,9 @@ fn who_has_the_latest_is_told_so() {
     assert_eq!(again.header("content-encoding"), None);
     let other = fixture.ask(request_with(&format!("{path}?limit=1"), &[("if-none-match", &tag)]));
     assert_eq!(other.status, StatusCode::OK, "another query is another answer");
-    fixture
-        .tell(&[UpdateBuf::new(vanflow_proto::RecordKind::Router, "gv_ZW:0").with(Attribute::Hostname, "h")]);
+    fixture.report(&[
+        UpdateBuf::new(vanflow_proto::RecordKind::Router, "gv_ZW:0").with(Attribute::Hostname, "h")
+    ]);
     let changed = fixture.ask(request_with(path, &[("if-none-match", &tag)]));
     assert_eq!(changed.status, StatusCode::OK);
     assert_ne!(changed.header("etag"), Some(&*tag));
@@ -280,7 +281,7 @@ fn headers_are_those_that_are_meant() {
     .map(str::to_owned)
     .into();
     let mut fixture = with_cors(Cors::Any);
-    fixture.tell(&service("echo:7", 3, 1));
+    fixture.report(&service("echo:7", 3, 1));
     let mut seen = BTreeSet::new();
     for path in [
         "/",

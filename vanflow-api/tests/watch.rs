@@ -22,7 +22,7 @@ fn fixture_that_remembers(changes: usize) -> Fixture {
     let mut options = Options::default();
     options.remembered_changes = changes;
     let mut fixture = Fixture::new(Store::new(options));
-    fixture.tell(&[router(0)]);
+    fixture.report(&[router(0)]);
     fixture
 }
 
@@ -78,55 +78,55 @@ async fn a_watch_is_the_list_and_then_what_changes() {
     );
     assert!(is_quiet(&mut body, Duration::from_secs(100)).await, "nothing changes, nothing is said");
     fixture
-        .tell(&[named(0, "0/west-1"), UpdateBuf::new(RecordKind::Site, "s").with(Attribute::Name, "site")]);
-    let told = lines(&mut body).await;
-    assert_eq!((told.len(), &told[0]["name"]), (1, &json!("0/west-1")), "a SITE is no ROUTER");
-    fixture.tell(&[UpdateBuf::new(RecordKind::Router, "gv_ZW:0").with(Attribute::EndTime, EPOCH + 1)]);
+        .report(&[named(0, "0/west-1"), UpdateBuf::new(RecordKind::Site, "s").with(Attribute::Name, "site")]);
+    let reported = lines(&mut body).await;
+    assert_eq!((reported.len(), &reported[0]["name"]), (1, &json!("0/west-1")), "a SITE is no ROUTER");
+    fixture.report(&[UpdateBuf::new(RecordKind::Router, "gv_ZW:0").with(Attribute::EndTime, EPOCH + 1)]);
     assert_eq!(lines(&mut body).await[0]["endTime"], EPOCH + 1, "an end is a change");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_his_time_is_told_the_latest_and_not_each_step() {
+async fn who_takes_his_time_learns_the_latest_and_not_each_step() {
     // faults 19
     let mut fixture = fixture();
     let mut body = watch(&fixture, ROUTERS, &[]);
     lines(&mut body).await;
     for step in 0..500 {
-        fixture.tell(&[named(0, &format!("0/west-{step}"))]);
+        fixture.report(&[named(0, &format!("0/west-{step}"))]);
     }
-    let told = lines(&mut body).await;
-    assert_eq!((told.len(), &told[0]["name"]), (1, &json!("0/west-499")));
+    let reported = lines(&mut body).await;
+    assert_eq!((reported.len(), &reported[0]["name"]), (1, &json!("0/west-499")));
     assert!(is_quiet(&mut body, Duration::from_secs(10)).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_falls_behind_what_is_remembered_is_told_all_that_changed() {
+async fn who_falls_behind_what_is_remembered_learns_all_that_changed() {
     // faults 19
     let mut fixture = fixture_that_remembers(4);
-    fixture.tell(&(1..10).map(router).collect::<Vec<_>>());
+    fixture.report(&(1..10).map(router).collect::<Vec<_>>());
     let mut body = watch(&fixture, ROUTERS, &[]);
     assert_eq!(lines(&mut body).await[0].as_array().unwrap().len(), 10);
     for step in 0..10 {
-        fixture.tell(&[named(3, &format!("0/a-{step}")), named(5, &format!("0/b-{step}"))]);
+        fixture.report(&[named(3, &format!("0/a-{step}")), named(5, &format!("0/b-{step}"))]);
     }
-    let told = lines(&mut body).await;
-    let names: Vec<_> = told.iter().map(|record| record["name"].as_str().unwrap()).collect();
+    let reported = lines(&mut body).await;
+    let names: Vec<_> = reported.iter().map(|record| record["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["0/a-9", "0/b-9"]);
     assert!(is_quiet(&mut body, Duration::from_secs(10)).await);
-    fixture.tell(&[named(3, "0/a")]);
+    fixture.report(&[named(3, "0/a")]);
     assert_eq!(lines(&mut body).await[0]["name"], "0/a", "and it goes on from there");
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_are_gathered_before_they_are_told() {
+async fn changes_are_gathered_before_they_are_reported() {
     let mut fixture = fixture();
     let mut body = watch(&fixture, ROUTERS, &[]);
     lines(&mut body).await;
-    fixture.tell(&[named(0, "0/a")]);
+    fixture.report(&[named(0, "0/a")]);
     let start = Instant::now();
     lines(&mut body).await;
     assert!(start.elapsed() < Duration::from_millis(1), "the first comes at once");
-    fixture.tell(&[named(0, "0/b")]);
+    fixture.report(&[named(0, "0/b")]);
     lines(&mut body).await;
     assert!(start.elapsed() >= Duration::from_millis(100), "the next has to wait for its company");
 }
@@ -142,9 +142,9 @@ async fn who_takes_nothing_while_there_is_something_to_take_is_cut_off_with_a_re
     next(&mut events).await;
     lines(&mut patient).await;
     assert!(is_quiet(&mut patient, Duration::from_millis(1)).await, "this one waits for more");
-    fixture.tell(&[named(0, "0/west-1")]);
+    fixture.report(&[named(0, "0/west-1")]);
     advance(STALL_LIMIT + Duration::from_secs(1)).await;
-    let reason = "nothing was taken for 60 s while there were changes to tell: the watch is over";
+    let reason = "nothing was taken for 60 s while there were changes to report: the watch is over";
     assert_eq!(lines(&mut body).await, [json!({ "error": reason })]);
     assert_eq!(next(&mut body).await, None);
     assert_eq!(next(&mut events).await.unwrap(), format!("event: end\ndata: {{\"error\":\"{reason}\"}}\n\n"));
@@ -176,16 +176,16 @@ async fn events_say_what_to_go_on_from() {
     assert_eq!((list.len(), &*list[0].0), (1, "list"));
     assert_eq!(list[0].2.as_array().unwrap().len(), 1);
     let first = list[0].1.clone().expect("an id");
-    fixture.tell(&[named(0, "0/west-1")]);
-    let told = events(&next(&mut body).await.unwrap());
-    assert_eq!((told.len(), &*told[0].0, &told[0].2["name"]), (1, "record", &json!("0/west-1")));
-    let second = told[0].1.clone().expect("an id");
+    fixture.report(&[named(0, "0/west-1")]);
+    let reported = events(&next(&mut body).await.unwrap());
+    assert_eq!((reported.len(), &*reported[0].0, &reported[0].2["name"]), (1, "record", &json!("0/west-1")));
+    let second = reported[0].1.clone().expect("an id");
     drop(body);
 
-    fixture.tell(&[router(1)]);
+    fixture.report(&[router(1)]);
     let mut body = watch(&fixture, ROUTERS, &[EVENTS, ("last-event-id", &second)]);
-    let told = events(&next(&mut body).await.unwrap());
-    assert_eq!((told.len(), &told[0].2["id"]), (1, &json!("gv_ZW:1")), "only what was missed");
+    let reported = events(&next(&mut body).await.unwrap());
+    assert_eq!((reported.len(), &reported[0].2["id"]), (1, &json!("gv_ZW:1")), "only what was missed");
     let mut body = watch(&fixture, ROUTERS, &[EVENTS, ("last-event-id", &first)]);
     assert_eq!(events(&next(&mut body).await.unwrap()).len(), 2);
 }
@@ -198,7 +198,7 @@ async fn whoever_cannot_go_on_is_given_the_list_again() {
         assert_eq!(events(&next(&mut body).await.unwrap())[0].0, "list", "{id}");
     }
     for step in 0..5 {
-        fixture.tell(&[named(0, &format!("0/west-{step}"))]);
+        fixture.report(&[named(0, &format!("0/west-{step}"))]);
     }
     let mut body = watch(&fixture, ROUTERS, &[EVENTS, ("last-event-id", "test-1")]);
     assert_eq!(events(&next(&mut body).await.unwrap())[0].0, "list", "what has gone since is not known");
@@ -209,7 +209,7 @@ async fn events_are_kept_alive_by_comments() {
     let mut fixture = fixture();
     let mut body = watch(&fixture, ROUTERS, &[EVENTS]);
     next(&mut body).await;
-    fixture.tell(&[UpdateBuf::new(RecordKind::Site, "s").with(Attribute::Name, "site")]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Site, "s").with(Attribute::Name, "site")]);
     let revision = fixture.store.lock().unwrap().revision();
     for _ in 0..3 {
         let start = Instant::now();
@@ -245,7 +245,7 @@ async fn each_piece_of_a_compressed_watch_can_be_read_at_once() {
         String::from_utf8(std::mem::take(decoder.get_mut())).unwrap()
     };
     assert!(unpack(body.frame().await.unwrap().unwrap()).ends_with("]\n"));
-    fixture.tell(&[named(0, "0/west-1")]);
+    fixture.report(&[named(0, "0/west-1")]);
     assert!(unpack(body.frame().await.unwrap().unwrap()).ends_with("}\n"));
     drop(fixture.revision);
     let mut rest = String::new();
@@ -257,15 +257,16 @@ async fn each_piece_of_a_compressed_watch_can_be_read_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_faces_of_a_record_are_told() {
+async fn both_faces_of_a_record_are_reported() {
     let mut fixture = fixture();
-    fixture.tell(&service("echo:7", 1, 0));
+    fixture.report(&service("echo:7", 1, 0));
     let octets = |octets: u64| {
-        let told = UpdateBuf::new(RecordKind::BiflowTport, "gv_ZW:3");
-        told.with(Attribute::Octets, octets).with(Attribute::OctetsReverse, octets + 1)
+        let reported = UpdateBuf::new(RecordKind::BiflowTport, "gv_ZW:3");
+        reported.with(Attribute::Octets, octets).with(Attribute::OctetsReverse, octets + 1)
     };
-    let ids = |told: &[Value]| -> Vec<(String, Value)> {
-        told.iter()
+    let ids = |reported: &[Value]| -> Vec<(String, Value)> {
+        reported
+            .iter()
             .map(|record| (record["id"].as_str().unwrap().to_owned(), record["octets"].clone()))
             .collect()
     };
@@ -279,20 +280,20 @@ async fn both_faces_of_a_record_are_told() {
         lines(body).await;
     }
     next(&mut with_ids).await;
-    fixture.tell(&[octets(100)]);
+    fixture.report(&[octets(100)]);
     assert_eq!(ids(&lines(&mut flows).await), expected);
     assert_eq!(ids(&lines(&mut far).await), expected[1..]);
-    let told = lines(&mut raw).await;
-    assert_eq!((&told[0]["rtype"], &told[0]["octetsReverse"]), (&json!("BIFLOW_TPORT"), &json!(101)));
-    let told = events(&next(&mut with_ids).await.unwrap());
-    assert_eq!((told.len(), told[0].1.is_some(), told[1].1.is_some()), (2, false, true));
+    let reported = lines(&mut raw).await;
+    assert_eq!((&reported[0]["rtype"], &reported[0]["octetsReverse"]), (&json!("BIFLOW_TPORT"), &json!(101)));
+    let reported = events(&next(&mut with_ids).await.unwrap());
+    assert_eq!((reported.len(), reported[0].1.is_some(), reported[1].1.is_some()), (2, false, true));
     assert!(is_quiet(&mut others, Duration::from_secs(1)).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn addresses_are_told_when_their_services_change() {
+async fn addresses_are_reported_when_their_services_change() {
     let mut fixture = fixture();
-    fixture.tell(&service("echo:7", 1, 0));
+    fixture.report(&service("echo:7", 1, 0));
     let mut addresses = watch(&fixture, "/api/v1alpha1/addresses?watch=1", &[]);
     let mut vanaddrs = watch(&fixture, "/api/v1alpha1/vanaddrs?watch=1", &[]);
     let mut record = watch(&fixture, "/api/v1alpha1/record?id=vanaddr:echo:7&watch=1", &[]);
@@ -300,34 +301,34 @@ async fn addresses_are_told_when_their_services_change() {
     lines(&mut addresses).await;
     lines(&mut record).await;
     let end = UpdateBuf::new(RecordKind::BiflowTport, "gv_ZW:3").with(Attribute::EndTime, EPOCH + 9);
-    fixture.tell(&[end]);
+    fixture.report(&[end]);
     for body in [&mut addresses, &mut vanaddrs, &mut record] {
-        let told = lines(body).await;
-        assert_eq!((told.len(), &told[0]["id"]), (1, &json!("vanaddr:echo:7")));
-        assert_eq!((&told[0]["totalFlows"], &told[0]["currentFlows"]), (&json!(1), &json!(0)));
+        let reported = lines(body).await;
+        assert_eq!((reported.len(), &reported[0]["id"]), (1, &json!("vanaddr:echo:7")));
+        assert_eq!((&reported[0]["totalFlows"], &reported[0]["currentFlows"]), (&json!(1), &json!(0)));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_link_is_told_again_when_the_router_at_its_end_comes() {
+async fn a_link_is_reported_again_when_the_router_at_its_end_comes() {
     // faults 8
     let mut fixture = fixture();
     let link = UpdateBuf::new(RecordKind::Link, "gv_ZW:7")
         .with(Attribute::StartTime, EPOCH)
         .with(Attribute::Parent, "gv_ZW:0")
         .with(Attribute::Peer, "west:1");
-    fixture.tell(&[link]);
+    fixture.report(&[link]);
     let mut links = watch(&fixture, "/api/v1alpha1/links?watch=1", &[]);
     assert_eq!(lines(&mut links).await[0][1].get("parent"), None);
     let start = Timestamp::from_micros(EPOCH);
-    fixture.tell(&[
+    fixture.report(&[
         UpdateBuf::new(RecordKind::RouterAccess, "west:1")
             .with(Attribute::StartTime, start)
             .with(Attribute::Parent, "west:0"),
         UpdateBuf::new(RecordKind::Router, "west:0").with(Attribute::StartTime, start),
     ]);
-    let told = lines(&mut links).await;
-    assert_eq!(told.last().unwrap()["parent"], "west:0");
+    let reported = lines(&mut links).await;
+    assert_eq!(reported.last().unwrap()["parent"], "west:0");
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,14 +336,14 @@ async fn a_limit_is_for_the_list_and_not_for_what_changes() {
     let mut fixture = fixture();
     let mut body = watch(&fixture, "/api/v1alpha1/routers?watch=1&limit=0", &[]);
     assert_eq!(lines(&mut body).await, [json!([])]);
-    fixture.tell(&[named(0, "0/west-1")]);
+    fixture.report(&[named(0, "0/west-1")]);
     assert_eq!(lines(&mut body).await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_long_list_of_events_is_one_event() {
     let mut fixture = fixture();
-    fixture.tell(&service("echo:7", 1_000, 0));
+    fixture.report(&service("echo:7", 1_000, 0));
     let mut body = watch(&fixture, "/api/v1alpha1/flows?vanaddr=echo:7", &[EVENTS]);
     let mut list = String::new();
     let mut pieces = 0;
@@ -357,7 +358,7 @@ async fn a_long_list_of_events_is_one_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sources_that_are_lost_end_what_they_told_for_watchers_too() {
+async fn sources_that_are_lost_end_what_they_reported_for_watchers_too() {
     // faults 4
     let fixture = fixture();
     let mut body = watch(&fixture, ROUTERS, &[]);

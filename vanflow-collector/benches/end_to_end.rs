@@ -49,13 +49,13 @@ async fn run(updates: usize) {
     }
     let connections = updates / LoadOptions::UPDATES;
     let grown = collector.resident() - resident;
-    let told = collector.get("/api/v1alpha1/addresses");
-    let found: usize = told
+    let reported = collector.get("/api/v1alpha1/addresses");
+    let found: usize = reported
         .split("\"totalFlows\":")
         .skip(1)
         .filter_map(|rest| rest.split([',', '}']).next()?.parse::<usize>().ok())
         .sum();
-    assert_eq!(found, connections, "the collector lost connections: {told}");
+    assert_eq!(found, connections, "the collector lost connections: {reported}");
     let per_update = (cpu - before).as_secs_f64() * 1e6 / updates as f64;
     let seconds = ended.duration_since(began).as_secs_f64();
     print(&format!("{updates} updates of {connections} connections with two requests each"));

@@ -10,7 +10,7 @@ use vanflow_proto::Timestamp;
 /// What both clocks showed when the collector first asked.
 #[expect(
     clippy::disallowed_methods,
-    reason = "somebody has to read the clock; everybody else is told the time"
+    reason = "somebody has to read the clock; everybody else is reported the time"
 )]
 static BEGAN: LazyLock<(SystemTime, Instant)> = LazyLock::new(|| (SystemTime::now(), Instant::now()));
 

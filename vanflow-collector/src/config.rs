@@ -1,4 +1,4 @@
-//! What the collector was told to do: arguments as they were typed, and settings as they are meant.
+//! What the collector was asked to do: arguments as they were typed, and settings as they are meant.
 //!
 //! [`Args`] is what clap reads off the command line and the environment. [`Settings`] is what the rest of the
 //! collector works with: it can only be made by [`Settings::new`], which refuses what makes no sense.
@@ -122,12 +122,12 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_METRICS_LISTEN", value_name = "ADDR", help_heading = METRICS)]
     pub metrics_listen: Option<String>,
 
-    /// Puts this label on all metrics, such as network=west or observer=a: it tells this network, or this collector,
+    /// Puts this label on all metrics, such as network=west or observer=a: it reports this network, or this collector,
     /// from others. May be given several times; in the environment, with commas between them.
     #[arg(long, env = "VANFLOW_METRICS_LABELS", value_name = "NAME=VALUE", value_delimiter = ',', help_heading = METRICS)]
     pub metrics_labels: Vec<String>,
 
-    /// What connections are told apart by in metrics: process, component or site. The coarser, the fewer label sets
+    /// What connections are distinguished by in metrics: process, component or site. The coarser, the fewer label sets
     /// there are; the labels of what is left out stay, and have the name of the component or the site.
     #[arg(long, env = "VANFLOW_METRICS_DETAIL", value_name = "DETAIL", default_value = "process", help_heading = METRICS)]
     pub metrics_detail: Detail,
@@ -205,7 +205,7 @@ pub struct Settings {
     pub console: Option<PathBuf>,
     /// Who answers the queries of charts, where it is not this collector.
     pub prometheus: Option<Prometheus>,
-    /// What is measured, and where it is told.
+    /// What is measured, and where it is reported.
     pub metrics: Metrics,
     /// How what is measured is kept, if it is.
     pub history: Option<History>,
@@ -300,14 +300,14 @@ pub struct Prometheus {
     pub ca: Option<PathBuf>,
 }
 
-/// What is measured, and where it is told.
+/// What is measured, and where it is reported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics {
     /// Where those who watch over the collector are answered, `host:port`, beside the API.
     pub listen: Option<String>,
     /// Labels of all metrics, name and value.
     pub labels: Vec<(String, String)>,
-    /// What connections are told apart by.
+    /// What connections are distinguished by.
     pub detail: Detail,
     /// Metrics that are left out.
     pub exclude: Vec<String>,
@@ -326,7 +326,7 @@ pub struct History {
     pub memory: usize,
 }
 
-/// What connections are told apart by in metrics.
+/// What connections are distinguished by in metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Detail {
     /// By processes, and by their components and sites.
@@ -808,7 +808,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_told_as_it_is_asked_for() {
+    fn metrics_are_reported_as_it_is_asked_for() {
         let settings = settings(
             "--demo --metrics-listen 127.0.0.1:9000 --metrics-labels network=west --metrics-labels observer=a=b \
              --metrics-detail site --metrics-exclude skupper_internal_latency_seconds --metrics-zero-for 0s",

@@ -51,7 +51,7 @@ const BUFFER: usize = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS: u32 = 64;
 
-/// What lines of the access log are told apart from others by: `--log info,access=debug` shows them.
+/// What lines of the access log are distinguished by: `--log info,access=debug` shows them.
 const ACCESS: &str = "access";
 
 const TOO_MANY: &[u8] =
@@ -269,7 +269,7 @@ where
                 }
                 now = ticks.tick() => {
                     if let Some(why) = progress.complaint(now, self.limits) {
-                        // HTTP/2 clients are told, those of HTTP/1 see the connection end.
+                        // HTTP/2 clients are reported, those of HTTP/1 see the connection end.
                         connection.as_mut().graceful_shutdown();
                         let _ = timeout(Duration::from_millis(100), connection).await;
                         return End::Cut(why);
@@ -371,7 +371,7 @@ impl Progress {
     }
 }
 
-/// A stream that tells what its client takes.
+/// A stream that says what its client takes.
 struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
@@ -417,7 +417,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// A body that tells when it is owed: after a frame, until the next one is asked for.
+/// A body that says when it is owed: after a frame, until the next one is asked for.
 struct Owed<B> {
     body: B,
     owed: bool,
@@ -680,7 +680,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_connection_too_many_is_turned_away_and_told_so() {
+    async fn one_connection_too_many_is_turned_away_and_reported_so() {
         let (address, shutdown, serving, frames) = server(1).await;
         let mut watcher = TcpStream::connect(address).await.expect("connects");
         watcher.write_all(b"GET /watch HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("writes");

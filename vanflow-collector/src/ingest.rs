@@ -25,14 +25,14 @@ use crate::{config::Speed, occasion::Occasion, replay::Listener, state::Restored
 /// Updates that are merged before the lock is given back.
 const UPDATES: usize = 1000;
 
-/// How long after attaching a source whose records were restored has to be heard of, in microseconds (faults 4).
+/// How long after attaching a source whose records were restored has to be seen, in microseconds (faults 4).
 const HEARD_WITHIN: u64 = 30_000_000;
 
 /// How long after attaching the collector counts as ready at the latest, in microseconds: by then every source that
 /// it knows was asked for all of its records, though some answers may have been lost (faults 1).
 const READY_WITHIN: u64 = 30_000_000;
 
-/// Merges what is heard into a store, and tells who waits for it.
+/// Merges what is heard into a store, and says who waits for it.
 #[derive(Debug)]
 pub(crate) struct Ingest {
     store: Arc<Mutex<Store>>,
@@ -82,12 +82,12 @@ impl Ingest {
         &self.health
     }
 
-    /// Told of every new revision of the store, once per batch.
+    /// Reported of every new revision of the store, once per batch.
     pub(crate) fn revision(&self) -> watch::Receiver<Revision> {
         self.revision.subscribe()
     }
 
-    /// Told of how the collector is doing.
+    /// Reported of how the collector is doing.
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
     }
@@ -95,7 +95,7 @@ impl Ingest {
     /// There is a connection to `whom`.
     pub(crate) fn attached(&mut self, whom: &str, now: Timestamp) {
         self.attached = Some((whom.to_owned(), now));
-        self.tell(|status| {
+        self.report(|status| {
             status.attached = true;
             status.detail = format!("attached to {whom}, asking its network for records");
         });
@@ -105,7 +105,7 @@ impl Ingest {
     pub(crate) fn detached(&mut self, whom: &str, why: &str) {
         self.attached = None;
         self.health.detached();
-        self.tell(|status| {
+        self.report(|status| {
             status.attached = false;
             status.flushed = false;
             status.detail = format!("not attached to {whom}: {why}");
@@ -148,7 +148,7 @@ impl Ingest {
         self.with(source, |store, id| store.heartbeat(id, clock, now));
     }
 
-    /// A source told records.
+    /// A source reported records.
     pub(crate) fn records(&mut self, source: &str, mut updates: Updates<'_>, now: Timestamp) {
         let Some(&Known { id, .. }) = self.sources.get(source) else { return };
         let mut merged = Merged::default();
@@ -178,7 +178,7 @@ impl Ingest {
                 self.refused(source, &error);
             }
         }
-        merged.tell(&self.health);
+        merged.report(&self.health);
     }
 
     /// A message or a record was not taken: too large, not to be read, or not to be had.
@@ -197,7 +197,7 @@ impl Ingest {
         let attached_for = self.attached.as_ref().map(|(_, since)| now.micros_since(*since));
         if attached_for.is_some_and(|micros| micros >= HEARD_WITHIN) {
             for (_, Restored { source, id, last_heard }) in self.restored.drain() {
-                info!("{id} was not heard of since the collector started: its records end");
+                info!("{id} was not seen since the collector started: its records end");
                 lock(&self.store).source_lost(source, last_heard, now);
             }
         }
@@ -216,7 +216,7 @@ impl Ingest {
             && !self.status.borrow().flushed
             && (is_ready || now.micros_since(*since) >= READY_WITHIN)
         {
-            self.tell(|status| {
+            self.report(|status| {
                 status.flushed = true;
                 status.detail = format!("attached to {whom}");
             });
@@ -230,8 +230,8 @@ impl Ingest {
         self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
 
-    /// Changes the status, and tells those who wait for it if that made a difference.
-    pub(crate) fn tell(&self, change: impl FnOnce(&mut Status)) {
+    /// Changes the status, and reports those who wait for it if that made a difference.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_if_modified(|status| {
             let before = status.clone();
             change(status);
@@ -256,13 +256,13 @@ struct Merged {
 impl Merged {
     fn count(&mut self, kind: Option<RecordKind>, health: &Health) {
         if self.kind != kind {
-            self.tell(health);
+            self.report(health);
             self.kind = kind;
         }
         self.updates += 1;
     }
 
-    fn tell(&mut self, health: &Health) {
+    fn report(&mut self, health: &Health) {
         let updates = std::mem::take(&mut self.updates);
         if updates > 0 {
             health.merged(self.kind, updates);
@@ -288,7 +288,7 @@ impl Replayed {
 
     /// The capture is at its end. What was not answered by then never will be.
     pub(crate) fn ended(&self) {
-        self.ingest.tell(|status| {
+        self.ingest.report(|status| {
             status.attached = true;
             status.flushed = true;
             status.detail = "replayed a capture to its end".into();
@@ -308,7 +308,7 @@ impl Replayed {
 impl Listener for Replayed {
     fn begin(&mut self, now: Timestamp) {
         self.discovery.attached(now);
-        self.ingest.tell(|status| {
+        self.ingest.report(|status| {
             status.attached = true;
             // What is replayed at once is ready when it is at its end, and no sooner.
             status.flushed = self.speed != Speed::Max;
@@ -380,7 +380,7 @@ mod tests {
         ingest.event(&event, now);
     }
 
-    fn tell(ingest: &mut Ingest, source: &str, updates: &[UpdateBuf], now: Timestamp) {
+    fn report(ingest: &mut Ingest, source: &str, updates: &[UpdateBuf], now: Timestamp) {
         let message = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, updates);
         let Ok(Body::Records(updates)) = Message::decode(&message).map(|message| message.body) else {
             panic!("it was encoded as records")
@@ -442,8 +442,8 @@ mod tests {
         let mut ingest = restored();
         ingest.attached("a router", after(5));
         seen(&mut ingest, "a:0", after(6));
-        tell(&mut ingest, "a:0", &[update(RecordKind::Router, "a:0")], after(7));
-        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:2")], after(7));
+        report(&mut ingest, "a:0", &[update(RecordKind::Router, "a:0")], after(7));
+        report(&mut ingest, "a:0", &[update(RecordKind::Link, "a:2")], after(7));
         for second in 8..100 {
             ingest.tick(after(second));
         }
@@ -457,9 +457,9 @@ mod tests {
         seen(&mut ingest, "a:0", NOW);
         let nameless = UpdateBuf { id: String::new(), ..update(RecordKind::Link, "") };
         let updates = [update(RecordKind::Link, "a:1"), nameless, update(RecordKind::Link, "a:2")];
-        tell(&mut ingest, "a:0", &updates, NOW);
+        report(&mut ingest, "a:0", &updates, NOW);
         assert_eq!(live(&ingest), ["a:1", "a:2"]);
-        assert!(ingest.refused.is_over(), "it was told");
+        assert!(ingest.refused.is_over(), "it was reported");
     }
 
     #[test]
@@ -468,14 +468,14 @@ mod tests {
         seen(&mut ingest, "a:0", NOW);
         let updates: Vec<_> =
             (0..2 * UPDATES + 1).map(|number| update(RecordKind::Link, &format!("a:{number}"))).collect();
-        tell(&mut ingest, "a:0", &updates, NOW);
+        report(&mut ingest, "a:0", &updates, NOW);
         assert_eq!(live(&ingest).len(), 2 * UPDATES + 1);
     }
 
     #[test]
     fn records_of_a_source_that_nobody_announced_are_passed_over() {
         let mut ingest = ingest();
-        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
+        report(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
         assert_eq!(live(&ingest), [""; 0]);
     }
 
@@ -485,12 +485,17 @@ mod tests {
         let mut ingest = ingest();
         ingest.attached("a router", NOW);
         seen(&mut ingest, "a:0", NOW);
-        tell(&mut ingest, "a:0", &[UpdateBuf::new(RecordKind::Link, "a:1").with(Attribute::Octets, 7)], NOW);
+        report(
+            &mut ingest,
+            "a:0",
+            &[UpdateBuf::new(RecordKind::Link, "a:1").with(Attribute::Octets, 7)],
+            NOW,
+        );
         assert_eq!(ingest.tick(after(1)), [("a:0".into(), true)]);
         assert_eq!(ingest.tick(after(2)), []);
         assert!(!ingest.status().borrow().flushed);
         let whole = [update(RecordKind::Router, "a:0"), update(RecordKind::Link, "a:1")];
-        tell(&mut ingest, "a:0", &whole, after(2));
+        report(&mut ingest, "a:0", &whole, after(2));
         assert_eq!(ingest.tick(after(3)), [("a:0".into(), false)]);
         assert!(ingest.status().borrow().flushed);
     }
@@ -503,7 +508,7 @@ mod tests {
         ingest.attached("amqp://r:5672", NOW);
         ingest.tick(after(29));
         assert!(ingest.status().borrow().attached);
-        assert!(!ingest.status().borrow().flushed, "nobody was heard of yet");
+        assert!(!ingest.status().borrow().flushed, "nobody was seen yet");
         ingest.tick(after(30));
         assert!(ingest.status().borrow().flushed);
         ingest.detached("amqp://r:5672", "connection refused");
@@ -520,7 +525,7 @@ mod tests {
         seen(&mut ingest, "a:0", NOW);
         ingest.publish();
         assert!(!revision.has_changed().expect("the ingest is there"));
-        tell(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
+        report(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
         ingest.publish();
         assert!(revision.has_changed().expect("the ingest is there"));
     }

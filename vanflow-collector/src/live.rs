@@ -12,7 +12,7 @@ use vanflow_proto::{
 
 use crate::{clock, ingest::Ingest};
 
-/// Events that are merged before those who watch are told.
+/// Events that are merged before those who watch are reported.
 const BATCH: usize = 64;
 
 /// Collects until it is time to leave. Then the connection is closed, and what had come by then is merged.

@@ -1,7 +1,7 @@
 //! A Prometheus that answers what the charts of the console ask.
 //!
 //! A query goes to it as it came, and its answer comes back as it is, piece by piece. What concerns one connection
-//! only stays there, and so does what a browser is told of other origins: that is ours to say.
+//! only stays there, and so does what a browser learns of other origins: that is ours to say.
 
 use std::{
     error::Error,
@@ -95,7 +95,7 @@ pub enum PrometheusError {
 pub(crate) struct Prometheus {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: Arc<str>,
-    /// Whether the last query failed: it is told once.
+    /// Whether the last query failed: it is reported once.
     failing: Arc<AtomicBool>,
 }
 
@@ -145,7 +145,7 @@ impl Prometheus {
             warn!("cannot ask the Prometheus at {}: {why}", self.url);
         }
         // Its address is for the log: not everybody who looks at charts has to know it.
-        let text = format!("the Prometheus that this collector was told of cannot be asked: {why}");
+        let text = format!("the Prometheus that this collector was given cannot be asked: {why}");
         refusal(status, kind, &text)
     }
 
@@ -314,7 +314,7 @@ mod tests {
     }
 
     /// A Prometheus on loopback: where it is, and what it was asked. Below `/slow` it never answers, and says when it
-    /// was asked; below `/cut` it breaks off when it is told to.
+    /// was asked; below `/cut` it breaks off when it is asked to.
     async fn upstream(tls: Option<TlsAcceptor>) -> (String, Seen, Arc<Notify>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("an address");
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_prometheus_that_is_not_there_is_told_in_its_own_form() {
+    async fn a_prometheus_that_is_not_there_is_reported_in_its_own_form() {
         let address = {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
             listener.local_addr().expect("an address")
@@ -484,7 +484,7 @@ mod tests {
         assert_eq!((&answer["status"], &answer["errorType"]), (&"error".into(), &"unavailable".into()));
         let error = answer["error"].as_str().expect("a text");
         assert!(
-            error.starts_with("the Prometheus that this collector was told of cannot be asked: ")
+            error.starts_with("the Prometheus that this collector was given cannot be asked: ")
                 && error.contains("Connection refused"),
             "{error}"
         );
@@ -500,7 +500,7 @@ mod tests {
         let response = asking.await.expect("no panic");
         assert_eq!(response.status().as_u16(), 504);
         let expected = "{\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"the Prometheus that this \
-                        collector was told of cannot be asked: it did not answer within 30s\"}\n";
+                        collector was given cannot be asked: it did not answer within 30s\"}\n";
         assert_eq!(text(response).await, expected);
     }
 
@@ -579,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_told_once() {
+    fn a_reason_is_reported_once() {
         #[derive(Debug, Error)]
         #[error("outside")]
         struct Outside(#[source] Inside);

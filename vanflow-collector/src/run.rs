@@ -89,7 +89,7 @@ pub enum RunError {
     Stopped,
 }
 
-/// A collector that runs. It leaves when it is told to, or dropped.
+/// A collector that runs. It leaves when it is asked to, or dropped.
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<SocketAddr>,
@@ -110,7 +110,7 @@ impl Running {
         &self.metrics_addresses
     }
 
-    /// Told of how the collector is doing.
+    /// Reported of how the collector is doing.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
@@ -347,7 +347,7 @@ impl Upstream {
                 let mut replayed = Replayed::new(ingest, speed);
                 capture.replay(speed, &mut replayed, &leave).await;
                 replayed.ended();
-                // Time stands still from here on; watches go on as long as there is somebody who could tell them.
+                // Time stands still from here on; watches go on as long as there is somebody who could report them.
                 leave.cancelled().await;
             }
         }

@@ -3,7 +3,7 @@
 //! What changed is appended to a log in a directory, each record whole, every few seconds; a collector that starts
 //! reads the log and goes on from there. When the log has grown to twice of what a new one would be, a new one takes
 //! its place. The records in memory are the truth and the log follows them: a disk that is full or a file that is
-//! damaged is told about, and never keeps the collector from collecting (faults 23).
+//! damaged is reported about, and never keeps the collector from collecting (faults 23).
 
 mod file;
 
@@ -48,7 +48,7 @@ const RECORDS: usize = 256;
 /// Octets that are collected before they are written.
 const PIECE: usize = 1 << 20;
 
-/// How old the time at which a source was heard of may get in the log, in microseconds, while it says nothing new.
+/// How old the time at which a source was seen may get in the log, in microseconds, while it says nothing new.
 const HEARD_WITHIN: u64 = 10_000_000;
 
 /// A directory that cannot hold a state.
@@ -71,12 +71,12 @@ pub enum StateError {
     },
 }
 
-/// A source whose records came back from the log, and that was not heard of since.
+/// A source whose records came back from the log, and that was not seen since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Restored {
     pub(crate) source: SourceId,
     pub(crate) id: String,
-    /// When it was heard of last, by our clock.
+    /// When it was seen last, by our clock.
     pub(crate) last_heard: Timestamp,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Keeper {
     no_new_log_before: Option<Instant>,
     /// What of the store is in the log.
     written: Revision,
-    /// When each source was heard of, as far as the log knows.
+    /// When each source was seen, as far as the log knows.
     heard: HashMap<String, Timestamp>,
     trouble: Occasion,
 }
@@ -190,7 +190,7 @@ impl Keeper {
         }
     }
 
-    /// Writes what changed since it was last called. What goes wrong is told, and tried again next time. Blocks.
+    /// Writes what changed since it was last called. What goes wrong is reported, and tried again next time. Blocks.
     fn write(&mut self, store: &Mutex<Store>) {
         match self.try_write(store) {
             Ok(()) => {
@@ -330,7 +330,7 @@ fn lock(directory: &Path) -> Result<Option<File>, StateError> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(StateError::InUse { path }),
         Err(TryLockError::Error(error)) => {
-            warn!("cannot tell whether another collector keeps records in {}: {error}", path.display());
+            warn!("cannot know whether another collector keeps records in {}: {error}", path.display());
             Ok(None)
         }
     }
@@ -406,7 +406,7 @@ impl Frames {
         .push_to(&mut self.octets);
     }
 
-    /// Adds when sources were heard of, where the log is behind.
+    /// Adds when sources were seen, where the log is behind.
     fn hear(&mut self, snapshot: &Snapshot, heard: &mut HashMap<String, Timestamp>) {
         for source in snapshot.sources().filter(|source| source.is_alive()) {
             let known = heard.get(source.id());
@@ -616,7 +616,7 @@ mod tests {
         NOW.plus_micros(seconds * 1_000_000)
     }
 
-    fn tell(store: &mut Store, source: SourceId, updates: &[UpdateBuf], now: Timestamp) {
+    fn report(store: &mut Store, source: SourceId, updates: &[UpdateBuf], now: Timestamp) {
         let message = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, updates);
         let Ok(Body::Records(updates)) = Message::decode(&message).map(|message| message.body) else {
             panic!("it was encoded as records")
@@ -646,7 +646,7 @@ mod tests {
                 (503, ValueBuf::Encoded([0xc0, 2, 1, 0x40].into())),
             ],
         };
-        let told = [
+        let reported = [
             update(RecordKind::Router, "a:0", 1).with(Attribute::Name, "0/a"),
             update(RecordKind::Listener, "a:1", 2).with(Attribute::VanAddress, "echo:7"),
             update(RecordKind::Process, "p", 2).with(Attribute::ImageName, "cart:1"),
@@ -657,19 +657,19 @@ mod tests {
             UpdateBuf::new(RecordKind::Link, "a:4").with(Attribute::Octets, 7),
             odd,
         ];
-        tell(&mut store, router, &told, NOW);
+        report(&mut store, router, &reported, NOW);
         let gone = store.source_seen("b", SourceType::Other("NEW"), NOW);
-        tell(&mut store, gone, &[update(RecordKind::Site, "b", 1)], NOW);
+        report(&mut store, gone, &[update(RecordKind::Site, "b", 1)], NOW);
         store.source_lost(gone, NOW, after(30));
         store
     }
 
-    /// All that a store tells of its records.
+    /// All that a store reports its records.
     fn contents(store: &Store) -> Vec<String> {
         let snapshot = store.snapshot();
         let records = snapshot.records().filter(|record| !record.is_derived()).map(|record| {
             let fields: Vec<_> = record.fields().map(|(code, field)| format!("{code}={field:?}")).collect();
-            let source = record.source().expect("somebody told it");
+            let source = record.source().expect("somebody reported it");
             format!(
                 "{} {:?} of {} {}: {} {:?}",
                 record.id(),
@@ -753,7 +753,7 @@ mod tests {
 
         let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
         let more = UpdateBuf::new(RecordKind::BiflowTport, "a:2").with(Attribute::Octets, 9);
-        tell(&mut store.lock().expect("no panic"), router, &[more], NOW);
+        report(&mut store.lock().expect("no panic"), router, &[more], NOW);
         keeper.try_write(&store).expect("writes");
         let added = keeper.log.as_ref().expect("a log").length() - length;
         assert!((50..250).contains(&added), "{added} octets for one record");
@@ -772,7 +772,7 @@ mod tests {
         keeper.try_write(&store).expect("writes");
         let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
         let many: Vec<_> = (1..600).map(|id| update(RecordKind::Link, &format!("a:{id}"), id)).collect();
-        tell(&mut store.lock().expect("no panic"), router, &many, NOW);
+        report(&mut store.lock().expect("no panic"), router, &many, NOW);
         keeper.try_write(&store).expect("writes");
         drop(keeper);
         let (_, restored, _) = open(&directory, NOW);
@@ -786,9 +786,9 @@ mod tests {
         let mut store = Store::new(Options::default());
         let router = store.source_seen("a:0", SourceType::Router, NOW);
         let name = |start, name: &str| update(RecordKind::Link, "a:1", start).with(Attribute::Name, name);
-        tell(&mut store, router, &[name(1, "old")], NOW);
+        report(&mut store, router, &[name(1, "old")], NOW);
         store.source_restarted(router, after(5));
-        tell(&mut store, router, &[name(2, "new")], after(6));
+        report(&mut store, router, &[name(2, "new")], after(6));
         let expected = contents(&store);
         assert_eq!(expected.len(), 2);
         let (store, _) = kept(store, after(7));
@@ -814,7 +814,7 @@ mod tests {
         assert_eq!(contents(&restored), contents(&store.lock().expect("no panic")));
         let restored = Mutex::new(restored);
         let router = restored.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
-        tell(&mut restored.lock().expect("no panic"), router, &[update(RecordKind::Link, "a:50", 1)], NOW);
+        report(&mut restored.lock().expect("no panic"), router, &[update(RecordKind::Link, "a:50", 1)], NOW);
         keeper.try_write(&restored).expect("writes");
         drop(keeper);
         let (_, again, _) = open(&directory, NOW);
@@ -833,7 +833,7 @@ mod tests {
         let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
         let before = contents(&store.lock().expect("no panic"));
         for id in ["a:50", "a:51"] {
-            tell(&mut store.lock().expect("no panic"), router, &[update(RecordKind::Link, id, 1)], NOW);
+            report(&mut store.lock().expect("no panic"), router, &[update(RecordKind::Link, id, 1)], NOW);
             keeper.try_write(&store).expect("writes");
         }
         drop(keeper);
@@ -883,7 +883,7 @@ mod tests {
         let length = keeper.log.as_ref().expect("a log").length();
         keeper.log = Some(Writer::full(length));
         let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
-        tell(&mut store.lock().expect("no panic"), router, &[update(RecordKind::Link, "a:50", 1)], NOW);
+        report(&mut store.lock().expect("no panic"), router, &[update(RecordKind::Link, "a:50", 1)], NOW);
         keeper.try_write(&store).expect_err("the disk is full");
         keeper.log = Some(Writer::resume(&path, length).expect("opens"));
         keeper.try_write(&store).expect("there is room");
@@ -903,7 +903,7 @@ mod tests {
         let mut longest = 0;
         for octets in 10..200_u64 {
             let more = UpdateBuf::new(RecordKind::BiflowTport, "a:2").with(Attribute::Octets, octets);
-            tell(&mut store.lock().expect("no panic"), router, &[more], NOW);
+            report(&mut store.lock().expect("no panic"), router, &[more], NOW);
             keeper.try_write(&store).expect("writes");
             longest = longest.max(keeper.log.as_ref().expect("a log").length());
         }

@@ -110,7 +110,7 @@ impl Certificate {
             match renewed {
                 Ok(true) => info!("took up the renewed certificate in {}", self.certificate.display()),
                 Ok(false) => {}
-                // What is wrong with new files is told once; that they cannot be read, once until they can.
+                // What is wrong with new files is reported once; that they cannot be read, once until they can.
                 Err(error @ TlsError::Unreadable { .. }) => {
                     if readable {
                         warn!("{error}; the API goes on with the certificate of before");
@@ -235,7 +235,7 @@ mod tests {
         fs::write(files.certificate(), "half a certif").expect("writes");
         let error = certificate.renew().expect_err("it is no certificate").to_string();
         assert!(error.contains("tls.crt holds no certificate in PEM"), "{error}");
-        assert!(!certificate.renew().expect("nothing new"), "it is told once");
+        assert!(!certificate.renew().expect("nothing new"), "it is reported once");
         assert_eq!(shown(&certificate, &first).await, first);
 
         fs::remove_file(files.key()).expect("removes");

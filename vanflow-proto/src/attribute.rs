@@ -13,7 +13,7 @@ pub enum AttributeKind {
     RecordType,
     /// The record's own identity, a string.
     Identity,
-    /// The identity of another record, a string. The other record may not have been told yet.
+    /// The identity of another record, a string. The other record may not have been reported yet.
     Reference,
     /// Text, a string.
     Text,

@@ -1,6 +1,6 @@
 //! Which sources there are, and what is to be done about them.
 //!
-//! [`Discovery`] reads no socket and no clock. It is told what was received and what time it is, and it answers with
+//! [`Discovery`] reads no socket and no clock. It learns what was received and what time it is, and it answers with
 //! what to do ([`Action`]) and what happened ([`Event`]). The connection to a router follows the actions; a replay of a
 //! capture passes them over, because whoever recorded it has done all that; and the events are the same for both.
 //!
@@ -37,7 +37,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// A source that was not heard of for so long is lost.
+    /// A source that was not seen for so long is lost.
     pub silence: u64,
     /// The first FLUSH waits no longer than this for a message on the source's own address.
     pub first_flush: u64,
@@ -208,9 +208,9 @@ struct Source {
     flush: Flush,
     /// The next wait between two FLUSHes.
     retry: u64,
-    /// Whether it told of itself since FLUSH was last sent.
+    /// Whether it reported itself since FLUSH was last sent.
     answered: bool,
-    /// Whether FLUSH was sent since it last had nothing more to tell.
+    /// Whether FLUSH was sent since it last had nothing more to report.
     asked: bool,
     epoch: Epoch,
     /// When its timer goes off.
@@ -220,7 +220,7 @@ struct Source {
 /// ```text
 ///           ┌───────────── refused, or no word of it ─────────────┐
 ///           ▼                                                     │
-///  Idle ──▶ Due ── at its time, or heard of the source ──▶ Sent ──┴─ accepted ─▶ Review
+///  Idle ──▶ Due ── at its time, or seen the source ──▶ Sent ──┴─ accepted ─▶ Review
 ///   ▲       ▲                                                                     │
 ///   └───────┼──────────────────────── answered and whole ─────────────────────────┤
 ///           └──────────────────────────────── neither ───────────────────────────┘
@@ -561,7 +561,7 @@ impl Discovery {
         link.retry_at = None;
         let source = link.source.clone();
         self.outputs.push_back(Output::Action(Action::Listen { address: Arc::clone(address) }));
-        // What came by while the link was down has to be told again.
+        // What came by while the link was down has to be reported again.
         if let Some((id, _)) = source
             && let Some(source) = self.sources.get_mut(&id)
             && matches!(source.flush, Flush::Idle | Flush::Review { .. })
@@ -623,7 +623,7 @@ impl Discovery {
         self.arm(id);
     }
 
-    /// Sets the timer of a source. One that goes off too early is set again; so hearing of a source costs nothing here.
+    /// Sets the timer of a source. One that goes off too early is set again; so seeing a source costs nothing here.
     fn arm(&mut self, id: &Arc<str>) {
         let Some(source) = self.sources.get_mut(id) else { return };
         let attached = self.attached.unwrap_or_default();
@@ -645,7 +645,7 @@ impl Discovery {
     }
 }
 
-/// Whether such a source has something to tell when it is asked.
+/// Whether such a source has something to say when it is asked.
 fn flushable(source_type: &str) -> bool {
     SourceType::from_name(source_type) != SourceType::Collector
 }

@@ -12,10 +12,10 @@ use crate::{
 /// The address on which sources announce themselves.
 pub const BEACON_ADDRESS: &str = "mc/sfe.all";
 
-/// What is appended to a router's address to hear of flows.
+/// What is appended to a router's address to see flows.
 pub const FLOWS_SUFFIX: &str = ".flows";
 
-/// What is appended to a router's address to hear of log lines.
+/// What is appended to a router's address to see log lines.
 pub const LOGS_SUFFIX: &str = ".logs";
 
 /// What is appended to a controller's address to hear its heartbeats.

@@ -83,7 +83,7 @@ record_kinds! {
         Parent StartTime EndTime Process DestHost Protocol DestPort VanAddress Name FlowCountL4 FlowCountL7
         FlowRateL4 FlowRateL7
     }
-    /// One direction of a connection or request, as routers up to 2.x tell it.
+    /// One direction of a connection or request, as routers up to 2.x report it.
     6 Flow "FLOW" [Listener Connector Flow] {
         Parent StartTime EndTime Counterflow SourceHost SourcePort Octets Latency Method Result Reason Trace
         OctetRate OctetsOut OctetsUnacked WindowClosures WindowSize StreamId
@@ -102,11 +102,11 @@ record_kinds! {
     10 Egress "EGRESS" [] {}
     /// Reserved.
     11 Collector "COLLECTOR" [] {}
-    /// A group of processes, as 1.x controllers tell it.
+    /// A group of processes, as 1.x controllers report it.
     12 ProcessGroup "PROCESS_GROUP" [] {
         Name
     }
-    /// A host of a site, as 1.x controllers tell it.
+    /// A host of a site, as 1.x controllers report it.
     13 Host "HOST" [Site] {
         Parent StartTime EndTime Provider Name
     }
@@ -140,7 +140,7 @@ impl RecordKind {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
-    /// Whether such records are told by the thousand, one for each connection or request.
+    /// Whether such records are reported by the thousand, one for each connection or request.
     pub const fn is_flow(self) -> bool {
         matches!(self, Self::Flow | Self::BiflowTport | Self::BiflowApp)
     }

@@ -169,7 +169,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// An owned [`Update`]: for sources, which tell records, and for tests.
+/// An owned [`Update`]: for sources, which report records, and for tests.
 ///
 /// ```
 /// use vanflow_proto::{Attribute, RecordKind, UpdateBuf};

@@ -116,7 +116,7 @@ fn merge(c: &mut Criterion) {
             }
         });
     });
-    group.bench_function("decode and merge, told again", |b| {
+    group.bench_function("decode and merge, reported again", |b| {
         let (mut store, source) = fresh();
         for (position, message) in messages.iter().enumerate() {
             apply(&mut store, source, message, now(position));

@@ -74,7 +74,7 @@ impl ChangeRing {
         self.latest
     }
 
-    /// The changes after a revision, at most `limit` of them looked at. `is_latest` tells whether a record's latest
+    /// The changes after a revision, at most `limit` of them looked at. `is_latest` says whether a record's latest
     /// change is the one given.
     pub(crate) fn after(
         &self,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn who_falls_behind_the_ring_is_told_so() {
+    fn who_falls_behind_the_ring_learns_so() {
         // faults 19
         let mut ring = ChangeRing::new(2);
         let revisions: Vec<_> = (0..4).map(|slot| ring.record(at(slot))).collect();

@@ -1,4 +1,4 @@
-//! Ids of what no source told but what follows from records.
+//! Ids of what no source reported but what follows from records.
 //!
 //! They are the network observer's, so that bookmarks and labels go on meaning the same, and they depend on nothing
 //! but what is named here: every collector comes to the same ones.

@@ -1,6 +1,6 @@
 //! Where the record with an identity is.
 //!
-//! A router counts its records up, so that those told after one another have numbers next to each other. The index
+//! A router counts its records up, so that those reported after one another have numbers next to each other. The index
 //! keeps them next to each other too: a page holds the places of 64 consecutive numbers, and only pages are looked up.
 
 use std::sync::Arc;

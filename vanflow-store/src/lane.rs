@@ -5,8 +5,8 @@
 //! alone: the processes, components and sites at its ends, its service, its protocol. So whoever wants to know that of
 //! all connections asks it once a lane, and there are few lanes where there are many connections.
 //!
-//! A connection is in exactly one lane from its first update on, with what was told until then: a connector that is
-//! not told yet is one of its own, so that a connection changes its lane when its connector is told, and takes along
+//! A connection is in exactly one lane from its first update on, with what was reported until then: a connector that is
+//! not reported yet is one of its own, so that a connection changes its lane when its connector is reported, and takes along
 //! what it added to the figures of the lane that it leaves.
 //!
 //! # Figures
@@ -114,7 +114,7 @@ impl<'s> Lane<'s> {
         LaneRevision(self.row.revision)
     }
 
-    /// The id of the parent of its connections, if it was told. Whether there is such a record is another question.
+    /// The id of the parent of its connections, if it was reported. Whether there is such a record is another question.
     pub fn listener_id(&self) -> Option<Text<'s>> {
         self.view.id(self.row.key.parent)
     }
@@ -124,7 +124,7 @@ impl<'s> Lane<'s> {
         self.view.by_key(self.row.key.parent)
     }
 
-    /// The id of the connector that its connections name, if it was told.
+    /// The id of the connector that its connections name, if it was reported.
     pub fn connector_id(&self) -> Option<Text<'s>> {
         self.view.id(self.row.key.connector)
     }
@@ -134,7 +134,7 @@ impl<'s> Lane<'s> {
         self.view.by_key(self.row.key.connector)
     }
 
-    /// The host that its connections come from, if it was told.
+    /// The host that its connections come from, if it was reported.
     pub fn host(&self) -> Option<Text<'s>> {
         self.view.text(self.row.key.host)
     }
@@ -205,7 +205,7 @@ impl<'s> Lane<'s> {
     }
 
     /// What [`Record::connector`] is of each connection, or else [`Record::connector_inferred`]. It varies where no
-    /// connector is told, and the service has several, or one that was not there all the time.
+    /// connector is reported, and the service has several, or one that was not there all the time.
     pub fn connector_or_inferred(&self) -> OneOf<Record<'s>> {
         if !self.row.key.connector.is_none() {
             return OneOf::Certain(self.connector());
@@ -246,7 +246,7 @@ impl fmt::Debug for LaneRequests<'_> {
 }
 
 impl<'s> LaneRequests<'s> {
-    /// The protocol as it was told; none for requests of which none was. A lane that has met hundreds of protocols
+    /// The protocol as it was reported; none for requests of which none was. A lane that has met hundreds of protocols
     /// counts further ones here too.
     pub fn protocol(&self) -> Option<Text<'s>> {
         self.lane.view.text(self.row.protocol)
@@ -313,7 +313,7 @@ impl fmt::Debug for Totals<'_> {
 static NO_LATENCIES: LazyLock<Latencies> = LazyLock::new(Latencies::default);
 
 impl<'s> Totals<'s> {
-    /// Connections that were told.
+    /// Connections that were reported.
     pub fn opened(&self) -> u64 {
         self.row.opened
     }
@@ -373,10 +373,10 @@ impl<'s> Totals<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestTotal<'s> {
-    /// The protocol as it was told, if it was. A lane that has met hundreds of kinds of requests counts further ones
+    /// The protocol as it was reported, if it was. A lane that has met hundreds of kinds of requests counts further ones
     /// with those of which nothing is known.
     pub protocol: Option<Text<'s>>,
-    /// The method as it was told, if it was.
+    /// The method as it was reported, if it was.
     pub method: Option<Text<'s>>,
     /// The first digit of a result from 100 to 599; none for any other.
     pub class: Option<u8>,

@@ -1,7 +1,7 @@
 //! Lanes as they are kept: what connections with the same listener, client host and connector come to together.
 //!
 //! What a record adds to its lane is its *share*. When a record changes, its old share is exchanged for its new one,
-//! so that a lane's figures are those of its records whatever the order in which those are told. Only when an ended
+//! so that a lane's figures are those of its records whatever the order in which those are reported. Only when an ended
 //! record leaves the store its share in the traffic totals stays behind.
 
 use std::{collections::VecDeque, sync::Arc};
@@ -25,7 +25,7 @@ const DRAINED_SECONDS: u32 = 60;
 /// Empty lanes that may go in one call of [`Lanes::free_drained`].
 const FREED_AT_ONCE: usize = 2000;
 
-/// How many protocols, and combinations of protocol, method and result, a lane tells apart; methods are the client's
+/// How many protocols, and combinations of protocol, method and result, a lane distinguishes; methods are the client's
 /// to choose.
 const MOST_KINDS: usize = 256;
 
@@ -206,7 +206,7 @@ pub(crate) struct EndedRequests {
 /// What a connection adds to its lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConnectionShare {
-    pub(crate) is_told: bool,
+    pub(crate) is_reported: bool,
     is_live: bool,
     pub(crate) start: Option<u64>,
     pub(crate) end: Option<u64>,
@@ -219,11 +219,11 @@ pub(crate) struct ConnectionShare {
 impl ConnectionShare {
     pub(crate) fn of(row: &TportRow) -> Self {
         let row: &dyn AnyRow = row;
-        if !row.is_told() {
+        if !row.is_reported() {
             return Self::default();
         }
         Self {
-            is_told: true,
+            is_reported: true,
             is_live: row.is_live(),
             start: row.number(START),
             end: row.number(END),
@@ -237,7 +237,7 @@ impl ConnectionShare {
 /// What a request adds to the lane of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestShare {
-    pub(crate) is_told: bool,
+    pub(crate) is_reported: bool,
     is_live: bool,
     start: Option<u64>,
     pub(crate) end: Option<u64>,
@@ -251,7 +251,7 @@ impl RequestShare {
         let [protocol, method, result] =
             [place::PROTOCOL, place::METHOD, place::RESULT].map(|place| row.texts[place]);
         let row: &dyn AnyRow = row;
-        if !row.is_told() {
+        if !row.is_reported() {
             return Self::default();
         }
         let result = match result.number() {
@@ -263,7 +263,7 @@ impl RequestShare {
             None => None,
         };
         Self {
-            is_told: true,
+            is_reported: true,
             is_live: row.is_live(),
             start: row.number(START),
             end: row.number(END),
@@ -351,13 +351,13 @@ impl Lanes {
     pub(crate) fn exchange(&mut self, lane: u32, before: &ConnectionShare, after: &ConnectionShare) {
         let row = self.change(lane);
         let add = |count: &mut u32, before, after| *count = *count + u32::from(after) - u32::from(before);
-        add(&mut row.retained, before.is_told, after.is_told);
+        add(&mut row.retained, before.is_reported, after.is_reported);
         add(&mut row.live, before.is_live, after.is_live);
         let add = |count: &mut u64, before: u64, after: u64| {
             *count = count.wrapping_add(after).wrapping_sub(before);
         };
-        add(&mut row.opened, before.is_told.into(), after.is_told.into());
-        let is_closed = |share: &ConnectionShare| share.is_told && !share.is_live;
+        add(&mut row.opened, before.is_reported.into(), after.is_reported.into());
+        let is_closed = |share: &ConnectionShare| share.is_reported && !share.is_live;
         add(&mut row.closed, is_closed(before).into(), is_closed(after).into());
         add(&mut row.octets, before.octets, after.octets);
         add(&mut row.octets_reverse, before.octets_reverse, after.octets_reverse);
@@ -378,7 +378,7 @@ impl Lanes {
     /// A connection leaves the store. What passed by it has passed.
     pub(crate) fn forget(&mut self, lane: u32, share: &ConnectionShare) {
         let row = self.change(lane);
-        row.retained -= u32::from(share.is_told);
+        row.retained -= u32::from(share.is_reported);
         row.live -= u32::from(share.is_live);
     }
 
@@ -396,8 +396,8 @@ impl Lanes {
         let mut added = 0;
         let row = self.change(lane);
         let requests = Arc::make_mut(row.requests.get_or_insert_default());
-        let is_ended = |share: &RequestShare| share.is_told && !share.is_live;
-        if before.is_told && (!after.is_told || before.protocol != after.protocol) {
+        let is_ended = |share: &RequestShare| share.is_reported && !share.is_live;
+        if before.is_reported && (!after.is_reported || before.protocol != after.protocol) {
             let kept = requests.kept(before.protocol, vocabulary, &mut added);
             kept.retained -= 1;
             kept.live -= u32::from(before.is_live);
@@ -406,8 +406,8 @@ impl Lanes {
                 kept.span.settle();
             }
         }
-        if after.is_told {
-            let stays = before.is_told && before.protocol == after.protocol;
+        if after.is_reported {
+            let stays = before.is_reported && before.protocol == after.protocol;
             let kept = requests.kept(after.protocol, vocabulary, &mut added);
             kept.retained += u32::from(!stays);
             kept.live = kept.live + u32::from(after.is_live) - u32::from(stays && before.is_live);
@@ -425,7 +425,7 @@ impl Lanes {
 
     /// A request leaves the store, or its connection does.
     pub(crate) fn forget_request(&mut self, lane: u32, share: &RequestShare, vocabulary: &mut Vocabulary) {
-        if !share.is_told {
+        if !share.is_reported {
             return;
         }
         let row = self.change(lane);

@@ -25,9 +25,9 @@
 //! }
 //!
 //! let snapshot = store.snapshot();
-//! let listener = snapshot.find("gv_ZW:3").next().expect("it was told");
+//! let listener = snapshot.find("gv_ZW:3").next().expect("it was reported");
 //! let name = listener.router().and_then(|router| router.text(Attribute::Name));
-//! assert_eq!(name.expect("it was told").to_string(), "0/west-1");
+//! assert_eq!(name.expect("it was reported").to_string(), "0/west-1");
 //! assert_eq!(snapshot.services().next().expect("it follows from the listener").address(), "echo:7");
 //! # Ok::<(), vanflow_proto::DecodeError>(())
 //! ```

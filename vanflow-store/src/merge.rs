@@ -4,8 +4,8 @@
 //!
 //! | attribute | rule |
 //! |---|---|
-//! | counter | the highest value stays: a lower one is stale, or told by something broken (faults 9, 10) |
-//! | end | once told it stays, whatever comes late (faults 9); an end that we presumed is taken back when the source speaks of the record again (faults 5) |
+//! | counter | the highest value stays: a lower one is stale, or reported by something broken (faults 9, 10) |
+//! | end | once reported it stays, whatever comes late (faults 9); an end that we presumed is taken back when the source speaks of the record again (faults 5) |
 //! | any other | the last value |
 //!
 //! So an update cut into pieces comes to the same in any order, and twice comes to the same as once.

@@ -1,25 +1,25 @@
-//! What was strange in what sources told: kept where it can be, and always counted (faults 9, 10, 17).
+//! What was strange in what sources reported: kept where it can be, and always counted (faults 9, 10, 17).
 
 /// Kinds of strangeness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Oddity {
-    /// A counter was told lower than before; the higher value stays.
+    /// A counter was reported lower than before; the higher value stays.
     CounterFell,
-    /// An object was told to have ended before it started.
+    /// An object was asked to have ended before it started.
     EndBeforeStart,
-    /// An attribute was told with a value of a type that it should not have; the value is kept as it is.
+    /// An attribute was reported with a value of a type that it should not have; the value is kept as it is.
     WrongType,
-    /// An attribute was told without a value, or ended at no time; what was known of it stays.
+    /// An attribute was reported without a value, or ended at no time; what was known of it stays.
     NoValue,
     /// An attribute that the table does not have; it is kept.
     UnknownAttribute,
     /// A record of a type that the table does not have; it is kept.
     UnknownType,
-    /// A record that nobody knows was told without its type, and so cannot be kept.
+    /// A record that nobody knows was reported without its type, and so cannot be kept.
     NoType,
-    /// A record was told to be of another type than before; the update is refused.
+    /// A record was asked to be of another type than before; the update is refused.
     TypeChanged,
     /// An update cannot be read to its end; what came before is merged.
     Torn,

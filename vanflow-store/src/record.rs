@@ -73,12 +73,12 @@ impl<'s> Record<'s> {
         (code != NO_TYPE && !is_service_type(code)).then_some(code)
     }
 
-    /// The record by its kind; none for types that sources do not tell or that the table does not have.
+    /// The record by its kind; none for types that sources do not report or that the table does not have.
     pub fn typed(self) -> Option<Typed<'s>> {
         Typed::new(self)
     }
 
-    /// Whether it was not told but follows from others.
+    /// Whether it was not reported but follows from others.
     pub fn is_derived(&self) -> bool {
         self.row.head().flags.has(Flags::DERIVED)
     }
@@ -167,7 +167,7 @@ impl<'s> Record<'s> {
         self.row.head().revision
     }
 
-    /// The source that told it, none for derived ones.
+    /// The source that reported it, none for derived ones.
     pub fn source(&self) -> Option<SourceState<'s>> {
         self.view.source(self.row.head().owner)
     }
@@ -177,7 +177,7 @@ impl<'s> Record<'s> {
         self.view.by_key(self.row.references()[PARENT])
     }
 
-    /// The records that belong to it, live and ended, the one that was told last first.
+    /// The records that belong to it, live and ended, the one that was reported last first.
     pub fn children(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
         self.referrers(PARENT)
     }
@@ -332,7 +332,7 @@ impl<'s> Record<'s> {
         }
     }
 
-    /// Of a BIFLOW_APP, the BIFLOW_TPORT that it belongs to; whatever else is told to be its parent is none.
+    /// Of a BIFLOW_APP, the BIFLOW_TPORT that it belongs to; whatever else is asked to be its parent is none.
     pub(crate) fn connection(&self) -> Option<Record<'s>> {
         self.parent().filter(|parent| parent.kind() == Some(RecordKind::BiflowTport))
     }
@@ -347,7 +347,7 @@ impl<'s> Record<'s> {
         }
     }
 
-    /// Of a BIFLOW_TPORT or BIFLOW_APP, the PROCESS behind its connector, told or inferred.
+    /// Of a BIFLOW_TPORT or BIFLOW_APP, the PROCESS behind its connector, reported or inferred.
     pub fn server_process(&self) -> Option<Record<'s>> {
         match self.kind()? {
             RecordKind::BiflowTport => self.connector().or_else(|| self.connector_inferred())?.process(),
@@ -434,7 +434,7 @@ impl<'s> Service<'s> {
         self.record.text(SERVICE_ADDRESS).expect("a service has an address")
     }
 
-    /// The protocol that listeners and connectors share; none where they told none.
+    /// The protocol that listeners and connectors share; none where they reported none.
     pub fn protocol(&self) -> Option<Text<'s>> {
         self.record.text(Attribute::Protocol)
     }
@@ -463,7 +463,7 @@ impl<'s> Service<'s> {
         self.record.row.number(TALLY + 1).unwrap_or(0)
     }
 
-    /// How many connections were told of; a FLOW and its counterflow count as one.
+    /// How many connections were reported; a FLOW and its counterflow count as one.
     pub fn total_flows(&self) -> u64 {
         self.tally(TALLY)
     }

@@ -85,13 +85,13 @@ impl Siblings {
 pub(crate) struct Flags(u8);
 
 impl Flags {
-    /// Somebody told this record. Without it the row only holds the place for one that others refer to.
-    pub(crate) const TOLD: u8 = 1;
+    /// Somebody reported this record. Without it the row only holds the place for one that others refer to.
+    pub(crate) const REPORTED: u8 = 1;
     /// The end is our own conclusion; its source may yet speak of the record again.
     pub(crate) const PRESUMED_END: u8 = 2;
-    /// No source told this record: it follows from others.
+    /// No source reported this record: it follows from others.
     pub(crate) const DERIVED: u8 = 4;
-    /// Several sources told this record.
+    /// Several sources reported this record.
     pub(crate) const SHARED: u8 = 8;
     /// A former run of the program held this record, and its source has not spoken of it since.
     pub(crate) const RESTORED: u8 = 16;
@@ -116,20 +116,20 @@ pub(crate) struct Head {
     pub(crate) key: Key,
     pub(crate) revision: Revision,
     pub(crate) type_code: u32,
-    /// The source that told it first.
+    /// The source that reported it first.
     pub(crate) owner: SourceId,
     /// When it ended by our clock, in seconds since the epoch.
     pub(crate) ended_at: u32,
     /// For each kind of reference, the first row that refers to this one.
     pub(crate) referrers: [RecordRef; 2],
-    /// The epoch of its source in which it was told last.
+    /// The epoch of its source in which it was reported last.
     pub(crate) epoch: u16,
     /// Which numbers are known.
     pub(crate) present: u16,
     pub(crate) flags: Flags,
 }
 
-/// The code of a type that nobody told yet.
+/// The code of a type that nobody reported yet.
 pub(crate) const NO_TYPE: u32 = u32::MAX;
 /// The code of derived services, which no record on the wire has.
 pub(crate) const SERVICE_TYPE: u32 = u32::MAX - 1;
@@ -216,12 +216,12 @@ impl dyn AnyRow + '_ {
         }
     }
 
-    pub(crate) fn is_told(&self) -> bool {
-        self.head().flags.has(Flags::TOLD)
+    pub(crate) fn is_reported(&self) -> bool {
+        self.head().flags.has(Flags::REPORTED)
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.is_told() && self.number(END).is_none()
+        self.is_reported() && self.number(END).is_none()
     }
 
     /// Live, and known only by what changed since it started.

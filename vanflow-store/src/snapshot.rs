@@ -54,7 +54,7 @@ impl Snapshot {
         Self { view: Arc::new(view) }
     }
 
-    /// The latest time that the store was told.
+    /// The latest time that the store was reported.
     pub fn now(&self) -> Timestamp {
         self.view.now
     }
@@ -70,7 +70,7 @@ impl Snapshot {
         self.view.evicted
     }
 
-    /// Every record that was told and is retained, live and ended, in the order of [`RecordRef`]. Derived ones are
+    /// Every record that was reported and is retained, live and ended, in the order of [`RecordRef`]. Derived ones are
     /// left out.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         [Table::Entities, Table::Tports, Table::Apps, Table::Flows]
@@ -243,7 +243,7 @@ impl View {
 
     pub(crate) fn record(&self, at: RecordRef) -> Option<Record<'_>> {
         let row = self.row(at)?;
-        row.head().flags.has(Flags::TOLD).then_some(Record { view: self, at, row })
+        row.head().flags.has(Flags::REPORTED).then_some(Record { view: self, at, row })
     }
 
     /// The records of a kind that is not one of flows, live and ended.

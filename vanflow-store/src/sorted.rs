@@ -220,7 +220,7 @@ impl<E: Copy + Default> SortedWriter<E> {
         self.chunks * (size_of::<Chunk<E>>() + 4 * size_of::<usize>())
     }
 
-    /// Puts an entry into the list, which is not in it. `compare` tells how another one compares to it.
+    /// Puts an entry into the list, which is not in it. `compare` says how another one compares to it.
     pub(crate) fn insert(&mut self, entry: E, compare: impl Fn(&E) -> Ordering) {
         self.sorted.len += 1;
         let at = self.locate(self.last_inserted, &compare);
@@ -261,7 +261,7 @@ impl<E: Copy + Default> SortedWriter<E> {
         }
     }
 
-    /// Takes the entry out of the list that is equal, if there is one. `compare` tells how others compare to it.
+    /// Takes the entry out of the list that is equal, if there is one. `compare` says how others compare to it.
     pub(crate) fn remove(&mut self, compare: impl Fn(&E) -> Ordering) {
         let Some(at) = self.locate(self.last_removed, &compare) else { return };
         self.last_removed = at;

@@ -18,7 +18,7 @@ pub(crate) const ROUTER_FLOW_LIMIT: u32 = 5000;
 /// What became of the records that were there before the connection to the network was lost (faults 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Sweep {
-    /// All that lives was told since.
+    /// All that lives was reported since.
     #[default]
     Done,
     /// The source was asked for all that lives; nothing that shows its answer came yet.
@@ -39,9 +39,9 @@ pub(crate) struct Source {
     /// Grows each time that the source is asked for all that lives after the connection was lost.
     pub(crate) epoch: u16,
     pub(crate) sweep: Sweep,
-    /// Whether a flow was told in this epoch.
-    pub(crate) told_flows: bool,
-    /// Live records that it told.
+    /// Whether a flow was reported in this epoch.
+    pub(crate) reported_flows: bool,
+    /// Live records that it reported.
     pub(crate) live: u32,
     /// Those of them that are flows.
     pub(crate) live_flows: u32,
@@ -90,7 +90,7 @@ impl Source {
             clock_offset: 0,
             epoch: 0,
             sweep: Sweep::Done,
-            told_flows: false,
+            reported_flows: false,
             live: 0,
             live_flows: 0,
             halves: 0,
@@ -122,17 +122,17 @@ impl<'s> SourceState<'s> {
         self.source.source_type.borrow()
     }
 
-    /// Whether it is heard of.
+    /// Whether it is seen.
     pub fn is_alive(&self) -> bool {
         self.source.is_alive
     }
 
-    /// When it was heard of first, by our clock.
+    /// When it was seen first, by our clock.
     pub fn first_heard(&self) -> Timestamp {
         self.source.first_heard
     }
 
-    /// When it was heard of last, by our clock.
+    /// When it was seen last, by our clock.
     pub fn last_heard(&self) -> Timestamp {
         self.source.last_heard
     }

@@ -36,7 +36,7 @@ pub struct Options {
     /// How much memory records may take, in octets; when more is taken, ended records leave before their time, oldest
     /// first. No bound unless set. Live records are never evicted, so that many of them can exceed it.
     pub memory_bound: Option<usize>,
-    /// How long a source has, after it was asked again for all that lives, to repeat what it told before the
+    /// How long a source has, after it was asked again for all that lives, to repeat what it reported before the
     /// connection was lost, in microseconds; 10 seconds unless set.
     pub grace_micros: u64,
     /// How many changes are remembered for watchers; 65,536 unless set.
@@ -68,7 +68,7 @@ const EVICTIONS_PER_ADVANCE: usize = 2000;
 #[derive(Debug)]
 pub struct Store {
     options: Options,
-    /// The latest time that was told.
+    /// The latest time that was reported.
     now: Timestamp,
     vocabulary: Vocabulary,
     index: IndexWriter,
@@ -86,7 +86,7 @@ pub struct Store {
     ended: VecDeque<(RecordRef, u32)>,
     /// Whether records came back that had ended long ago, so that `ended` is out of order.
     ended_unsorted: bool,
-    /// The sources of records that several told.
+    /// The sources of records that several reported.
     sharers: HashMap<RecordRef, SmallVec<[SourceId; 2]>>,
     /// The PROCESS records of each host of each site.
     hosts: Hosts,
@@ -137,7 +137,7 @@ pub struct Stats {
     pub oddities: Oddities,
     /// An estimate of the memory that records take, in octets.
     pub memory: usize,
-    /// Sources that are heard of.
+    /// Sources that are seen.
     pub sources: usize,
     /// Those of them that are incomplete.
     pub sources_incomplete: usize,
@@ -189,7 +189,7 @@ macro_rules! with_table {
 /// What accounting needs to know of a row before and after a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Standing {
-    told: bool,
+    reported: bool,
     live: bool,
     half: bool,
     /// The parent, where the row is a connection that is counted there.
@@ -206,17 +206,17 @@ impl Standing {
         };
         let parent = row.references()[PARENT];
         Self {
-            told: row.is_told(),
+            reported: row.is_reported(),
             live: row.is_live(),
             half: row.is_half(),
-            counted_under: (counted && row.is_told() && !parent.is_none()).then_some(parent),
+            counted_under: (counted && row.is_reported() && !parent.is_none()).then_some(parent),
         }
     }
 }
 
-/// Who tells an update.
+/// Who reports an update.
 #[derive(Clone, Copy)]
-struct Teller {
+struct Reporter {
     source: SourceId,
     /// Whether it says that the object is there. One that takes its word back while others say so does not.
     vouches: bool,
@@ -258,9 +258,9 @@ impl Store {
         }
     }
 
-    /// A source is there. Says so of a known one too; only then does it count as heard of again.
+    /// A source is there. Says so of a known one too; only then does it count as seen again.
     pub fn source_seen(&mut self, id: &str, source_type: SourceType<'_>, now: Timestamp) -> SourceId {
-        self.tell_time(now);
+        self.report_time(now);
         if let Some(&known) = self.source_ids.get(id) {
             let source = self.source_mut(known);
             source.is_alive = true;
@@ -278,7 +278,7 @@ impl Store {
     /// A source is alive, and its clock shows `source_now`. Durations of live records are measured by that clock
     /// (faults 20).
     pub fn heartbeat(&mut self, source: SourceId, source_now: Timestamp, now: Timestamp) {
-        self.tell_time(now);
+        self.report_time(now);
         let source = self.source_mut(source);
         source.is_alive = true;
         source.last_heard = source.last_heard.max(now);
@@ -291,7 +291,7 @@ impl Store {
     /// The same update twice comes to the same as once, and the pieces of one in any order to the same as the whole.
     /// What cannot be merged is counted in [`Stats::oddities`] and costs nothing else.
     pub fn apply(&mut self, source: SourceId, update: &Update<'_>, now: Timestamp) {
-        self.tell_time(now);
+        self.report_time(now);
         {
             let source = self.source_mut(source);
             source.is_alive = true;
@@ -302,8 +302,8 @@ impl Store {
         let keep_end = self.row(at).head().flags.has(Flags::SHARED)
             && update.get(Attribute::EndTime).is_some()
             && self.withdraw(at, source);
-        let teller = Teller { source, vouches: !keep_end };
-        self.merge(at, Some(teller), |row, vocabulary| row.fold(update, keep_end, vocabulary));
+        let reporter = Reporter { source, vouches: !keep_end };
+        self.merge(at, Some(reporter), |row, vocabulary| row.fold(update, keep_end, vocabulary));
         self.note_epoch(source, at, now);
         self.evict(EVICTIONS_PER_UPDATE);
     }
@@ -320,14 +320,14 @@ impl Store {
     /// [`Record::ended`]: crate::Record::ended
     pub fn restore(&mut self, source: SourceId, update: &Update<'_>, ended: Option<Ended>) {
         let known = self.vocabulary.scopes.table().keys(update.id).next();
-        if known.and_then(|key| self.index.get(key)).is_some_and(|at| self.row(at).is_told())
+        if known.and_then(|key| self.index.get(key)).is_some_and(|at| self.row(at).is_reported())
             && self.vocabulary.scopes.retire(update.id).is_err()
         {
             return self.vocabulary.oddities.add(Oddity::NoRoom);
         }
         let Some(at) = self.place(source, update, self.now) else { return };
-        let teller = Teller { source, vouches: true };
-        self.merge(at, Some(teller), |row, vocabulary| {
+        let reporter = Reporter { source, vouches: true };
+        self.merge(at, Some(reporter), |row, vocabulary| {
             let changed = row.fold(update, false, vocabulary);
             row.any().head_mut().flags.set(Flags::PRESUMED_END, ended.is_some_and(|ended| ended.presumed));
             changed
@@ -345,12 +345,12 @@ impl Store {
         }
     }
 
-    /// A source restarted and counts its records from 0 again, under the same id (faults 6): what it told before has
+    /// A source restarted and counts its records from 0 again, under the same id (faults 6): what it reported before has
     /// ended, and the same ids mean new records from now on.
     ///
     /// A ROUTER record with a newer start says the same by itself.
     pub fn source_restarted(&mut self, source: SourceId, now: Timestamp) {
-        self.tell_time(now);
+        self.report_time(now);
         self.end_all(source, |_| true);
         let id = self.sources[source.0 as usize].id.clone();
         if self.vocabulary.scopes.retire(&id).is_err() {
@@ -361,17 +361,17 @@ impl Store {
     /// The connection to the network is there again after it was lost, and the source was asked for all that lives
     /// (faults 3). What it does not repeat within [`Options::grace_micros`] of the start of its answer has ended.
     pub fn source_reattached(&mut self, source: SourceId, now: Timestamp) {
-        self.tell_time(now);
+        self.report_time(now);
         let source = self.source_mut(source);
         source.epoch = source.epoch.wrapping_add(1);
-        source.told_flows = false;
+        source.reported_flows = false;
         source.sweep = Sweep::Asked { at: now };
     }
 
-    /// Nothing more is heard of a source (faults 4): its live records end with the time that it was last heard. They
+    /// Nothing more is seen a source (faults 4): its live records end with the time that it was last heard. They
     /// come back to life should it speak of them again (faults 5).
     pub fn source_lost(&mut self, source: SourceId, last_heard: Timestamp, now: Timestamp) {
-        self.tell_time(now);
+        self.report_time(now);
         {
             let source = self.source_mut(source);
             source.is_alive = false;
@@ -395,7 +395,7 @@ impl Store {
     /// Lets records go whose time is over, and ends those that a source failed to repeat. To be called about once a
     /// second, and again while it answers that there is more to do.
     pub fn advance(&mut self, now: Timestamp) -> bool {
-        self.tell_time(now);
+        self.report_time(now);
         if std::mem::take(&mut self.ended_unsorted) {
             self.ended.make_contiguous().sort_by_key(|(_, second)| *second);
         }
@@ -405,10 +405,10 @@ impl Store {
             let epoch = source.epoch;
             match source.sweep {
                 Sweep::Due { at } if at <= self.now => {
-                    let told_flows = source.told_flows;
+                    let reported_flows = source.reported_flows;
                     self.source_mut(id).sweep =
-                        if told_flows { Sweep::Done } else { Sweep::Asked { at: self.now } };
-                    self.end_all(id, |row| row.epoch != epoch && (told_flows || !is_flow(row.type_code)));
+                        if reported_flows { Sweep::Done } else { Sweep::Asked { at: self.now } };
+                    self.end_all(id, |row| row.epoch != epoch && (reported_flows || !is_flow(row.type_code)));
                 }
                 Sweep::Asked { at } if self.now.micros_since(at) >= LAST_SWEEP_MICROS && source.is_alive => {
                     self.source_mut(id).sweep = Sweep::Done;
@@ -491,7 +491,7 @@ impl Store {
             + self.vocabulary.scopes.octets()
     }
 
-    fn tell_time(&mut self, now: Timestamp) {
+    fn report_time(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 
@@ -516,7 +516,7 @@ impl Store {
             return None;
         };
         match self.index.seek(key) {
-            Some(at) if self.row(at).is_told() && self.is_restart(source, at, update) => {
+            Some(at) if self.row(at).is_reported() && self.is_restart(source, at, update) => {
                 self.vocabulary.scopes.release(key);
                 self.source_restarted(source, now);
                 // An id that is not of the source's own goes on meaning the same record.
@@ -532,12 +532,12 @@ impl Store {
     fn place_at(&mut self, key: Key, known: Option<RecordRef>, update: &Update<'_>) -> Option<RecordRef> {
         if let Some(at) = known {
             let row = self.row(at);
-            let (told, type_code) = (row.is_told(), row.head().type_code);
+            let (reported, type_code) = (row.is_reported(), row.head().type_code);
             self.vocabulary.scopes.release(key);
             return match update.type_code {
-                None if told => Some(at),
-                Some(code) if told && code == type_code => Some(at),
-                Some(_) if told => {
+                None if reported => Some(at),
+                Some(code) if reported && code == type_code => Some(at),
+                Some(_) if reported => {
                     self.vocabulary.oddities.add(Oddity::TypeChanged);
                     None
                 }
@@ -558,7 +558,7 @@ impl Store {
     }
 
     /// Whether an update says that its source started anew under its id: the start of a ROUTER record is newer, or a
-    /// record that a former run of the program held is told with another start.
+    /// record that a former run of the program held is reported with another start.
     fn is_restart(&self, source: SourceId, at: RecordRef, update: &Update<'_>) -> bool {
         let row = self.row(at);
         let head = row.head();
@@ -567,10 +567,10 @@ impl Store {
         if head.owner != source || !(restored || head.type_code == RecordKind::Router.code()) {
             return false;
         }
-        let told = update.get(Attribute::StartTime).and_then(vanflow_proto::Value::as_uint);
-        match (row.number(START), told) {
-            (Some(known), Some(told)) if restored => told != known,
-            (Some(known), Some(told)) => told > known,
+        let reported = update.get(Attribute::StartTime).and_then(vanflow_proto::Value::as_uint);
+        match (row.number(START), reported) {
+            (Some(known), Some(reported)) if restored => reported != known,
+            (Some(known), Some(reported)) => reported > known,
             _ => false,
         }
     }
@@ -653,7 +653,7 @@ impl Store {
     fn merge(
         &mut self,
         at: RecordRef,
-        teller: Option<Teller>,
+        reporter: Option<Reporter>,
         change: impl FnOnce(&mut dyn Fold, &mut Vocabulary) -> Changed,
     ) {
         let share = self.share(at);
@@ -666,20 +666,20 @@ impl Store {
             // until then, so that their numbers are not given to others.
             let held = old.map(|key| self.vocabulary.scopes.share(key));
             let mut changed = change(row, &mut self.vocabulary);
-            if let Some(Teller { source: teller, vouches }) = teller {
+            if let Some(Reporter { source: reporter, vouches }) = reporter {
                 row.head.flags.set(Flags::RESTORED, false);
-                if !row.head.flags.has(Flags::TOLD) {
-                    row.head.flags.set(Flags::TOLD, true);
-                    row.head.owner = teller;
+                if !row.head.flags.has(Flags::REPORTED) {
+                    row.head.flags.set(Flags::REPORTED, true);
+                    row.head.owner = reporter;
                     changed.add(Attribute::RecordType.code());
                 }
-                row.head.epoch = self.sources[teller.0 as usize].epoch;
-                if vouches && row.head.owner != teller && at.table() == Table::Entities {
+                row.head.epoch = self.sources[reporter.0 as usize].epoch;
+                if vouches && row.head.owner != reporter && at.table() == Table::Entities {
                     let owner = row.head.owner;
                     row.head.flags.set(Flags::SHARED, true);
                     let sharers = self.sharers.entry(at).or_insert_with(|| SmallVec::from_slice(&[owner]));
-                    if !sharers.contains(&teller) {
-                        sharers.push(teller);
+                    if !sharers.contains(&reporter) {
+                        sharers.push(reporter);
                     }
                 }
             }
@@ -715,12 +715,12 @@ impl Store {
             let tally = &mut self.tallies[tally_of(type_code)];
             if type_code != SERVICE_TYPE {
                 adjust(&mut tally.live, before.live, after.live);
-                adjust(&mut tally.retained, before.told, after.told);
+                adjust(&mut tally.retained, before.reported, after.reported);
             }
             if before.live != after.live {
                 with_table!(self, at, mut slab => slab.set_live(at.slot(), after.live));
             }
-            if after.told && !after.live && (before.live || !before.told) {
+            if after.reported && !after.live && (before.live || !before.reported) {
                 let second = seconds(self.now);
                 self.row_mut(at).head_mut().ended_at = second;
                 self.ended.push_back((at, second));
@@ -784,7 +784,7 @@ impl Store {
     /// What other records follow from an entity.
     fn derive(&mut self, at: RecordRef, folded: &Folded) {
         let changed = folded.changed;
-        let announced = folded.before.told != folded.after.told;
+        let announced = folded.before.reported != folded.after.reported;
         let turned = folded.before.live != folded.after.live;
         match RecordKind::from_code(self.row(at).head().type_code) {
             Some(RecordKind::Listener | RecordKind::Connector) => {
@@ -864,7 +864,7 @@ impl Store {
             self.vocabulary.scopes.release(new);
         }
         if let Some(group) = self.index.get(new)
-            && !self.row(group).is_told()
+            && !self.row(group).is_reported()
         {
             let texts: SmallVec<[(u32, Symbol); 2]> = names
                 .iter()
@@ -874,7 +874,7 @@ impl Store {
             self.vocabulary.cells += texts.len();
             let row = self.entities.get_mut(group.slot());
             row.head.type_code = type_code;
-            row.head.flags.set(Flags::TOLD, true);
+            row.head.flags.set(Flags::REPORTED, true);
             row.head.flags.set(Flags::DERIVED, true);
             row.rest = Some(Arc::new(texts.iter().map(|(code, text)| (*code, Cell::Text(*text))).collect()));
             if type_code != SERVICE_TYPE {
@@ -904,7 +904,7 @@ impl Store {
         let mut member = row.head().referrers[SECOND];
         while let Some(at) = member.some() {
             let row = self.row(at);
-            if row.is_told() {
+            if row.is_reported() {
                 if let Some(from) = row.number(START) {
                     start = Some(start.map_or(from, |start| start.min(from)));
                 }
@@ -1005,7 +1005,7 @@ impl Store {
             Some(target) => target,
             None => {
                 let key = self.vocabulary.scopes.share(target);
-                // What a request belongs to is a connection; anything else is told early or has to be guessed.
+                // What a request belongs to is a connection; anything else is reported early or has to be guessed.
                 let table = if at.table() == Table::Apps { Table::Tports } else { Table::Entities };
                 match self.insert(key, table) {
                     Some(target) => target,
@@ -1045,7 +1045,7 @@ impl Store {
     /// Lets a row go that only held a place for a record to which nobody refers any more.
     fn drop_empty_place(&mut self, at: RecordRef) {
         let head = self.row(at).head();
-        if !head.flags.has(Flags::TOLD) && head.referrers == [RecordRef::NONE; 2] {
+        if !head.flags.has(Flags::REPORTED) && head.referrers == [RecordRef::NONE; 2] {
             let key = head.key;
             self.index.remove(key);
             with_table!(self, at, mut slab => { slab.remove(at.slot()); });
@@ -1100,7 +1100,7 @@ impl Store {
         let answers = !is_router || self.row(at).head().type_code == RecordKind::Router.code();
         let due = now.plus_micros(self.options.grace_micros);
         let source = self.source_mut(source);
-        source.told_flows |= is_flow;
+        source.reported_flows |= is_flow;
         if answers && matches!(source.sweep, Sweep::Asked { .. }) {
             source.sweep = Sweep::Due { at: due };
         }
@@ -1122,7 +1122,7 @@ impl Store {
             self.ended.pop_front();
             gone += 1;
             let row = self.row(at);
-            if row.is_told() && !row.is_live() && row.head().ended_at == ended_at {
+            if row.is_reported() && !row.is_live() && row.head().ended_at == ended_at {
                 self.remove(at);
                 self.evicted += 1;
             }

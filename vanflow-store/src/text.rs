@@ -1,4 +1,4 @@
-//! Text kept once, however often it is told.
+//! Text kept once, however often it is reported.
 //!
 //! Hosts, names and traces repeat by the thousand. A [`Symbol`] is a number of four octets that stands for one; small
 //! decimal numbers, such as ports and status codes, need no table at all.

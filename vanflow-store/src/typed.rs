@@ -8,7 +8,7 @@ use crate::{record::Record, snapshot::Text};
 
 macro_rules! typed {
     ($( $(#[doc = $doc:literal])+ $kind:ident { $($method:ident: $attribute:ident $what:ident,)+ } )+) => {
-        /// A record by its kind. Kinds that sources do not tell are left out.
+        /// A record by its kind. Kinds that sources do not report are left out.
         ///
         /// ```
         /// # use vanflow_store::{Options, Store, Typed};
@@ -185,7 +185,7 @@ typed! {
         flow_rate_l4: FlowRateL4 number,
         flow_rate_l7: FlowRateL7 number,
     }
-    /// One direction of a connection or request, as routers up to 2.x tell it.
+    /// One direction of a connection or request, as routers up to 2.x report it.
     Flow {
         parent_id: Parent text,
         start_time: StartTime instant,
@@ -223,11 +223,11 @@ typed! {
     Image {
         name: Name text,
     }
-    /// A group of processes, as 1.x controllers tell it.
+    /// A group of processes, as 1.x controllers report it.
     ProcessGroup {
         name: Name text,
     }
-    /// A host of a site, as 1.x controllers tell it.
+    /// A host of a site, as 1.x controllers report it.
     Host {
         parent_id: Parent text,
         start_time: StartTime instant,

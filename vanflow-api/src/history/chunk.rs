@@ -269,7 +269,7 @@ fn is_whole(value: f64) -> bool {
     value.trunc() == value && value.abs() <= WHOLE && !(value == 0.0 && value.is_sign_negative())
 }
 
-/// Whether two values are the same to the bit; a series that is not there is never the same, for it is told once.
+/// Whether two values are the same to the bit; a series that is not there is never the same, for it is reported once.
 fn same(one: Option<f64>, other: Option<f64>) -> bool {
     matches!((one, other), (Some(one), Some(other)) if one.to_bits() == other.to_bits())
 }

@@ -65,7 +65,7 @@ impl Series {
         self.chunks.iter().map(|chunk| (chunk.last, chunk.octets() + size_of::<Chunk>()))
     }
 
-    /// Forgets the chunks that end before that ordinal. Tells whether anything is left.
+    /// Forgets the chunks that end before that ordinal. Says whether anything is left.
     pub(super) fn forget_before(&mut self, ordinal: u32) -> bool {
         let gone = self.chunks.partition_point(|chunk| chunk.last < ordinal);
         if gone > 0 {
@@ -79,7 +79,7 @@ impl Series {
     }
 
     /// Thins the chunks that are older than the tier they are in keeps. `ends[tier]` is the first ordinal that is
-    /// young enough for it, and `step_of(tier, ordinal)` tells which step of a tier a scrape falls in.
+    /// young enough for it, and `step_of(tier, ordinal)` says which step of a tier a scrape falls in.
     pub(super) fn age(&mut self, ends: &[u32], step_of: impl Fn(usize, u32) -> i64) {
         // One that ended is not added to any more, so what is open has to grow old like the rest.
         if !self.is_live && self.open.last().is_some_and(|sample| sample.ordinal < ends[0]) {
@@ -130,7 +130,7 @@ impl Series {
     }
 }
 
-/// Keeps the last sample of each step, and whatever tells of a counter that began anew: the sample before it, and that
+/// Keeps the last sample of each step, and whatever reports a counter that began anew: the sample before it, and that
 /// after it. So too for a series that went away and came back. The first and the last sample stay, since what is
 /// beyond them is in another chunk.
 fn thin(samples: &[Kept], step: impl Fn(u32) -> i64) -> Vec<Kept> {

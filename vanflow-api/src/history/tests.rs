@@ -34,7 +34,7 @@ fn feed(history: &mut History, at: i64, values: &[(&str, f64)]) {
     scrape.finish();
 }
 
-/// What a counter has grown by, as far as these samples tell.
+/// What a counter has grown by, as far as these samples report.
 fn growth(samples: &[Sample]) -> f64 {
     let values: Vec<f64> = samples.iter().filter_map(|sample| sample.value).collect();
     let grown = |pair: &[f64]| if pair[1] < pair[0] { pair[1] } else { pair[1] - pair[0] };

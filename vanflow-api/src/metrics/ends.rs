@@ -14,7 +14,7 @@ pub(super) const PROTOCOL: usize = 9;
 /// What stands for something that is not known.
 pub(super) const UNKNOWN: &str = "unknown";
 
-/// The ids of the client's and the server's PROCESS records, where they are told.
+/// The ids of the client's and the server's PROCESS records, where they are reported.
 pub(super) type Ends = [Option<String>; 2];
 
 /// What a lane's labels are, and the processes at its ends.
@@ -32,8 +32,8 @@ pub(super) fn resolve<'v>(flow: &Flow<'v>, view: View<'v>, detail: Detail) -> Re
     let destination_site = [flow.destination_site_id(view), flow.destination_site_name(view)];
     let destination_site = destination_site.map(|text| of(Some(text.into_owned())));
     let ends = [source, destination].map(|party| {
-        let told = party.and_then(|party| party.told())?;
-        Some(told.id().to_string())
+        let reported = party.and_then(|party| party.reported())?;
+        Some(reported.id().to_string())
     });
     let end = |party: Option<&Party<'_>>, site: &[String; 2]| {
         let process = of(party.map(|party| party.name().into_owned()));

@@ -35,8 +35,9 @@ impl Counted {
         let totals = lane.totals();
         let mut requests = HashMap::new();
         for ended in totals.requests() {
-            let protocol =
-                ended.protocol.map_or_else(|| UNKNOWN.to_owned(), |told| protocol_name(told).into_owned());
+            let protocol = ended
+                .protocol
+                .map_or_else(|| UNKNOWN.to_owned(), |reported| protocol_name(reported).into_owned());
             let method = ended.method.map(|method| method.to_cow());
             let key = (protocol, known_method(method.as_deref()), class(ended.class));
             *requests.entry(key).or_default() += signed(ended.count);
@@ -111,18 +112,18 @@ impl Observed {
         for (total, count) in histogram.counts.iter_mut().zip(&self.counts) {
             *total += u64::try_from(*count).unwrap_or(0);
         }
-        // What came and went in different ranges cannot be told apart in the sum.
+        // What came and went in different ranges cannot be distinguished in the sum.
         let sum = if has_lost { self.sum.max(0) } else { self.sum };
         histogram.sum += sum as f64 / unit;
     }
 }
 
 /// A method as the network observer calls it.
-fn known_method(told: Option<&str>) -> &'static str {
+fn known_method(reported: Option<&str>) -> &'static str {
     const METHODS: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
-    let told = told.unwrap_or_default();
-    METHODS.into_iter().find(|method| told.eq_ignore_ascii_case(method)).unwrap_or(UNKNOWN)
+    let reported = reported.unwrap_or_default();
+    METHODS.into_iter().find(|method| reported.eq_ignore_ascii_case(method)).unwrap_or(UNKNOWN)
 }
 
 /// A class of results as the network observer calls it.

@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Health {
     /// Updates merged, by the code of their type; the last is for types that the table does not have, and for updates
-    /// that tell none.
+    /// that report none.
     records: [AtomicU64; RecordKind::ALL.len() + 1],
     refused: AtomicU64,
     failures: AtomicU64,
@@ -83,7 +83,7 @@ const UNKNOWN_TYPE: usize = RecordKind::ALL.len();
 
 impl Health {
     /// Updates of that kind were merged; none stands for types that the table does not have, and for updates that do
-    /// not tell theirs.
+    /// not report theirs.
     pub fn merged(&self, kind: Option<RecordKind>, updates: u64) {
         let place = kind.map_or(UNKNOWN_TYPE, |kind| kind.code() as usize);
         self.records[place.min(UNKNOWN_TYPE)].fetch_add(updates, Ordering::Relaxed);

@@ -6,20 +6,20 @@
 //!
 //! # Counters do not fall
 //!
-//! A lane's totals may: a connection goes to another lane when its connector is told. What the lanes of a series lost
+//! A lane's totals may: a connection goes to another lane when its connector is reported. What the lanes of a series lost
 //! and gained between two looks is taken together; a loss that remains is passed over. Connections opened less those
 //! closed is always the number of those that are open.
 //!
 //! # Label sets change
 //!
-//! A process may be told after its connections, or be renamed. When all lanes of a series go over to one label set that
+//! A process may be reported after its connections, or be renamed. When all lanes of a series go over to one label set that
 //! has no series yet, the series itself goes over, with its counts. Otherwise its past stays, and the connections that
 //! are open are closed there and opened here.
 //!
 //! # Birth
 //!
 //! Prometheus sees growth only between two samples, so that a counter that begins above 0 loses what it began with. A
-//! series is shown as 0 for a while; but not one that begins with connections from before the collector heard of their
+//! series is shown as 0 for a while; but not one that begins with connections from before the collector seen their
 //! source, whose counts are no growth. All scrapers see the same: nothing is kept of them.
 
 use std::{
@@ -74,7 +74,7 @@ struct Seen {
     at: LaneRef,
     revision: LaneRevision,
     is_drained: bool,
-    /// None until it is known where the lane goes, or nobody tells although something happened on it.
+    /// None until it is known where the lane goes, or nobody reports although something happened on it.
     series: Option<usize>,
     counted: Counted,
 }
@@ -84,9 +84,9 @@ struct Move {
     lanes: Vec<usize>,
 }
 
-/// How old a connection that something went through is when its connector counts as never told, in microseconds by the
+/// How old a connection that something went through is when its connector counts as never reported, in microseconds by the
 /// clock of its source.
-const TOLD_WITHIN_MICROS: u64 = 5_000_000;
+const REPORTED_WITHIN_MICROS: u64 = 5_000_000;
 
 impl Ledger {
     pub(crate) fn new(detail: Detail, identity: Labels, zero_for: Duration) -> Self {
@@ -134,7 +134,7 @@ impl Ledger {
             let Some(connection) = representative(lane) else { continue };
             let derived = derived.get_or_insert_with(|| Derived::new(snapshot, Needs::default()));
             let flow = Flow::new(connection);
-            if seen.series.is_none() && flow.connector().is_none() && !is_never_told(lane) {
+            if seen.series.is_none() && flow.connector().is_none() && !is_never_reported(lane) {
                 continue;
             }
             let resolved = resolve(&flow, View { snapshot, derived }, self.detail);
@@ -346,26 +346,26 @@ fn representative(lane: Lane<'_>) -> Option<Record<'_>> {
     lane.connections().max_by_key(|connection| (connection.is_live(), connection.start()))
 }
 
-/// Whether a connector that is not known will not be told any more: mostly it comes milliseconds after the start, and
-/// what is merely not told yet makes no series.
-fn is_never_told(lane: Lane<'_>) -> bool {
+/// Whether a connector that is not known will not be reported any more: mostly it comes milliseconds after the start, and
+/// what is merely not reported yet makes no series.
+fn is_never_reported(lane: Lane<'_>) -> bool {
     lane.connections().any(|connection| {
         let octets =
             [Attribute::Octets, Attribute::OctetsReverse].map(|attribute| connection.uint(attribute));
         let is_used = octets.into_iter().flatten().any(|octets| octets > 0);
-        let is_old = connection.duration_micros().is_some_and(|micros| micros >= TOLD_WITHIN_MICROS);
+        let is_old = connection.duration_micros().is_some_and(|micros| micros >= REPORTED_WITHIN_MICROS);
         !connection.is_live() || is_used && is_old
     })
 }
 
-/// Whether a lane began before its source was heard of, by the clock of the source.
+/// Whether a lane began before its source was seen, by the clock of the source.
 fn is_from_before(connection: Record<'_>, start: Option<Timestamp>) -> bool {
     let (Some(source), Some(start)) = (connection.source(), start) else { return false };
     let heard = source.first_heard().as_micros().saturating_add_signed(source.clock_offset_micros());
     start.as_micros() < heard
 }
 
-/// Whether both processes were told and are there: connections may come again, and what was counted of them goes on.
+/// Whether both processes were reported and are there: connections may come again, and what was counted of them goes on.
 fn is_between_live(ends: &Ends, snapshot: &Snapshot) -> bool {
     ends.iter().all(|end| {
         let record = end.as_ref().and_then(|id| snapshot.find(id).next());

@@ -35,13 +35,13 @@ use labels::Labels;
 use ledger::Ledger;
 use table::Name;
 
-/// What is measured, and how it is told.
+/// What is measured, and how it is reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Labels of all metrics, which tell this network and this collector from others; see [`check_label`].
+    /// Labels of all metrics, which report this network and this collector from others; see [`check_label`].
     pub labels: Vec<(String, String)>,
-    /// What connections are told apart by.
+    /// What connections are distinguished by.
     pub detail: Detail,
     /// Names of metrics that are left out; see [`check_metric`].
     pub exclude: Vec<String>,
@@ -61,7 +61,7 @@ impl Default for Options {
     }
 }
 
-/// What connections are told apart by in metrics. Processes come and go; the coarser, the fewer label sets there are.
+/// What connections are distinguished by in metrics. Processes come and go; the coarser, the fewer label sets there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Detail {
     /// By sites.

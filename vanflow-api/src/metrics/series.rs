@@ -17,7 +17,7 @@ use crate::metrics::{
 pub(super) struct Series {
     pub(super) values: Values,
     pub(super) labels: Labels,
-    /// The processes at its ends, for as long as they are told.
+    /// The processes at its ends, for as long as they are reported.
     pub(super) ends: Ends,
     pub(super) birth: Birth,
     pub(super) lanes: usize,

@@ -164,15 +164,15 @@ metrics! {
     Lag "vanflow_collector_lag_seconds" Gauge, NONE []
         "Time from receiving the latest records to having merged them.";
     Records "vanflow_collector_records_total" Counter, NONE ["type"]
-        "Updates of records that were merged, by the type that they tell; unknown where they tell none.";
+        "Updates of records that were merged, by the type that they report; unknown where they report none.";
     Oddities "vanflow_collector_oddities_total" Counter, NONE ["reason"]
-        "What was strange in what sources told, by what it was.";
+        "What was strange in what sources reported, by what it was.";
     Sources "vanflow_collector_sources" Gauge, NONE ["state"]
-        "Sources that are heard of: complete or incomplete.";
+        "Sources that are seen: complete or incomplete.";
     SourceRecords "vanflow_collector_source_records_total" Counter, NONE ["source", "source_type"]
         "Updates of records that a source sent.";
     SourceHeard "vanflow_collector_source_last_heard_timestamp_seconds" Gauge, NONE ["source", "source_type"]
-        "When a source was heard of last, in seconds since the Unix epoch.";
+        "When a source was seen last, in seconds since the Unix epoch.";
     SourceLive "vanflow_collector_source_live_records" Gauge, NONE ["source", "source_type"]
         "Records of a source whose objects exist.";
     SourceClock "vanflow_collector_source_clock_offset_seconds" Gauge, NONE ["source", "source_type"]

@@ -49,7 +49,7 @@ struct Items {
     others: vec::IntoIter<Other>,
 }
 
-/// Items that are no told records.
+/// Items that are no reported records.
 #[derive(Debug)]
 enum Other {
     Address(Address),
@@ -203,7 +203,7 @@ enum Left {
         levels: Vec<vec::IntoIter<RecordRef>>,
         /// Where to look when that is done.
         carriers: vec::IntoIter<RecordRef>,
-        /// The other direction of the flow that was found last, if nobody told what that one is under.
+        /// The other direction of the flow that was found last, if nobody reported what that one is under.
         stray: Option<RecordRef>,
     },
 }
@@ -211,8 +211,8 @@ enum Left {
 /// Which of all records.
 #[derive(Debug)]
 enum Wanted {
-    /// Those that were told.
-    Told,
+    /// Those that were reported.
+    Reported,
     /// Those of a type.
     Type(u32),
     /// Those under a carrier, themselves included.
@@ -222,7 +222,7 @@ enum Wanted {
 impl Wanted {
     fn includes(&self, record: Record<'_>) -> bool {
         match self {
-            Self::Told => !record.is_derived(),
+            Self::Reported => !record.is_derived(),
             Self::Type(code) => record.type_code() == Some(*code),
             Self::Under(carriers) => carrier(record).is_some_and(|carrier| carriers.contains(&carrier.at())),
         }
@@ -252,7 +252,7 @@ impl Cursor {
             Selection::VanAddrs | Selection::Addresses => known(Vec::new()),
             Selection::Flows { address } => flows_of(snapshot, address, ended, GATHERED),
             Selection::Record { ids, .. } => known(find(snapshot, ids)),
-            Selection::Records { type_code: None } => Left::After { at: None, wanted: Wanted::Told },
+            Selection::Records { type_code: None } => Left::After { at: None, wanted: Wanted::Reported },
             Selection::Records { type_code: Some(code) } => match RecordKind::from_code(*code) {
                 Some(kind) if kind.is_flow() && ended => {
                     Left::After { at: None, wanted: Wanted::Type(*code) }

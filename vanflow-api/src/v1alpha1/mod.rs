@@ -1,7 +1,7 @@
 //! The original API.
 //!
-//! Its shapes are from the days when routers told a LINK from each end and a FLOW for each direction. Today's routers
-//! tell one LINK a link and one BIFLOW_TPORT a connection; [`render`] shows those in the old terms, too. What is in
+//! Its shapes are from the days when routers reported a LINK from each end and a FLOW for each direction. Today's routers
+//! report one LINK a link and one BIFLOW_TPORT a connection; [`render`] shows those in the old terms, too. What is in
 //! which list, and in what order, is [`list`]'s; [`watch`] goes on from there.
 
 mod address;

@@ -54,16 +54,16 @@ pub(crate) fn document_value() -> Value {
 
 fn description() -> String {
     format!(
-        "What the routers and controllers of a Skupper network tell of it, in the shapes of the original API.\n\n\
+        "What the routers and controllers of a Skupper network report it, in the shapes of the original API.\n\n\
          Attributes have the names of VAN-Flow and are absent when unknown. Attributes that are not in VAN-Flow's \
          table are called `attr` and their code. Times are microseconds since the Unix epoch, durations and \
          latencies microseconds. A record that is known only by what changed since it started, or a router that \
-         has not told all of its records, is marked `incomplete`.\n\n\
-         A LINK that is told once for both of its ends is shown as two records, and so is a connection \
-         (BIFLOW_TPORT) or request (BIFLOW_APP) that is told once for both of its directions. The first, the \
-         `outgoing` LINK or the client's FLOW, has the told record's own id. The second, the `incoming` LINK or the \
+         has not reported all of its records, is marked `incomplete`.\n\n\
+         A LINK that is reported once for both of its ends is shown as two records, and so is a connection \
+         (BIFLOW_TPORT) or request (BIFLOW_APP) that is reported once for both of its directions. The first, the \
+         `outgoing` LINK or the client's FLOW, has the reported record's own id. The second, the `incoming` LINK or the \
          server's FLOW, has the same with `{FAR}` appended.\n\n\
-         `/api/v1alpha1/records` shows records as they were told. Values of types that the attribute should not \
+         `/api/v1alpha1/records` shows records as they were reported. Values of types that the attribute should not \
          have are there as what they are in JSON; octets, and what has no counterpart in JSON, as strings of \
          hexadecimal digits."
     )
@@ -183,14 +183,14 @@ const VAN_ADDRESS: &str = "VAN_ADDRESS";
 
 /// The kinds that records are shown as in the old terms.
 fn shown() -> impl Iterator<Item = RecordKind> {
-    let told_once = |kind: &RecordKind| matches!(kind, RecordKind::BiflowTport | RecordKind::BiflowApp);
-    RecordKind::ALL.iter().copied().filter(move |kind| !told_once(kind))
+    let reported_once = |kind: &RecordKind| matches!(kind, RecordKind::BiflowTport | RecordKind::BiflowApp);
+    RecordKind::ALL.iter().copied().filter(move |kind| !reported_once(kind))
 }
 
 fn schemas() -> Value {
     let mut schemas: Map<_, _> = shown().map(|kind| (kind.name().to_owned(), record(kind))).collect();
     schemas.insert(VAN_ADDRESS.to_owned(), van_address());
-    schemas.insert("Record".to_owned(), told());
+    schemas.insert("Record".to_owned(), reported());
     schemas.insert(
         "Alive".to_owned(),
         json!({
@@ -230,13 +230,13 @@ fn record(kind: RecordKind) -> Value {
     let mut properties = Map::new();
     match kind {
         RecordKind::Flow => {
-            for told in [RecordKind::BiflowTport, RecordKind::BiflowApp] {
-                attributes.extend(told.attributes());
+            for reported in [RecordKind::BiflowTport, RecordKind::BiflowApp] {
+                attributes.extend(reported.attributes());
             }
             attributes.push(Attribute::Process);
             properties.insert(
                 "connectorInferred".to_owned(),
-                truth("Nobody told which connector it is; it is the only one of its service."),
+                truth("Nobody reported which connector it is; it is the only one of its service."),
             );
         }
         // As old as the oldest process that runs it, and gone with the last.
@@ -250,7 +250,7 @@ fn record(kind: RecordKind) -> Value {
         RecordKind::Router => {
             properties.insert(
                 "flowsIncomplete".to_owned(),
-                truth("It has so many live flows that it tells no further ones."),
+                truth("It has so many live flows that it reports no further ones."),
             );
         }
         _ => {}
@@ -261,7 +261,7 @@ fn record(kind: RecordKind) -> Value {
     if attributes.contains(&Attribute::StartTime) {
         attributes.push(Attribute::Duration);
         if kind != RecordKind::Image {
-            properties.insert("incomplete".to_owned(), truth("Not all of it has been told."));
+            properties.insert("incomplete".to_owned(), truth("Not all of it has been reported."));
         }
     }
     attributes.sort_unstable();
@@ -277,11 +277,11 @@ fn record(kind: RecordKind) -> Value {
     })
 }
 
-/// A record as it was told.
-fn told() -> Value {
+/// A record as it was reported.
+fn reported() -> Value {
     json!({
         "type": "object",
-        "description": "A record as it was told and merged: any attribute can be there. Those of the table are as described here, unless a source sent them as something else.",
+        "description": "A record as it was reported and merged: any attribute can be there. Those of the table are as described here, unless a source sent them as something else.",
         "required": ["id"],
         "properties": identity(json!({
             "description": "The name of the record type, or its number where the table does not have it.",

@@ -106,7 +106,7 @@ impl Selection {
     /// The faces of a record that are listed, if the record belongs here at all.
     pub(crate) fn faces<'s>(&self, record: Record<'s>) -> impl Iterator<Item = Face> + use<'s, '_> {
         let faces = match self {
-            Self::Records { .. } => &[Face::Told],
+            Self::Records { .. } => &[Face::Reported],
             _ => render::faces(record),
         };
         faces.iter().copied().filter(move |face| self.shows(record, *face))

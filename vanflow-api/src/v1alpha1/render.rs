@@ -1,6 +1,6 @@
 //! One record as the original API shows it.
 //!
-//! What routers tell once for both ends is shown as two records, or *faces*: a LINK from the router that connects and
+//! What routers report once for both ends is shown as two records, or *faces*: a LINK from the router that connects and
 //! from the one that is connected to, a connection or request from the client's side and from the server's. The near
 //! face has the record's own id, the far face that id and [`FAR`].
 
@@ -13,7 +13,7 @@ use crate::json::{Json, Object};
 /// controllers' are UUIDs, so that no id ends like this; and it needs no escaping in a URL.
 pub(crate) const FAR: &str = ".far";
 
-/// Which of the records that a told record is shown as.
+/// Which of the records that a reported record is shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Face {
     /// The only one.
@@ -22,8 +22,8 @@ pub(crate) enum Face {
     Near,
     /// A LINK as the router that is connected to sees it; a FLOW on the server's side.
     Far,
-    /// As it was told, in today's terms.
-    Told,
+    /// As it was reported, in today's terms.
+    Reported,
 }
 
 /// What a record is shown as in the old terms.
@@ -42,7 +42,7 @@ pub(crate) fn faces(record: Record<'_>) -> &'static [Face] {
     if has_far { BOTH } else { NEAR }
 }
 
-/// Whether a LINK speaks for both of its ends: whether it has anything that only routers say who tell links once.
+/// Whether a LINK speaks for both of its ends: whether it has anything that only routers say who report links once.
 fn is_two_sided(link: Record<'_>) -> bool {
     const SAYS_SO: [Attribute; 5] = [
         Attribute::Peer,
@@ -75,7 +75,7 @@ impl<'s> FarEnd<'s> {
 /// Writes one face of a record.
 pub(crate) fn render(json: &mut Json, snapshot: &Snapshot, record: Record<'_>, face: Face) {
     match (record.kind(), face) {
-        (_, Face::Told) => told(json, record),
+        (_, Face::Reported) => reported(json, record),
         (Some(RecordKind::BiflowTport), Face::Far) => connection_far(json, record),
         (Some(RecordKind::BiflowTport), _) => connection_near(json, record),
         (Some(RecordKind::BiflowApp), Face::Far) => request_far(json, record),
@@ -84,11 +84,11 @@ pub(crate) fn render(json: &mut Json, snapshot: &Snapshot, record: Record<'_>, f
         (Some(RecordKind::Link), Face::Near) => link_near(json, record),
         (Some(RecordKind::Link), _) => link_one_sided(json, snapshot, record),
         (Some(kind), _) => whole(json, record, kind),
-        (None, _) => told(json, record),
+        (None, _) => reported(json, record),
     }
 }
 
-/// A ROUTER that has beaconed and has not been heard to tell its record.
+/// A ROUTER that has beaconed and has not been heard to report its record.
 pub(crate) fn silent_router(json: &mut Json, id: &str) {
     let mut object = Object::open(json);
     object.string("rtype", RecordKind::Router.name());
@@ -97,8 +97,8 @@ pub(crate) fn silent_router(json: &mut Json, id: &str) {
     object.close();
 }
 
-/// Every attribute as it was told.
-fn told(json: &mut Json, record: Record<'_>) {
+/// Every attribute as it was reported.
+fn reported(json: &mut Json, record: Record<'_>) {
     let mut object = Object::open(json);
     match (record.kind(), record.type_code()) {
         (Some(kind), _) => object.string("rtype", kind.name()),
@@ -179,20 +179,20 @@ fn connection_far(json: &mut Json, record: Record<'_>) {
     }
     times(&mut object, record);
     object.text(Attribute::Counterflow.name(), record.id());
-    for (shown, told) in [
+    for (shown, reported) in [
         (Attribute::SourceHost, Attribute::ProxyHost),
         (Attribute::SourcePort, Attribute::ProxyPort),
         (Attribute::Trace, Attribute::Trace),
         (Attribute::ErrorConnectorSide, Attribute::ErrorConnectorSide),
     ] {
-        if let Some(text) = record.text(told) {
+        if let Some(text) = record.text(reported) {
             object.text(shown.name(), text);
         }
     }
-    for (shown, told) in
+    for (shown, reported) in
         [(Attribute::Octets, Attribute::OctetsReverse), (Attribute::Latency, Attribute::ProcessLatency)]
     {
-        if let Some(number) = record.uint(told) {
+        if let Some(number) = record.uint(reported) {
             object.uint(shown.name(), number);
         }
     }
@@ -235,7 +235,7 @@ fn request_far(json: &mut Json, record: Record<'_>) {
     close(object, record);
 }
 
-/// What both faces of a LINK that is told once have of their own.
+/// What both faces of a LINK that is reported once have of their own.
 const LINK_ENDS: Attributes = Attributes::NONE
     .and(Attribute::Parent)
     .and(Attribute::Name)
@@ -307,7 +307,7 @@ fn link_rest(
     close(object, link);
 }
 
-/// A LINK from a router that tells its own end only.
+/// A LINK from a router that reports its own end only.
 fn link_one_sided(json: &mut Json, snapshot: &Snapshot, link: Record<'_>) {
     let mut object = open(json, RecordKind::Link, link.id(), "");
     let peer = link.text(Attribute::Name).and_then(|name| router_called(snapshot, name));

@@ -1,7 +1,7 @@
 //! What changes, as it changes.
 //!
 //! A watch is a list, and then each record that changes, as it is by the time the watcher takes it. All that is kept
-//! of a watcher is the revision that it has seen: one that is slow is told less often, never late (faults 19). One
+//! of a watcher is the revision that it has seen: one that is slow is reported less often, never late (faults 19). One
 //! that takes nothing at all, while there is something to take, is cut off.
 
 use std::{sync::Arc, time::Duration};
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// How long changes are gathered, at least, before they are told.
+/// How long changes are gathered, at least, before they are reported.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// How many changes are looked at in one go, and records in one go where the changes are not remembered.
@@ -39,7 +39,7 @@ pub(crate) struct Watch {
     /// What the revisions belong to.
     instance: Arc<str>,
     state: State,
-    /// The changes up to here have been told.
+    /// The changes up to here have been reported.
     seen: Revision,
     pace: Pace,
 }
@@ -88,7 +88,7 @@ impl Watch {
         watch
     }
 
-    /// Everything that there is to tell.
+    /// Everything that there is to report.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
         stream::unfold(self, |mut watch| async {
             let piece = watch.next().await?;
@@ -144,7 +144,7 @@ impl Watch {
         }
     }
 
-    /// Tells some changes, or waits for them. A piece of its own is a keep-alive or the end.
+    /// Reports some changes, or waits for them. A piece of its own is a keep-alive or the end.
     async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
         self.pace.notice(&mut self.network).await;
         let (changes, snapshot) = {
@@ -164,7 +164,7 @@ impl Watch {
         }
         if changes.upto > self.seen {
             let is_all = changes.upto >= snapshot.revision();
-            self.tell_changes(json, &snapshot, &changes.records, changes.upto);
+            self.report_changes(json, &snapshot, &changes.records, changes.upto);
             self.seen = changes.upto;
             if is_all {
                 self.pace.gather(GATHER);
@@ -188,14 +188,14 @@ impl Watch {
         }
     }
 
-    fn tell_changes(&self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef], upto: Revision) {
+    fn report_changes(&self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef], upto: Revision) {
         for record in records.iter().filter_map(|at| snapshot.get(*at)) {
             for dependent in self.dependents(snapshot, record) {
-                self.tell(json, snapshot, dependent, None);
+                self.report(json, snapshot, dependent, None);
             }
-            self.tell(json, snapshot, record, Some(record.revision()));
+            self.report(json, snapshot, record, Some(record.revision()));
         }
-        // A change of an address can be part of a change of several of its services: it is told with the last.
+        // A change of an address can be part of a change of several of its services: it is reported with the last.
         for address in self.addresses_after(snapshot, self.seen) {
             if address.revision <= upto {
                 self.line(json, Some(address.revision), |json| address.render(json));
@@ -258,14 +258,14 @@ impl Watch {
             if let Step::Found(record) = step
                 && record.revision() > self.seen
             {
-                // Not in the order of their changes: nothing to go on from before all have been told.
-                self.tell(json, &snapshot, record, None);
+                // Not in the order of their changes: nothing to go on from before all have been reported.
+                self.report(json, &snapshot, record, None);
             }
         }
         self.state = State::Scanning { snapshot, cursor };
     }
 
-    fn tell(&self, json: &mut Json, snapshot: &Snapshot, record: Record<'_>, revision: Option<Revision>) {
+    fn report(&self, json: &mut Json, snapshot: &Snapshot, record: Record<'_>, revision: Option<Revision>) {
         let selection = &self.query.selection;
         if !selection.includes(record) {
             return;

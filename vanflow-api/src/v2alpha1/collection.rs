@@ -212,12 +212,12 @@ impl Collection {
 
     /// The one with that identity. Of several incarnations it is the present one.
     pub(crate) fn find(self, view: View<'_>, id: &str) -> Option<Item> {
-        let told = self
+        let reported = self
             .kind()
             .and_then(|kind| view.snapshot.find(id).find(|record| record.kind() == Some(kind)))
             .map(|record| Item::Record(record.at()));
         match self {
-            _ if told.is_some() => told,
+            _ if reported.is_some() => reported,
             Self::Services => service_with_id(view.snapshot, id).map(Item::Record),
             Self::Processes => view.implied_with_id(id).map(Item::Implied),
             Self::Components => {
@@ -239,7 +239,7 @@ impl Collection {
             Item::Pair(at) => Subject::Pair(view.derived.pairs.get(at)?),
             Item::Record(at) => match self {
                 Self::Services => Subject::Service(view.snapshot.service(at)?),
-                Self::Processes => Subject::Process(Party::Told(view.snapshot.get(at)?)),
+                Self::Processes => Subject::Process(Party::Reported(view.snapshot.get(at)?)),
                 _ => self.subject_of(view.snapshot.get(at)?),
             },
         })
@@ -261,7 +261,7 @@ impl Collection {
 
 fn item_of(view: View<'_>, process: &Party<'_>) -> Option<Item> {
     match process {
-        Party::Told(record) => Some(Item::Record(record.at())),
+        Party::Reported(record) => Some(Item::Record(record.at())),
         Party::Implied(implied) => view.implied_with_id(&implied.id).map(Item::Implied),
     }
 }

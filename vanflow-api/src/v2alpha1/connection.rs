@@ -53,13 +53,13 @@ impl<'v> Flow<'v> {
         let is_first = flow.connector.set(connector);
         debug_assert!(is_first.is_ok(), "nothing has been looked up yet");
         if let Some(process) = process {
-            let is_first = flow.source.set(Some(Party::Told(process)));
+            let is_first = flow.source.set(Some(Party::Reported(process)));
             debug_assert!(is_first.is_ok(), "nothing has been looked up yet");
         }
         Some(flow)
     }
 
-    /// The connector: the one that was told, or the only one that it can be.
+    /// The connector: the one that was reported, or the only one that it can be.
     pub(crate) fn connector(&self) -> Option<Record<'v>> {
         *self.connector.get_or_init(|| self.record.connector().or_else(|| self.record.connector_inferred()))
     }
@@ -72,7 +72,7 @@ impl<'v> Flow<'v> {
     /// The client.
     pub(crate) fn source(&self, view: View<'v>) -> Option<&Party<'v>> {
         let find = || {
-            self.record.process().map(Party::Told).or_else(|| {
+            self.record.process().map(Party::Reported).or_else(|| {
                 let site = self.listener()?.site()?;
                 Some(Party::Implied(view.implied(site, self.record.text(Attribute::SourceHost)?)))
             })
@@ -124,8 +124,8 @@ impl<'v> Flow<'v> {
     pub(crate) fn trace(&self, view: View<'v>) -> Trace<'v> {
         let mut trace = Trace::default();
         trace.push(self.listener().and_then(|listener| listener.router()));
-        if let Some(told) = self.record.text(Attribute::Trace) {
-            for name in told.to_cow().split('|') {
+        if let Some(reported) = self.record.text(Attribute::Trace) {
+            for name in reported.to_cow().split('|') {
                 trace.push(view.router_named(name));
             }
         }
@@ -138,6 +138,6 @@ impl<'v> Flow<'v> {
 #[derive(Debug)]
 pub(crate) struct Request<'v> {
     pub(crate) record: Record<'v>,
-    /// None while it has not been told.
+    /// None while it has not been reported.
     pub(crate) connection: Option<Flow<'v>>,
 }

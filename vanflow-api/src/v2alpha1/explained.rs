@@ -1,8 +1,8 @@
 //! What connections and requests are shown with of other records, for watchers of them.
 //!
-//! When a process, connector, listener, site or router is told, or changes, connections are shown otherwise that have
+//! When a process, connector, listener, site or router is reported, or changes, connections are shown otherwise that have
 //! not changed themselves. There are many of them, and few lanes: so what is remembered is a sum for each lane, and
-//! when it comes out differently the connections of that lane are due to be told again.
+//! when it comes out differently the connections of that lane are due to be reported again.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,7 +23,7 @@ use crate::v2alpha1::{
 /// How many lanes, or connections, are looked at in one go.
 const LOOKED_AT: usize = 4096;
 
-/// What one watcher was told of each lane, and what it is due to be told again.
+/// What one watcher was reported each lane, and what it is due to be reported again.
 #[derive(Debug, Default)]
 pub(crate) struct Explained {
     lanes: HashMap<LaneRef, Shown>,
@@ -60,7 +60,7 @@ struct Comparing {
     before: HashMap<LaneRef, Shown>,
     /// Names in traces that are shown otherwise.
     renamed: Vec<String>,
-    /// Records that have changed after this are told for themselves.
+    /// Records that have changed after this are reported for themselves.
     since: Revision,
 }
 
@@ -97,7 +97,7 @@ impl Explained {
             let Some(lane) = view.snapshot.lane(at) else { continue };
             let shown = self.shown(view, lane, query);
             self.lanes.insert(at, shown);
-            // A lane that was not there has no connections but such as are told for themselves.
+            // A lane that was not there has no connections but such as are reported for themselves.
             let Some(before) = comparing.before.get(&at) else { continue };
             let is_other = *before != shown;
             if !is_other && comparing.renamed.is_empty() {
@@ -118,7 +118,7 @@ impl Explained {
         !is_done
     }
 
-    /// Notes how connections of a lane are shown to which one is told for itself, if nothing is known of it yet.
+    /// Notes how connections of a lane are shown to which one is reported for itself, if nothing is known of it yet.
     pub(crate) fn note(&mut self, view: View<'_>, record: Record<'_>, query: &Query) {
         if let Some(lane) = record.lane()
             && !self.lanes.contains_key(&lane.at())
@@ -128,13 +128,13 @@ impl Explained {
         }
     }
 
-    /// What is due to be told again, one after the other.
+    /// What is due to be reported again, one after the other.
     pub(crate) fn next(&mut self) -> Option<Again> {
         self.again.pop_front()
     }
 
-    /// Whether all is told as it is shown.
-    pub(crate) fn is_told(&self) -> bool {
+    /// Whether all is reported as it is shown.
+    pub(crate) fn is_reported(&self) -> bool {
         self.again.is_empty() && self.comparing.is_none()
     }
 

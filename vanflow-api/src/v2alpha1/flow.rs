@@ -20,9 +20,9 @@ schema! {
             });
         "connectorError" Text Nullable "What went wrong at the connector." =>
             Cell::or_null(flow.record.text(Attribute::ErrorConnectorSide));
-        "connectorId" Text Always of_lane "The connector: the one that was told, or the only one of the service." =>
+        "connectorId" Text Always of_lane "The connector: the one that was reported, or the only one of the service." =>
             match flow.record.text(Attribute::Connector) {
-                Some(told) => Cell::text(told.to_cow()),
+                Some(reported) => Cell::text(reported.to_cow()),
                 None => Cell::or_unknown(flow.connector().map(|connector| connector.id())),
             };
         "destHost" Text Always of_lane "The host that the connector connects to." =>
@@ -36,16 +36,16 @@ schema! {
         "duration" Number Nullable "How long it lasted, in microseconds, once it is over." => duration(flow.record);
         "endTime" Instant Always "When it ended; 0 while it is open." => end_of(flow.record);
         "identity" Text Always "The identity of the record." => Cell::text(flow.record.id().to_cow());
-        "latency" Number Always told(Latency) "Microseconds to the first octet, at the listener." =>
+        "latency" Number Always reported(Latency) "Microseconds to the first octet, at the listener." =>
             Cell::Number(flow.record.uint(Attribute::Latency).unwrap_or(0));
-        "latencyReverse" Number Always told(ProcessLatency) "Microseconds to the first octet of the workload, at the connector." =>
+        "latencyReverse" Number Always reported(ProcessLatency) "Microseconds to the first octet of the workload, at the connector." =>
             Cell::Number(flow.record.uint(Attribute::ProcessLatency).unwrap_or(0));
         "listenerError" Text Nullable "What went wrong at the listener." =>
             Cell::or_null(flow.record.text(Attribute::ErrorListenerSide));
         "listenerId" Text Always of_lane "The listener." => Cell::or_unknown(flow.record.text(Attribute::Parent));
-        "octetCount" Number Always told(Octets) "Octets from client to server." =>
+        "octetCount" Number Always reported(Octets) "Octets from client to server." =>
             Cell::Number(flow.record.uint(Attribute::Octets).unwrap_or(0));
-        "octetReverseCount" Number Always told(OctetsReverse) "Octets from server to client." =>
+        "octetReverseCount" Number Always reported(OctetsReverse) "Octets from server to client." =>
             Cell::Number(flow.record.uint(Attribute::OctetsReverse).unwrap_or(0));
         "processPairId" Text Nullable of_lane "The pair of processes that it is between." =>
             pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
@@ -91,11 +91,11 @@ schema! {
         "endTime" Instant Always "When it ended; 0 while it is under way." => end_of(request.record);
         "identity" Text Always "The identity of the record." => Cell::text(request.record.id().to_cow());
         "method" Text Always "The method; empty where not known." => Cell::or_empty(request.record.text(Attribute::Method));
-        "octetCount" Number Always told(Octets) "Octets from client to server." =>
+        "octetCount" Number Always reported(Octets) "Octets from client to server." =>
             Cell::Number(request.record.uint(Attribute::Octets).unwrap_or(0));
-        "octetReverseCount" Number Always told(OctetsReverse) "Octets from server to client." =>
+        "octetReverseCount" Number Always reported(OctetsReverse) "Octets from server to client." =>
             Cell::Number(request.record.uint(Attribute::OctetsReverse).unwrap_or(0));
-        "protocol" Text Always "`http1`, `http2` or what else was told." => or_unknown(application_protocol(request.record));
+        "protocol" Text Always "`http1`, `http2` or what else was reported." => or_unknown(application_protocol(request.record));
         "routingKey" Text Always of_lane "The routing key of the service." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.routing_key()));
         "sourceProcessId" Text Always of_lane "The process that is the client." =>
@@ -146,12 +146,12 @@ pub(crate) fn application_protocol(request: vanflow_store::Record<'_>) -> Option
 }
 
 /// A protocol of requests as the network observer calls it.
-pub(crate) fn protocol_name(told: Text<'_>) -> Cow<'_, str> {
-    let told = told.to_cow();
-    match &*told {
+pub(crate) fn protocol_name(reported: Text<'_>) -> Cow<'_, str> {
+    let reported = reported.to_cow();
+    match &*reported {
         "HTTP/1.0" | "HTTP/1.1" => Cow::Borrowed("http1"),
         "HTTP/2" => Cow::Borrowed("http2"),
-        _ => told,
+        _ => reported,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The network observer's API, which the Skupper Console and scripts speak.
 //!
 //! Each schema is a table of properties ([`schema`]), from which rendering, filters ([`query`]) and the OpenAPI
-//! document derive. What no source tells but what follows from records, such as components and pairs, is worked out for
+//! document derive. What no source reports but what follows from records, such as components and pairs, is worked out for
 //! each request from its snapshot ([`view`]).
 
 mod best;

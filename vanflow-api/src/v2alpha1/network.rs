@@ -55,7 +55,7 @@ schema! {
 }
 
 schema! {
-    /// A link between two routers, as the one that connects tells it. Routers up to 2.x tell it from each side.
+    /// A link between two routers, as the one that connects reports it. Routers up to 2.x report it from each side.
     ROUTER_LINK "RouterLink" |view, Subject::Record(link)| {
         "cost" Number Nullable "The cost of the link, once it has been connected." =>
             Cell::number_or_null(link.uint(Attribute::LinkCost).filter(|_| has_been_connected(*link)));
@@ -95,7 +95,7 @@ schema! {
     }
 }
 
-/// Routers up to 2.x tell no role but a mode, that of the connection: `interior` is between two of these.
+/// Routers up to 2.x report no role but a mode, that of the connection: `interior` is between two of these.
 const LINK_ROLES: &[(&str, &str)] =
     &[("inter-router", "inter-router"), ("edge", "edge"), ("interior", "inter-router")];
 
@@ -108,31 +108,37 @@ struct Ends<'v> {
 
 impl<'v> Ends<'v> {
     fn of(view: View<'v>, link: Record<'v>) -> Self {
-        let teller = link.router();
+        let reporter = link.router();
         let Some(direction) = link.text(Attribute::Direction) else {
-            return Self { link, connects: teller, accepts: link.peer().and_then(|access| access.router()) };
+            return Self {
+                link,
+                connects: reporter,
+                accepts: link.peer().and_then(|access| access.router()),
+            };
         };
         // Routers up to 2.x call a link by the other router's id, which is its name without the network's.
         let other = || {
-            let own = teller?.text(Attribute::Name)?.to_cow();
+            let own = reporter?.text(Attribute::Name)?.to_cow();
             let (network, _) = own.split_once('/')?;
             view.router_named(&format!("{network}/{}", link.text(Attribute::Name)?))
         };
         match other() {
-            Some(other) if direction == *"incoming" => Self { link, connects: Some(other), accepts: teller },
-            other => Self { link, connects: teller, accepts: other },
+            Some(other) if direction == *"incoming" => {
+                Self { link, connects: Some(other), accepts: reporter }
+            }
+            other => Self { link, connects: reporter, accepts: other },
         }
     }
 
-    /// The id of the router that connects, told though there may be no record of it yet.
+    /// The id of the router that connects, reported though there may be no record of it yet.
     fn connecting_id(&self) -> Option<Text<'v>> {
-        let is_teller = self.connects == self.link.router();
-        let told = || self.link.text(Attribute::Parent);
-        if is_teller { told() } else { self.connects.map(|router| router.id()) }
+        let is_reporter = self.connects == self.link.router();
+        let reported = || self.link.text(Attribute::Parent);
+        if is_reporter { reported() } else { self.connects.map(|router| router.id()) }
     }
 }
 
-/// Routers up to 2.x tell of a link while it is connected, and nothing else of how it is; and what is known of a link
+/// Routers up to 2.x report a link while it is connected, and nothing else of how it is; and what is known of a link
 /// by its counters alone has passed something.
 fn status(link: Record<'_>) -> &'static str {
     let otherwise = if link.is_live() && link.text(Attribute::OperStatus).is_none() { "up" } else { "down" };
@@ -156,7 +162,7 @@ schema! {
         "linkCount" Number Always "How many links arrive there." =>
             Cell::Number(access.uint(Attribute::LinkCount).unwrap_or(0));
         "name" Text Always "Its name." => Cell::or_unknown(access.text(Attribute::Name));
-        "role" Text Always "`inter-router`, `edge` or what else was told." => Cell::or_unknown(access.text(Attribute::Role));
+        "role" Text Always "`inter-router`, `edge` or what else was reported." => Cell::or_unknown(access.text(Attribute::Role));
         "routerId" Text Always "The router." => Cell::or_unknown(access.text(Attribute::Parent));
         "startTime" Instant Always "When it came to be." => start_of(*access);
     }

@@ -114,7 +114,7 @@ fn path(route: &Route) -> Value {
             responses.insert("404".to_owned(), refusal("There is nothing with that identity"));
         }
         _ => {
-            responses.insert("410".to_owned(), refusal("Hosts are not told of"));
+            responses.insert("410".to_owned(), refusal("Hosts are not reported"));
         }
     }
     let mut operation = json!({

@@ -1,4 +1,4 @@
-//! Who is at the ends of connections: processes that are told of, and those that must be there.
+//! Who is at the ends of connections: processes that are reported, and those that must be there.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -13,42 +13,42 @@ use crate::v2alpha1::{
 /// A process at an end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Party<'v> {
-    Told(Record<'v>),
+    Reported(Record<'v>),
     Implied(Arc<Implied>),
 }
 
 impl<'v> Party<'v> {
-    pub(crate) fn told(&self) -> Option<Record<'v>> {
+    pub(crate) fn reported(&self) -> Option<Record<'v>> {
         match self {
-            Self::Told(record) => Some(*record),
+            Self::Reported(record) => Some(*record),
             Self::Implied(_) => None,
         }
     }
 
     fn text(
         &self,
-        told: impl FnOnce(Record<'v>) -> Option<Text<'v>>,
+        reported: impl FnOnce(Record<'v>) -> Option<Text<'v>>,
         implied: impl FnOnce(&Implied) -> &String,
     ) -> Cow<'v, str> {
         match self {
-            Self::Told(record) => known(told(*record)),
+            Self::Reported(record) => known(reported(*record)),
             Self::Implied(process) => Cow::Owned(implied(process).clone()),
         }
     }
 
     pub(crate) fn id(&self) -> Cow<'v, str> {
-        self.text(|told| Some(told.id()), |implied| &implied.id)
+        self.text(|reported| Some(reported.id()), |implied| &implied.id)
     }
 
     pub(crate) fn name(&self) -> Cow<'v, str> {
-        self.text(|told| told.text(Attribute::Name), |implied| &implied.name)
+        self.text(|reported| reported.text(Attribute::Name), |implied| &implied.name)
     }
 
     /// The group; a process without one is a group of its own.
     pub(crate) fn group(&self) -> Cow<'v, str> {
-        let group = |told: Record<'v>| {
-            let group = told.text(Attribute::Group).filter(|group| *group != *"");
-            group.or_else(|| told.text(Attribute::Name))
+        let group = |reported: Record<'v>| {
+            let group = reported.text(Attribute::Group).filter(|group| *group != *"");
+            group.or_else(|| reported.text(Attribute::Name))
         };
         self.text(group, |implied| &implied.group)
     }
@@ -58,28 +58,28 @@ impl<'v> Party<'v> {
     }
 
     pub(crate) fn host(&self) -> Cow<'v, str> {
-        self.text(|told| told.text(Attribute::SourceHost), |implied| &implied.host)
+        self.text(|reported| reported.text(Attribute::SourceHost), |implied| &implied.host)
     }
 
     pub(crate) fn site_id(&self) -> Cow<'v, str> {
-        self.text(|told| told.text(Attribute::Parent), |implied| &implied.site_id)
+        self.text(|reported| reported.text(Attribute::Parent), |implied| &implied.site_id)
     }
 
     pub(crate) fn site_name(&self) -> Cow<'v, str> {
-        self.text(|told| told.site()?.text(Attribute::Name), |implied| &implied.site_name)
+        self.text(|reported| reported.site()?.text(Attribute::Name), |implied| &implied.site_name)
     }
 
     pub(crate) fn role(&self) -> &'static str {
         const ROLES: &[(&str, &str)] = &[("internal", "internal"), ("remote", "remote")];
         match self {
-            Self::Told(record) => one_of(record.text(Attribute::Mode), ROLES, "external"),
+            Self::Reported(record) => one_of(record.text(Attribute::Mode), ROLES, "external"),
             Self::Implied(_) => "remote",
         }
     }
 
     pub(crate) fn start(&self) -> Option<Timestamp> {
         match self {
-            Self::Told(record) => record.start(),
+            Self::Reported(record) => record.start(),
             Self::Implied(process) => process.start,
         }
     }
@@ -87,7 +87,7 @@ impl<'v> Party<'v> {
     /// None while it is there.
     pub(crate) fn end(&self) -> Option<Timestamp> {
         match self {
-            Self::Told(record) => ended(*record),
+            Self::Reported(record) => ended(*record),
             Self::Implied(process) => process.end,
         }
     }
@@ -179,8 +179,8 @@ impl Derived {
     }
 }
 
-/// Every process, live and ended, told or not.
+/// Every process, live and ended, reported or not.
 pub(crate) fn processes(view: View<'_>) -> impl Iterator<Item = Party<'_>> {
-    let told = view.snapshot.of_kind(RecordKind::Process).map(Party::Told);
-    told.chain(view.derived.implied.iter().map(|process| Party::Implied(Arc::clone(process))))
+    let reported = view.snapshot.of_kind(RecordKind::Process).map(Party::Reported);
+    reported.chain(view.derived.implied.iter().map(|process| Party::Implied(Arc::clone(process))))
 }

@@ -33,7 +33,7 @@ pub(crate) struct Plan<'v> {
     filters: Vec<&'v Filter>,
 }
 
-/// How much of a lane is asked for, as far as its lane tells.
+/// How much of a lane is asked for, as far as its lane reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Nothing,
@@ -399,7 +399,7 @@ impl<'v> Plan<'v> {
     fn gather(&self) -> Found {
         let Some(order) = self.query.order else { return self.best(false, |_| ()) };
         let (property, is_descending) = (order.property, order.is_descending);
-        if let Some(attribute) = property.told {
+        if let Some(attribute) = property.reported {
             // Nothing else of the record has to be looked up.
             return self.best(is_descending, |record| record.uint(attribute).unwrap_or(0));
         }

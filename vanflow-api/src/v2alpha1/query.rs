@@ -129,7 +129,7 @@ pub(crate) const RESERVED: [(&str, &str); 8] = [
         "watch",
         "With 1, the list is followed by one JSON object per line for each item that changes or ends, until the \
          client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that \
-         goes on with `Last-Event-ID` is told what it missed, or the list again where that cannot be told.",
+         goes on with `Last-Event-ID` learns what it missed, or the list again where that cannot be reported.",
     ),
 ];
 
@@ -283,7 +283,7 @@ impl Query {
         is_in_state && self.range.has(now, start, end)
     }
 
-    /// What ends alone tell of [`Query::is_in_time`].
+    /// What ends alone report [`Query::is_in_time`].
     pub(crate) fn window(&self, now: Timestamp) -> Window {
         let Range { operation, end, .. } = self.range;
         let (has_live, ended, is_exact) = match operation {

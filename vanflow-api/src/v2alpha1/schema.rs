@@ -30,8 +30,8 @@ pub(crate) struct Property {
     pub(crate) presence: Presence,
     /// Whether a connection or request has it from its lane alone: it is the same for all of a lane that is uniform.
     pub(crate) is_of_lane: bool,
-    /// The attribute of the connection or request that it is, 0 where that is not told.
-    pub(crate) told: Option<Attribute>,
+    /// The attribute of the connection or request that it is, 0 where that is not reported.
+    pub(crate) reported: Option<Attribute>,
     pub(crate) description: &'static str,
     pub(crate) read: for<'v> fn(View<'v>, &Subject<'v>) -> Cell<'v>,
 }
@@ -144,7 +144,7 @@ pub(crate) fn one_of(
     otherwise: &'static str,
 ) -> &'static str {
     let Some(text) = text.map(Text::to_cow) else { return otherwise };
-    let found = known.iter().find(|(told, _)| text.eq_ignore_ascii_case(told));
+    let found = known.iter().find(|(reported, _)| text.eq_ignore_ascii_case(reported));
     found.map_or(otherwise, |(_, shown)| shown)
 }
 
@@ -220,14 +220,14 @@ macro_rules! is_of_lane {
     (of_lane) => {
         true
     };
-    (told) => {
+    (reported) => {
         false
     };
 }
 pub(crate) use is_of_lane;
 
 /// What a row says of attributes.
-macro_rules! told {
+macro_rules! reported {
     () => {
         None
     };
@@ -235,15 +235,15 @@ macro_rules! told {
         Some(vanflow_proto::Attribute::$attribute)
     };
 }
-pub(crate) use told;
+pub(crate) use reported;
 
-/// A table of properties, each a line: name, kind, presence, whether it is of the lane or which attribute is told for it,
+/// A table of properties, each a line: name, kind, presence, whether it is of the lane or which attribute is reported for it,
 /// description, and where its value comes from.
 macro_rules! schema {
     (
         $(#[doc = $doc:literal])+
         $table:ident $name:literal |$view:ident, $pattern:pat_param| {
-            $( $property:literal $kind:ident $presence:ident $($basis:ident $(($told:ident))?)? $about:literal => $cell:expr; )+
+            $( $property:literal $kind:ident $presence:ident $($basis:ident $(($reported:ident))?)? $about:literal => $cell:expr; )+
         }
     ) => {
         $(#[doc = $doc])+
@@ -255,7 +255,7 @@ macro_rules! schema {
                 kind: $crate::v2alpha1::schema::Kind::$kind,
                 presence: $crate::v2alpha1::schema::Presence::$presence,
                 is_of_lane: $crate::v2alpha1::schema::is_of_lane!($($basis)?),
-                told: $crate::v2alpha1::schema::told!($($($told)?)?),
+                reported: $crate::v2alpha1::schema::reported!($($($reported)?)?),
                 description: $about,
                 read: |$view, subject| {
                     // Not every property needs to look around.

@@ -74,7 +74,7 @@ impl<'v> View<'v> {
 
     /// The process that a connector connects to.
     pub(crate) fn target(self, connector: Record<'v>) -> Option<Party<'v>> {
-        connector.process().map(Party::Told).or_else(|| {
+        connector.process().map(Party::Reported).or_else(|| {
             let site = connector.site()?;
             Some(Party::Implied(self.implied(site, connector.text(Attribute::DestHost)?)))
         })
@@ -166,13 +166,13 @@ impl Derived {
 
     fn add_protocols(&mut self, snapshot: &Snapshot) {
         for lane in snapshot.lanes() {
-            let mut told = lane.requests().filter_map(|requests| requests.protocol()).peekable();
-            if told.peek().is_none() {
+            let mut reported = lane.requests().filter_map(|requests| requests.protocol()).peekable();
+            if reported.peek().is_none() {
                 continue;
             }
             let Some(service) = lane.listener().and_then(|listener| listener.service()) else { continue };
             let protocols = self.protocols.entry(service.at()).or_default();
-            for protocol in told {
+            for protocol in reported {
                 protocols.insert(protocol_name(protocol).into_owned());
             }
         }

@@ -1,8 +1,8 @@
 //! What changes, as it changes.
 //!
 //! A watch is a list, and then each item that changed, as it is by the time the watcher takes it. Connections and
-//! requests are told when their records change. There are fewer of anything else, and much of it depends on records
-//! other than its own: those are worked out anew when anything has changed, and told where they came out differently.
+//! requests learn when their records change. There are fewer of anything else, and much of it depends on records
+//! other than its own: those are worked out anew when anything has changed, and reported where they came out differently.
 
 use std::{
     collections::HashMap,
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// How long changes are gathered, at least, before they are told.
+/// How long changes are gathered, at least, before they are reported.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// The same where all has to be worked out anew to find them.
@@ -50,20 +50,20 @@ pub(crate) struct Watch {
     /// What the revisions belong to.
     instance: Arc<str>,
     state: State,
-    /// The changes up to here have been told.
+    /// The changes up to here have been reported.
     seen: Revision,
-    /// Set while records have changed that may explain others: what has changed after this is told as they are now.
+    /// Set while records have changed that may explain others: what has changed after this is reported as they are now.
     stale_since: Option<Revision>,
     /// What explains the connections and requests that the watcher knows.
     explained: Explained,
-    /// The items that the watcher knows, by a hash of what tells them apart.
-    told: HashMap<u64, Told>,
+    /// The items that the watcher knows, by a hash of what distinguishes them.
+    reported: HashMap<u64, Reported>,
     hasher: RandomState,
     pace: Pace,
 }
 
-/// What a watcher was told of an item.
-struct Told {
+/// What a watcher was reported an item.
+struct Reported {
     /// A hash of it.
     hash: u64,
     /// All of it, unless it has ended: an item that follows from records can be gone all at once.
@@ -74,7 +74,7 @@ enum State {
     /// The list is to come.
     New,
     Listing(Box<List>),
-    /// Waiting for changes. A watcher that was here before may have missed what cannot be told afterwards.
+    /// Waiting for changes. A watcher that was here before may have missed what cannot be reported afterwards.
     Following {
         is_resumed: bool,
     },
@@ -101,18 +101,18 @@ impl Watch {
             state: State::New,
             stale_since: None,
             explained: Explained::default(),
-            told: HashMap::new(),
+            reported: HashMap::new(),
             hasher: RandomState::new(),
             pace: Pace::new(),
         };
-        if let Some(revision) = resume.filter(|_| watch.tells_records()) {
+        if let Some(revision) = resume.filter(|_| watch.reports_records()) {
             watch.seen = revision;
             watch.state = State::Following { is_resumed: true };
         }
         watch
     }
 
-    /// Everything that there is to tell.
+    /// Everything that there is to report.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
         stream::unfold(self, |mut watch| async {
             let piece = watch.next().await?;
@@ -150,7 +150,7 @@ impl Watch {
                         let snapshot = list.snapshot().clone();
                         self.seen = list.revision();
                         self.state = State::Following { is_resumed: false };
-                        if self.tells_records() {
+                        if self.reports_records() {
                             self.explained.compare(snapshot, self.seen);
                         } else {
                             self.compare(&mut Json::default(), &snapshot);
@@ -170,20 +170,20 @@ impl Watch {
         }
     }
 
-    /// Whether what is told is what has changed by itself.
-    fn tells_records(&self) -> bool {
+    /// Whether what is reported is what has changed by itself.
+    fn reports_records(&self) -> bool {
         self.query.collection.kind().is_some_and(RecordKind::is_flow)
     }
 
     fn gather(&self) -> Duration {
-        if self.tells_records() { GATHER } else { GATHER_DERIVED }
+        if self.reports_records() { GATHER } else { GATHER_DERIVED }
     }
 
-    /// Tells some changes, or waits for them. A piece of its own is a keep-alive or the end.
+    /// Reports some changes, or waits for them. A piece of its own is a keep-alive or the end.
     async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
-        if !self.explained.is_told() {
+        if !self.explained.is_reported() {
             if !self.explained.go_on(&self.query) {
-                self.tell_again(json);
+                self.report_again(json);
             }
             if json.bytes.is_empty() {
                 tokio::task::yield_now().await;
@@ -209,17 +209,17 @@ impl Watch {
                 let kind = snapshot.get(*at).and_then(|record| record.kind());
                 kind.is_some_and(|kind| EXPLAINING.contains(&kind))
             };
-            if self.tells_records() && (changes.overrun || changes.records.iter().any(is_explaining)) {
+            if self.reports_records() && (changes.overrun || changes.records.iter().any(is_explaining)) {
                 self.stale_since = Some(self.seen);
             }
-            let upto = if !self.tells_records() {
+            let upto = if !self.reports_records() {
                 self.compare(json, &snapshot);
                 snapshot.revision()
             } else if changes.overrun {
-                self.tell_later(json, &snapshot);
+                self.report_later(json, &snapshot);
                 snapshot.revision()
             } else {
-                self.tell_records(json, &snapshot, &changes.records);
+                self.report_records(json, &snapshot, &changes.records);
                 changes.upto
             };
             self.seen = upto;
@@ -248,9 +248,9 @@ impl Watch {
         }
     }
 
-    /// Tells connections and requests again that others explain now: those that are open, and those that have ended
-    /// but were in the list. What passed the filters and does so no more is told a last time.
-    fn tell_again(&mut self, json: &mut Json) {
+    /// Reports connections and requests again that others explain now: those that are open, and those that have ended
+    /// but were in the list. What passed the filters and does so no more is reported a last time.
+    fn report_again(&mut self, json: &mut Json) {
         let snapshot = self.network.lock().snapshot();
         let collection = self.query.collection;
         let derived = Derived::new(&snapshot, collection.needs());
@@ -274,37 +274,37 @@ impl Watch {
         }
     }
 
-    /// Tells those of the records that are watched, in the order of their changes.
-    fn tell_records(&mut self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef]) {
+    /// Reports those of the records that are watched, in the order of their changes.
+    fn report_records(&mut self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef]) {
         let derived = Derived::new(snapshot, self.query.collection.needs());
         let view = View { snapshot, derived: &derived };
         for record in records.iter().filter_map(|at| snapshot.get(*at)) {
-            self.tell(json, view, record, Some(record.revision()));
+            self.report(json, view, record, Some(record.revision()));
         }
     }
 
-    /// Tells all records that have changed since, because the changes are not remembered any more: in another order
-    /// than they changed in, so that there is nothing to go on from before all have been told.
-    fn tell_later(&mut self, json: &mut Json, snapshot: &Snapshot) {
+    /// Reports all records that have changed since, because the changes are not remembered any more: in another order
+    /// than they changed in, so that there is nothing to go on from before all have been reported.
+    fn report_later(&mut self, json: &mut Json, snapshot: &Snapshot) {
         let derived = Derived::new(snapshot, self.query.collection.needs());
         let view = View { snapshot, derived: &derived };
         for record in self.query.collection.kind().into_iter().flat_map(|kind| snapshot.of_kind(kind)) {
             if record.revision() > self.seen {
-                self.tell(json, view, record, None);
+                self.report(json, view, record, None);
             }
         }
     }
 
-    /// Tells a connection or request, if it is one of those that are watched.
-    fn tell(&mut self, json: &mut Json, view: View<'_>, record: Record<'_>, revision: Option<Revision>) {
+    /// Reports a connection or request, if it is one of those that are watched.
+    fn report(&mut self, json: &mut Json, view: View<'_>, record: Record<'_>, revision: Option<Revision>) {
         let collection = self.query.collection;
         let item = Item::Record(record.at());
         if record.kind() != collection.kind() {
             return;
         }
         self.explained.note(view, record, &self.query);
-        // Whoever goes on from a record has been told what explains those before it.
-        let revision = revision.filter(|_| self.stale_since.is_none() && self.explained.is_told());
+        // Whoever goes on from a record has received what explains those before it.
+        let revision = revision.filter(|_| self.stale_since.is_none() && self.explained.is_reported());
         if collection.includes(view, item, self.scope)
             && let Some(subject) = collection.subject(view, item)
             && self.query.admits(view, &subject)
@@ -313,14 +313,14 @@ impl Watch {
         }
     }
 
-    /// Tells what came out differently than it was told before. What passed the filters and does so no more is told a
+    /// Says what came out differently than it was reported before. What passed the filters and does so no more is reported a
     /// last time; and so is what does not follow any more from what there is, as ended now.
     fn compare(&mut self, json: &mut Json, snapshot: &Snapshot) {
         let collection = self.query.collection;
         let schema = collection.schema();
         let derived = Derived::new(snapshot, collection.needs());
         let view = View { snapshot, derived: &derived };
-        let mut before = mem::take(&mut self.told);
+        let mut before = mem::take(&mut self.reported);
         for item in collection.items(view, self.scope, false) {
             let Some(subject) = collection.subject(view, item) else { continue };
             // Several records can have had one identity, one after the other (faults 6). What follows from records is known
@@ -341,10 +341,12 @@ impl Watch {
             if is_admitted {
                 let is_open = self.query.end_of(view, &subject) == 0;
                 let open = is_open.then(|| rendered.bytes.into_boxed_slice());
-                self.told.insert(id, Told { hash, open });
+                self.reported.insert(id, Reported { hash, open });
             }
         }
-        for mut gone in before.into_values().filter_map(|told| serde_json::from_slice(&told.open?).ok()) {
+        for mut gone in
+            before.into_values().filter_map(|reported| serde_json::from_slice(&reported.open?).ok())
+        {
             let gone: &mut Value = &mut gone;
             gone["endTime"] = snapshot.now().as_micros().into();
             self.line(json, None, |json| json.raw(&gone.to_string()));
@@ -357,10 +359,10 @@ impl Watch {
         self.format.item(json, id, render);
     }
 
-    /// What a watcher of connections or requests can go on from. What was told of anything else is known by this watch
+    /// What a watcher of connections or requests can go on from. What was reported anything else is known by this watch
     /// alone.
     fn id(&self, json: &mut Json, revision: Revision) {
-        if self.tells_records() {
+        if self.reports_records() {
             json.raw("id: ");
             json.raw(&self.instance);
             json.raw("-");

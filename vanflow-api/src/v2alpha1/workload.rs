@@ -9,7 +9,7 @@ use crate::v2alpha1::{
 
 schema! {
     /// A process: a pod, a container, a program on a host; or what must be at a host because connections come from
-    /// there or go there, though no controller tells of it.
+    /// there or go there, though no controller reports it.
     PROCESS "Process" |view, Subject::Process(process)| {
         "binding" Text Always "`bound` where it serves a service that has a listener, otherwise `unbound`." =>
             Cell::text(if view.is_bound(process) { "bound" } else { "unbound" });
@@ -17,12 +17,12 @@ schema! {
         "componentName" Text Always "The name of that component." => Cell::Text(process.group());
         "endTime" Instant Always "When it went; 0 while it is there." => instant(process.end());
         "hostName" Text Nullable "The host that it runs on." =>
-            Cell::or_null(process.told().and_then(|told| told.text(Attribute::Hostname)));
+            Cell::or_null(process.reported().and_then(|reported| reported.text(Attribute::Hostname)));
         "identity" Text Always "The identity of the record." => Cell::Text(process.id());
         "imageName" Text Nullable "The image that it runs." =>
-            Cell::or_null(process.told().and_then(|told| told.text(Attribute::ImageName)));
+            Cell::or_null(process.reported().and_then(|reported| reported.text(Attribute::ImageName)));
         "name" Text Always "Its name." => Cell::Text(process.name());
-        "role" Text Always "`internal` to Skupper, `external`, or `remote` where no controller tells of it." =>
+        "role" Text Always "`internal` to Skupper, `external`, or `remote` where no controller reports it." =>
             Cell::text(process.role());
         "services" Parted Nullable "The services that it serves: name, identity and protocol, with `@` between them." =>
             match view.services_of(process) {

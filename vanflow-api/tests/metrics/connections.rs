@@ -81,7 +81,7 @@ fn fixture(set: impl FnOnce(&mut metrics::Options)) -> Fixture {
     options.metrics.zero_for = Duration::ZERO;
     set(&mut options.metrics);
     let mut fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
-    fixture.tell(&network());
+    fixture.report(&network());
     fixture
 }
 
@@ -117,8 +117,8 @@ fn counts(lines: &[String]) -> Vec<(String, [f64; 4])> {
 #[test]
 fn connections_are_counted_by_where_they_come_from_and_where_they_go() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&[client(), server()]);
-    fixture.tell(&[connection(2), connection(3), octets(2, 70).with(Attribute::OctetsReverse, 7), end(3)]);
+    fixture.report(&[client(), server()]);
+    fixture.report(&[connection(2), connection(3), octets(2, 70).with(Attribute::OctetsReverse, 7), end(3)]);
     let lines = scrape(&fixture);
     for (metric, value) in
         [("connections_opened", 2), ("connections_closed", 1), ("sent_bytes", 70), ("received_bytes", 7)]
@@ -131,7 +131,7 @@ fn connections_are_counted_by_where_they_come_from_and_where_they_go() {
 #[test]
 fn requests_are_counted_by_method_and_class_when_they_have_ended() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&[client(), server(), connection(2)]);
+    fixture.report(&[client(), server(), connection(2)]);
     let request = |number: u32, method: &str, result: &str| {
         record(RecordKind::BiflowApp, &format!("gv_ZW:{number}"))
             .with(Attribute::Parent, "gv_ZW:2")
@@ -140,7 +140,7 @@ fn requests_are_counted_by_method_and_class_when_they_have_ended() {
             .with(Attribute::Result, result)
     };
     let ended = |update: UpdateBuf| update.with(Attribute::EndTime, EPOCH + 9);
-    fixture.tell(&[
+    fixture.report(&[
         ended(request(3, "get", "200")),
         ended(request(4, "GET", "204")),
         ended(request(5, "BREW", "418")),
@@ -160,11 +160,11 @@ fn requests_are_counted_by_method_and_class_when_they_have_ended() {
 #[test]
 fn outgoing_latencies_are_seen_from_the_other_side_components_included() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&[client(), server()]);
+    fixture.report(&[client(), server()]);
     let latencies = |number, there: u64, back: u64| {
         connection(number).with(Attribute::Latency, there).with(Attribute::ProcessLatency, back)
     };
-    fixture.tell(&[latencies(2, 1500, 900), latencies(3, 20_000_000, 900), connection(4)]);
+    fixture.report(&[latencies(2, 1500, 900), latencies(3, 20_000_000, 900), connection(4)]);
     let lines = scrape(&fixture);
     let incoming =
         format!("legacy_flow_latency_microseconds_sum{{{BETWEEN},direction=\"incoming\"}} 20001500.0");
@@ -195,9 +195,9 @@ fn outgoing_latencies_are_seen_from_the_other_side_components_included() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_counted_of_a_connection_of_which_nothing_is_known_yet() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&[client(), server()]);
+    fixture.report(&[client(), server()]);
     // With a second connector it can be either.
-    fixture.tell(&[record(RecordKind::Connector, "e:9")
+    fixture.report(&[record(RecordKind::Connector, "e:9")
         .with(Attribute::Parent, "e:0")
         .with(Attribute::VanAddress, "shop")
         .with(Attribute::Protocol, "tcp")
@@ -210,15 +210,15 @@ async fn nothing_is_counted_of_a_connection_of_which_nothing_is_known_yet() {
             .collect(),
         ..connection(2)
     };
-    fixture.tell(&[unresolved]);
+    fixture.report(&[unresolved]);
     let until = |second: u64| Timestamp::from_micros(EPOCH + second * 1_000_000);
     fixture.store.lock().unwrap().advance(until(4));
     assert_eq!(counts(&scrape_later(&fixture).await), []);
-    fixture.tell(&[octets(2, 5)]);
-    assert_eq!(counts(&scrape_later(&fixture).await), [], "the connector may be told yet");
+    fixture.report(&[octets(2, 5)]);
+    assert_eq!(counts(&scrape_later(&fixture).await), [], "the connector may be reported yet");
     fixture.store.lock().unwrap().advance(until(5));
     assert_eq!(counts(&scrape_later(&fixture).await), [("client-1 > unknown".into(), [1.0, 0.0, 5.0, 0.0])]);
-    fixture.tell(&[connection(2), octets(2, 9)]);
+    fixture.report(&[connection(2), octets(2, 9)]);
     // What was counted before stays; the connection itself is closed there and opened here.
     assert_eq!(
         counts(&scrape_later(&fixture).await),
@@ -230,35 +230,35 @@ async fn nothing_is_counted_of_a_connection_of_which_nothing_is_known_yet() {
 }
 
 #[test]
-fn a_connector_told_between_two_scrapes_counts_no_connection_twice() {
+fn a_connector_reported_between_two_scrapes_counts_no_connection_twice() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&[client(), server()]);
+    fixture.report(&[client(), server()]);
     let without_connector = record(RecordKind::BiflowTport, "gv_ZW:2")
         .with(Attribute::Parent, "gv_ZW:1")
         .with(Attribute::SourceHost, "10.0.0.1");
-    fixture.tell(&[without_connector, octets(2, 5)]);
+    fixture.report(&[without_connector, octets(2, 5)]);
     let expected = |octets| [("client-1 > server-1".to_owned(), [1.0, 0.0, octets, 0.0])];
     assert_eq!(counts(&scrape(&fixture)), expected(5.0), "there is one connector that it can be");
-    fixture.tell(&[connection(2), octets(2, 8)]);
+    fixture.report(&[connection(2), octets(2, 8)]);
     assert_eq!(counts(&scrape(&fixture)), expected(8.0));
 }
 
 #[test]
-fn a_process_that_is_told_late_takes_over_what_was_counted() {
+fn a_process_that_is_reported_late_takes_over_what_was_counted() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&[server(), connection(2), octets(2, 5)]);
+    fixture.report(&[server(), connection(2), octets(2, 5)]);
     let implied = "site-client-10.0.0.1-west > server-1".to_owned();
     assert_eq!(counts(&scrape(&fixture)), [(implied, [1.0, 0.0, 5.0, 0.0])]);
-    fixture.tell(&[client(), octets(2, 7)]);
+    fixture.report(&[client(), octets(2, 7)]);
     assert_eq!(counts(&scrape(&fixture)), [("client-1 > server-1".into(), [1.0, 0.0, 7.0, 0.0])]);
 }
 
 #[test]
 fn counters_outlive_the_connections_and_go_with_a_process() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&[client(), server(), connection(2), octets(2, 5), end(2)]);
+    fixture.report(&[client(), server(), connection(2), octets(2, 5), end(2)]);
     let other = connection(3).with(Attribute::SourceHost, "10.0.0.77");
-    fixture.tell(&[other, end(3)]);
+    fixture.report(&[other, end(3)]);
     let between = ("client-1 > server-1".to_owned(), [1.0, 1.0, 5.0, 0.0]);
     let implied = ("site-client-10.0.0.77-west > server-1".to_owned(), [1.0, 1.0, 0.0, 0.0]);
     assert_eq!(counts(&scrape(&fixture)), [between.clone(), implied]);
@@ -272,9 +272,9 @@ fn counters_outlive_the_connections_and_go_with_a_process() {
         std::slice::from_ref(&between),
         "nobody said that the host has a process"
     );
-    fixture.tell(&[connection(4)]);
+    fixture.report(&[connection(4)]);
     assert_eq!(counts(&scrape(&fixture))[0].1, [2.0, 1.0, 5.0, 0.0], "it goes on from there");
-    fixture.tell(&[end(4), change(RecordKind::Process, "p1").with(Attribute::EndTime, EPOCH + 3)]);
+    fixture.report(&[end(4), change(RecordKind::Process, "p1").with(Attribute::EndTime, EPOCH + 3)]);
     for minutes in [100, 120, 140] {
         let now = Timestamp::from_micros(EPOCH + minutes * 60_000_000);
         while fixture.store.lock().unwrap().advance(now) {}
@@ -289,9 +289,9 @@ fn coarser_series_have_the_same_labels_and_fewer_values() {
         (Detail::Site, ["west > east"].as_slice()),
     ] {
         let mut fixture = fixture(|options| options.detail = detail);
-        fixture.tell(&[client(), server(), process("p3", "west-1", "10.0.0.3", "client-2", "client")]);
+        fixture.report(&[client(), server(), process("p3", "west-1", "10.0.0.3", "client-2", "client")]);
         let from = |number, host: &str| connection(number).with(Attribute::SourceHost, host);
-        fixture.tell(&[
+        fixture.report(&[
             connection(2),
             from(3, "10.0.0.3"),
             from(4, "10.0.0.7"),
@@ -323,18 +323,18 @@ async fn scrape_later(fixture: &Fixture) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_counter_is_0_before_it_is_more() {
     let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
-    fixture.tell(&[client(), server()]);
-    fixture.tell(&[connection(2), octets(2, 5)]);
+    fixture.report(&[client(), server()]);
+    fixture.report(&[connection(2), octets(2, 5)]);
     let names = "client-1 > server-1".to_owned();
     assert_eq!(counts(&scrape_later(&fixture).await), [(names.clone(), [0.0; 4])]);
     tokio::time::advance(Duration::from_millis(14_999)).await;
-    fixture.tell(&[octets(2, 6)]);
+    fixture.report(&[octets(2, 6)]);
     assert_eq!(counts(&scrape_later(&fixture).await), [(names.clone(), [0.0; 4])]);
     tokio::time::advance(Duration::from_millis(1)).await;
     assert_eq!(counts(&scrape_later(&fixture).await), [(names.clone(), [1.0, 0.0, 6.0, 0.0])]);
     // What comes later is born later.
     let request = record(RecordKind::BiflowApp, "gv_ZW:3").with(Attribute::Parent, "gv_ZW:2");
-    fixture.tell(&[request.with(Attribute::Protocol, "HTTP/2").with(Attribute::EndTime, EPOCH + 1)]);
+    fixture.report(&[request.with(Attribute::Protocol, "HTTP/2").with(Attribute::EndTime, EPOCH + 1)]);
     let requests = |lines: &[String]| {
         samples(lines, "skupper_requests_total").into_iter().map(|(_, count)| count).sum::<f64>()
     };
@@ -349,11 +349,11 @@ fn charts_see_what_is_counted_as_it_is_and_where_it_began() {
     options.history = Some(history::Options::default());
     let mut fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
     let at = |seconds: u64| Timestamp::from_micros(EPOCH + seconds * 1_000_000);
-    fixture.tell(&network());
+    fixture.report(&network());
     fixture.api.remember(at(0));
     let latencies =
         |number| connection(number).with(Attribute::Latency, 1500).with(Attribute::ProcessLatency, 900);
-    fixture.tell(&[client(), server(), latencies(2), octets(2, 5)]);
+    fixture.report(&[client(), server(), latencies(2), octets(2, 5)]);
     fixture.api.remember(at(5));
     let ask = |fixture: &Fixture, query: &str| {
         let query = query.replace('"', "%22");
@@ -375,7 +375,7 @@ fn charts_see_what_is_counted_as_it_is_and_where_it_began() {
         ["1"]
     );
     assert_eq!(ask(&fixture, "skupper_internal_latency_seconds_count"), [""; 0], "nobody charts it");
-    fixture.tell(&[end(2)]);
+    fixture.report(&[end(2)]);
     fixture.api.remember(at(10));
     assert_eq!(
         ask(&fixture, "sum(skupper_connections_opened_total-skupper_connections_closed_total)"),
@@ -391,18 +391,18 @@ fn charts_are_refused_where_nothing_is_remembered() {
     assert_eq!(
         answer.text(),
         "{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"this collector keeps no history of its \
-         metrics, and was told of no Prometheus that does\"}\n"
+         metrics, and was given no Prometheus that does\"}\n"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_label_set_that_others_take_over_is_not_0_again_for_those_who_saw_it() {
     let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
-    fixture.tell(&[server(), connection(2), octets(2, 5)]);
+    fixture.report(&[server(), connection(2), octets(2, 5)]);
     scrape_later(&fixture).await;
     tokio::time::advance(Duration::from_secs(15)).await;
     scrape_later(&fixture).await;
-    fixture.tell(&[client()]);
+    fixture.report(&[client()]);
     assert_eq!(
         counts(&scrape_later(&fixture).await),
         [("client-1 > server-1".into(), [1.0, 0.0, 5.0, 0.0])],
@@ -458,7 +458,7 @@ fn no_counter_falls_whatever_becomes_of_a_capture() {
             known = now;
             seen += known.len();
         });
-        assert_eq!(seen == 0, capture == "router-2.7", "{capture}: routers of 2.7 tell no biflows");
+        assert_eq!(seen == 0, capture == "router-2.7", "{capture}: routers of 2.7 report no biflows");
     }
 }
 
@@ -480,7 +480,7 @@ fn the_network_observer_counted_the_same_on_the_same_messages() {
     let observed = std::fs::read_to_string(capture_path("router-3.5-answers/metrics.txt")).unwrap();
     let mut compared = 0;
     for line in observed.lines() {
-        // It leaves components as they are where it swaps all else, and says 0 of what was never told.
+        // It leaves components as they are where it swaps all else, and says 0 of what was never reported.
         if line.starts_with("legacy_")
             && (line.contains("\"outgoing\"") || line.contains("routing_key=\"dead\""))
         {

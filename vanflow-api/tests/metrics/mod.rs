@@ -73,10 +73,10 @@ fn only_get_and_head_are_answered() {
 #[test]
 fn what_a_site_has_is_there_until_it_goes() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&network());
+    fixture.report(&network());
     let listener = |id| record(RecordKind::Listener, id).with(Attribute::Parent, "gv_ZW:0");
-    fixture.tell(&[listener("gv_ZW:2"), listener("gv_ZW:3")]);
-    fixture.tell(&[record(RecordKind::Connector, "gv_ZW:4").with(Attribute::Parent, "gv_ZW:0")]);
+    fixture.report(&[listener("gv_ZW:2"), listener("gv_ZW:3")]);
+    fixture.report(&[record(RecordKind::Connector, "gv_ZW:4").with(Attribute::Parent, "gv_ZW:0")]);
     assert_eq!(
         lines(&fixture.get("/metrics"), "skupper_"),
         [
@@ -88,7 +88,7 @@ fn what_a_site_has_is_there_until_it_goes() {
             "skupper_site_connectors_total{site_id=\"west-1\"} 1",
         ]
     );
-    fixture.tell(&network().map(|update| update.with(Attribute::EndTime, 2)));
+    fixture.report(&network().map(|update| update.with(Attribute::EndTime, 2)));
     assert_eq!(
         lines(&fixture.get("/metrics"), "skupper_"),
         [
@@ -109,12 +109,12 @@ fn link_errors_grow_by_what_happened_since_a_link_was_first_seen() {
             .rsplit_once(' ')
             .map(|(_, count)| count.to_owned())
     };
-    fixture.tell(&network());
+    fixture.report(&network());
     assert_eq!(errors(&fixture).as_deref(), Some("0"), "three times before anybody looked");
-    fixture.tell(&[UpdateBuf::new(RecordKind::Link, "gv_ZW:1").with(Attribute::DownCount, 5)]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Link, "gv_ZW:1").with(Attribute::DownCount, 5)]);
     assert_eq!(errors(&fixture).as_deref(), Some("2"));
     let link = UpdateBuf { id: "gv_ZW:9".into(), ..network()[2].clone() };
-    fixture.tell(&[link]);
+    fixture.report(&[link]);
     assert_eq!(errors(&fixture).as_deref(), Some("2"), "another link brings its past with it");
 }
 
@@ -124,7 +124,7 @@ fn all_metrics_have_the_labels_of_this_collector_and_none_that_is_excluded_is_th
         options.labels = vec![("network".into(), "a \"b\"".into())];
         options.exclude = vec!["skupper_site_info".into(), "vanflow_collector_build_info".into()];
     });
-    fixture.tell(&network());
+    fixture.report(&network());
     let answer = fixture.get("/metrics");
     for line in answer.text().lines().filter(|line| !line.starts_with('#')) {
         assert!(
@@ -138,7 +138,7 @@ fn all_metrics_have_the_labels_of_this_collector_and_none_that_is_excluded_is_th
 #[test]
 fn the_collector_says_what_it_holds_and_what_it_answered() {
     let mut fixture = fixture(|_| {});
-    fixture.tell(&network());
+    fixture.report(&network());
     fixture.get("/api/v1alpha1/links");
     fixture.get("/api/v1alpha1/links?limit=x");
     fixture.get("/nothing");

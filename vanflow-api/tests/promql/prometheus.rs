@@ -60,7 +60,7 @@ impl Prometheus {
         Some(prometheus)
     }
 
-    /// Writes the same as a scrape would, with what tells that a series has ended.
+    /// Writes the same as a scrape would, with what reports that a series has ended.
     pub(crate) fn write(&self, scrapes: &[Scrape]) {
         let mut series: BTreeMap<&Labels, Vec<(i64, f64)>> = BTreeMap::new();
         for (place, scrape) in scrapes.iter().enumerate() {

@@ -14,7 +14,7 @@ fn only(mut items: Vec<Value>) -> Value {
 #[test]
 fn a_connection_is_shown_from_its_first_record_on_and_mended_when_more_comes() {
     let mut fixture = network();
-    fixture.tell(&[UpdateBuf::new(RecordKind::BiflowTport, "rx:9").with(Attribute::Octets, 7)]);
+    fixture.report(&[UpdateBuf::new(RecordKind::BiflowTport, "rx:9").with(Attribute::Octets, 7)]);
     let half = single(&fixture, "connections/rx:9");
     assert_eq!(half["octetCount"], 7);
     for name in
@@ -23,21 +23,21 @@ fn a_connection_is_shown_from_its_first_record_on_and_mended_when_more_comes() {
         assert_eq!(half[name], "unknown", "{name}");
     }
     assert_eq!((&half["processPairId"], &half["startTime"]), (&Value::Null, &json!(0)));
-    fixture.tell(&[connection("rx:9", "10.0.0.9")]);
+    fixture.report(&[connection("rx:9", "10.0.0.9")]);
     let whole = single(&fixture, "connections/rx:9");
     assert_eq!(whole["connectorId"], "rb:1", "the service has no other");
     assert_eq!(whole["sourceProcessName"], "site-client-10.0.0.9-aaaa1111");
     assert_eq!(whole["destProcessName"], "site-server-10.0.0.1-bbbb2222");
     assert_eq!((&whole["sourceSiteName"], &whole["destSiteName"]), (&json!("west"), &json!("east")));
     assert_eq!(whole["traceRouters"], json!(["0/router-a", "0/router-b"]));
-    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
+    fixture.report(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
     assert_eq!(single(&fixture, "connections/rx:9")["sourceProcessId"], "client");
 }
 
 #[test]
 fn a_connection_that_failed_has_its_error_and_no_server() {
     let mut fixture = network();
-    fixture.tell(&[
+    fixture.report(&[
         connector("rb:2", "10.0.0.2"),
         connection("ra:9", "10.0.0.9")
             .with(Attribute::EndTime, EPOCH + 9)
@@ -52,7 +52,7 @@ fn a_connection_that_failed_has_its_error_and_no_server() {
 }
 
 #[test]
-fn a_server_that_nobody_tells_of_is_there_while_a_connector_says_so() {
+fn a_server_that_nobody_reports_is_there_while_a_connector_says_so() {
     let mut fixture = network();
     let server = only(results(&fixture, "processes"));
     let id = server["identity"].as_str().unwrap().to_owned();
@@ -63,7 +63,7 @@ fn a_server_that_nobody_tells_of_is_there_while_a_connector_says_so() {
     let connector = single(&fixture, "connectors/rb:1");
     assert_eq!((&connector["processId"], &connector["target"]), (&server["identity"], &server["name"]));
     // The connector goes.
-    fixture.tell(&[UpdateBuf::new(RecordKind::Connector, "rb:1").with(Attribute::EndTime, EPOCH + 5)]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Connector, "rb:1").with(Attribute::EndTime, EPOCH + 5)]);
     assert_eq!(identities(&fixture, "processes"), [""; 0]);
     assert_eq!(single(&fixture, &format!("processes/{id}"))["endTime"], EPOCH + 5);
     assert_eq!(identities(&fixture, "components"), [""; 0]);
@@ -73,13 +73,13 @@ fn a_server_that_nobody_tells_of_is_there_while_a_connector_says_so() {
 #[test]
 fn a_connector_whose_process_is_known_makes_no_phantom() {
     let mut fixture = network();
-    fixture.tell(&[
+    fixture.report(&[
         process("server", "bbbb2222-site-b", "10.9.9.9"),
         UpdateBuf::new(RecordKind::Connector, "rb:1").with(Attribute::Process, "server"),
     ]);
     assert_eq!(identities(&fixture, "processes"), ["server"]);
     assert_eq!(single(&fixture, "processes/server")["binding"], "bound");
-    fixture.tell(&[UpdateBuf::new(RecordKind::Listener, "ra:1").with(Attribute::EndTime, EPOCH + 5)]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Listener, "ra:1").with(Attribute::EndTime, EPOCH + 5)]);
     assert_eq!(single(&fixture, "processes/server")["binding"], "unbound");
 }
 
@@ -92,7 +92,7 @@ fn a_component_has_the_processes_of_a_group_and_goes_with_the_last() {
             .with(Attribute::Mode, mode)
             .with(Attribute::StartTime, EPOCH + start)
     };
-    fixture.tell(&[
+    fixture.report(&[
         member("p1", "internal", 20),
         member("p2", "EXTERNAL", 10),
         process("alone", "aaaa1111-site-a", "10.0.0.7"),
@@ -104,10 +104,10 @@ fn a_component_has_the_processes_of_a_group_and_goes_with_the_last() {
     assert_eq!(single(&fixture, "processes/alone")["componentName"], "alone", "one without a group");
     let end =
         |id: &str, end: u64| UpdateBuf::new(RecordKind::Process, id).with(Attribute::EndTime, EPOCH + end);
-    fixture.tell(&[end("p2", 30)]);
+    fixture.report(&[end("p2", 30)]);
     let found = single(&fixture, component);
     assert_eq!((&found["processCount"], &found["role"]), (&json!(1), &json!("internal")));
-    fixture.tell(&[end("p1", 40)]);
+    fixture.report(&[end("p1", 40)]);
     let found = single(&fixture, component);
     assert_eq!((&found["processCount"], &found["endTime"]), (&json!(2), &json!(EPOCH + 40)));
     assert!(!identities(&fixture, "components").contains(&"pg-065db63da765a6ff".to_owned()));
@@ -119,7 +119,7 @@ fn pairs_count_what_goes_between_and_go_with_either_side() {
     let request = |id: &str| {
         new(RecordKind::BiflowApp, id).with(Attribute::Parent, "ra:9").with(Attribute::Protocol, "HTTP/1.1")
     };
-    fixture.tell(&[
+    fixture.report(&[
         process("proc-client", "aaaa1111-site-a", "10.0.0.9").with(Attribute::Group, "client"),
         process("proc-server", "bbbb2222-site-b", "10.0.0.1"),
         connection("ra:9", "10.0.0.9"),
@@ -133,10 +133,10 @@ fn pairs_count_what_goes_between_and_go_with_either_side() {
     assert_eq!(single(&fixture, "connections/ra:9")["processPairId"], tcp);
     let sites = single(&fixture, "sitepairs/sitepair-c9b6896bbb4c6690");
     assert_eq!((&sites["sourceName"], &sites["destinationName"]), (&json!("west"), &json!("east")));
-    fixture.tell(&[UpdateBuf::new(RecordKind::BiflowTport, "ra:9").with(Attribute::EndTime, EPOCH + 8)]);
+    fixture.report(&[UpdateBuf::new(RecordKind::BiflowTport, "ra:9").with(Attribute::EndTime, EPOCH + 8)]);
     assert_eq!(single(&fixture, &format!("processpairs/{tcp}"))["endTime"], EPOCH + 8);
     assert_eq!(identities(&fixture, "processpairs").len(), 2, "it is looked back at");
-    fixture.tell(&[UpdateBuf::new(RecordKind::Process, "proc-client").with(Attribute::EndTime, EPOCH + 9)]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Process, "proc-client").with(Attribute::EndTime, EPOCH + 9)]);
     for list in ["processpairs", "componentpairs", "sitepairs"] {
         assert_eq!(identities(&fixture, list), [""; 0], "{list}: no edge without its nodes");
         assert_eq!(identities(&fixture, &format!("{list}?state=all")).len(), 2, "{list}");
@@ -157,7 +157,7 @@ fn a_burst_of_thousands_is_all_there_at_once() {
             [listener, process(&name, "aaaa1111-site-a", &host).with(Attribute::Group, name.as_str())]
         })
         .collect();
-    fixture.tell(&updates);
+    fixture.report(&updates);
     for (list, count) in [("services", 3001), ("components", 3001), ("processes", 3001), ("listeners", 3001)]
     {
         assert_eq!(super::ask(&fixture, &format!("{list}?limit=0"))["timeRangeCount"], count, "{list}");

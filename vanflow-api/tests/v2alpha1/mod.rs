@@ -67,7 +67,7 @@ pub(crate) fn network() -> Fixture {
     let router = |id: &str, site: &str, name: &str| {
         new(RecordKind::Router, id).with(Attribute::Parent, site).with(Attribute::Name, name)
     };
-    fixture.tell(&[
+    fixture.report(&[
         site("aaaa1111-site-a", "west"),
         site("bbbb2222-site-b", "east"),
         router("ra:0", "aaaa1111-site-a", "0/router-a"),

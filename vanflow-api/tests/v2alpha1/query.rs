@@ -163,7 +163,7 @@ fn a_time_range_is_met_contained_or_kept_within() {
             .with(Attribute::StartTime, EPOCH + start);
         end.map_or(update.clone(), |end| update.with(Attribute::EndTime, EPOCH + end))
     };
-    fixture.tell(&[at("ra:10", 10, Some(20)), at("ra:11", 30, Some(40)), at("ra:12", 15, None)]);
+    fixture.report(&[at("ra:10", 10, Some(20)), at("ra:11", 30, Some(40)), at("ra:12", 15, None)]);
     let range = |start: u64, end: u64, operation: &str| {
         let (start, end) = (EPOCH + start, EPOCH + end);
         let query =
@@ -194,7 +194,7 @@ fn a_list_goes_back_fifteen_minutes_unless_asked_to_go_further() {
             .with(Attribute::StartTime, EPOCH - 30 * MINUTE)
             .with(Attribute::EndTime, EPOCH - minutes_ago * MINUTE)
     };
-    fixture.tell(&[ended("ra:10", 14), ended("ra:11", 16)]);
+    fixture.report(&[ended("ra:10", 14), ended("ra:11", 16)]);
     assert_eq!(identities(&fixture, "connections"), ["ra:10"]);
     assert_eq!(identities(&fixture, "connections?timeRangeStart=0"), ["ra:10", "ra:11"]);
 }
@@ -203,14 +203,15 @@ fn a_list_goes_back_fifteen_minutes_unless_asked_to_go_further() {
 fn what_starts_in_our_future_is_there_all_the_same() {
     let mut fixture = network();
     let site = new(RecordKind::Site, "cccc3333").with(Attribute::StartTime, EPOCH + 3_600_000_000);
-    fixture.tell(&[site]);
+    fixture.report(&[site]);
     assert!(identities(&fixture, "sites").contains(&"cccc3333".to_owned()));
 }
 
 #[test]
 fn what_has_gone_is_listed_for_those_who_ask_for_it() {
     let mut fixture = network();
-    fixture.tell(&[UpdateBuf::new(RecordKind::Site, "bbbb2222-site-b").with(Attribute::EndTime, EPOCH + 5)]);
+    fixture
+        .report(&[UpdateBuf::new(RecordKind::Site, "bbbb2222-site-b").with(Attribute::EndTime, EPOCH + 5)]);
     assert_eq!(identities(&fixture, "sites"), ["aaaa1111-site-a"]);
     assert_eq!(identities(&fixture, "sites?state=terminated"), ["bbbb2222-site-b"]);
     assert_eq!(identities(&fixture, "sites?state=all").len(), 2);

@@ -135,7 +135,7 @@ fn what_belongs_to_a_site_or_service_is_listed_under_it() {
 }
 
 #[test]
-fn who_has_the_latest_is_told_so() {
+fn who_has_the_latest_learns_so() {
     let mut fixture = network();
     for path in
         ["sites", "processes?role=remote", "connections", "connectors/rb:1", "processpairs?timeRangeStart=0"]
@@ -153,7 +153,7 @@ fn who_has_the_latest_is_told_so() {
         assert_eq!(again.header("vary"), Some("Accept, Accept-Encoding"));
         assert_eq!(again.header("content-encoding"), None);
         let host = format!("10.0.1.{}", tag.len() + path.len());
-        fixture.tell(&[super::process(&path, "aaaa1111-site-a", &host)]);
+        fixture.report(&[super::process(&path, "aaaa1111-site-a", &host)]);
         let changed = fixture.ask(request_with(&path, &[("if-none-match", &tag)]));
         assert_eq!(changed.status.as_u16(), 200, "{path}: it may depend on that process");
         assert_ne!(changed.header("etag"), Some(&*tag));
@@ -165,7 +165,7 @@ fn a_tag_changes_when_something_leaves_the_window_or_the_store() {
     const MINUTE: u64 = 60_000_000;
     let mut fixture = network();
     let end = crate::support::EPOCH - 14 * MINUTE;
-    fixture.tell(&[super::connection("ra:9", "10.0.0.9")
+    fixture.report(&[super::connection("ra:9", "10.0.0.9")
         .with(vanflow_proto::Attribute::Connector, "rb:1")
         .with(vanflow_proto::Attribute::StartTime, end)
         .with(vanflow_proto::Attribute::EndTime, end)]);

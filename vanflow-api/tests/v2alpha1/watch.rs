@@ -47,7 +47,7 @@ async fn every_list_can_be_watched() {
         assert!(list[0]["results"].is_array(), "{collection}");
         assert!(is_quiet(body).await, "{collection}: nothing changes, nothing is said");
     }
-    fixture.tell(&[
+    fixture.report(&[
         new(RecordKind::Site, "cccc3333").with(Attribute::Name, "south"),
         new(RecordKind::Router, "rc:0").with(Attribute::Parent, "cccc3333"),
         new(RecordKind::Link, "rc:1").with(Attribute::Parent, "rc:0"),
@@ -62,50 +62,50 @@ async fn every_list_can_be_watched() {
         request("ra:10", "ra:9"),
     ]);
     for (body, collection) in bodies.iter_mut().zip(COLLECTIONS) {
-        let told = lines(body).await;
-        assert!(!told.is_empty(), "{collection}");
-        for item in told {
+        let reported = lines(body).await;
+        assert!(!reported.is_empty(), "{collection}");
+        for item in reported {
             assert!(item["identity"].is_string(), "{collection}: {item}");
         }
-        assert!(is_quiet(body).await, "{collection}: each change is told once");
+        assert!(is_quiet(body).await, "{collection}: each change is reported once");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_depends_on_a_record_is_told_when_that_changes() {
+async fn what_depends_on_a_record_is_reported_when_that_changes() {
     let mut fixture = network();
-    fixture.tell(&[connection("ra:9", "10.0.0.9")]);
+    fixture.report(&[connection("ra:9", "10.0.0.9")]);
     let mut connectors = watch(&fixture, "connectors?watch=1");
     let mut pairs = watch(&fixture, "processpairs?watch=1");
     lines(&mut connectors).await;
     assert_eq!(lines(&mut pairs).await[0]["count"], 1);
-    fixture.tell(&[process("server", "bbbb2222-site-b", "10.0.0.1")]);
-    let told = lines(&mut connectors).await;
-    assert_eq!((told.len(), told[0]["target"].as_str()), (1, Some("server")));
+    fixture.report(&[process("server", "bbbb2222-site-b", "10.0.0.1")]);
+    let reported = lines(&mut connectors).await;
+    assert_eq!((reported.len(), reported[0]["target"].as_str()), (1, Some("server")));
     assert_eq!(lines(&mut pairs).await[0]["destinationId"], "server");
     let end = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::EndTime, EPOCH + 7);
-    fixture.tell(&[end(RecordKind::BiflowTport, "ra:9")]);
+    fixture.report(&[end(RecordKind::BiflowTport, "ra:9")]);
     assert_eq!(lines(&mut pairs).await[0]["endTime"], EPOCH + 7, "an end is a change");
-    fixture.tell(&[end(RecordKind::Connector, "rb:1")]);
+    fixture.report(&[end(RecordKind::Connector, "rb:1")]);
     assert_eq!(lines(&mut connectors).await[0]["endTime"], EPOCH + 7);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_implied_is_told_to_be_gone_when_the_real_one_comes() {
+async fn what_was_implied_is_reported_to_be_gone_when_the_real_one_comes() {
     // faults 12
     let mut fixture = network();
     let mut body = watch(&fixture, "processes?watch=1");
     let implied = lines(&mut body).await[0]["results"][0]["identity"].clone();
     assert!(implied.as_str().is_some_and(|id| id.starts_with("siteproc-")), "{implied}");
-    fixture.tell(&[process("server", "bbbb2222-site-b", "10.0.0.1")]);
-    let told = lines(&mut body).await;
-    let ends: Vec<_> = told.iter().map(|item| (&item["identity"], item["endTime"].as_u64())).collect();
+    fixture.report(&[process("server", "bbbb2222-site-b", "10.0.0.1")]);
+    let reported = lines(&mut body).await;
+    let ends: Vec<_> = reported.iter().map(|item| (&item["identity"], item["endTime"].as_u64())).collect();
     assert_eq!(ends, [(&Value::from("server"), Some(0)), (&implied, Some(EPOCH))]);
-    assert!(is_quiet(&mut body).await, "it is told once");
+    assert!(is_quiet(&mut body).await, "it is reported once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_that_had_an_identity_one_after_the_other_are_each_told_once() {
+async fn records_that_had_an_identity_one_after_the_other_are_each_reported_once() {
     // faults 6
     let mut fixture = network();
     let mut body = watch(&fixture, "listeners?watch=1");
@@ -118,13 +118,13 @@ async fn records_that_had_an_identity_one_after_the_other_are_each_told_once() {
         fixture.revision.send_replace(store.revision());
     }
     assert_eq!(lines(&mut body).await[0]["endTime"], EPOCH + 5);
-    fixture.tell(&[new(RecordKind::Listener, "ra:1")
+    fixture.report(&[new(RecordKind::Listener, "ra:1")
         .with(Attribute::Name, "anew")
         .with(Attribute::StartTime, EPOCH + 6)]);
-    let told = lines(&mut body).await;
-    assert_eq!((told.len(), &told[0]["name"]), (1, &Value::from("anew")));
+    let reported = lines(&mut body).await;
+    assert_eq!((reported.len(), &reported[0]["name"]), (1, &Value::from("anew")));
     assert!(is_quiet(&mut body).await);
-    fixture.tell(&[new(RecordKind::Site, "s")]);
+    fixture.report(&[new(RecordKind::Site, "s")]);
     assert!(is_quiet(&mut body).await, "neither has changed");
 }
 
@@ -134,19 +134,19 @@ async fn filters_hold_for_what_changes() {
     let mut body = watch(&fixture, "sites?watch=1&name=w");
     assert_eq!(lines(&mut body).await[0]["count"], 1);
     let named = |id: &str, name: &str| UpdateBuf::new(RecordKind::Site, id).with(Attribute::Name, name);
-    fixture.tell(&[named("bbbb2222-site-b", "north")]);
+    fixture.report(&[named("bbbb2222-site-b", "north")]);
     assert!(is_quiet(&mut body).await);
-    fixture.tell(&[named("bbbb2222-site-b", "wild")]);
+    fixture.report(&[named("bbbb2222-site-b", "wild")]);
     assert_eq!(lines(&mut body).await[0]["name"], "wild");
-    fixture.tell(&[named("bbbb2222-site-b", "tame")]);
-    assert_eq!(lines(&mut body).await[0]["name"], "tame", "that it leaves is told");
-    fixture.tell(&[named("bbbb2222-site-b", "meek")]);
+    fixture.report(&[named("bbbb2222-site-b", "tame")]);
+    assert_eq!(lines(&mut body).await[0]["name"], "tame", "that it leaves is reported");
+    fixture.report(&[named("bbbb2222-site-b", "meek")]);
     assert!(is_quiet(&mut body).await);
     let mut flows = watch(&fixture, "services/adr-f2ce465a1ba7c84d/connections?watch=1&sourceHost=10.0.0.9");
     lines(&mut flows).await;
-    fixture.tell(&[connection("ra:9", "10.0.0.9"), connection("ra:10", "10.0.0.8")]);
-    let told = lines(&mut flows).await;
-    assert_eq!((told.len(), told[0]["identity"].as_str()), (1, Some("ra:9")));
+    fixture.report(&[connection("ra:9", "10.0.0.9"), connection("ra:10", "10.0.0.8")]);
+    let reported = lines(&mut flows).await;
+    assert_eq!((reported.len(), reported[0]["identity"].as_str()), (1, Some("ra:9")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,10 +165,10 @@ async fn events_are_a_list_and_then_records_and_are_kept_alive() {
         )
     );
     assert_eq!(next(&mut body).await, format!(": nothing new\nid: test-{listed}\n\n"));
-    fixture.tell(&[connection("ra:9", "10.0.0.9")]);
+    fixture.report(&[connection("ra:9", "10.0.0.9")]);
     let event = next(&mut body).await;
-    let told = fixture.store.lock().unwrap().snapshot().find("ra:9").next().unwrap().revision();
-    assert!(event.starts_with(&format!("event: record\nid: test-{told}\ndata: {{")), "{event}");
+    let reported = fixture.store.lock().unwrap().snapshot().find("ra:9").next().unwrap().revision();
+    assert!(event.starts_with(&format!("event: record\nid: test-{reported}\ndata: {{")), "{event}");
     assert!(event.ends_with("}\n\n"), "{event}");
     let Fixture { revision, .. } = fixture;
     drop(revision);
@@ -176,59 +176,59 @@ async fn events_are_a_list_and_then_records_and_are_kept_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watcher_that_takes_its_time_is_told_the_latest() {
+async fn a_watcher_that_takes_its_time_learns_the_latest() {
     let mut fixture = network();
     let mut body = watch(&fixture, "connections?watch=1");
     lines(&mut body).await;
     for octets in 0..500_u64 {
-        fixture.tell(&[connection("ra:9", "10.0.0.9").with(Attribute::Octets, octets)]);
+        fixture.report(&[connection("ra:9", "10.0.0.9").with(Attribute::Octets, octets)]);
     }
-    let told = lines(&mut body).await;
-    assert_eq!((told.len(), told[0]["octetCount"].as_u64()), (1, Some(499)));
+    let reported = lines(&mut body).await;
+    assert_eq!((reported.len(), reported[0]["octetCount"].as_u64()), (1, Some(499)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_falls_behind_what_is_remembered_is_told_all_that_changed() {
+async fn who_falls_behind_what_is_remembered_learns_all_that_changed() {
     let mut options = vanflow_store::Options::default();
     options.remembered_changes = 4;
     let mut fixture = Fixture::new(vanflow_store::Store::new(options));
     let mut body = watch(&fixture, "connections?watch=1");
     lines(&mut body).await;
     let connections: Vec<_> = (0..50).map(|id| connection(&format!("ra:{id}"), "10.0.0.9")).collect();
-    fixture.tell(&connections);
+    fixture.report(&connections);
     assert_eq!(lines(&mut body).await.len(), 50);
     assert!(is_quiet(&mut body).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_is_told_what_changed_meanwhile_if_that_can_be_told() {
+async fn who_comes_back_learns_what_changed_meanwhile_if_that_can_be_reported() {
     let mut fixture = network();
     let revision = |fixture: &Fixture| fixture.store.lock().unwrap().revision();
-    fixture.tell(&[connection("ra:9", "10.0.0.9")]);
+    fixture.report(&[connection("ra:9", "10.0.0.9")]);
     let seen = format!("test-{}", revision(&fixture));
     let come_back = |fixture: &Fixture, collection: &str, seen: &str| {
         let headers = [("accept", "text/event-stream"), ("last-event-id", seen)];
         fixture.respond(request_with(&format!("/api/v2alpha1/{collection}"), &headers)).into_body()
     };
-    fixture.tell(&[connection("ra:10", "10.0.0.8")]);
-    let told = next(&mut come_back(&fixture, "connections", &seen)).await;
-    assert!(told.starts_with("event: record\nid: test-"), "{told}");
-    assert!(told.contains("ra:10") && !told.contains("ra:9"), "{told}");
-    // Nothing tells what a process that has come explains by now, nor what was derived by then.
+    fixture.report(&[connection("ra:10", "10.0.0.8")]);
+    let reported = next(&mut come_back(&fixture, "connections", &seen)).await;
+    assert!(reported.starts_with("event: record\nid: test-"), "{reported}");
+    assert!(reported.contains("ra:10") && !reported.contains("ra:9"), "{reported}");
+    // Nothing says what a process that has come explains by now, nor what was derived by then.
     for (collection, seen) in [("connections", "other-1"), ("connections", "test-99999"), ("sites", &seen)] {
-        let told = next(&mut come_back(&fixture, collection, seen)).await;
-        assert!(told.starts_with("event: list\n"), "{collection} {seen}: {told}");
+        let reported = next(&mut come_back(&fixture, collection, seen)).await;
+        assert!(reported.starts_with("event: list\n"), "{collection} {seen}: {reported}");
     }
-    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
-    let told = next(&mut come_back(&fixture, "connections", &seen)).await;
-    assert!(told.starts_with("event: list\n") && told.contains("ra:9"), "{told}");
+    fixture.report(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
+    let reported = next(&mut come_back(&fixture, "connections", &seen)).await;
+    assert!(reported.starts_with("event: list\n") && reported.contains("ra:9"), "{reported}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_told_again_when_what_explains_it_comes_or_changes() {
+async fn a_connection_is_reported_again_when_what_explains_it_comes_or_changes() {
     let mut fixture = network();
     let before = connection("ra:8", "10.0.0.9").with(Attribute::EndTime, EPOCH + 1);
-    fixture.tell(&[
+    fixture.report(&[
         before,
         connection("ra:9", "10.0.0.9"),
         connection("ra:20", "10.0.0.7"),
@@ -240,82 +240,82 @@ async fn a_connection_is_told_again_when_what_explains_it_comes_or_changes() {
         lines(body).await;
         assert!(is_quiet(body).await);
     }
-    let told = |mut told: Vec<Value>, name: &str| {
-        told.sort_by_key(|item| item["identity"].to_string());
-        let facts = told
+    let reported = |mut reported: Vec<Value>, name: &str| {
+        reported.sort_by_key(|item| item["identity"].to_string());
+        let facts = reported
             .iter()
             .map(|item| [&item["identity"], &item[name]].map(|text| text.as_str().unwrap().to_owned()));
         facts.map(|[id, value]| format!("{id} {value}")).collect::<Vec<_>>()
     };
-    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
-    assert_eq!(told(lines(&mut connections).await, "sourceProcessId"), ["ra:8 client", "ra:9 client"]);
-    assert_eq!(told(lines(&mut requests).await, "sourceProcessId"), ["ra:10 client"]);
-    fixture.tell(&[UpdateBuf::new(RecordKind::Site, "bbbb2222-site-b").with(Attribute::Name, "north")]);
-    assert_eq!(told(lines(&mut requests).await, "destSiteName"), ["ra:10 north"]);
+    fixture.report(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
+    assert_eq!(reported(lines(&mut connections).await, "sourceProcessId"), ["ra:8 client", "ra:9 client"]);
+    assert_eq!(reported(lines(&mut requests).await, "sourceProcessId"), ["ra:10 client"]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Site, "bbbb2222-site-b").with(Attribute::Name, "north")]);
+    assert_eq!(reported(lines(&mut requests).await, "destSiteName"), ["ra:10 north"]);
     let all = ["ra:20 north", "ra:8 north", "ra:9 north"];
-    assert_eq!(told(lines(&mut connections).await, "destSiteName"), all);
+    assert_eq!(reported(lines(&mut connections).await, "destSiteName"), all);
     // A second connector: nobody knows any more which one it is.
-    fixture.tell(&[connector("rb:2", "10.0.0.2")]);
+    fixture.report(&[connector("rb:2", "10.0.0.2")]);
     let all = ["ra:20 unknown", "ra:8 unknown", "ra:9 unknown"];
-    assert_eq!(told(lines(&mut connections).await, "connectorId"), all);
-    assert_eq!(told(lines(&mut requests).await, "destProcessId"), ["ra:10 unknown"]);
+    assert_eq!(reported(lines(&mut connections).await, "connectorId"), all);
+    assert_eq!(reported(lines(&mut requests).await, "destProcessId"), ["ra:10 unknown"]);
     // What explains nothing.
-    fixture.tell(&[
+    fixture.report(&[
         process("other", "aaaa1111-site-a", "10.5.5.5"),
         UpdateBuf::new(RecordKind::Process, "client").with(Attribute::ImageName, "image"),
     ]);
     assert!(is_quiet(&mut connections).await && is_quiet(&mut requests).await);
-    // What changes for itself at the same time is told once.
-    fixture.tell(&[
+    // What changes for itself at the same time is reported once.
+    fixture.report(&[
         UpdateBuf::new(RecordKind::Process, "client").with(Attribute::Name, "renamed"),
         UpdateBuf::new(RecordKind::BiflowTport, "ra:9").with(Attribute::Octets, 5),
     ]);
     let mut renamed = lines(&mut connections).await;
     renamed.extend(lines(&mut connections).await);
-    assert_eq!(told(renamed, "sourceProcessName"), ["ra:8 renamed", "ra:9 renamed"]);
+    assert_eq!(reported(renamed, "sourceProcessName"), ["ra:8 renamed", "ra:9 renamed"]);
     assert!(is_quiet(&mut connections).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_leaves_the_filter_with_what_explains_it_is_told_a_last_time() {
+async fn a_connection_that_leaves_the_filter_with_what_explains_it_is_reported_a_last_time() {
     let mut fixture = network();
-    fixture.tell(&[connection("ra:9", "10.0.0.9"), connection("ra:10", "10.0.0.8")]);
+    fixture.report(&[connection("ra:9", "10.0.0.9"), connection("ra:10", "10.0.0.8")]);
     let mut body = watch(&fixture, "connections?watch=1&sourceProcessName=site-client-10.0.0.9");
     assert_eq!(lines(&mut body).await[0]["count"], 1);
-    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
-    let told = lines(&mut body).await;
-    assert_eq!((told.len(), told[0]["sourceProcessName"].as_str()), (1, Some("client")));
-    fixture.tell(&[UpdateBuf::new(RecordKind::Process, "client").with(Attribute::Name, "other")]);
+    fixture.report(&[process("client", "aaaa1111-site-a", "10.0.0.9")]);
+    let reported = lines(&mut body).await;
+    assert_eq!((reported.len(), reported[0]["sourceProcessName"].as_str()), (1, Some("client")));
+    fixture.report(&[UpdateBuf::new(RecordKind::Process, "client").with(Attribute::Name, "other")]);
     assert!(is_quiet(&mut body).await);
-    fixture.tell(&[process("second", "aaaa1111-site-a", "10.0.0.8")]);
+    fixture.report(&[process("second", "aaaa1111-site-a", "10.0.0.8")]);
     assert!(is_quiet(&mut body).await, "it never passed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_router_that_is_named_late_is_in_the_traces_of_what_passed_it() {
     let mut fixture = network();
-    fixture.tell(&[connection("ra:9", "10.0.0.9").with(Attribute::Trace, "0/router-a|0/router-c")]);
+    fixture.report(&[connection("ra:9", "10.0.0.9").with(Attribute::Trace, "0/router-a|0/router-c")]);
     let mut body = watch(&fixture, "connections?watch=1");
     lines(&mut body).await;
-    fixture.tell(&[new(RecordKind::Router, "rc:0").with(Attribute::Name, "0/router-c")]);
-    let told = lines(&mut body).await;
-    assert_eq!(told[0]["traceRouters"], serde_json::json!(["0/router-a", "0/router-c", "0/router-b"]));
+    fixture.report(&[new(RecordKind::Router, "rc:0").with(Attribute::Name, "0/router-c")]);
+    let reported = lines(&mut body).await;
+    assert_eq!(reported[0]["traceRouters"], serde_json::json!(["0/router-a", "0/router-c", "0/router-b"]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_goes_on_has_been_told_all_before() {
+async fn who_goes_on_has_been_reported_all_before() {
     let mut fixture = network();
     let many: Vec<_> = (100..300).map(|id| connection(&format!("ra:{id}"), "10.0.0.9")).collect();
-    fixture.tell(&many);
+    fixture.report(&many);
     let path = "/api/v2alpha1/connections";
     let mut body = fixture.respond(request_with(path, &[("accept", "text/event-stream")])).into_body();
     while !next(&mut body).await.ends_with("}\n\n") {}
-    fixture.tell(&[process("client", "aaaa1111-site-a", "10.0.0.9"), connection("ra:9", "10.0.0.9")]);
-    let mut told = String::new();
-    while told.matches("event: record").count() < 201 {
-        told += &next(&mut body).await;
+    fixture.report(&[process("client", "aaaa1111-site-a", "10.0.0.9"), connection("ra:9", "10.0.0.9")]);
+    let mut reported = String::new();
+    while reported.matches("event: record").count() < 201 {
+        reported += &next(&mut body).await;
     }
-    assert!(!told.contains("id: "), "nothing to go on from before all that it explains is told");
+    assert!(!reported.contains("id: "), "nothing to go on from before all that it explains is reported");
     let revision = fixture.store.lock().unwrap().revision();
     assert_eq!(next(&mut body).await, format!(": nothing new\nid: test-{revision}\n\n"));
 }

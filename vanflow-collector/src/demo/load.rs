@@ -32,16 +32,16 @@ impl LoadOptions {
 /// RECORD messages of a router under load, in the shapes of real ones: full batches of connections that begin, pass
 /// requests, and end. All refer to the listeners and connectors of [`load_sources`].
 pub fn load_messages(options: &LoadOptions) -> Vec<Outgoing> {
-    // Connections overlap: what a batch tells of one comes between what it tells of others.
+    // Connections overlap: what a batch reports one comes between what it reports others.
     const OPEN: usize = 30;
     let connections = options.updates.div_ceil(LoadOptions::UPDATES);
     let mut source = Source::router(LISTENERS).numbered_from(FIRST_MESSAGE);
     let mut messages = Vec::with_capacity(options.updates / MAX_BATCH + 1);
     let mut waiting = 0;
-    let mut tell = |source: &mut Source, update| {
+    let mut report = |source: &mut Source, update| {
         source.update(update);
         waiting += 1;
-        // What changes twice within a batch would be told once.
+        // What changes twice within a batch would be reported once.
         if waiting == MAX_BATCH {
             waiting = 0;
             messages.extend(source.emit());
@@ -49,16 +49,16 @@ pub fn load_messages(options: &LoadOptions) -> Vec<Outgoing> {
     };
     for number in 0..connections + OPEN {
         if number < connections {
-            tell(&mut source, Connection::new(number, options.start).begins());
+            report(&mut source, Connection::new(number, options.start).begins());
         }
         if let Some(number) = number.checked_sub(OPEN / 3).filter(|number| *number < connections) {
-            tell(&mut source, Connection::new(number, options.start).request(0));
+            report(&mut source, Connection::new(number, options.start).request(0));
         }
         if let Some(number) = number.checked_sub(OPEN / 2).filter(|number| *number < connections) {
-            tell(&mut source, Connection::new(number, options.start).request(1));
+            report(&mut source, Connection::new(number, options.start).request(1));
         }
         if let Some(number) = number.checked_sub(OPEN).filter(|number| *number < connections) {
-            tell(&mut source, Connection::new(number, options.start).ends());
+            report(&mut source, Connection::new(number, options.start).ends());
         }
     }
     messages.extend(source.emit());

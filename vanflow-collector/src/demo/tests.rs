@@ -114,7 +114,7 @@ async fn a_network_that_nobody_listens_to_shuts_down() {
 }
 
 #[test]
-fn the_load_has_full_batches_of_what_real_routers_tell() {
+fn the_load_has_full_batches_of_what_real_routers_report() {
     let options = LoadOptions { updates: 10_000, start: START };
     let mut records: HashMap<String, Vec<UpdateBuf>> = HashMap::new();
     let messages = load_messages(&options);

@@ -7,7 +7,7 @@
 //! text  = length:u16 octets
 //! ```
 //!
-//! Numbers are little-endian. A payload is what one source told: `message` is a RECORD message of VAN-Flow with
+//! Numbers are little-endian. A payload is what one source reported: `message` is a RECORD message of VAN-Flow with
 //! records as they are merged, whole, all of them live or all ended at the same time. What stands later in the file
 //! takes the place of what stands earlier.
 //!
@@ -35,16 +35,16 @@ const LONGEST: usize = 16 << 20;
 const ENDED: u8 = 1;
 const PRESUMED: u8 = 2;
 
-/// What one source told, as it stands in the file.
+/// What one source reported, as it stands in the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry<'a> {
     pub(crate) source: &'a str,
     pub(crate) source_type: SourceType<'a>,
-    /// When the source was heard of last, by our clock.
+    /// When the source was seen last, by our clock.
     pub(crate) last_heard: Timestamp,
     /// When the records ended by our clock, and whether that was presumed; `None` where they live.
     pub(crate) ended: Option<(Timestamp, bool)>,
-    /// A RECORD message; empty where there is nothing but the source to tell.
+    /// A RECORD message; empty where there is nothing but the source to report.
     pub(crate) message: &'a [u8],
 }
 
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_from_a_torn_end_and_costs_nothing_before_it() {
+    fn damage_is_reported_from_a_torn_end_and_costs_nothing_before_it() {
         // faults 23
         let mut octets = file(&[entry("a:0", b"one"), entry("a:0", b"two"), entry("a:0", b"three")]);
         let second = file(&[entry("a:0", b"one")]).len();

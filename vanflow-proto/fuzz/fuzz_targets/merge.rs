@@ -1,4 +1,4 @@
-//! Whatever sources tell, merging neither panics nor keeps what has gone.
+//! Whatever sources report, merging neither panics nor keeps what has gone.
 
 #![no_main]
 

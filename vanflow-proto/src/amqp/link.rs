@@ -67,7 +67,7 @@ pub(crate) struct Receiver {
     credit: u32,
     /// Deliveries since credit was last given.
     taken: u32,
-    /// Deliveries that the peer waits to hear of.
+    /// Deliveries that the peer waits to see.
     unsettled: Vec<DeliveryInfo>,
 }
 
@@ -122,7 +122,7 @@ impl Receiver {
     /// When the link is of no use any more. [`close`](Receiver::close) it then.
     pub(crate) async fn recv(&mut self) -> Result<Incoming, LinkError> {
         loop {
-            // What is there is taken at once; before waiting, the peer hears of what was taken.
+            // What is there is taken at once; before waiting, the peer sees what was taken.
             let delivery = match self.link.recv::<Data>().now_or_never() {
                 Some(delivery) => delivery?,
                 None => {
@@ -178,7 +178,7 @@ impl Receiver {
             };
             let outcome = decide(&incoming);
             if !settled {
-                let told = match outcome {
+                let reported = match outcome {
                     Outcome::Accepted => self.link.accept(info).await,
                     Outcome::Released => self.link.release(info).await,
                     Outcome::Rejected(reason) => {
@@ -186,7 +186,7 @@ impl Receiver {
                         self.link.reject(info, error).await
                     }
                 };
-                told.map_err(LinkStateError::from)?;
+                reported.map_err(LinkStateError::from)?;
             }
             return Ok(incoming);
         }
@@ -211,7 +211,7 @@ impl Receiver {
 /// A link that messages go by.
 pub(crate) struct Sender {
     link: fe2o3_amqp::Sender,
-    /// Of messages that were [posted](Sender::post) and not heard of yet.
+    /// Of messages that were [posted](Sender::post) and not seen yet.
     outcomes: VecDeque<DeliveryFut<Result<messaging::Outcome, SendError>>>,
 }
 

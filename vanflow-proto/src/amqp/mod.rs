@@ -23,5 +23,5 @@ pub(crate) use link::{Incoming, LinkError, Outcome, Receiver, Sender};
 pub(crate) use parked::{Limits, Parked};
 pub(crate) use stream::BareStream;
 
-/// The largest frame that we take, in octets. Routers send up to 16 KiB unless told otherwise.
+/// The largest frame that we take, in octets. Routers send up to 16 KiB unless reported otherwise.
 pub(crate) const MAX_FRAME_SIZE: usize = 64 * 1024;

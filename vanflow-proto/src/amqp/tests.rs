@@ -381,7 +381,7 @@ async fn a_malformed_frame_ends_the_connection_and_says_so() {
     );
 }
 
-/// A peer of fe2o3-amqp that says what a test tells it to say.
+/// A peer of fe2o3-amqp that says what a test reports it to say.
 struct Script {
     wire: DuplexStream,
     connection: ConnectionHandle<()>,

@@ -29,7 +29,7 @@ pub struct Config {
     pub credentials: Credentials,
     /// For `amqps://`.
     pub tls: TlsFiles,
-    /// Tells when something was received.
+    /// Says when something was received.
     pub clock: Clock,
     /// Sees every message before anything is made of it.
     pub tap: Option<Tap>,

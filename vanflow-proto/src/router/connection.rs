@@ -44,7 +44,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_millis(1500);
 /// Messages that a router may have under way on one link.
 const CREDIT: u32 = 100;
-/// Frames that may wait between sending and receiving on a session; the other end hears of it at half of them.
+/// Frames that may wait between sending and receiving on a session; the other end sees it at half of them.
 const WINDOW: u32 = 8192;
 /// Messages that wait for the driver, of all links together.
 const WAITING: usize = 64;

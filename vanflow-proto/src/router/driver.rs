@@ -241,7 +241,7 @@ impl Driver {
             }
             _ => None,
         };
-        // What discovery makes of a message comes before the message: nobody hears of records of an unknown source.
+        // What discovery makes of a message comes before the message: nobody sees records of an unknown source.
         self.act(open).await?;
         match event {
             Some(event) => self.emit(event).await,

@@ -66,9 +66,9 @@ impl ClientError {
 ///
 /// let mut controller = Source::controller("11111111-aaaa-4000-8000-000000000001");
 /// let mut client = Client::connect("127.0.0.1:5672", &controller).await?;
-/// let (tell, mut updates) = tokio::sync::mpsc::channel(100);
+/// let (report, mut updates) = tokio::sync::mpsc::channel(100);
 /// let site = UpdateBuf::new(RecordKind::Site, controller.id()).with(Attribute::Name, "west");
-/// tell.send(site).await?;
+/// report.send(site).await?;
 ///
 /// let clock = || {
 ///     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();

@@ -29,7 +29,7 @@ pub struct Outgoing {
 /// Updates go in, in any portions; messages come out, which say only what changed since the last ones. Messages are
 /// numbered from 0 over all addresses of the source. No clock, no socket, nothing in the background.
 ///
-/// Memory is bounded by the live records: an ended record is forgotten as soon as a message tells its end, so an
+/// Memory is bounded by the live records: an ended record is forgotten as soon as a message reports its end, so an
 /// update of it after that is a record of its own, known by halves.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -38,7 +38,7 @@ pub struct Source {
     encoder: Encoder,
     addresses: Addresses,
     next_message_id: u64,
-    /// Live records by age, so that a whole answer tells parents before children.
+    /// Live records by age, so that a whole answer reports parents before children.
     live: BTreeMap<u64, Live>,
     ages: HashMap<Box<str>, u64>,
     next_age: u64,
@@ -135,7 +135,7 @@ impl Source {
         !self.unsaid.is_empty()
     }
 
-    /// Records what an update says. What differs from what the record was will be told by [`Source::emit`].
+    /// Records what an update says. What differs from what the record was will be reported by [`Source::emit`].
     ///
     /// A record that is not live begins with its first update, and ends with the one that has an
     /// [`EndTime`](Attribute::EndTime).
@@ -196,8 +196,8 @@ impl Source {
         for live in self.live.values_mut() {
             live.queued = false;
             batches.add(live.whole());
-            for told in &mut live.attributes {
-                told.changed = false;
+            for reported in &mut live.attributes {
+                reported.changed = false;
             }
         }
         for unsaid in std::mem::take(&mut self.unsaid) {
@@ -306,14 +306,14 @@ impl Addresses {
 struct Live {
     type_code: Option<u32>,
     id: Box<str>,
-    attributes: Vec<Told>,
+    attributes: Vec<Reported>,
     ended: bool,
     /// Whether it is in the queue of what is unsaid.
     queued: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Told {
+struct Reported {
     code: u32,
     value: ValueBuf,
     changed: bool,
@@ -322,24 +322,24 @@ struct Told {
 impl Live {
     /// Sets one attribute, and says whether that changed anything.
     fn set(&mut self, code: u32, value: ValueBuf) -> bool {
-        match self.attributes.iter_mut().find(|told| told.code == code) {
-            Some(told) if told.value == value => return false,
-            Some(told) => (told.value, told.changed) = (value, true),
-            None => self.attributes.push(Told { code, value, changed: true }),
+        match self.attributes.iter_mut().find(|reported| reported.code == code) {
+            Some(reported) if reported.value == value => return false,
+            Some(reported) => (reported.value, reported.changed) = (value, true),
+            None => self.attributes.push(Reported { code, value, changed: true }),
         }
         true
     }
 
     fn whole(&self) -> UpdateBuf {
-        self.sketch(self.attributes.iter().map(|told| (told.code, told.value.clone())).collect())
+        self.sketch(self.attributes.iter().map(|reported| (reported.code, reported.value.clone())).collect())
     }
 
     /// What changed since the last time.
     fn changes(&mut self) -> UpdateBuf {
         self.queued = false;
-        let changed = self.attributes.iter_mut().filter(|told| told.changed).map(|told| {
-            told.changed = false;
-            (told.code, told.value.clone())
+        let changed = self.attributes.iter_mut().filter(|reported| reported.changed).map(|reported| {
+            reported.changed = false;
+            (reported.code, reported.value.clone())
         });
         let changed = changed.collect();
         self.sketch(changed)
@@ -383,7 +383,7 @@ mod tests {
     use super::*;
     use crate::{Body, Message};
 
-    fn told(messages: &[Outgoing]) -> Vec<(String, UpdateBuf)> {
+    fn reported(messages: &[Outgoing]) -> Vec<(String, UpdateBuf)> {
         let mut all = Vec::new();
         for outgoing in messages {
             let Body::Records(updates) = Message::decode(&outgoing.message).expect("decodes").body else {
@@ -408,35 +408,38 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_told() {
+    fn only_what_changed_is_reported() {
         let mut source = Source::router("a:0");
         source.update(listener());
         source.update(count(4));
-        assert_eq!(told(&source.emit()), [("mc/sfe.a:0".into(), listener().with(Attribute::FlowCountL4, 4))]);
+        assert_eq!(
+            reported(&source.emit()),
+            [("mc/sfe.a:0".into(), listener().with(Attribute::FlowCountL4, 4))]
+        );
         source.update(count(4));
         assert!(!source.has_changes());
         assert_eq!(source.emit(), []);
         source.update(count(5));
         source.update(count(6));
-        assert_eq!(told(&source.emit()), [("mc/sfe.a:0".into(), count(6))]);
+        assert_eq!(reported(&source.emit()), [("mc/sfe.a:0".into(), count(6))]);
     }
 
     #[test]
-    fn a_flush_answer_tells_every_live_record_whole_and_takes_the_changes_along() {
+    fn a_flush_answer_reports_every_live_record_whole_and_takes_the_changes_along() {
         let mut source = Source::router("a:0");
         source.update(UpdateBuf::new(RecordKind::Router, "a:0").with(Attribute::Name, "0/a"));
         source.update(listener());
         source.emit();
         source.update(count(9));
-        let answer = told(&source.flush_answer());
+        let answer = reported(&source.flush_answer());
         assert_eq!(answer.len(), 2);
         assert_eq!(answer[1].1, listener().with(Attribute::FlowCountL4, 9));
         assert_eq!(source.emit(), []);
-        assert_eq!(told(&source.flush_answer()), answer);
+        assert_eq!(reported(&source.flush_answer()), answer);
     }
 
     #[test]
-    fn an_end_is_told_once_and_the_record_forgotten() {
+    fn an_end_is_reported_once_and_the_record_forgotten() {
         let end = Timestamp::from_micros(7);
         for by_flush in [false, true] {
             let mut source = Source::router("a:0");
@@ -444,7 +447,7 @@ mod tests {
             source.emit();
             source.end("a:3", end);
             let messages = if by_flush { source.flush_answer() } else { source.emit() };
-            assert_eq!(told(&messages)[0].1.instant(Attribute::EndTime), Some(end));
+            assert_eq!(reported(&messages)[0].1.instant(Attribute::EndTime), Some(end));
             assert_eq!((source.live(), source.record("a:3")), (0, None));
             source.end("a:3", end);
             assert_eq!(source.flush_answer(), []);
@@ -463,7 +466,7 @@ mod tests {
         source.update(line("a:9"));
         source.update(listener());
         source.end("a:3", Timestamp::from_micros(6));
-        let all = told(&source.flush_answer());
+        let all = reported(&source.flush_answer());
         assert_eq!(all[0].1, {
             let mut ended = listener().with(Attribute::EndTime, 6);
             ended.attributes.sort_unstable_by_key(|(code, _)| *code);
@@ -513,10 +516,10 @@ mod tests {
     }
 
     #[test]
-    fn updates_of_unknown_kinds_and_attributes_are_told_like_any_other() {
+    fn updates_of_unknown_kinds_and_attributes_are_reported_like_any_other() {
         let update = UpdateBuf { type_code: Some(99), id: "a:1".into(), attributes: vec![(1000, 7.into())] };
         let mut source = Source::router("a:0");
         source.update(update.clone());
-        assert_eq!(told(&source.emit()), [("mc/sfe.a:0".into(), update)]);
+        assert_eq!(reported(&source.emit()), [("mc/sfe.a:0".into(), update)]);
     }
 }

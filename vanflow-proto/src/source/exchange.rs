@@ -86,7 +86,7 @@ pub enum ExchangeEvent {
 /// What becomes of a FLUSH instead of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlushFault {
-    /// It is accepted, and nobody hears of it (faults 1).
+    /// It is accepted, and nobody sees it (faults 1).
     Swallowed,
     /// It is released: there is nobody (faults 2).
     Released,
@@ -101,7 +101,7 @@ pub enum FlushFault {
 /// sources learns of all that from [`Events`]. Messages that clients send to other addresses go to the clients that listen
 /// there, and are released if there are none; so a [`Client`](super::Client) can be a source, too.
 ///
-/// It also does what goes wrong in real networks, when it is told to: the methods that do say so.
+/// It also does what goes wrong in real networks, when it is asked to: the methods that do say so.
 ///
 /// ```no_run
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -347,7 +347,7 @@ impl State {
 
 enum Flush {
     Fails(FlushFault),
-    /// Whoever runs the sources will hear of it.
+    /// Whoever runs the sources will see it.
     Heard,
     /// No source that they run has that address.
     Unknown,

@@ -1,7 +1,7 @@
 //! The emitting side: what a router or a controller is to a collector.
 //!
 //! [`Source`] is the sans-IO part. It keeps the live records of one source, finds out what changed, and writes the
-//! messages that tell it; when, and where to, is its owner's business. [`Client`] takes them to a router, as controllers
+//! messages that report it; when, and where to, is its owner's business. [`Client`] takes them to a router, as controllers
 //! do; [`Exchange`] is what a router is to collectors, for networks that are emulated and for tests.
 //!
 //! ```
@@ -17,7 +17,7 @@
 //! let whole = router.emit();
 //! assert_eq!(&*whole[0].address, "mc/sfe.gv_ZW:0");
 //!
-//! // Only what changed is told again, …
+//! // Only what changed is reported again, …
 //! router.update(UpdateBuf::new(RecordKind::Listener, "gv_ZW:3").with(Attribute::FlowCountL4, 8));
 //! let changed = router.emit();
 //! assert!(changed[0].message.len() < whole[0].message.len());
@@ -29,7 +29,7 @@
 //! assert_eq!(listener.get(Attribute::VanAddress).and_then(|value| value.as_text()), Some("echo:7"));
 //! assert_eq!(listener.get(Attribute::FlowCountL4).and_then(|value| value.as_uint()), Some(8));
 //!
-//! // An ended record is told once more and then forgotten.
+//! // An ended record is reported once more and then forgotten.
 //! router.end("gv_ZW:3", Timestamp::from_micros(1_795_347_888_708_793));
 //! assert_eq!(router.emit().len(), 1);
 //! assert_eq!(router.live(), 0);

@@ -27,7 +27,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Waits for the first bytes of the peer. Also tells whether they begin a SASL exchange.
+    /// Waits for the first bytes of the peer. Also says whether they begin a SASL exchange.
     pub(super) async fn meet(
         mut stream: impl Stream,
         largest_frame: Option<u32>,

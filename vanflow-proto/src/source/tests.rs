@@ -84,7 +84,7 @@ async fn everybody_who_listens_on_an_address_gets_what_is_sent_there_and_nothing
     listened(&mut events, BEACON_ADDRESS).await;
     let mut both = (one.listen("mc/sfe.a:0", 10).await, other.listen("mc/sfe.a:0", 2).await);
     listened(&mut events, "mc/sfe.a:0").await;
-    // The second receiver of an address is no news; a third address tells that it has been there.
+    // The second receiver of an address is no news; a third address reports that it has been there.
     other.listen("mc/sfe.a:0.flows", 10).await;
     listened(&mut events, "mc/sfe.a:0.flows").await;
 
@@ -125,7 +125,7 @@ async fn whoever_runs_the_sources_hears_who_listens_and_who_does_not_any_more() 
 }
 
 #[tokio::test]
-async fn a_flush_reaches_the_source_unless_it_is_told_to_fail() {
+async fn a_flush_reaches_the_source_unless_it_is_reported_to_fail() {
     // faults 1 and 2
     let (exchange, mut events) = exchange().await;
     let mut collector = Collector::attach(&exchange).await;
@@ -231,7 +231,7 @@ async fn large_messages_come_in_small_frames_if_they_shall() {
 }
 
 #[tokio::test]
-async fn it_repeats_silences_pauses_refuses_and_talks_nonsense_as_it_is_told() {
+async fn it_repeats_silences_pauses_refuses_and_talks_nonsense_as_it_is_reported() {
     let (exchange, mut events) = exchange().await;
     let mut collector = Collector::attach(&exchange).await;
     let mut receiver = collector.listen("mc/sfe.a:0", 10).await;
@@ -298,7 +298,7 @@ async fn it_shuts_down_whoever_does_not_answer() {
 }
 
 #[tokio::test]
-async fn a_client_is_a_source_that_beacons_beats_tells_and_answers() {
+async fn a_client_is_a_source_that_beacons_beats_reports_and_answers() {
     let (exchange, mut events) = exchange().await;
     let mut collector = Collector::attach(&exchange).await;
     let mut beacons = collector.listen(BEACON_ADDRESS, 10).await;
@@ -311,7 +311,7 @@ async fn a_client_is_a_source_that_beacons_beats_tells_and_answers() {
     let mut source = Source::controller("site");
     let mut client = Client::connect(exchange.address(), &source).await.expect("connects");
     listened(&mut events, "sfe.site").await;
-    let (tell, mut updates) = mpsc::channel(10);
+    let (report, mut updates) = mpsc::channel(10);
     let site = UpdateBuf::new(RecordKind::Site, "site").with(Attribute::Name, "west");
     let run = tokio::spawn(async move {
         let ran = client.run(&mut source, &mut updates, || Timestamp::from_micros(42)).await;
@@ -326,7 +326,7 @@ async fn a_client_is_a_source_that_beacons_beats_tells_and_answers() {
         panic!("no heartbeat")
     };
     assert_eq!(heartbeat.now, Timestamp::from_micros(42));
-    tell.send(site.clone()).await.expect("takes it");
+    report.send(site.clone()).await.expect("takes it");
     for flushes in 0..3 {
         if flushes > 0 {
             assert_eq!(collector.flush("sfe.site").await, Outcome::Accepted);
@@ -338,7 +338,7 @@ async fn a_client_is_a_source_that_beacons_beats_tells_and_answers() {
         let updates: Vec<_> = updates.map(|update| update.expect("decodes").to_owned()).collect();
         assert_eq!(updates, std::slice::from_ref(&site));
     }
-    drop(tell);
+    drop(report);
     run.await.expect("does not panic").expect("ends well");
     exchange.shut_down().await;
 }

@@ -44,10 +44,10 @@ impl Store {
     fn seat_connection(&mut self, at: RecordRef, before: &ConnectionShare, changed: Changed) {
         let row = self.tports.get(at.slot());
         let after = ConnectionShare::of(row);
-        if !after.is_told {
+        if !after.is_reported {
             return;
         }
-        if !before.is_told {
+        if !before.is_reported {
             self.tport_orders.announce(at, row.head.key, self.vocabulary.scopes.table());
         }
         self.tport_orders.end(at, before.end, after.end);
@@ -95,7 +95,7 @@ impl Store {
     fn seat_request(&mut self, at: RecordRef, before: &RequestShare, folded: &Folded) {
         let row = self.apps.get(at.slot());
         let after = RequestShare::of(row);
-        if after.is_told && !before.is_told {
+        if after.is_reported && !before.is_reported {
             self.app_orders.announce(at, row.head.key, self.vocabulary.scopes.table());
         }
         self.app_orders.end(at, before.end, after.end);
@@ -136,7 +136,7 @@ impl Store {
                 self.lanes.note_drained(lane, seconds(self.now));
             }
             Share::Request(share) => {
-                if !share.is_told {
+                if !share.is_reported {
                     return;
                 }
                 let row = self.apps.get(at.slot());
@@ -193,7 +193,7 @@ impl Store {
     }
 
     /// Looks for the first start in a lane that what started first has left. That is a connection which just started,
-    /// as long as its connector was not told, and so one of few; ends are left to readers, as all those that were
+    /// as long as its connector was not reported, and so one of few; ends are left to readers, as all those that were
     /// presumed can be taken back at once.
     fn settle_start(&mut self, lane: u32) {
         let row = self.lanes.row(lane);

@@ -6,20 +6,20 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
 use vanflow_store::{Oddity, Options, Record, Revision};
 
 #[test]
-fn a_source_known_by_halves_is_incomplete_until_it_is_told_whole() {
+fn a_source_known_by_halves_is_incomplete_until_it_is_reported_whole() {
     // faults 1
     let mut network = Network::new();
     let east = network.router("east:0");
     assert!(network.store.is_incomplete(east), "its ROUTER record is not there");
     let router = network.started(RecordKind::Router, "east:0", "site-east");
-    network.tell(east, std::slice::from_ref(&router));
+    network.report(east, std::slice::from_ref(&router));
     assert!(!network.store.is_incomplete(east));
-    network.tell(east, &[change(RecordKind::Link, "east:1").with(Attribute::Octets, 7)]);
+    network.report(east, &[change(RecordKind::Link, "east:1").with(Attribute::Octets, 7)]);
     assert!(network.store.is_incomplete(east), "a link is known by its counter alone");
     assert!(network.snapshot().sources().all(|source| source.is_incomplete()));
     assert_eq!(network.store.stats().sources_incomplete, 1);
     let link = network.started(RecordKind::Link, "east:1", "east:0");
-    network.tell(east, &[link]);
+    network.report(east, &[link]);
     assert!(!network.store.is_incomplete(east));
 }
 
@@ -29,7 +29,7 @@ fn what_is_not_repeated_after_a_reconnect_has_ended_meanwhile() {
     let mut network = Network::new();
     let west = network.west();
     let (stays, goes) = (network.connection("west:10"), network.connection("west:11"));
-    network.tell(west, &[stays.clone(), goes]);
+    network.report(west, &[stays.clone(), goes]);
     network.wait(5);
     let lost_at = network.now;
     network.store.heartbeat(west, network.now, network.now);
@@ -37,13 +37,13 @@ fn what_is_not_repeated_after_a_reconnect_has_ended_meanwhile() {
     network.store.source_reattached(west, network.now);
     assert!(network.store.is_incomplete(west), "the answer is still to come");
     // A counter that comes unasked is no answer.
-    network.tell(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, 5)]);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, 5)]);
     network.wait(30);
     assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:10", "west:11"]);
     let start = Timestamp::from_micros(1_795_347_888 * SECOND);
     let router = change(RecordKind::Router, "west:0").with(Attribute::StartTime, start);
     let listener = change(RecordKind::Listener, "west:1").with(Attribute::StartTime, start);
-    network.tell(west, &[router, listener, stays]);
+    network.report(west, &[router, listener, stays]);
     network.wait(9);
     assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:10", "west:11"], "grace");
     network.wait(1);
@@ -62,10 +62,10 @@ fn an_answer_about_flows_that_never_comes_ends_them_only_after_a_minute() {
     let mut network = Network::new();
     let west = network.west();
     let connection = network.connection("west:10");
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     network.store.source_reattached(west, network.now);
     let start = Timestamp::from_micros(1_795_347_888 * SECOND);
-    network.tell(west, &[change(RecordKind::Router, "west:0").with(Attribute::StartTime, start)]);
+    network.report(west, &[change(RecordKind::Router, "west:0").with(Attribute::StartTime, start)]);
     network.wait(10);
     assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:10"]);
     assert!(network.store.is_incomplete(west), "so that it is asked again");
@@ -102,12 +102,12 @@ fn what_a_source_repeats_after_its_return_lives_again() {
     let mut network = Network::new();
     let west = network.west();
     let connection = network.connection("west:10");
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     network.wait(30);
     network.store.source_lost(west, network.now, network.now);
     network.wait(1);
     network.router("west:0");
-    network.tell(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, 5)]);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, 5)]);
     network.wait(20 * 60);
     let snapshot = network.snapshot();
     assert_eq!(ids(snapshot.records()), ["west:10"], "the others were not repeated, and their time is over");
@@ -127,7 +127,7 @@ fn the_same_ids_after_a_restart_are_new_records() {
         network.started(RecordKind::Router, "west:0", "site-west").with(Attribute::Name, "0/west-1"),
         network.started(RecordKind::Link, "west:1", "west:0").with(Attribute::Role, "edge"),
     ];
-    network.tell(west, &updates);
+    network.report(west, &updates);
     let snapshot = network.snapshot();
     assert_eq!(live(&snapshot, RecordKind::Router), ["west:0"]);
     assert_eq!(live(&snapshot, RecordKind::Listener), [""; 0]);
@@ -148,14 +148,14 @@ fn a_restart_seen_by_message_ids_ends_what_was_before_the_router_record_comes() 
     network.wait(10);
     network.store.source_restarted(west, network.now);
     let connection = network.started(RecordKind::BiflowTport, "west:1", "west:3");
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     let kinds: Vec<_> = {
         let snapshot = network.snapshot();
         snapshot.find("west:1").map(|record| (record.kind(), record.is_live())).collect()
     };
     assert_eq!(kinds, [(Some(RecordKind::BiflowTport), true), (Some(RecordKind::Listener), false)]);
     let router = network.started(RecordKind::Router, "west:0", "site-west");
-    network.tell(west, &[router]);
+    network.report(west, &[router]);
     assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:1"], "no second restart");
 }
 
@@ -166,7 +166,7 @@ fn a_router_that_restarts_under_a_new_id_stands_beside_its_old_self_until_that_i
     let old = network.west();
     let new = network.router("tsew:0");
     let router = network.started(RecordKind::Router, "tsew:0", "site-west").with(Attribute::Name, "0/west-1");
-    network.tell(new, &[router]);
+    network.report(new, &[router]);
     assert_eq!(live(&network.snapshot(), RecordKind::Router), ["tsew:0", "west:0"]);
     network.store.source_lost(old, network.now, network.now);
     assert_eq!(live(&network.snapshot(), RecordKind::Router), ["tsew:0"]);
@@ -179,12 +179,12 @@ fn everything_derived_is_mended_the_moment_the_missing_record_comes() {
     let west = network.router("west:0");
     let controller = network.controller("site-west");
     let request = network.started(RecordKind::BiflowApp, "west:20", "west:10");
-    network.tell(west, &[request]);
+    network.report(west, &[request]);
     let connection = network.connection("west:10");
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     let process =
         network.started(RecordKind::Process, "pod-1", "site-west").with(Attribute::SourceHost, "10.0.0.9");
-    network.tell(controller, &[process]);
+    network.report(controller, &[process]);
     {
         let snapshot = network.snapshot();
         let request = find(&snapshot, "west:20");
@@ -193,7 +193,7 @@ fn everything_derived_is_mended_the_moment_the_missing_record_comes() {
     }
     network.west();
     let site = network.started(RecordKind::Site, "site-west", "");
-    network.tell(controller, &[site]);
+    network.report(controller, &[site]);
     let snapshot = network.snapshot();
     let request = find(&snapshot, "west:20");
     let service = request.service().expect("the listener came");
@@ -210,11 +210,12 @@ fn an_update_after_the_end_is_kept_and_the_end_stands() {
     let west = network.west();
     let connection = network.connection("west:10");
     let end = network.now.plus_micros(5);
-    network.tell(
+    network.report(
         west,
         &[connection.clone(), change(RecordKind::BiflowTport, "west:10").with(Attribute::EndTime, end)],
     );
-    network.tell(west, &[connection, change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, 9)]);
+    network
+        .report(west, &[connection, change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, 9)]);
     let snapshot = network.snapshot();
     let connection = find(&snapshot, "west:10");
     assert_eq!((connection.end(), connection.uint(Attribute::Octets)), (Some(end), Some(9)));
@@ -227,7 +228,7 @@ fn an_end_without_a_start_is_kept() {
     // faults 9
     let mut network = Network::new();
     let west = network.west();
-    network.tell(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::EndTime, network.now)]);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::EndTime, network.now)]);
     let snapshot = network.snapshot();
     let connection = find(&snapshot, "west:10");
     assert!(!connection.is_live());
@@ -243,9 +244,9 @@ fn counters_never_fall_and_gauges_do() {
     let counted = |octets: u64, rate: u64| {
         change(RecordKind::Link, "west:5").with(Attribute::Octets, octets).with(Attribute::OctetRate, rate)
     };
-    network.tell(west, &[counted(100, 50), counted(99, 49)]);
+    network.report(west, &[counted(100, 50), counted(99, 49)]);
     let access = |count: u64| change(RecordKind::RouterAccess, "west:6").with(Attribute::LinkCount, count);
-    network.tell(west, &[access(2), access(0)]);
+    network.report(west, &[access(2), access(0)]);
     let snapshot = network.snapshot();
     let link = find(&snapshot, "west:5");
     assert_eq!((link.uint(Attribute::Octets), link.uint(Attribute::OctetRate)), (Some(100), Some(49)));
@@ -261,7 +262,7 @@ fn times_out_of_order_make_no_negative_duration() {
     let backwards = network.connection("west:10").with(Attribute::EndTime, network.now.minus_micros(7));
     let future = change(RecordKind::BiflowTport, "west:11")
         .with(Attribute::StartTime, network.now.plus_micros(3600 * SECOND));
-    network.tell(west, &[backwards, future]);
+    network.report(west, &[backwards, future]);
     let snapshot = network.snapshot();
     assert_eq!(find(&snapshot, "west:10").duration_micros(), Some(0));
     assert_eq!(find(&snapshot, "west:11").duration_micros(), Some(0));
@@ -284,17 +285,17 @@ fn a_connector_is_inferred_only_where_there_is_no_choice() {
         find(&snapshot, "west:10").connector_inferred().map(|connector| connector.id().to_string())
     };
     let connection = network.connection("west:10");
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     assert_eq!(inferred(&network), None, "there is none");
-    network.tell(west, &[connector(&network, "west:2")]);
+    network.report(west, &[connector(&network, "west:2")]);
     assert_eq!(inferred(&network), Some("west:2".into()));
-    network.tell(west, &[connector(&network, "west:3")]);
+    network.report(west, &[connector(&network, "west:3")]);
     assert_eq!(inferred(&network), None, "there are two");
     let ended = change(RecordKind::Connector, "west:3").with(Attribute::EndTime, network.now.minus_micros(1));
-    network.tell(west, &[ended]);
+    network.report(west, &[ended]);
     assert_eq!(inferred(&network), Some("west:2".into()), "the other went before the connection came");
-    network.tell(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Connector, "west:2")]);
-    assert_eq!(inferred(&network), None, "it is told now");
+    network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Connector, "west:2")]);
+    assert_eq!(inferred(&network), None, "it is reported now");
     assert_eq!(find(&network.snapshot(), "west:2").connections().count(), 1);
 }
 
@@ -321,10 +322,10 @@ fn one_rule_chooses_among_processes_with_one_host() {
         ];
         let connection = network.connection("west:10");
         let site = network.started(RecordKind::Site, "site-west", "");
-        network.tell(controller, &[site]);
-        network.tell(west, &[connection]);
+        network.report(controller, &[site]);
+        network.report(west, &[connection]);
         for position in order {
-            network.tell(controller, &processes[position..=position]);
+            network.report(controller, &processes[position..=position]);
         }
         let snapshot = network.snapshot();
         assert_eq!(find(&snapshot, "west:10").process().expect("there are four").id(), "pod-a");
@@ -338,15 +339,15 @@ fn a_process_that_moves_to_another_host_is_found_there_only() {
     let west = network.west();
     let controller = network.controller("site-west");
     let connection = network.connection("west:10");
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     let at = |network: &Network, host: &str| {
         network.started(RecordKind::Process, "pod", "site-west").with(Attribute::SourceHost, host)
     };
     let site = network.started(RecordKind::Site, "site-west", "");
     let (here, there) = (at(&network, "10.0.0.9"), at(&network, "10.0.0.8"));
-    network.tell(controller, &[here, site]);
+    network.report(controller, &[here, site]);
     assert!(find(&network.snapshot(), "west:10").process().is_some());
-    network.tell(controller, &[there]);
+    network.report(controller, &[there]);
     assert!(find(&network.snapshot(), "west:10").process().is_none());
 }
 
@@ -356,26 +357,26 @@ fn a_site_lives_while_any_source_vouches_for_it() {
     let mut network = Network::new();
     let (router, controller) = (network.router("west:0"), network.controller("site-west"));
     let site = network.started(RecordKind::Site, "site-west", "");
-    network.tell(router, std::slice::from_ref(&site));
-    network.tell(controller, &[site]);
+    network.report(router, std::slice::from_ref(&site));
+    network.report(controller, &[site]);
     network.store.source_lost(router, network.now, network.now);
     assert_eq!(live(&network.snapshot(), RecordKind::Site), ["site-west"]);
     let back = network.router("west:0");
     let site = network.started(RecordKind::Site, "site-west", "");
-    network.tell(back, &[site]);
+    network.report(back, &[site]);
     let ended = change(RecordKind::Site, "site-west").with(Attribute::EndTime, network.now);
-    network.tell(controller, std::slice::from_ref(&ended));
+    network.report(controller, std::slice::from_ref(&ended));
     assert_eq!(
         live(&network.snapshot(), RecordKind::Site),
         ["site-west"],
         "the controller left, the router stays"
     );
-    network.tell(back, &[ended]);
+    network.report(back, &[ended]);
     assert_eq!(live(&network.snapshot(), RecordKind::Site), [""; 0]);
 }
 
 #[test]
-fn links_told_again_are_the_same_links_and_go_down_and_up() {
+fn links_reported_again_are_the_same_links_and_go_down_and_up() {
     // faults 14
     let mut network = Network::new();
     let west = network.west();
@@ -387,18 +388,18 @@ fn links_told_again_are_the_same_links_and_go_down_and_up() {
             .with(Attribute::DownCount, 0)
     };
     let links = [link("west:5", &network), link("west:6", &network)];
-    network.tell(west, &links);
-    network.tell(west, &links);
+    network.report(west, &links);
+    network.report(west, &links);
     assert_eq!(live(&network.snapshot(), RecordKind::Link), ["west:5", "west:6"], "two links to one site");
     let down =
         change(RecordKind::Link, "west:5").with(Attribute::OperStatus, "down").with(Attribute::DownCount, 1);
-    network.tell(west, &[down]);
+    network.report(west, &[down]);
     let snapshot = network.snapshot();
     let link = find(&snapshot, "west:5");
-    assert_eq!(link.text(Attribute::OperStatus).expect("it was told"), "down");
+    assert_eq!(link.text(Attribute::OperStatus).expect("it was reported"), "down");
     assert_eq!(link.uint(Attribute::DownCount), Some(1));
-    assert_eq!(link.peer().map(|_| ()), None, "the far router has not been heard of");
-    assert_eq!(link.text(Attribute::Peer).expect("it was told"), "east:1");
+    assert_eq!(link.peer().map(|_| ()), None, "the far router has not been seen");
+    assert_eq!(link.text(Attribute::Peer).expect("it was reported"), "east:1");
 }
 
 #[test]
@@ -415,22 +416,22 @@ fn edges_lead_both_ways() {
         .with(Attribute::DestHost, "10.0.0.9");
     let connection = network.connection("west:10").with(Attribute::Connector, "west:6");
     let request = network.started(RecordKind::BiflowApp, "west:11", "west:10");
-    network.tell(west, &[link, connector, request, connection]);
+    network.report(west, &[link, connector, request, connection]);
     let access = network.started(RecordKind::RouterAccess, "east:1", "east:0");
-    network.tell(east, &[access]);
+    network.report(east, &[access]);
     let process =
         network.started(RecordKind::Process, "pod", "site-west").with(Attribute::SourceHost, "10.0.0.9");
     let site = network.started(RecordKind::Site, "site-west", "");
-    network.tell(controller, &[process, site]);
+    network.report(controller, &[process, site]);
     let snapshot = network.snapshot();
     assert_eq!(ids(find(&snapshot, "site-west").children()), ["pod", "west:0"]);
     assert_eq!(ids(find(&snapshot, "west:0").children()), ["west:1", "west:5", "west:6"]);
-    assert_eq!(find(&snapshot, "west:5").peer().expect("it was told").id(), "east:1");
+    assert_eq!(find(&snapshot, "west:5").peer().expect("it was reported").id(), "east:1");
     assert_eq!(ids(find(&snapshot, "east:1").links()), ["west:5"]);
     assert_eq!(ids(find(&snapshot, "west:1").children()), ["west:10"]);
     assert_eq!(ids(find(&snapshot, "west:6").connections()), ["west:10"]);
     assert_eq!(ids(find(&snapshot, "west:10").children()), ["west:11"]);
-    assert_eq!(find(&snapshot, "west:11").parent().expect("it was told").id(), "west:10");
+    assert_eq!(find(&snapshot, "west:11").parent().expect("it was reported").id(), "west:10");
     assert_eq!(find(&snapshot, "west:6").process().expect("it is at that host").id(), "pod");
     assert_eq!(ids(find(&snapshot, "pod").connectors()), ["west:6"]);
 }
@@ -443,11 +444,11 @@ fn a_router_with_too_many_flows_is_said_to_lack_some() {
     let lacks = |network: &Network| network.snapshot().sources().any(|source| source.lacks_flows());
     let connections: Vec<_> =
         (0..5000).map(|number| network.connection(&format!("west:{}", number + 10))).collect();
-    network.tell(west, &connections[..4999]);
+    network.report(west, &connections[..4999]);
     assert!(!lacks(&network));
-    network.tell(west, &connections[4999..]);
+    network.report(west, &connections[4999..]);
     assert!(lacks(&network));
-    network.tell(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::EndTime, network.now)]);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::EndTime, network.now)]);
     assert!(!lacks(&network));
 }
 
@@ -457,7 +458,7 @@ fn an_idle_connection_outlives_the_retention_time() {
     let mut network = Network::new();
     let west = network.west();
     let connection = network.connection("west:10");
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     network.wait(24 * 3600);
     assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:10"]);
 }
@@ -470,11 +471,11 @@ fn the_memory_bound_evicts_ended_records_oldest_first_and_never_live_ones() {
     let mut network = Network::with(options);
     let west = network.west();
     let live_one = network.connection("west:9");
-    network.tell(west, &[live_one]);
+    network.report(west, &[live_one]);
     for number in 10..3010 {
         network.now = network.now.plus_micros(1000);
         let connection = network.connection(&format!("west:{number}")).with(Attribute::EndTime, network.now);
-        network.tell(west, &[connection]);
+        network.report(west, &[connection]);
     }
     network.wait(1);
     let stats = network.store.stats();
@@ -507,7 +508,7 @@ fn what_is_unknown_is_kept_and_what_is_wrong_is_counted() {
             (70_000, ValueBuf::Encoded(Box::new([0xc0, 1, 0]))),
         ],
     };
-    network.tell(west, &[strange]);
+    network.report(west, &[strange]);
     let snapshot = network.snapshot();
     let record = find(&snapshot, "west:30");
     assert_eq!((record.kind(), record.type_code()), (None, Some(4711)));
@@ -520,7 +521,7 @@ fn what_is_unknown_is_kept_and_what_is_wrong_is_counted() {
     let counted: Vec<_> = oddities.iter().map(|(oddity, count)| (oddity.name(), count)).collect();
     assert_eq!(counted, [("wrong_type", 2), ("no_value", 1), ("unknown_attribute", 2), ("unknown_type", 1)]);
     // A value of the right type takes the place of the wrong one.
-    network.tell(
+    network.report(
         west,
         &[UpdateBuf {
             type_code: Some(4711),
@@ -531,27 +532,27 @@ fn what_is_unknown_is_kept_and_what_is_wrong_is_counted() {
     let snapshot = network.snapshot();
     let record = find(&snapshot, "west:30");
     assert_eq!(record.start(), Some(Timestamp::from_micros(5)));
-    assert_eq!(record.text(Attribute::Name).expect("it was told"), "n");
+    assert_eq!(record.text(Attribute::Name).expect("it was reported"), "n");
 }
 
 #[test]
-fn a_record_told_as_another_kind_is_refused_and_counted() {
+fn a_record_reported_as_another_kind_is_refused_and_counted() {
     // faults 17
     let mut network = Network::new();
     let west = network.west();
-    network.tell(west, &[change(RecordKind::Link, "west:1").with(Attribute::Role, "edge")]);
+    network.report(west, &[change(RecordKind::Link, "west:1").with(Attribute::Role, "edge")]);
     assert_eq!(find(&network.snapshot(), "west:1").kind(), Some(RecordKind::Listener));
-    network.tell(west, &[UpdateBuf { type_code: None, id: "west:99".into(), attributes: Vec::new() }]);
+    network.report(west, &[UpdateBuf { type_code: None, id: "west:99".into(), attributes: Vec::new() }]);
     let oddities = network.store.stats().oddities;
     assert_eq!((oddities.count(Oddity::TypeChanged), oddities.count(Oddity::NoType)), (1, 1));
 }
 
 #[test]
-fn records_that_are_told_to_be_their_own_parents_do_no_harm() {
+fn records_that_are_reported_to_be_their_own_parents_do_no_harm() {
     // faults 17
     let mut network = Network::new();
     let west = network.west();
-    network.tell(
+    network.report(
         west,
         &[
             change(RecordKind::BiflowApp, "west:40").with(Attribute::Parent, "west:40"),
@@ -580,9 +581,9 @@ fn a_watcher_that_sleeps_gets_the_latest_state_of_each_changed_record() {
     let west = network.west();
     let seen = network.store.revision();
     let connection = network.connection("west:10");
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     for octets in 1..=20 {
-        network.tell(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, octets)]);
+        network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, octets)]);
     }
     let changes = network.store.changes(seen, usize::MAX);
     let snapshot = network.snapshot();
@@ -596,7 +597,7 @@ fn a_watcher_that_sleeps_gets_the_latest_state_of_each_changed_record() {
     assert_eq!(changed, [("west:10".to_owned(), Some(20))]);
     assert_eq!(changes.upto, network.store.revision());
     for octets in 21..=200 {
-        network.tell(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, octets)]);
+        network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, octets)]);
     }
     assert!(network.store.changes(seen, usize::MAX).overrun);
     let snapshot = network.snapshot();
@@ -611,7 +612,7 @@ fn durations_of_live_records_are_by_the_clock_of_their_source() {
     let west = network.west();
     let ahead = network.now.plus_micros(3600 * SECOND);
     network.store.heartbeat(west, ahead, network.now);
-    network.tell(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::StartTime, ahead)]);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::StartTime, ahead)]);
     network.wait(7);
     let snapshot = network.snapshot();
     assert_eq!(find(&snapshot, "west:10").duration_micros(), Some(7 * SECOND));
@@ -627,7 +628,7 @@ fn what_a_former_run_held_comes_back_and_is_swept_or_repeated() {
         network.connection("west:11"),
         network.connection("west:12").with(Attribute::EndTime, network.now),
     );
-    network.tell(west, &[stays.clone(), goes, ended]);
+    network.report(west, &[stays.clone(), goes, ended]);
     let before = network.snapshot();
     let mut after = Network::new();
     let source = after.router("west:0");
@@ -639,7 +640,7 @@ fn what_a_former_run_held_comes_back_and_is_swept_or_repeated() {
                 let value = match field {
                     vanflow_store::Field::Uint(number) => number.into(),
                     vanflow_store::Field::Text(text) => text.to_string().into(),
-                    other => panic!("nobody told {other:?}"),
+                    other => panic!("nobody reported {other:?}"),
                 };
                 (code, value)
             });
@@ -665,7 +666,7 @@ fn what_a_former_run_held_comes_back_and_is_swept_or_repeated() {
     assert_eq!(live(&after.snapshot(), RecordKind::BiflowTport), ["west:10", "west:11"]);
     after.store.source_reattached(source, after.now);
     let start = Timestamp::from_micros(1_795_347_888 * SECOND);
-    after.tell(source, &[change(RecordKind::Router, "west:0").with(Attribute::StartTime, start), stays]);
+    after.report(source, &[change(RecordKind::Router, "west:0").with(Attribute::StartTime, start), stays]);
     after.wait(11);
     assert_eq!(live(&after.snapshot(), RecordKind::BiflowTport), ["west:10"]);
     after.wait(15 * 60 - 70);
@@ -693,7 +694,7 @@ fn a_router_that_restarted_while_we_were_away_is_not_mixed_with_what_we_held() {
     }
     network.wait(5);
     let new = network.connection("west:10");
-    network.tell(source, &[new]);
+    network.report(source, &[new]);
     let snapshot = network.snapshot();
     let octets: Vec<_> =
         snapshot.find("west:10").map(|record| (record.is_live(), record.uint(Attribute::Octets))).collect();
@@ -701,12 +702,12 @@ fn a_router_that_restarted_while_we_were_away_is_not_mixed_with_what_we_held() {
 }
 
 #[test]
-fn a_source_that_tells_a_newer_start_of_a_router_of_another_name_changes_that_record() {
+fn a_source_that_reports_a_newer_start_of_a_router_of_another_name_changes_that_record() {
     let mut network = Network::new();
     let west = network.router("west:0");
     let router = |start: u64| UpdateBuf::new(RecordKind::Router, "east:0").with(Attribute::StartTime, start);
-    network.tell(west, &[router(5)]);
-    network.tell(west, &[router(6)]);
+    network.report(west, &[router(5)]);
+    network.report(west, &[router(6)]);
     let snapshot = network.snapshot();
     assert_eq!(snapshot.find("east:0").count(), 1);
     assert_eq!(find(&snapshot, "east:0").start(), Some(Timestamp::from_micros(6)));

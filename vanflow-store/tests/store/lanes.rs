@@ -80,7 +80,7 @@ fn update() -> impl Strategy<Value = UpdateBuf> {
 /// What can happen to a store.
 #[derive(Clone, Debug)]
 enum Event {
-    Told(usize, UpdateBuf),
+    Reported(usize, UpdateBuf),
     Restored(usize, UpdateBuf, bool),
     Lost(usize),
     Restarted(usize),
@@ -90,7 +90,7 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        30 => (0_usize..2, update()).prop_map(|(source, update)| Event::Told(source, update)),
+        30 => (0_usize..2, update()).prop_map(|(source, update)| Event::Reported(source, update)),
         2 => (0_usize..2, update(), any::<bool>())
             .prop_map(|(source, update, ended)| Event::Restored(source, update, ended)),
         1 => (0_usize..2).prop_map(Event::Lost),
@@ -106,9 +106,9 @@ const SOURCES: [&str; 2] = ["a:99", "b:99"];
 fn happen(network: &mut Network, event: &Event) {
     let source = |network: &mut Network, number: usize| network.router(SOURCES[number]);
     match event {
-        Event::Told(number, update) => {
+        Event::Reported(number, update) => {
             let source = source(network, *number);
-            network.tell(source, std::slice::from_ref(update));
+            network.report(source, std::slice::from_ref(update));
         }
         Event::Restored(number, update, ended) => {
             let source = source(network, *number);
@@ -170,15 +170,15 @@ fn figures_of(connections: &[Record<'_>]) -> Figures {
 }
 
 fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
-    let mut told = BTreeMap::<_, Vec<_>>::new();
+    let mut reported = BTreeMap::<_, Vec<_>>::new();
     for connection in snapshot.of_kind(RecordKind::BiflowTport) {
         let lane = connection.lane().expect("each connection is in a lane");
         prop_assert_eq!(snapshot.lane(lane.at()), Some(lane));
-        told.entry(lane.at()).or_default().push(connection);
+        reported.entry(lane.at()).or_default().push(connection);
     }
     let mut ways = BTreeMap::new();
     for lane in snapshot.lanes() {
-        let connections = told.remove(&lane.at()).unwrap_or_default();
+        let connections = reported.remove(&lane.at()).unwrap_or_default();
         prop_assert_eq!(figures(lane), figures_of(&connections));
         for connection in &connections {
             prop_assert_eq!(way(connection), way(&connections[0]));
@@ -208,7 +208,7 @@ fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
             }
         }
     }
-    prop_assert!(told.is_empty(), "connections in lanes that are not there: {:?}", told);
+    prop_assert!(reported.is_empty(), "connections in lanes that are not there: {:?}", reported);
     Ok(())
 }
 
@@ -426,9 +426,9 @@ proptest! {
             let listener = change(RecordKind::Listener, id).with(Attribute::Parent, "site");
             listener.with(Attribute::VanAddress, "echo")
         };
-        network.tell(source, &[site, listener("west:0"), listener("west:1")]);
+        network.report(source, &[site, listener("west:0"), listener("west:1")]);
         for update in updates {
-            network.tell(source, &[update]);
+            network.report(source, &[update]);
             check_figures(&network.snapshot())?;
         }
     }
@@ -460,14 +460,14 @@ fn what_is_at_the_ends_of_a_lane_is_certain_as_long_as_there_is_no_choice() {
     let site = network.started(RecordKind::Site, "site-west", "");
     let updates =
         [site, process("client", "10.0.0.9"), process("server", "10.0.0.7"), connector(&network, "west:2")];
-    network.tell(west, &updates);
+    network.report(west, &updates);
     assert_eq!(ends(&network), ["client", "west:2", "server"]);
     network.wait(1);
     let updates = [process("other", "10.0.0.9"), connector(&network, "west:3")];
-    network.tell(west, &updates);
+    network.report(west, &updates);
     assert_eq!(ends(&network), ["varies", "varies", "varies"]);
-    let told = change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "west:3");
-    network.tell(west, &[told]);
+    let reported = change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "west:3");
+    network.report(west, &[reported]);
     assert_eq!(ends(&network), ["varies", "west:3", "server"]);
 }
 
@@ -476,7 +476,7 @@ fn connected() -> (Network, vanflow_store::SourceId) {
     let mut network = Network::new();
     let west = network.west();
     let connection = network.connection("west:5").with(Attribute::Octets, 100_u64);
-    network.tell(west, &[connection]);
+    network.report(west, &[connection]);
     (network, west)
 }
 
@@ -485,15 +485,15 @@ fn lane_of<'s>(snapshot: &'s Snapshot, id: &str) -> Lane<'s> {
 }
 
 #[test]
-fn a_connection_takes_what_it_added_along_when_its_connector_is_told() {
+fn a_connection_takes_what_it_added_along_when_its_connector_is_reported() {
     let (mut network, west) = connected();
     let other = network.connection("west:6").with(Attribute::Octets, 1_u64);
-    network.tell(west, &[other]);
+    network.report(west, &[other]);
     let before = network.snapshot();
     let unknown = lane_of(&before, "west:5").at();
     assert_eq!(lane_of(&before, "west:6").at(), unknown);
-    let told = change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "east:2");
-    network.tell(west, &[told]);
+    let reported = change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "east:2");
+    network.report(west, &[reported]);
     let after = network.snapshot();
     let known = lane_of(&after, "west:5");
     assert_eq!(known.connector_id().map(|id| id.to_string()), Some("east:2".into()));
@@ -507,7 +507,7 @@ fn a_connection_takes_what_it_added_along_when_its_connector_is_told() {
 fn an_empty_lane_stays_for_a_minute_and_its_number_then_means_another() {
     let (mut network, west) = connected();
     let end = change(RecordKind::BiflowTport, "west:5").with(Attribute::EndTime, network.now);
-    network.tell(west, &[end]);
+    network.report(west, &[end]);
     let at = lane_of(&network.snapshot(), "west:5").at();
     network.wait(15 * 60 + 1);
     let snapshot = network.snapshot();
@@ -516,18 +516,18 @@ fn an_empty_lane_stays_for_a_minute_and_its_number_then_means_another() {
     network.wait(59);
     assert!(network.snapshot().lane(at).is_some());
     let again = network.connection("west:6").with(Attribute::Octets, 10_u64);
-    network.tell(west, &[again]);
+    network.report(west, &[again]);
     let snapshot = network.snapshot();
     assert_eq!(lane_of(&snapshot, "west:6").at(), at, "the same way again is the same lane");
     assert_eq!(lane_of(&snapshot, "west:6").totals().octets(), 110);
     let elsewhere = change(RecordKind::BiflowTport, "west:6").with(Attribute::SourceHost, "10.0.0.8");
-    network.tell(west, &[elsewhere]);
+    network.report(west, &[elsewhere]);
     network.wait(59);
     assert!(network.snapshot().lane(at).is_some());
     network.wait(61);
     assert!(network.snapshot().lane(at).is_none());
     let other = network.connection("west:7");
-    network.tell(west, &[other]);
+    network.report(west, &[other]);
     let snapshot = network.snapshot();
     let new = lane_of(&snapshot, "west:7").at();
     assert_eq!(new.slot(), at.slot());
@@ -547,7 +547,7 @@ fn requests_count_in_the_lane_of_their_connection_whichever_comes_first() {
     };
     let early = ended(&network, "west:21", "west:7");
     let updates = [early, request(&network, "west:22", "west:5"), network.connection("west:7")];
-    network.tell(west, &updates);
+    network.report(west, &updates);
     let snapshot = network.snapshot();
     let lane = lane_of(&snapshot, "west:21");
     assert_eq!(lane, lane_of(&snapshot, "west:5"));
@@ -573,7 +573,7 @@ fn methods_without_end_do_not_fill_the_memory() {
                 .with(Attribute::EndTime, network.now)
         })
         .collect();
-    network.tell(west, &requests);
+    network.report(west, &requests);
     let snapshot = network.snapshot();
     let lane = lane_of(&snapshot, "west:5");
     assert_eq!(lane.totals().requests().map(|total| total.count).sum::<u64>(), 1000);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use vanflow_proto::{Attribute, AttributeKind, RecordKind, UpdateBuf, ValueBuf};
 use vanflow_store::{Options, Snapshot, Store};
 
-/// All that can be seen of the records: told and derived ones, and what follows from them.
+/// All that can be seen of the records: reported and derived ones, and what follows from them.
 fn seen(store: &Store) -> BTreeMap<String, String> {
     let snapshot: Snapshot = store.snapshot();
     let services = snapshot.services().map(|service| {
@@ -80,10 +80,10 @@ fn update() -> impl Strategy<Value = UpdateBuf> {
     })
 }
 
-fn told(updates: &[UpdateBuf]) -> Network {
+fn reported(updates: &[UpdateBuf]) -> Network {
     let mut network = Network::new();
     let source = network.controller("c");
-    network.tell(source, updates);
+    network.report(source, updates);
     network
 }
 
@@ -104,16 +104,16 @@ proptest! {
             pieces[piece].attributes.push(attribute.clone());
         }
         pieces.sort_by_key(|piece| piece.attributes.iter().map(|(code, _)| code * 7919 % 64).max());
-        let at_once = told(&[before.clone(), vec![whole]].concat());
-        let piecemeal = told(&[before, pieces].concat());
+        let at_once = reported(&[before.clone(), vec![whole]].concat());
+        let piecemeal = reported(&[before, pieces].concat());
         prop_assert_eq!(seen(&at_once.store), seen(&piecemeal.store));
     }
 
     #[test]
     fn twice_comes_to_the_same_as_once(updates in prop::collection::vec(update(), 1..12)) {
         // faults 9: a message can come once per path through the network.
-        let once = told(&updates);
-        let twice = told(&updates.iter().flat_map(|update| [update.clone(), update.clone()]).collect::<Vec<_>>());
+        let once = reported(&updates);
+        let twice = reported(&updates.iter().flat_map(|update| [update.clone(), update.clone()]).collect::<Vec<_>>());
         prop_assert_eq!(seen(&once.store), seen(&twice.store));
         prop_assert_eq!(once.store.revision(), twice.store.revision(), "and nothing counts as changed again");
     }
@@ -127,11 +127,11 @@ proptest! {
         let mut updates: Vec<_> = updates.into_values().collect();
         updates.sort_by(|left, right| left.id.cmp(&right.id));
         updates.dedup_by(|left, right| left.id == right.id);
-        let in_order = told(&updates);
+        let in_order = reported(&updates);
         updates.sort_by_key(|update| {
             update.id.bytes().fold(swaps, |hash, byte| hash.rotate_left(7) ^ u64::from(byte))
         });
-        prop_assert_eq!(seen(&in_order.store), seen(&told(&updates).store));
+        prop_assert_eq!(seen(&in_order.store), seen(&reported(&updates).store));
     }
 
     #[test]
@@ -139,12 +139,12 @@ proptest! {
         before in prop::collection::vec(update(), 1..12),
         after in prop::collection::vec(update(), 1..12),
     ) {
-        let mut network = told(&before);
+        let mut network = reported(&before);
         let snapshot = network.snapshot();
         let debug = |snapshot: &Snapshot| format!("{:?}", snapshot.records().collect::<Vec<_>>());
         let then = debug(&snapshot);
         let source = network.controller("c");
-        network.tell(source, &after);
+        network.report(source, &after);
         network.wait(3600);
         prop_assert_eq!(then, debug(&snapshot));
     }
@@ -154,7 +154,7 @@ proptest! {
         let mut network = Network::with(Options::default());
         let empty = network.store.stats().memory;
         let source = network.controller("c");
-        network.tell(source, &updates);
+        network.report(source, &updates);
         network.store.source_lost(source, network.now, network.now);
         for _ in 0..3 {
             network.wait(3600);

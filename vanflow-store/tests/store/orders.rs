@@ -15,23 +15,23 @@ fn id() -> impl Strategy<Value = String> {
 /// What can happen to a store.
 #[derive(Clone, Debug)]
 enum Event {
-    Told(UpdateBuf),
+    Reported(UpdateBuf),
     Lost,
     Restarted,
     Waited(u64),
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let told = (id(), any::<bool>(), prop::option::of(1_u64..5), prop::option::weighted(0.5, 1_u64..9));
+    let reported = (id(), any::<bool>(), prop::option::of(1_u64..5), prop::option::weighted(0.5, 1_u64..9));
     prop_oneof![
-        30 => told.prop_map(|(id, is_request, start, end)| {
+        30 => reported.prop_map(|(id, is_request, start, end)| {
             let mut update = change(if is_request { RecordKind::BiflowApp } else { RecordKind::BiflowTport }, &id);
             for (attribute, value) in [(Attribute::StartTime, start), (Attribute::EndTime, end)] {
                 if let Some(value) = value {
                     update = update.with(attribute, value);
                 }
             }
-            Event::Told(update)
+            Event::Reported(update)
         }),
         1 => Just(Event::Lost),
         1 => Just(Event::Restarted),
@@ -90,7 +90,7 @@ proptest! {
         let source = network.router("a:0");
         for event in events {
             match event {
-                Event::Told(update) => network.tell(source, &[update]),
+                Event::Reported(update) => network.report(source, &[update]),
                 Event::Lost => network.store.source_lost(source, Timestamp::from_micros(7), network.now),
                 Event::Restarted => network.store.source_restarted(source, network.now),
                 Event::Waited(seconds) => network.wait(seconds),
@@ -115,7 +115,7 @@ fn long_orders_are_those_of_a_sort_too_and_a_page_of_them_is_found_by_position()
                 }
             })
             .collect();
-        network.tell(west, &connections);
+        network.report(west, &connections);
         network.wait(30);
         check(&network.snapshot()).expect("the orders are right");
     }

@@ -1,4 +1,4 @@
-//! A store that is told updates as sources send them, through the codec.
+//! A store that is reported updates as sources send them, through the codec.
 
 use vanflow_proto::{
     Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
@@ -37,7 +37,7 @@ impl Network {
         self.store.source_seen(id, SourceType::Controller, self.now)
     }
 
-    pub fn tell(&mut self, source: SourceId, updates: &[UpdateBuf]) {
+    pub fn report(&mut self, source: SourceId, updates: &[UpdateBuf]) {
         let bytes = Encoder::new(Dialect::Router).records("mc/sfe.x", 1, updates);
         let Body::Records(updates) = Message::decode(&bytes).expect("it decodes").body else {
             unreachable!("records were encoded")
@@ -82,7 +82,7 @@ impl Network {
                 .with(Attribute::VanAddress, "echo")
                 .with(Attribute::Protocol, "tcp"),
         ];
-        self.tell(west, &updates);
+        self.report(west, &updates);
         west
     }
 

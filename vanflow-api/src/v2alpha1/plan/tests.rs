@@ -121,7 +121,7 @@ fn request(
         .with(Attribute::Result, ["200", "404", "500"][usize::from(octets) % 3])
 }
 
-/// A store that was told these, and then of the connections that many once more, changed.
+/// A store that was reported these, and then of the connections that many once more, changed.
 fn snapshot(
     (connectors, processes): (Vec<Traits>, Vec<Traits>),
     connections: &[Traits],
@@ -141,7 +141,7 @@ fn snapshot(
     let encoder = Encoder::new(Dialect::Router);
     let many = updates.len() as u64;
     for (number, update) in updates.into_iter().enumerate() {
-        // Records are told over time, so that some leave.
+        // Records are reported over time, so that some leave.
         let now = Timestamp::from_micros(EPOCH + (NOW - EPOCH) * number as u64 / many);
         let bytes = encoder.records("mc/sfe.ra:0", 1, &[update]);
         let Body::Records(records) = Message::decode(&bytes).expect("it decodes").body else {

@@ -25,9 +25,9 @@ const MILLISECOND: u64 = 1_000;
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// Sources look this often whether they have something to tell.
+/// Sources look this often whether they have something to report.
 const SLOT: u64 = 200 * MILLISECOND;
-/// In one slot out of so many a 3.x router tells everything that changed; in the others only what it held back.
+/// In one slot out of so many a 3.x router reports everything that changed; in the others only what it held back.
 const SLOTS: u8 = 5;
 const HEARTBEAT: u64 = 2 * SECOND;
 const BEACON: u64 = 10 * SECOND;
@@ -199,7 +199,7 @@ impl Van {
         match event {
             Event::Slot { emitter, epoch } if self.is_up(emitter, epoch) => {
                 self.after(SLOT, event);
-                self.tell(emitter);
+                self.report(emitter);
             }
             Event::Heartbeat { emitter, epoch } if self.is_up(emitter, epoch) => {
                 self.after(HEARTBEAT, event);
@@ -267,18 +267,18 @@ impl Van {
         }
     }
 
-    /// One slot of one source: it tells what it has to tell.
-    fn tell(&mut self, emitter: usize) {
+    /// One slot of one source: it says what it has to report.
+    fn report(&mut self, emitter: usize) {
         let slot = (self.emitters[emitter].slot + 1) % SLOTS;
         self.emitters[emitter].slot = slot;
         if let Some(router) = self.routers.get(emitter)
             && !router.is_old()
         {
             if slot == 0 {
-                self.tell_counters(emitter);
-                self.tell_connections(emitter);
+                self.report_counters(emitter);
+                self.report_connections(emitter);
             }
-            self.tell_ends(emitter);
+            self.report_ends(emitter);
         }
         let emitter = &mut self.emitters[emitter];
         let messages = if std::mem::take(&mut emitter.flush) {
@@ -292,12 +292,12 @@ impl Van {
     }
 }
 
-/// The version of a router, as far as it matters to what it tells.
+/// The version of a router, as far as it matters to what it reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Generation {
-    /// Tells FLOW pairs, two-sided LINKs, in every slot.
+    /// Reports FLOW pairs, two-sided LINKs, in every slot.
     V2,
-    /// Tells BIFLOW_TPORT and BIFLOW_APP, one-sided LINKs with a peer, and holds ends back.
+    /// Reports BIFLOW_TPORT and BIFLOW_APP, one-sided LINKs with a peer, and holds ends back.
     V3,
 }
 
@@ -322,7 +322,7 @@ impl Emitter {
 /// Something that happens at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    /// A source tells what changed.
+    /// A source says what changed.
     Slot {
         emitter: usize,
         epoch: u32,

@@ -1,4 +1,4 @@
-//! Sites, routers, links and pods: how they come, go and are told.
+//! Sites, routers, links and pods: how they come, go and are reported.
 
 use std::collections::VecDeque;
 
@@ -21,13 +21,13 @@ pub(super) struct Router {
     accesses: Vec<Access>,
     pub(super) listeners: Vec<Listener>,
     pub(super) connectors: Vec<Connector>,
-    /// Updates that wait for the slot in which everything is told.
+    /// Updates that wait for the slot in which everything is reported.
     pub(super) waiting: Vec<UpdateBuf>,
     /// Connections that changed since that slot.
     pub(super) changed: Vec<u64>,
-    /// Ended connections, and when their end will be told.
+    /// Ended connections, and when their end will be reported.
     pub(super) held: VecDeque<(Timestamp, u64)>,
-    /// Connections that have a record which was not told to have ended.
+    /// Connections that have a record which was not reported to have ended.
     pub(super) flows: usize,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Connector {
     pub(super) service: usize,
     pub(super) pod: usize,
     pub(super) connections: u64,
-    /// The FLOW under which a 2.x router tells the requests to an HTTP server, and its octets.
+    /// The FLOW under which a 2.x router reports the requests to an HTTP server, and its octets.
     pub(super) server_flow: Option<(String, u64)>,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Connector {
 pub(super) struct Link {
     /// Its record at the router that connects.
     id: String,
-    /// Its record at the router that accepts, where that is told.
+    /// Its record at the router that accepts, where that is reported.
     far_id: String,
     up: bool,
     octets: u64,
@@ -198,11 +198,11 @@ impl Van {
             self.link_up(link, at);
         }
         for router in 0..ROUTERS.len() {
-            self.tell_waiting(router);
+            self.report_waiting(router);
         }
     }
 
-    /// Tells a site and its processes by its controller.
+    /// Reports a site and its processes by its controller.
     fn build_site(&mut self, site: usize, founded: Timestamp) {
         let spec = &SITES[site];
         let controller = ROUTERS.len() + site;
@@ -247,7 +247,7 @@ impl Van {
         self.keep_rhythm(controller);
     }
 
-    /// A pod starts, and the controller tells of it.
+    /// A pod starts, and the controller reports it.
     fn start_pod(&mut self, group: usize, version: String, at: Timestamp) -> usize {
         let spec = &GROUPS[group];
         let site = &SITES[spec.site];
@@ -317,7 +317,7 @@ impl Van {
         live.connectors.clear();
         let id = live.record_id();
         let mut records = Vec::new();
-        if SITES[spec.site].told_by_router {
+        if SITES[spec.site].reported_by_router {
             records.push(
                 site_record(&SITES[spec.site], &site_id, at.plus_micros(41_000))
                     .with(Attribute::Location, SITES[spec.site].location),
@@ -600,9 +600,9 @@ impl Van {
         }
     }
 
-    /// What a 3.x router counted since it last told everything.
-    pub(super) fn tell_counters(&mut self, router: usize) {
-        self.tell_waiting(router);
+    /// What a 3.x router counted since it last reported everything.
+    pub(super) fn report_counters(&mut self, router: usize) {
+        self.report_waiting(router);
         let live = &self.routers[router];
         let source = &mut self.emitters[router].source;
         for (position, link) in self.links.iter_mut().enumerate() {
@@ -718,11 +718,11 @@ impl Van {
             .with(Attribute::SourceLine, line);
         live.waiting.push(record);
         if live.is_old() {
-            self.tell_waiting(router);
+            self.report_waiting(router);
         }
     }
 
-    fn tell_waiting(&mut self, router: usize) {
+    fn report_waiting(&mut self, router: usize) {
         for update in self.routers[router].waiting.drain(..) {
             self.emitters[router].source.update(update);
         }

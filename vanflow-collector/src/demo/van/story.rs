@@ -16,9 +16,9 @@ pub(super) struct Site {
     pub(super) version: &'static str,
     /// The first three octets of the addresses of its pods and hosts.
     pub(super) network: &'static str,
-    /// Whether a router tells the SITE record too, not the controller alone (faults 13).
-    pub(super) told_by_router: bool,
-    /// Whether its controller is one of Skupper 1, which tells of hosts, process groups and itself.
+    /// Whether a router reports the SITE record too, not the controller alone (faults 13).
+    pub(super) reported_by_router: bool,
+    /// Whether its controller is one of Skupper 1, which reports hosts, process groups and itself.
     pub(super) old_controller: bool,
 }
 
@@ -36,7 +36,7 @@ pub(super) const SITES: [Site; 4] = [
         location: "Frankfurt",
         version: "2.1.1",
         network: "10.128.4",
-        told_by_router: false,
+        reported_by_router: false,
         old_controller: false,
     },
     Site {
@@ -47,7 +47,7 @@ pub(super) const SITES: [Site; 4] = [
         location: "Nuremberg",
         version: "2.1.1",
         network: "172.16.20",
-        told_by_router: false,
+        reported_by_router: false,
         old_controller: false,
     },
     Site {
@@ -58,7 +58,7 @@ pub(super) const SITES: [Site; 4] = [
         location: "Leipzig",
         version: "2.0.3",
         network: "192.168.40",
-        told_by_router: true,
+        reported_by_router: true,
         old_controller: false,
     },
     Site {
@@ -69,7 +69,7 @@ pub(super) const SITES: [Site; 4] = [
         location: "Hamburg",
         version: "1.8.3",
         network: "10.217.0",
-        told_by_router: false,
+        reported_by_router: false,
         old_controller: true,
     },
 ];
@@ -99,7 +99,7 @@ pub(super) const ROUTERS: [Router; 6] = [
     Router { name: "dock-1", site: WAREHOUSE, edge: false, generation: V2, pod: true },
 ];
 
-/// A link, told by the router that connects; between two 2.x routers by both.
+/// A link, reported by the router that connects; between two 2.x routers by both.
 pub(super) struct Link {
     pub(super) name: &'static str,
     pub(super) from: usize,
@@ -370,7 +370,7 @@ pub(super) const SERVICES: [Service; 11] = [
 pub(super) enum Client {
     /// Processes of a group.
     Group(&'static str),
-    /// Hosts of a site that no PROCESS record tells of (faults 12): the last octets of their addresses.
+    /// Hosts of a site that no PROCESS record reports (faults 12): the last octets of their addresses.
     Hosts(usize, &'static [u8]),
 }
 
@@ -451,7 +451,7 @@ mod tests {
 
     #[test]
     fn services_stay_within_one_generation_of_routers() {
-        // A 2.x router tells FLOW pairs, a 3.x router BIFLOW_TPORT: a connection between them would be told by halves.
+        // A 2.x router reports FLOW pairs, a 3.x router BIFLOW_TPORT: a connection between them would be reported by halves.
         for service in &SERVICES {
             let mut generations =
                 service.listeners.iter().chain(service.connectors).map(|router| ROUTERS[*router].generation);

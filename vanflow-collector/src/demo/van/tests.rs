@@ -20,7 +20,7 @@ fn quiet() -> Options {
 #[derive(Default)]
 struct Life {
     message_ids: Vec<Option<u64>>,
-    /// Every record as told so far.
+    /// Every record as reported so far.
     records: BTreeMap<String, UpdateBuf>,
     updates: Vec<(Timestamp, UpdateBuf)>,
     heard: Vec<Timestamp>,
@@ -75,7 +75,7 @@ fn text(update: &UpdateBuf, attribute: Attribute) -> &str {
     update.get(attribute).and_then(Value::as_text).unwrap_or_default()
 }
 
-/// Every record that was ever told, of every life.
+/// Every record that was ever reported, of every life.
 fn records(sent: &[Sent]) -> Vec<UpdateBuf> {
     lives(sent).into_iter().flat_map(|(_, life)| life.records.into_values()).collect()
 }
@@ -143,7 +143,7 @@ fn there_are_four_sites_with_interior_and_edge_routers_and_a_controller_each() {
 }
 
 #[test]
-fn every_kind_that_sources_tell_is_there_and_every_attribute_in_its_place() {
+fn every_kind_that_sources_report_is_there_and_every_attribute_in_its_place() {
     let sent = Van::new(Options::default(), START).advance(after(300));
     let mut kinds = BTreeSet::new();
     for (_, update) in lives(&sent).iter().flat_map(|(_, life)| &life.updates) {
@@ -220,9 +220,9 @@ fn counters_never_fall_and_the_ended_say_no_more() {
 }
 
 #[test]
-fn every_parent_peer_and_counterflow_is_told_sooner_or_later() {
+fn every_parent_peer_and_counterflow_is_reported_sooner_or_later() {
     let sent = Van::new(quiet(), START).advance(after(120));
-    let told: HashSet<_> = records(&sent).into_iter().map(|record| record.id).collect();
+    let reported: HashSet<_> = records(&sent).into_iter().map(|record| record.id).collect();
     let mut references = 0;
     for (at, update) in lives(&sent).iter().flat_map(|(_, life)| &life.updates) {
         for (code, value) in &update.attributes {
@@ -230,7 +230,7 @@ fn every_parent_peer_and_counterflow_is_told_sooner_or_later() {
             // Requests come before their connection where that is held back.
             if attribute.kind() == AttributeKind::Reference && at.plus_micros(15 * SECOND) < after(120) {
                 let target = value.borrow().as_text().expect("a reference");
-                assert!(told.contains(target), "{update:?} refers to {target}");
+                assert!(reported.contains(target), "{update:?} refers to {target}");
                 references += 1;
             }
         }
@@ -243,12 +243,12 @@ fn requests_come_before_their_connection_where_that_was_short() {
     let sent = Van::new(quiet(), START).advance(after(60));
     let mut early = 0;
     for (_, life) in lives(&sent) {
-        let mut told = HashSet::new();
+        let mut reported = HashSet::new();
         for (_, update) in &life.updates {
-            if kind(update) == RecordKind::BiflowApp && !told.contains(text(update, Attribute::Parent)) {
+            if kind(update) == RecordKind::BiflowApp && !reported.contains(text(update, Attribute::Parent)) {
                 early += 1;
             }
-            told.insert(&*update.id);
+            reported.insert(&*update.id);
         }
     }
     assert!(early > 10, "{early}");
@@ -290,7 +290,7 @@ fn the_troubles_that_are_promised_are_there() {
     assert!(packing.len() > 20);
     assert!(packing.iter().all(|biflow| biflow.get(Attribute::Connector).is_none()));
     assert!(to("cart:8080").iter().filter(|biflow| biflow.get(Attribute::Connector).is_some()).count() > 50);
-    // Hosts that no PROCESS tells of.
+    // Hosts that no PROCESS reports.
     let hosts: HashSet<_> =
         of_kind(&records, RecordKind::Process).map(|process| text(process, Attribute::SourceHost)).collect();
     assert!(to("telemetry:1883").iter().all(|biflow| !hosts.contains(text(biflow, Attribute::SourceHost))));
@@ -300,10 +300,10 @@ fn the_troubles_that_are_promised_are_there() {
         .filter(|biflow| biflow.instant(Attribute::StartTime).is_some_and(|start| start < START));
     assert_eq!(idle.clone().count(), 10);
     assert!(idle.clone().all(|biflow| biflow.get(Attribute::EndTime).is_none()));
-    // A site that is told by its controller and by a router.
+    // A site that is reported by its controller and by a router.
     let factory = of_kind(&records, RecordKind::Site).filter(|site| text(site, Attribute::Name) == "factory");
     assert_eq!(factory.count(), 2);
-    // Requests of every outcome, and some that are told as they begin.
+    // Requests of every outcome, and some that are reported as they begin.
     let results: BTreeSet<_> =
         of_kind(&records, RecordKind::BiflowApp).map(|request| text(request, Attribute::Result)).collect();
     assert!(results.is_superset(&["200", "201", "204", "404", "500"].into()), "{results:?}");
@@ -313,7 +313,7 @@ fn the_troubles_that_are_promised_are_there() {
 }
 
 #[test]
-fn some_requests_are_told_as_they_begin_and_again_as_they_end() {
+fn some_requests_are_reported_as_they_begin_and_again_as_they_end() {
     let sent = Van::new(Options { rate: 20.0, ..quiet() }, START).advance(after(90));
     let mut twice = 0;
     for (_, life) in lives(&sent) {
@@ -329,7 +329,7 @@ fn some_requests_are_told_as_they_begin_and_again_as_they_end() {
 }
 
 #[test]
-fn the_2_x_routers_tell_flow_pairs_and_both_sides_of_their_link() {
+fn the_2_x_routers_report_flow_pairs_and_both_sides_of_their_link() {
     let records = records(&Van::new(Options { rate: 20.0, ..quiet() }, START).advance(after(90)));
     let flows: HashMap<_, _> = of_kind(&records, RecordKind::Flow).map(|flow| (&*flow.id, flow)).collect();
     let pairs = flows.values().filter(|flow| flow.get(Attribute::Counterflow).is_some());
@@ -491,7 +491,7 @@ fn the_rate_is_that_of_connections() {
 }
 
 #[test]
-fn a_router_over_its_limit_counts_connections_and_tells_no_more_of_them() {
+fn a_router_over_its_limit_counts_connections_and_reports_no_more_of_them() {
     let biflows = |flow_limit| {
         let sent = Van::new(Options { rate: 100.0, flow_limit, ..quiet() }, START).advance(after(30));
         let records = records(&sent);

@@ -1,4 +1,4 @@
-//! Connections and requests: how they come, go on, end, and are told.
+//! Connections and requests: how they come, go on, end, and are reported.
 
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf};
 
@@ -15,7 +15,7 @@ const REQUEST_HEAD: u64 = 118;
 const RESPONSE_HEAD: u64 = 164;
 const WINDOW: u64 = 1_459_620;
 
-/// A connection through the network, from when it is made until its end has been told.
+/// A connection through the network, from when it is made until its end has been reported.
 #[derive(Debug)]
 pub(super) struct Connection {
     service: usize,
@@ -46,7 +46,7 @@ pub(super) struct Connection {
     request: Option<Request>,
     next_stream: u64,
     ended: Option<Timestamp>,
-    /// Whether it is among what its router will tell next.
+    /// Whether it is among what its router will report next.
     queued: bool,
 }
 
@@ -68,7 +68,7 @@ struct Request {
     octets: u64,
     octets_reverse: u64,
     latency: u64,
-    /// Whether it takes so long that it is told as it begins and again as it ends; most are told once, when over.
+    /// Whether it takes so long that it is reported as it begins and again as it ends; most are reported once, when over.
     long: bool,
 }
 
@@ -316,7 +316,7 @@ impl Van {
             (request.octets + REQUEST_HEAD, request.octets_reverse + RESPONSE_HEAD);
         let router = connection.listener.router;
         if self.routers[router].is_old() {
-            self.tell_request_flows(key, &request);
+            self.report_request_flows(key, &request);
         } else {
             let update = request.ended(&connection.id, self.now);
             self.routers[router].waiting.push(update);
@@ -337,7 +337,7 @@ impl Van {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         connection.path = path;
         if self.routers[connection.listener.router].is_old() {
-            self.tell_flows(key);
+            self.report_flows(key);
         } else {
             self.changed(key);
         }
@@ -350,12 +350,12 @@ impl Van {
         }
         let router = connection.listener.router;
         if self.routers[router].is_old() {
-            self.tell_flows(key);
+            self.report_flows(key);
             self.connections.remove(&key);
         } else {
             let request = connection.request.take().filter(|request| request.long);
             if let Some(request) = request {
-                // It was told to have begun, and will have no response.
+                // It was asked to have begun, and will have no response.
                 let update = request.began(&connection.id).with(Attribute::EndTime, self.now);
                 self.routers[router].waiting.push(update);
             }
@@ -391,7 +391,7 @@ impl Van {
         }
     }
 
-    /// Puts a connection among what its 3.x router will tell.
+    /// Puts a connection among what its 3.x router will report.
     fn changed(&mut self, key: u64) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         if !std::mem::replace(&mut connection.queued, true) {
@@ -399,8 +399,8 @@ impl Van {
         }
     }
 
-    /// Tells the connections of a 3.x router that changed and go on.
-    pub(super) fn tell_connections(&mut self, router: usize) {
+    /// Reports the connections of a 3.x router that changed and go on.
+    pub(super) fn report_connections(&mut self, router: usize) {
         let now = self.now;
         let source = &mut self.emitters[router].source;
         let connections = &mut self.connections;
@@ -410,14 +410,14 @@ impl Van {
                 return false;
             };
             source.update(connection.biflow(now));
-            // Where the far half is still to come, there is more to tell.
+            // Where the far half is still to come, there is more to report.
             connection.queued = connection.far_known.is_some_and(|known| known > now);
             connection.queued
         });
     }
 
-    /// Tells the ends that a 3.x router held back long enough.
-    pub(super) fn tell_ends(&mut self, router: usize) {
+    /// Reports the ends that a 3.x router held back long enough.
+    pub(super) fn report_ends(&mut self, router: usize) {
         let live = &mut self.routers[router];
         while live.held.front().is_some_and(|(due, _)| *due <= self.now) {
             let Some((_, key)) = live.held.pop_front() else { break };
@@ -428,7 +428,7 @@ impl Van {
         }
     }
 
-    /// A 2.x router tells a connection at once, by its two ends.
+    /// A 2.x router reports a connection at once, by its two ends.
     fn begin_flows(&mut self, key: u64) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         let (router, far) = (connection.listener.router, connection.connector.router);
@@ -478,8 +478,8 @@ impl Van {
         self.emitters[router].source.update(client);
     }
 
-    /// A 2.x router tells what became of a connection.
-    fn tell_flows(&mut self, key: u64) {
+    /// A 2.x router says what became of a connection.
+    fn report_flows(&mut self, key: u64) {
         let Some(connection) = self.connections.get(&key) else { return };
         let mut client = UpdateBuf::new(RecordKind::Flow, connection.id.as_str())
             .with(Attribute::Octets, connection.octets);
@@ -502,8 +502,8 @@ impl Van {
         }
     }
 
-    /// A 2.x router tells a request that is over, by its two ends.
-    fn tell_request_flows(&mut self, key: u64, request: &Request) {
+    /// A 2.x router reports a request that is over, by its two ends.
+    fn report_request_flows(&mut self, key: u64, request: &Request) {
         let Some(connection) = self.connections.get(&key) else { return };
         let (router, far) = (connection.listener.router, connection.connector.router);
         let flow = |id: &str, parent: &str, start, end| {
