@@ -198,6 +198,22 @@ impl Scopes {
         Ok(Key::new(scope, number))
     }
 
+    /// The key for an id whose name is in use.
+    #[inline]
+    pub(crate) fn find(&mut self, id: &str) -> Option<Key> {
+        let (name, number) = split(id);
+        if let Some(last) = self.last
+            && self.table.names.get(last as usize).is_some_and(|last| **last == *name)
+        {
+            return Some(Key::new(last, number));
+        }
+        let scope = self.current(name)?;
+        if number != NO_NUMBER {
+            self.last = Some(scope);
+        }
+        Some(Key::new(scope, number))
+    }
+
     /// One more use of a key that is in use already.
     pub(crate) fn share(&mut self, key: Key) -> Key {
         if !key.is_none() {

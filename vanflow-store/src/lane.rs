@@ -144,7 +144,7 @@ impl<'s> Lane<'s> {
         let view = self.view;
         let row = move |at: RecordRef| view.tports.get(at.slot());
         std::iter::successors(self.row.first.some(), move |&at| {
-            row(at).and_then(|row| row.seat.siblings.next.some())
+            row(at).and_then(|row| row.membership.siblings.next.some())
         })
         .filter_map(move |at| view.record(at))
     }
@@ -418,7 +418,7 @@ impl<'s> Record<'s> {
     /// The lane that a BIFLOW_TPORT is in; of a BIFLOW_APP, that of its connection.
     pub fn lane(&self) -> Option<Lane<'s>> {
         match self.kind()? {
-            RecordKind::BiflowTport => self.view.lane(self.view.tports.get(self.at.slot())?.seat.lane),
+            RecordKind::BiflowTport => self.view.lane(self.view.tports.get(self.at.slot())?.membership.lane),
             RecordKind::BiflowApp => self.connection()?.lane(),
             _ => None,
         }

@@ -15,7 +15,7 @@ use crate::{
     merge::Vocabulary,
     pages::Pages,
     row::{AnyRow, Cell, RecordRef},
-    schema::{AppRow, END, PARENT, SECOND, START, TportRow, place},
+    schema::{AppRow, CONNECTOR, END, PARENT, START, TportRow, place},
     text::Symbol,
 };
 
@@ -50,7 +50,7 @@ impl LaneKey {
     pub(crate) fn of(row: &TportRow) -> Self {
         Self {
             parent: row.references[PARENT],
-            connector: row.references[SECOND],
+            connector: row.references[CONNECTOR],
             host: row.texts[place::SOURCE_HOST],
         }
     }
@@ -313,7 +313,7 @@ impl Lanes {
     }
 
     /// The lane with that key: the one there is, or a new one.
-    pub(crate) fn enter(&mut self, key: LaneKey, vocabulary: &mut Vocabulary) -> u32 {
+    pub(crate) fn find_or_insert(&mut self, key: LaneKey, vocabulary: &mut Vocabulary) -> u32 {
         if let Some(&lane) = self.by_key.get(&key) {
             return lane;
         }

@@ -51,6 +51,7 @@
 
 mod changes;
 pub mod derived;
+mod graph;
 mod identity;
 mod index;
 pub mod lane;

@@ -7,7 +7,10 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp};
 use crate::{
     changes::Revision,
     row::{AnyRow, Cell, Flags, NO_TYPE, RecordRef, Table},
-    schema::{self, END, PARENT, Place, SECOND, START, Schema, TALLY},
+    schema::{
+        self, CONNECTOR, COUNTERFLOW, END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS, LIVE_LISTENERS, PARENT, Place,
+        START, Schema, TOTAL_FLOWS,
+    },
     snapshot::{Field, SERVICE_ADDRESS, Text, View, is_service_type},
     source::SourceState,
     store::Ended,
@@ -184,7 +187,7 @@ impl<'s> Record<'s> {
 
     /// Of a CONNECTOR, the BIFLOW_TPORT records that name it, live and ended.
     pub fn connections(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
-        self.referrers(SECOND).filter(|record| record.kind() == Some(RecordKind::BiflowTport))
+        self.referrers(CONNECTOR).filter(|record| record.kind() == Some(RecordKind::BiflowTport))
     }
 
     /// Of a ROUTER_ACCESS, the LINK records that arrive at it, live and ended. Goes through all links, of which there
@@ -226,7 +229,7 @@ impl<'s> Record<'s> {
     /// Of a FLOW, the one of the other direction: the one that it names, or that names it.
     pub fn counterflow(&self) -> Option<Record<'s>> {
         self.referred(Attribute::Counterflow).or_else(|| match self.at.table() {
-            Table::Flows => self.referrers(SECOND).next(),
+            Table::Flows => self.referrers(COUNTERFLOW).next(),
             _ => None,
         })
     }
@@ -284,7 +287,7 @@ impl<'s> Record<'s> {
     }
 
     fn joined_service(&self) -> Option<Service<'s>> {
-        self.view.by_key(self.row.references()[SECOND])?.as_service()
+        self.view.by_key(self.row.references()[GROUP])?.as_service()
     }
 
     /// The CONNECTOR of a BIFLOW_TPORT that names none, where its service has just one that was there at the time
@@ -450,38 +453,38 @@ impl<'s> Service<'s> {
     }
 
     fn members(&self, kind: RecordKind) -> impl Iterator<Item = Record<'s>> + use<'s> {
-        self.record.referrers(SECOND).filter(move |record| record.kind() == Some(kind))
+        self.record.referrers(GROUP).filter(move |record| record.kind() == Some(kind))
     }
 
     /// How many live listeners it has.
     pub fn listener_count(&self) -> u64 {
-        self.record.row.number(TALLY).unwrap_or(0)
+        self.record.row.number(LIVE_LISTENERS).unwrap_or(0)
     }
 
     /// How many live connectors it has.
     pub fn connector_count(&self) -> u64 {
-        self.record.row.number(TALLY + 1).unwrap_or(0)
+        self.record.row.number(LIVE_CONNECTORS).unwrap_or(0)
     }
 
     /// How many connections were reported; a FLOW and its counterflow count as one.
     pub fn total_flows(&self) -> u64 {
-        self.tally(TALLY)
+        self.sum(TOTAL_FLOWS)
     }
 
     /// How many of those are open.
     pub fn current_flows(&self) -> u64 {
-        self.tally(TALLY + 1)
+        self.sum(LIVE_FLOWS)
     }
 
-    fn tally(&self, place: usize) -> u64 {
-        self.record.referrers(SECOND).map(|member| member.row.numbers()[place]).sum()
+    fn sum(&self, place: usize) -> u64 {
+        self.record.referrers(GROUP).map(|member| member.row.numbers()[place]).sum()
     }
 
     /// The flows directly under its listeners and connectors: connections, live and ended. Requests are the
     /// [children](Record::children) of those.
     pub fn flows(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
         self.record
-            .referrers(SECOND)
+            .referrers(GROUP)
             .flat_map(|member| member.children())
             .filter(|record| record.kind().is_some_and(RecordKind::is_flow))
     }

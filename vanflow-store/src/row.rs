@@ -25,6 +25,46 @@ pub(crate) enum Table {
     Flows,
 }
 
+impl Table {
+    /// Every table, in the order of [`RecordRef`].
+    pub(crate) const ALL: [Self; 4] = [Self::Entities, Self::Tports, Self::Apps, Self::Flows];
+
+    /// The table of records of a type.
+    pub(crate) fn of(type_code: u32) -> Self {
+        match RecordKind::from_code(type_code) {
+            Some(RecordKind::BiflowTport) => Self::Tports,
+            Some(RecordKind::BiflowApp) => Self::Apps,
+            Some(RecordKind::Flow) => Self::Flows,
+            _ => Self::Entities,
+        }
+    }
+}
+
+/// Does the same with each table: `$rows` is `&` or `&mut` of that of `$owner` which is `$table`.
+macro_rules! with_table {
+    ($owner:expr, $table:expr, [$($access:tt)+] $rows:ident => $body:expr) => {
+        match $table {
+            Table::Entities => {
+                let $rows = $($access)+ $owner.entities;
+                $body
+            }
+            Table::Tports => {
+                let $rows = $($access)+ $owner.tports;
+                $body
+            }
+            Table::Apps => {
+                let $rows = $($access)+ $owner.apps;
+                $body
+            }
+            Table::Flows => {
+                let $rows = $($access)+ $owner.flows;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_table;
+
 const SLOT_BITS: u32 = 30;
 /// How many rows a table can have.
 pub(crate) const MAX_SLOTS: usize = (1 << SLOT_BITS) - 1;
@@ -144,13 +184,13 @@ pub(crate) struct Row<const N: usize, const M: usize, const K: usize, S = ()> {
     pub(crate) siblings: [Siblings; K],
     /// Attributes without a place of their own, by ascending code.
     pub(crate) rest: Option<Arc<Vec<(u32, Cell)>>>,
-    /// Of a connection, its [`Seat`] in a lane.
-    pub(crate) seat: S,
+    /// Of a connection, its [`Membership`] of a lane.
+    pub(crate) membership: S,
 }
 
-/// Where a connection is in its lane.
+/// Which lane a connection is in, and its neighbours in the list of that lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seat {
+pub(crate) struct Membership {
     pub(crate) lane: u32,
     pub(crate) siblings: Siblings,
 }
@@ -158,7 +198,7 @@ pub(crate) struct Seat {
 /// No lane.
 pub(crate) const NO_LANE: u32 = u32::MAX;
 
-impl Default for Seat {
+impl Default for Membership {
     fn default() -> Self {
         Self { lane: NO_LANE, siblings: Siblings::NONE }
     }
@@ -183,7 +223,7 @@ impl<const N: usize, const M: usize, const K: usize, S: Default> Row<N, M, K, S>
             references: [Key::NONE; K],
             siblings: [Siblings::NONE; K],
             rest: None,
-            seat: S::default(),
+            membership: S::default(),
         }
     }
 }
@@ -200,6 +240,35 @@ pub(crate) trait AnyRow {
     fn siblings(&self) -> &[Siblings];
     fn siblings_mut(&mut self) -> &mut [Siblings];
     fn rest(&self) -> &[(u32, Cell)];
+    /// Of a row that can be in a lane, in which.
+    fn membership(&self) -> Option<&Membership>;
+    fn membership_mut(&mut self) -> Option<&mut Membership>;
+}
+
+/// What rows of a table have of [`Membership`].
+pub(crate) trait MaybeMember: Clone + Default {
+    fn get(&self) -> Option<&Membership>;
+    fn get_mut(&mut self) -> Option<&mut Membership>;
+}
+
+impl MaybeMember for () {
+    fn get(&self) -> Option<&Membership> {
+        None
+    }
+
+    fn get_mut(&mut self) -> Option<&mut Membership> {
+        None
+    }
+}
+
+impl MaybeMember for Membership {
+    fn get(&self) -> Option<&Membership> {
+        Some(self)
+    }
+
+    fn get_mut(&mut self) -> Option<&mut Membership> {
+        Some(self)
+    }
 }
 
 impl dyn AnyRow + '_ {
@@ -239,7 +308,7 @@ impl dyn AnyRow + '_ {
     }
 }
 
-impl<const N: usize, const M: usize, const K: usize, S> AnyRow for Row<N, M, K, S> {
+impl<const N: usize, const M: usize, const K: usize, S: MaybeMember> AnyRow for Row<N, M, K, S> {
     fn head(&self) -> &Head {
         &self.head
     }
@@ -279,4 +348,14 @@ impl<const N: usize, const M: usize, const K: usize, S> AnyRow for Row<N, M, K, 
     fn rest(&self) -> &[(u32, Cell)] {
         self.rest.as_ref().map_or(&[], |rest| rest)
     }
+
+    fn membership(&self) -> Option<&Membership> {
+        self.membership.get()
+    }
+
+    fn membership_mut(&mut self) -> Option<&mut Membership> {
+        self.membership.get_mut()
+    }
 }
+
+const _: () = assert!(NO_TYPE > SERVICE_TYPE);

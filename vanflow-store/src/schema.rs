@@ -33,9 +33,12 @@ pub(crate) const START: usize = 0;
 pub(crate) const END: usize = 1;
 /// and its parent first among its references.
 pub(crate) const PARENT: usize = 0;
-/// The second reference, where there is one: the connector of a BIFLOW_TPORT, the counterflow of a FLOW, and the
-/// SERVICE or IMAGE of an entity.
-pub(crate) const SECOND: usize = 1;
+/// The second reference of a BIFLOW_TPORT: the CONNECTOR that it goes through.
+pub(crate) const CONNECTOR: usize = 1;
+/// The second reference of a FLOW: the one of the other direction.
+pub(crate) const COUNTERFLOW: usize = 1;
+/// The second reference of an entity, which is derived: the service of a listener or connector, the image of a process.
+pub(crate) const GROUP: usize = 1;
 
 impl Schema {
     const fn of(attributes: &[Attribute]) -> Self {
@@ -118,23 +121,32 @@ pub(crate) static TPORT: Schema = TPORT_SCHEMA;
 pub(crate) static APP: Schema = APP_SCHEMA;
 pub(crate) static FLOW: Schema = FLOW_SCHEMA;
 
-/// Rows of the kind of table that their schema is for. Entities have two numbers more, [`TALLY`] and what follows it,
-/// and one reference more, [`SECOND`], for what is derived.
+/// Rows of the kind of table that their schema is for. Entities have two numbers more, the [`COUNTS`], and one reference
+/// more, the [`GROUP`], for what is derived.
 pub(crate) type EntityRow = crate::row::Row<4, 0, 2>;
 pub(crate) type TportRow = crate::row::Row<
     { TPORT_SCHEMA.numbers },
     { TPORT_SCHEMA.texts },
     { TPORT_SCHEMA.references },
-    crate::row::Seat,
+    crate::row::Membership,
 >;
 pub(crate) type AppRow =
     crate::row::Row<{ APP_SCHEMA.numbers }, { APP_SCHEMA.texts }, { APP_SCHEMA.references }>;
 pub(crate) type FlowRow =
     crate::row::Row<{ FLOW_SCHEMA.numbers }, { FLOW_SCHEMA.texts }, { FLOW_SCHEMA.references }>;
 
-/// Derived numbers of an entity. Of a listener or connector: flows so far, and flows that live. Of a service: live
-/// listeners and live connectors. Of an image: live processes.
-pub(crate) const TALLY: usize = 2;
+/// Where an entity has numbers that are counted and not reported; what they count depends on its kind.
+pub(crate) const COUNTS: std::ops::Range<usize> = 2..4;
+/// Of a listener or connector: how many connections it has had, ended ones that left too.
+pub(crate) const TOTAL_FLOWS: usize = COUNTS.start;
+/// Of a listener or connector: how many connections live.
+pub(crate) const LIVE_FLOWS: usize = COUNTS.start + 1;
+/// Of a service: how many listeners live.
+pub(crate) const LIVE_LISTENERS: usize = COUNTS.start;
+/// Of a service: how many connectors live.
+pub(crate) const LIVE_CONNECTORS: usize = COUNTS.start + 1;
+/// Of an image: how many processes live.
+pub(crate) const LIVE_PROCESSES: usize = COUNTS.start;
 
 #[cfg(test)]
 mod tests {
@@ -147,8 +159,8 @@ mod tests {
             assert_eq!(schema.place(Attribute::EndTime.code()), Place::Number(END as u8));
             assert_eq!(schema.place(Attribute::Parent.code()), Place::Reference(PARENT as u8));
         }
-        assert_eq!(TPORT.place(Attribute::Connector.code()), Place::Reference(SECOND as u8));
-        assert_eq!(FLOW.place(Attribute::Counterflow.code()), Place::Reference(SECOND as u8));
+        assert_eq!(TPORT.place(Attribute::Connector.code()), Place::Reference(CONNECTOR as u8));
+        assert_eq!(FLOW.place(Attribute::Counterflow.code()), Place::Reference(CONNECTOR as u8));
         assert_eq!(FLOW.place(4711), Place::Rest);
     }
 

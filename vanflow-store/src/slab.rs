@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::{
     identity::Key,
     pages::Pages,
-    row::{AnyRow, MAX_SLOTS, Row},
+    row::{AnyRow, MAX_SLOTS, MaybeMember, Row},
 };
 
 /// The rows of a table, as a reader sees them.
@@ -62,7 +62,7 @@ impl<R: Clone> Default for Slab<R> {
     }
 }
 
-impl<const N: usize, const M: usize, const K: usize, S: Clone + Default> Slab<Row<N, M, K, S>> {
+impl<const N: usize, const M: usize, const K: usize, S: MaybeMember> Slab<Row<N, M, K, S>> {
     pub(crate) fn rows(&self) -> &Rows<Row<N, M, K, S>> {
         &self.rows
     }

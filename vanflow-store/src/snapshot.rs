@@ -13,11 +13,11 @@ use crate::{
     order::{ByIdentity, EndedByTime, Orders},
     pages::Pages,
     record::{Record, Service},
-    row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
+    row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table, with_table},
     schema::{AppRow, EntityRow, FlowRow, TportRow},
     slab::Rows,
     source::{Source, SourceId, SourceState},
-    store::{Hosts, TALLIES, Tally, is_incomplete},
+    store::{ProcessesByHost, TALLIES, Tally, is_incomplete},
     text::{Symbol, TextTable, lookup},
 };
 
@@ -46,7 +46,7 @@ pub(crate) struct View {
     pub(crate) lanes: Pages<LaneRow>,
     pub(crate) lanes_revision: u64,
     pub(crate) sources: Arc<Vec<Source>>,
-    pub(crate) hosts: Hosts,
+    pub(crate) hosts: ProcessesByHost,
 }
 
 impl Snapshot {
@@ -73,10 +73,7 @@ impl Snapshot {
     /// Every record that was reported and is retained, live and ended, in the order of [`RecordRef`]. Derived ones are
     /// left out.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        [Table::Entities, Table::Tports, Table::Apps, Table::Flows]
-            .into_iter()
-            .flat_map(|table| self.table(table))
-            .filter(|record| !record.is_derived())
+        Table::ALL.into_iter().flat_map(|table| self.table(table)).filter(|record| !record.is_derived())
     }
 
     /// Every record of a kind, live and ended, in the order of [`RecordRef`]. IMAGE records are derived from those of
@@ -87,24 +84,14 @@ impl Snapshot {
 
     /// Every record of the type with that code, known to the table of kinds or not.
     pub fn of_type(&self, type_code: u32) -> impl Iterator<Item = Record<'_>> {
-        let table = match RecordKind::from_code(type_code) {
-            Some(RecordKind::BiflowTport) => Table::Tports,
-            Some(RecordKind::BiflowApp) => Table::Apps,
-            Some(RecordKind::Flow) => Table::Flows,
-            _ => Table::Entities,
-        };
-        self.table(table).filter(move |record| record.row.head().type_code == type_code)
+        self.table(Table::of(type_code)).filter(move |record| record.row.head().type_code == type_code)
     }
 
     /// The live records of a kind, in the order of [`RecordRef`]: costs what there is that lives.
     pub fn live_of_kind(&self, kind: RecordKind) -> impl Iterator<Item = Record<'_>> {
-        let view = &*self.view;
-        let (table, live): (_, Box<dyn Iterator<Item = usize>>) = match kind {
-            RecordKind::BiflowTport => (Table::Tports, Box::new(view.tports.live())),
-            RecordKind::BiflowApp => (Table::Apps, Box::new(view.apps.live())),
-            RecordKind::Flow => (Table::Flows, Box::new(view.flows.live())),
-            _ => (Table::Entities, Box::new(view.entities.live())),
-        };
+        let table = Table::of(kind.code());
+        let live: Box<dyn Iterator<Item = usize>> =
+            with_table!(self.view, table, [&] rows => Box::new(rows.live()));
         live.filter_map(move |slot| self.get(RecordRef::new(table, slot)))
             .filter(move |record| record.kind() == Some(kind))
     }
@@ -223,22 +210,11 @@ impl Snapshot {
 
 impl View {
     fn len(&self, table: Table) -> usize {
-        match table {
-            Table::Entities => self.entities.len(),
-            Table::Tports => self.tports.len(),
-            Table::Apps => self.apps.len(),
-            Table::Flows => self.flows.len(),
-        }
+        with_table!(self, table, [&] rows => rows.len())
     }
 
     pub(crate) fn row(&self, at: RecordRef) -> Option<&dyn AnyRow> {
-        let slot = at.slot();
-        Some(match at.table() {
-            Table::Entities => self.entities.get(slot)?,
-            Table::Tports => self.tports.get(slot)?,
-            Table::Apps => self.apps.get(slot)?,
-            Table::Flows => self.flows.get(slot)?,
-        })
+        with_table!(self, at.table(), [&] rows => rows.get(at.slot()).map(|row| row as &dyn AnyRow))
     }
 
     pub(crate) fn record(&self, at: RecordRef) -> Option<Record<'_>> {

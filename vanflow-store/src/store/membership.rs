@@ -3,12 +3,11 @@
 
 use vanflow_proto::Attribute;
 
-use super::{Folded, Store, seconds};
+use super::{Store, seconds};
 use crate::{
-    identity::Key,
     lanes::{ConnectionShare, LaneKey, RequestShare},
     merge::Changed,
-    row::{NO_LANE, RecordRef, Seat, Siblings, Table},
+    row::{Membership, NO_LANE, RecordRef, Siblings, Table},
     schema::PARENT,
 };
 
@@ -16,7 +15,8 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) enum Share {
     Connection(ConnectionShare),
-    Request(RequestShare),
+    /// With the lane of its connection.
+    Request(RequestShare, Option<u32>),
     None,
 }
 
@@ -25,39 +25,41 @@ impl Store {
     #[inline]
     pub(super) fn share(&self, at: RecordRef) -> Share {
         match at.table() {
-            Table::Tports => Share::Connection(ConnectionShare::of(self.tports.get(at.slot()))),
-            Table::Apps => Share::Request(RequestShare::of(self.apps.get(at.slot()))),
+            Table::Tports => Share::Connection(ConnectionShare::of(self.graph.tports.get(at.slot()))),
+            Table::Apps => {
+                Share::Request(RequestShare::of(self.graph.apps.get(at.slot())), self.lane_of_request(at))
+            }
             Table::Entities | Table::Flows => Share::None,
         }
     }
 
-    /// Brings lanes up to date with a change of a record that added `before` to one.
+    /// Brings lanes and orders up to date with a change of a record that added `before` to a lane.
     #[inline]
-    pub(super) fn seat(&mut self, at: RecordRef, before: &Share, folded: &Folded) {
+    pub(super) fn update_lane(&mut self, at: RecordRef, before: &Share, changed: Changed) {
         match before {
-            Share::Connection(before) => self.seat_connection(at, before, folded.changed),
-            Share::Request(before) => self.seat_request(at, before, folded),
+            Share::Connection(before) => self.update_connection(at, before, changed),
+            Share::Request(before, lane) => self.update_request(at, before, *lane),
             Share::None => {}
         }
     }
 
-    fn seat_connection(&mut self, at: RecordRef, before: &ConnectionShare, changed: Changed) {
-        let row = self.tports.get(at.slot());
+    fn update_connection(&mut self, at: RecordRef, before: &ConnectionShare, changed: Changed) {
+        let row = self.graph.tports.get(at.slot());
         let after = ConnectionShare::of(row);
         if !after.is_reported {
             return;
         }
         if !before.is_reported {
-            self.tport_orders.announce(at, row.head.key, self.vocabulary.scopes.table());
+            self.tport_orders.announce(at, row.head.key, self.graph.vocabulary.scopes.table());
         }
         self.tport_orders.end(at, before.end, after.end);
-        let old = row.seat.lane;
+        let old = row.membership.lane;
         let is_elsewhere = old == NO_LANE
             || changed.has(Attribute::Parent)
             || changed.has(Attribute::Connector)
             || changed.has(Attribute::SourceHost);
         if is_elsewhere {
-            let new = self.lanes.enter(LaneKey::of(row), &mut self.vocabulary);
+            let new = self.lanes.find_or_insert(LaneKey::of(row), &mut self.graph.vocabulary);
             if new != old {
                 return self.change_lane(at, (old, before), (new, &after));
             }
@@ -77,84 +79,81 @@ impl Store {
     ) {
         let nothing = (ConnectionShare::default(), RequestShare::default());
         if old != NO_LANE {
-            self.leave(at);
+            self.remove_member(at);
             self.lanes.exchange(old, before, &nothing.0);
             self.each_request(at, |store, request| {
-                store.lanes.exchange_request(old, &request, &nothing.1, &mut store.vocabulary);
+                store.lanes.exchange_request(old, &request, &nothing.1, &mut store.graph.vocabulary);
             });
             self.settle_start(old);
             self.lanes.note_drained(old, seconds(self.now));
         }
-        self.sit(at, new);
+        self.insert_member(at, new);
         self.lanes.exchange(new, &nothing.0, after);
         self.each_request(at, |store, request| {
-            store.lanes.exchange_request(new, &nothing.1, &request, &mut store.vocabulary);
+            store.lanes.exchange_request(new, &nothing.1, &request, &mut store.graph.vocabulary);
         });
     }
 
-    fn seat_request(&mut self, at: RecordRef, before: &RequestShare, folded: &Folded) {
-        let row = self.apps.get(at.slot());
+    fn update_request(&mut self, at: RecordRef, before: &RequestShare, old: Option<u32>) {
+        let row = self.graph.apps.get(at.slot());
         let after = RequestShare::of(row);
         if after.is_reported && !before.is_reported {
-            self.app_orders.announce(at, row.head.key, self.vocabulary.scopes.table());
+            self.app_orders.announce(at, row.head.key, self.graph.vocabulary.scopes.table());
         }
         self.app_orders.end(at, before.end, after.end);
-        let old = self.lane_of(folded.old[PARENT]);
-        let new =
-            if folded.old[PARENT] == folded.new[PARENT] { old } else { self.lane_of(folded.new[PARENT]) };
+        let new = self.lane_of_request(at);
         let nothing = RequestShare::default();
         if old == new {
             if let Some(lane) = old {
-                self.lanes.exchange_request(lane, before, &after, &mut self.vocabulary);
+                self.lanes.exchange_request(lane, before, &after, &mut self.graph.vocabulary);
             }
             return;
         }
         if let Some(old) = old {
-            self.lanes.exchange_request(old, before, &nothing, &mut self.vocabulary);
+            self.lanes.exchange_request(old, before, &nothing, &mut self.graph.vocabulary);
         }
         if let Some(new) = new {
-            self.lanes.exchange_request(new, &nothing, &after, &mut self.vocabulary);
+            self.lanes.exchange_request(new, &nothing, &after, &mut self.graph.vocabulary);
         }
     }
 
     /// A record is about to leave the store.
-    pub(super) fn unseat(&mut self, at: RecordRef) {
+    pub(super) fn remove_from_lane(&mut self, at: RecordRef) {
         match self.share(at) {
             Share::Connection(share) => {
-                let row = self.tports.get(at.slot());
-                let lane = row.seat.lane;
+                let row = self.graph.tports.get(at.slot());
+                let lane = row.membership.lane;
                 if lane == NO_LANE {
                     return;
                 }
-                self.tport_orders.forget(at, row.head.key, self.vocabulary.scopes.table());
+                self.tport_orders.forget(at, row.head.key, self.graph.vocabulary.scopes.table());
                 self.tport_orders.end(at, share.end, None);
-                self.leave(at);
+                self.remove_member(at);
                 self.lanes.forget(lane, &share);
                 self.each_request(at, |store, request| {
-                    store.lanes.forget_request(lane, &request, &mut store.vocabulary);
+                    store.lanes.forget_request(lane, &request, &mut store.graph.vocabulary);
                 });
                 self.lanes.note_drained(lane, seconds(self.now));
             }
-            Share::Request(share) => {
+            Share::Request(share, lane) => {
                 if !share.is_reported {
                     return;
                 }
-                let row = self.apps.get(at.slot());
-                let parent = row.references[PARENT];
-                self.app_orders.forget(at, row.head.key, self.vocabulary.scopes.table());
+                let row = self.graph.apps.get(at.slot());
+                self.app_orders.forget(at, row.head.key, self.graph.vocabulary.scopes.table());
                 self.app_orders.end(at, share.end, None);
-                if let Some(lane) = self.lane_of(parent) {
-                    self.lanes.forget_request(lane, &share, &mut self.vocabulary);
+                if let Some(lane) = lane {
+                    self.lanes.forget_request(lane, &share, &mut self.graph.vocabulary);
                 }
             }
             Share::None => {}
         }
     }
 
-    /// The lane of a connection.
-    fn lane_of(&self, connection: Key) -> Option<u32> {
-        let at = self.index.get(connection).filter(|at| at.table() == Table::Tports)?;
-        let lane = self.tports.get(at.slot()).seat.lane;
+    /// The lane of the connection of a request.
+    fn lane_of_request(&self, request: RecordRef) -> Option<u32> {
+        let connection = self.graph.target(request, PARENT)?;
+        let lane = self.row(connection).membership()?.lane;
         (lane != NO_LANE).then_some(lane)
     }
 
@@ -163,33 +162,37 @@ impl Store {
         let mut next = self.row(at).head().referrers[PARENT];
         while let Some(child) = next.some() {
             if child.table() == Table::Apps {
-                let share = RequestShare::of(self.apps.get(child.slot()));
+                let share = RequestShare::of(self.graph.apps.get(child.slot()));
                 take(self, share);
             }
             next = self.row(child).siblings()[PARENT].next;
         }
     }
 
-    /// Puts a connection into the list of a lane.
-    fn sit(&mut self, at: RecordRef, lane: u32) {
+    /// Puts a row into the list of a lane.
+    fn insert_member(&mut self, at: RecordRef, lane: u32) {
         let next = std::mem::replace(&mut self.lanes.row_mut(lane).first, at);
         let siblings = Siblings { next, previous: RecordRef::NONE };
-        self.tports.get_mut(at.slot()).seat = Seat { lane, siblings };
+        *self.membership_mut(at) = Membership { lane, siblings };
         if let Some(next) = next.some() {
-            self.tports.get_mut(next.slot()).seat.siblings.previous = at;
+            self.membership_mut(next).siblings.previous = at;
         }
     }
 
-    /// Takes a connection out of the list of its lane.
-    fn leave(&mut self, at: RecordRef) {
-        let Seat { lane, siblings } = std::mem::take(&mut self.tports.get_mut(at.slot()).seat);
+    /// Takes a row out of the list of its lane.
+    fn remove_member(&mut self, at: RecordRef) {
+        let Membership { lane, siblings } = std::mem::take(self.membership_mut(at));
         match siblings.previous.some() {
-            Some(previous) => self.tports.get_mut(previous.slot()).seat.siblings.next = siblings.next,
+            Some(previous) => self.membership_mut(previous).siblings.next = siblings.next,
             None => self.lanes.row_mut(lane).first = siblings.next,
         }
         if let Some(next) = siblings.next.some() {
-            self.tports.get_mut(next.slot()).seat.siblings.previous = siblings.previous;
+            self.membership_mut(next).siblings.previous = siblings.previous;
         }
+    }
+
+    fn membership_mut(&mut self, at: RecordRef) -> &mut Membership {
+        self.graph.row_mut(at).membership_mut().expect("only rows that can be in a lane are put into one")
     }
 
     /// Looks for the first start in a lane that what started first has left. That is a connection which just started,
@@ -203,7 +206,7 @@ impl Store {
         let (known, mut next) = (row.span.start, row.first);
         let mut start = None;
         while let Some(at) = next.some() {
-            let row = self.tports.get(at.slot());
+            let row = self.graph.tports.get(at.slot());
             let own = ConnectionShare::of(row).start;
             if let Some(own) = own {
                 start = Some(start.map_or(own, |start: u64| start.min(own)));
@@ -211,7 +214,7 @@ impl Store {
             if own.is_some() && own == known {
                 break;
             }
-            next = row.seat.siblings.next;
+            next = row.membership.siblings.next;
         }
         let span = &mut self.lanes.row_mut(lane).span;
         span.start = start;

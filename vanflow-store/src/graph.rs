@@ -1,0 +1,416 @@
+//! The graph: rows of records, found by their ids and linked by what they refer to.
+//!
+//! A row *refers* to others by the keys among its references; each of those has a list of the rows that refer to it, so
+//! that both directions cost the same. What is referred to need not be there: then a row of no type holds its place for
+//! as long as somebody refers to it (faults 8).
+//!
+//! Keys and texts are counted by use, so that names are forgotten with their last user. The graph does all of that
+//! counting: a row holds one use of its key, of each reference and of each text, from the change that brings it to the
+//! change that takes it.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use vanflow_proto::{Attribute, RecordKind, Update};
+
+use crate::{
+    changes::{ChangeRing, Revision},
+    identity::Key,
+    index::IndexWriter,
+    merge::{Changed, Vocabulary, fold},
+    oddity::Oddity,
+    row::{AnyRow, Cell, Flags, RecordRef, Row, Siblings, Table, with_table},
+    schema::{self, AppRow, COUNTERFLOW, EntityRow, FlowRow, PARENT, TportRow},
+    slab::Slab,
+};
+
+/// All rows, and what finds them.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) index: IndexWriter,
+    pub(crate) entities: Slab<EntityRow>,
+    pub(crate) tports: Slab<TportRow>,
+    pub(crate) apps: Slab<AppRow>,
+    pub(crate) flows: Slab<FlowRow>,
+    pub(crate) ring: ChangeRing,
+}
+
+/// What accounting needs to know of a row before and after a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) reported: bool,
+    pub(crate) live: bool,
+    pub(crate) half: bool,
+    /// The parent, where the row is a connection that is counted there.
+    pub(crate) counted_under: Option<Key>,
+}
+
+impl Standing {
+    pub(crate) fn of(row: &dyn AnyRow, table: Table) -> Self {
+        let counted = match table {
+            Table::Tports => true,
+            // The far side of a pair names the near side as its counterflow, and the two count as one.
+            Table::Flows => row.references()[COUNTERFLOW].is_none(),
+            Table::Entities | Table::Apps => false,
+        };
+        let parent = row.references()[PARENT];
+        Self {
+            reported: row.is_reported(),
+            live: row.is_live(),
+            half: row.is_half(),
+            counted_under: (counted && row.is_reported() && !parent.is_none()).then_some(parent),
+        }
+    }
+}
+
+/// What a change did to a row.
+pub(crate) struct Change {
+    pub(crate) changed: Changed,
+    pub(crate) before: Standing,
+    pub(crate) after: Standing,
+}
+
+impl Graph {
+    /// An empty graph that remembers that many changes.
+    pub(crate) fn new(remembered_changes: usize) -> Self {
+        Self {
+            vocabulary: Vocabulary::default(),
+            index: IndexWriter::default(),
+            entities: Slab::default(),
+            tports: Slab::default(),
+            apps: Slab::default(),
+            flows: Slab::default(),
+            ring: ChangeRing::new(remembered_changes),
+        }
+    }
+
+    pub(crate) fn row(&self, at: RecordRef) -> &dyn AnyRow {
+        with_table!(self, at.table(), [&] slab => slab.any(at.slot()))
+    }
+
+    pub(crate) fn row_mut(&mut self, at: RecordRef) -> &mut dyn AnyRow {
+        with_table!(self, at.table(), [&mut] slab => slab.any_mut(at.slot()))
+    }
+
+    /// The row of that id, as it is understood now.
+    #[inline]
+    pub(crate) fn find(&mut self, id: &str) -> Option<RecordRef> {
+        let key = self.vocabulary.scopes.find(id)?;
+        self.index.seek(key)
+    }
+
+    /// The row of that key.
+    #[inline]
+    pub(crate) fn by_key(&self, key: Key) -> Option<RecordRef> {
+        self.index.get(key)
+    }
+
+    /// The row that another refers to.
+    pub(crate) fn target(&self, at: RecordRef, place: usize) -> Option<RecordRef> {
+        let key = *self.row(at).references().get(place)?;
+        if key.is_none() { None } else { self.index.get(key) }
+    }
+
+    /// That id and those that its source counts up mean other records from now on (faults 6).
+    pub(crate) fn retire(&mut self, id: &str) {
+        if self.vocabulary.scopes.retire(id).is_err() {
+            self.vocabulary.oddities.add(Oddity::NoRoom);
+        }
+    }
+
+    /// Gives a record that was not reported before its type, in `known`, the row that holds its place, or in a new one.
+    pub(crate) fn announce(
+        &mut self,
+        id: &str,
+        known: Option<RecordRef>,
+        type_code: u32,
+    ) -> Option<RecordRef> {
+        let table = Table::of(type_code);
+        let at = match known {
+            Some(at) if at.table() == table => at,
+            Some(at) => self.relocate(at, table)?,
+            None => {
+                let Ok(key) = self.vocabulary.scopes.acquire(id) else {
+                    self.vocabulary.oddities.add(Oddity::NoRoom);
+                    return None;
+                };
+                self.insert(key, table)?
+            }
+        };
+        if RecordKind::from_code(type_code).is_none() {
+            self.vocabulary.oddities.add(Oddity::UnknownType);
+        }
+        self.row_mut(at).head_mut().type_code = type_code;
+        Some(at)
+    }
+
+    /// A new row that only holds a place. The key's use is the row's now.
+    fn insert(&mut self, key: Key, table: Table) -> Option<RecordRef> {
+        let Some(slot) = with_table!(self, table, [&mut] slab => slab.insert(Row::new(key))) else {
+            self.vocabulary.oddities.add(Oddity::NoRoom);
+            self.vocabulary.scopes.release(key);
+            return None;
+        };
+        let at = RecordRef::new(table, slot);
+        self.index.insert(key, at);
+        Some(at)
+    }
+
+    /// Moves a row that only holds a place to another table, and those that refer to it with it.
+    fn relocate(&mut self, at: RecordRef, table: Table) -> Option<RecordRef> {
+        let old = self.row(at);
+        let head = old.head().clone();
+        let counts: SmallVec<[Option<u64>; 2]> = schema::COUNTS.map(|place| old.number(place)).collect();
+        let key = self.vocabulary.scopes.share(head.key);
+        self.index.remove(key);
+        let Some(new) = self.insert(key, table) else {
+            self.index.insert(head.key, at);
+            return None;
+        };
+        let row = self.row_mut(new);
+        row.head_mut().referrers = head.referrers;
+        if table == Table::Entities {
+            for (place, count) in schema::COUNTS.zip(counts) {
+                row.set_number(place, count);
+            }
+        }
+        with_table!(self, at.table(), [&mut] slab => { slab.remove(at.slot()); });
+        self.vocabulary.scopes.release(head.key);
+        Some(new)
+    }
+
+    /// Changes a row by `change`, and links it to what it refers to now.
+    #[inline]
+    pub(crate) fn change(
+        &mut self,
+        at: RecordRef,
+        change: impl FnOnce(&mut dyn Fold, &mut Vocabulary) -> Changed,
+    ) -> Change {
+        let vocabulary = &mut self.vocabulary;
+        let (mut old, mut new) = ([Key::NONE; MOST_REFERENCES], [Key::NONE; MOST_REFERENCES]);
+        let (change, places) = with_table!(self, at.table(), [&mut] slab => {
+            let row = slab.get_mut(at.slot());
+            let before = Standing::of(row, at.table());
+            let places = row.references.len();
+            // A fold lets go of references that it replaces, but they are compared and unlinked after it: they are held
+            // until then, so that their numbers are not given to others.
+            for (old, key) in old.iter_mut().zip(row.references) {
+                *old = vocabulary.scopes.share(key);
+            }
+            let changed = change(row, vocabulary);
+            if changed.any() {
+                row.head.revision = self.ring.record(at);
+            }
+            let after = Standing::of(row, at.table());
+            new[..places].copy_from_slice(&row.references);
+            (Change { changed, before, after }, places)
+        });
+        for place in 0..places {
+            if old[place] != new[place] {
+                self.unlink(at, place, old[place]);
+                self.link(at, place, new[place]);
+            }
+            self.vocabulary.scopes.release(old[place]);
+        }
+        self.mark_live(at, &change.before, &change.after);
+        change
+    }
+
+    /// Changes numbers of a derived record. None if they are as they were.
+    pub(crate) fn conclude(
+        &mut self,
+        at: RecordRef,
+        change: impl FnOnce(&mut (dyn AnyRow + '_)),
+    ) -> Option<Change> {
+        let row = self.row_mut(at);
+        let before = Standing::of(row, at.table());
+        let old = (row.head().present, SmallVec::<[u64; 4]>::from_slice(row.numbers()));
+        change(row);
+        let is_first = row.head().revision == Revision::default();
+        let is_changed = (row.head().present, row.numbers()) != (old.0, &old.1[..]);
+        let after = Standing::of(row, at.table());
+        if !is_changed && !is_first {
+            return None;
+        }
+        self.touch(at);
+        self.mark_live(at, &before, &after);
+        Some(Change { changed: Changed::default(), before, after })
+    }
+
+    fn mark_live(&mut self, at: RecordRef, before: &Standing, after: &Standing) {
+        if before.live != after.live {
+            with_table!(self, at.table(), [&mut] slab => slab.set_live(at.slot(), after.live));
+        }
+    }
+
+    /// Makes a row refer to the record with that id, which is given a place if there is none. Answers whether it did not
+    /// refer to that one before.
+    pub(crate) fn refer(&mut self, at: RecordRef, place: usize, id: Option<&str>) -> bool {
+        let new = match id.map(|id| self.vocabulary.scopes.acquire(id)) {
+            Some(Ok(key)) => key,
+            Some(Err(_)) => {
+                self.vocabulary.oddities.add(Oddity::NoRoom);
+                return false;
+            }
+            None => Key::NONE,
+        };
+        let old = std::mem::replace(&mut self.row_mut(at).references_mut()[place], new);
+        if old != new {
+            self.unlink(at, place, old);
+            self.link(at, place, new);
+        }
+        self.vocabulary.scopes.release(old);
+        old != new
+    }
+
+    /// Makes a row that only holds a place a record that follows from others, with these texts, by ascending code.
+    pub(crate) fn derive(&mut self, at: RecordRef, type_code: u32, texts: &[(Attribute, &str)]) {
+        let texts = texts.iter().filter(|(_, text)| !text.is_empty());
+        let cells: Vec<_> = texts
+            .map(|(attribute, text)| (attribute.code(), Cell::Text(self.vocabulary.texts.acquire(text))))
+            .collect();
+        self.vocabulary.cells += cells.len();
+        let row = self.entities.get_mut(at.slot());
+        row.head.type_code = type_code;
+        row.head.flags.set(Flags::REPORTED, true);
+        row.head.flags.set(Flags::DERIVED, true);
+        row.rest = Some(Arc::new(cells));
+        self.entities.set_live(at.slot(), true);
+    }
+
+    /// Marks a record as changed.
+    pub(crate) fn touch(&mut self, at: RecordRef) {
+        let revision = self.ring.record(at);
+        self.row_mut(at).head_mut().revision = revision;
+    }
+
+    /// Forgets a record. If others refer to it, its place is held for as long as they do.
+    pub(crate) fn clear(&mut self, at: RecordRef) {
+        let references: SmallVec<[Key; MOST_REFERENCES]> = SmallVec::from_slice(self.row(at).references());
+        for (place, key) in references.iter().enumerate() {
+            self.unlink(at, place, *key);
+        }
+        let vocabulary = &mut self.vocabulary;
+        with_table!(self, at.table(), [&mut] slab => {
+            let row = slab.get_mut(at.slot());
+            for symbol in row.texts {
+                vocabulary.texts.release(symbol);
+            }
+            if let Some(rest) = row.rest.take() {
+                vocabulary.cells -= rest.len();
+                for (_, cell) in rest.iter() {
+                    vocabulary.release_cell(cell);
+                }
+            }
+            let mut place = Row::new(row.head.key);
+            place.head.referrers = row.head.referrers;
+            if at.table() == Table::Entities {
+                // Connections are counted where they belong even if that is not there.
+                place.numbers = row.numbers;
+            }
+            *row = place;
+            slab.set_live(at.slot(), false);
+        });
+        for key in references {
+            self.vocabulary.scopes.release(key);
+        }
+        self.drop_empty_place(at);
+    }
+
+    /// Puts a row into the list of those that refer to `target`, which need not be there yet (faults 8).
+    fn link(&mut self, at: RecordRef, place: usize, target: Key) {
+        if target.is_none() {
+            return;
+        }
+        let target = match self.index.get(target) {
+            Some(target) => target,
+            None => {
+                let key = self.vocabulary.scopes.share(target);
+                // What a request belongs to is a connection; anything else is reported early or has to be guessed.
+                let table = if at.table() == Table::Apps { Table::Tports } else { Table::Entities };
+                match self.insert(key, table) {
+                    Some(target) => target,
+                    None => return,
+                }
+            }
+        };
+        let head = self.row_mut(target).head_mut();
+        let next = std::mem::replace(&mut head.referrers[place], at);
+        self.row_mut(at).siblings_mut()[place] = Siblings { next, previous: RecordRef::NONE };
+        if let Some(next) = next.some() {
+            self.row_mut(next).siblings_mut()[place].previous = at;
+        }
+    }
+
+    /// Takes a row out of the list of those that refer to `target`.
+    fn unlink(&mut self, at: RecordRef, place: usize, target: Key) {
+        if target.is_none() {
+            return;
+        }
+        let siblings = std::mem::replace(&mut self.row_mut(at).siblings_mut()[place], Siblings::NONE);
+        if let Some(next) = siblings.next.some() {
+            self.row_mut(next).siblings_mut()[place].previous = siblings.previous;
+        }
+        if let Some(previous) = siblings.previous.some() {
+            self.row_mut(previous).siblings_mut()[place].next = siblings.next;
+        } else if let Some(target) = self.index.get(target) {
+            let head = self.row_mut(target).head_mut();
+            if head.referrers[place] == at {
+                head.referrers[place] = siblings.next;
+            }
+            self.drop_empty_place(target);
+        }
+    }
+
+    /// Lets a row go that only held a place for a record to which nobody refers any more.
+    fn drop_empty_place(&mut self, at: RecordRef) {
+        let head = self.row(at).head();
+        if !head.flags.has(Flags::REPORTED) && head.referrers == [RecordRef::NONE; 2] {
+            let key = head.key;
+            self.index.remove(key);
+            with_table!(self, at.table(), [&mut] slab => { slab.remove(at.slot()); });
+            self.vocabulary.scopes.release(key);
+        }
+    }
+
+    /// An estimate of the memory that it takes, in octets.
+    pub(crate) fn octets(&self) -> usize {
+        self.entities.used() * size_of::<EntityRow>()
+            + self.tports.used() * size_of::<TportRow>()
+            + self.apps.used() * size_of::<AppRow>()
+            + self.flows.used() * size_of::<FlowRow>()
+            + self.index.octets()
+            + self.vocabulary.cells * size_of::<(u32, Cell)>()
+            + self.vocabulary.texts.octets()
+            + self.vocabulary.scopes.octets()
+    }
+}
+
+/// How many references a row can have.
+const MOST_REFERENCES: usize = 2;
+
+/// A row into which an update can be folded, with the schema of its table.
+pub(crate) trait Fold {
+    fn fold(&mut self, update: &Update<'_>, keep_end: bool, vocabulary: &mut Vocabulary) -> Changed;
+    fn any(&mut self) -> &mut dyn AnyRow;
+}
+
+macro_rules! fold_with {
+    ($row:ty, $schema:expr) => {
+        impl Fold for $row {
+            fn fold(&mut self, update: &Update<'_>, keep_end: bool, vocabulary: &mut Vocabulary) -> Changed {
+                fold(self, &$schema, update, keep_end, vocabulary)
+            }
+
+            fn any(&mut self) -> &mut dyn AnyRow {
+                self
+            }
+        }
+    };
+}
+
+fold_with!(EntityRow, schema::ENTITY);
+fold_with!(TportRow, schema::TPORT);
+fold_with!(AppRow, schema::APP);
+fold_with!(FlowRow, schema::FLOW);

@@ -1,0 +1,97 @@
+//! How ended records leave: the oldest first, once their retention has passed, or earlier when memory is short.
+
+use std::collections::VecDeque;
+
+use super::{Store, seconds};
+use crate::row::{RecordRef, Table};
+
+/// Ended records that may leave with each update, so that no single one has to wait for many.
+pub(super) const PER_UPDATE: usize = 2;
+
+/// Ended records that may leave in one call of [`Store::advance`].
+pub(super) const PER_ADVANCE: usize = 2000;
+
+/// The ended records.
+#[derive(Debug, Default)]
+pub(super) struct Expiry {
+    /// In the order in which they ended, with the second.
+    queue: VecDeque<(RecordRef, u32)>,
+    /// Whether records came back that had ended long ago, so that the queue is out of order.
+    is_unsorted: bool,
+    /// How many have left.
+    pub(super) evicted: u64,
+}
+
+impl Expiry {
+    /// A record has ended in that second, by our clock.
+    pub(super) fn push(&mut self, at: RecordRef, second: u32) {
+        self.queue.push_back((at, second));
+    }
+
+    /// A record that was pushed last had really ended in that second.
+    pub(super) fn backdate(&mut self, at: RecordRef, second: u32) {
+        if let Some((last, last_second)) = self.queue.back_mut()
+            && *last == at
+        {
+            *last_second = second;
+        }
+        self.is_unsorted = true;
+    }
+
+    /// The memory that it takes, in octets.
+    pub(super) fn octets(&self) -> usize {
+        self.queue.len() * size_of::<(RecordRef, u32)>()
+    }
+
+    fn sort(&mut self) {
+        if std::mem::take(&mut self.is_unsorted) {
+            self.queue.make_contiguous().sort_by_key(|(_, second)| *second);
+        }
+    }
+}
+
+impl Store {
+    /// Evicts at most `limit` ended records: those whose retention has passed, and while the memory bound is exceeded
+    /// those that ended first. Answers how many were looked at.
+    pub(super) fn evict(&mut self, limit: usize) -> usize {
+        let retention = u32::try_from(self.options.retention_micros.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        let second = seconds(self.now);
+        self.expiry.sort();
+        let mut seen = 0;
+        while seen < limit {
+            let Some(&(at, ended_at)) = self.expiry.queue.front() else { break };
+            let is_due = second.saturating_sub(ended_at) > retention
+                || self.options.memory_bound.is_some_and(|bound| self.memory() > bound);
+            if !is_due {
+                break;
+            }
+            self.expiry.queue.pop_front();
+            seen += 1;
+            let row = self.row(at);
+            // A row may have come back to life since, or been taken by another record.
+            if row.is_reported() && !row.is_live() && row.head().ended_at == ended_at {
+                self.remove(at);
+                self.expiry.evicted += 1;
+            }
+        }
+        seen
+    }
+
+    /// Removes a record, and what follows from it. If others refer to it, its place is held for as long as they do.
+    pub(super) fn remove(&mut self, at: RecordRef) {
+        self.remove_from_lane(at);
+        let type_code = self.row(at).head().type_code;
+        if let Some(tally) = self.tally(type_code) {
+            tally.retained -= 1;
+        }
+        if at.table() == Table::Entities {
+            self.hosts.remove(at);
+            self.sharers.remove(&at);
+        }
+        let group = self.group(at);
+        self.graph.clear(at);
+        if let Some(group) = group {
+            self.refresh_group(group);
+        }
+    }
+}
