@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use vanflow_proto::{
     Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
 };
-use vanflow_store::{OneOf, Options, SourceId, Store};
+use vanflow_store::{FlowKind, OneOf, Options, SourceId, Store};
 
 const START: u64 = 1_795_347_880_000_000;
 const CLIENTS: u64 = 1000;
@@ -119,7 +119,7 @@ fn lanes(c: &mut Criterion) {
                 snapshot.lanes().map(|lane| lane.totals().octets() + lane.totals().latency().count());
             black_box(octets.sum::<u64>());
         });
-        let ends = snapshot.ended_by_time(RecordKind::BiflowTport).expect("it is kept");
+        let ends = snapshot.ended_by_time(FlowKind::Connection);
         bench("the 20 that ended last", &mut || {
             assert_eq!(ends.range(ends.len() - 20..ends.len()).rev().map(black_box).count(), 20);
         });
@@ -127,7 +127,7 @@ fn lanes(c: &mut Criterion) {
         bench("how many ended before a time", &mut || {
             black_box(ends.rank(black_box(middle)));
         });
-        let ids = snapshot.by_identity(RecordKind::BiflowTport).expect("it is kept");
+        let ids = snapshot.by_identity(FlowKind::Connection);
         bench("1000 after 50,000 by id", &mut || {
             assert_eq!(ids.range(50_000..51_000).map(black_box).count(), 1000);
         });

@@ -50,6 +50,7 @@
 //! unless [`Options::memory_bound`] calls for them earlier. Live records stay.
 
 mod changes;
+pub mod connection;
 pub mod derived;
 mod graph;
 mod identity;
@@ -72,6 +73,7 @@ mod text;
 pub mod typed;
 
 pub use changes::{Changes, Revision};
+pub use connection::{Connection, FlowKind, Request};
 pub use lane::{Lane, LaneRef, OneOf};
 pub use oddity::{Oddities, Oddity};
 pub use record::{Record, Service};

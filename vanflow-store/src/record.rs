@@ -207,7 +207,7 @@ impl<'s> Record<'s> {
             .filter(move |connector| connector.process() == Some(record))
     }
 
-    fn referrers(&self, place: usize) -> impl Iterator<Item = Record<'s>> + use<'s> {
+    pub(crate) fn referrers(&self, place: usize) -> impl Iterator<Item = Record<'s>> + use<'s> {
         let view = self.view;
         let first = self.row.head().referrers[place];
         std::iter::successors(first.some(), move |&at| {
@@ -234,7 +234,7 @@ impl<'s> Record<'s> {
         })
     }
 
-    fn referred(&self, attribute: Attribute) -> Option<Record<'s>> {
+    pub(crate) fn referred(&self, attribute: Attribute) -> Option<Record<'s>> {
         let key = match self.schema().place(attribute.code()) {
             Place::Reference(place) => self.row.references()[place as usize],
             _ => match self.row.cell(attribute.code())? {
@@ -296,6 +296,11 @@ impl<'s> Record<'s> {
         if self.kind() != Some(RecordKind::BiflowTport) || self.text(Attribute::Connector).is_some() {
             return None;
         }
+        self.only_connector()
+    }
+
+    /// The connector of the service of a flow, if it had just one at the time.
+    pub(crate) fn only_connector(&self) -> Option<Record<'s>> {
         let mut candidates = self.service()?.connectors().filter(|connector| connector.overlaps(*self));
         let only = candidates.next()?;
         candidates.next().is_none().then_some(only)

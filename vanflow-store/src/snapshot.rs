@@ -6,6 +6,7 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp, Value};
 
 use crate::{
     changes::Revision,
+    connection::FlowKind,
     identity::{Key, ScopeTable},
     index::Index,
     lane::{Lane, LaneRef, LaneRevision},
@@ -106,22 +107,20 @@ impl Snapshot {
         self.view.tallies[kind.code() as usize].retained
     }
 
-    /// The ended records of a kind in the order of their ends. Kept for BIFLOW_TPORT and BIFLOW_APP, none for others.
-    pub fn ended_by_time(&self, kind: RecordKind) -> Option<EndedByTime<'_>> {
-        Some(EndedByTime { view: &self.view, ends: &self.orders(kind)?.ends })
+    /// The ended connections or requests in the order of their ends.
+    pub fn ended_by_time(&self, kind: FlowKind) -> EndedByTime<'_> {
+        EndedByTime { view: &self.view, ends: &self.orders(kind).ends }
     }
 
-    /// The records of a kind, live and ended, in the order of their ids. Kept for BIFLOW_TPORT and BIFLOW_APP, none for
-    /// others.
-    pub fn by_identity(&self, kind: RecordKind) -> Option<ByIdentity<'_>> {
-        Some(ByIdentity { view: &self.view, ids: &self.orders(kind)?.ids })
+    /// The connections or requests, live and ended, in the order of their ids.
+    pub fn by_identity(&self, kind: FlowKind) -> ByIdentity<'_> {
+        ByIdentity { view: &self.view, ids: &self.orders(kind).ids }
     }
 
-    fn orders(&self, kind: RecordKind) -> Option<&Orders> {
+    fn orders(&self, kind: FlowKind) -> &Orders {
         match kind {
-            RecordKind::BiflowTport => Some(&self.view.tport_orders),
-            RecordKind::BiflowApp => Some(&self.view.app_orders),
-            _ => None,
+            FlowKind::Connection => &self.view.tport_orders,
+            FlowKind::Request => &self.view.app_orders,
         }
     }
 

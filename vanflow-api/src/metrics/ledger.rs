@@ -133,7 +133,7 @@ impl Ledger {
             }
             let Some(connection) = representative(lane) else { continue };
             let derived = derived.get_or_insert_with(|| Derived::new(snapshot, Needs::default()));
-            let flow = Flow::new(connection);
+            let Some(flow) = vanflow_store::Connection::new(connection).map(Flow::new) else { continue };
             if seen.series.is_none() && flow.connector().is_none() && !is_never_reported(lane) {
                 continue;
             }

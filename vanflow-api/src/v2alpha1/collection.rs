@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::{Record, RecordRef, Snapshot};
+use vanflow_store::{Connection, FlowKind, Record, RecordRef, Snapshot};
 
 use crate::v2alpha1::{
     connection::{Flow, Request},
@@ -86,7 +86,16 @@ impl Collection {
         }
     }
 
-    /// The kind of the records that it has, where it has one for each.
+    /// What it has of what is exchanged, if that is what it has.
+    pub(crate) fn flow_kind(self) -> Option<FlowKind> {
+        match self {
+            Self::Connections => Some(FlowKind::Connection),
+            Self::ApplicationFlows => Some(FlowKind::Request),
+            _ => None,
+        }
+    }
+
+    /// The kind of the records that it has, where it has one for each and each is of that kind.
     pub(crate) fn kind(self) -> Option<RecordKind> {
         Some(match self {
             Self::Sites => RecordKind::Site,
@@ -96,13 +105,13 @@ impl Collection {
             Self::Listeners => RecordKind::Listener,
             Self::Connectors => RecordKind::Connector,
             Self::Processes => RecordKind::Process,
-            Self::Connections => RecordKind::BiflowTport,
-            Self::ApplicationFlows => RecordKind::BiflowApp,
             Self::Services
             | Self::Components
             | Self::SitePairs
             | Self::ComponentPairs
-            | Self::ProcessPairs => {
+            | Self::ProcessPairs
+            | Self::Connections
+            | Self::ApplicationFlows => {
                 return None;
             }
         })
@@ -149,7 +158,7 @@ impl Collection {
                 return match self {
                     Self::Connections => {
                         let flows = service.flows();
-                        flows.filter(|flow| flow.kind() == self.kind()).map(record).collect()
+                        flows.filter(|flow| flow.flow_kind() == self.flow_kind()).map(record).collect()
                     }
                     Self::Processes => {
                         let mut items: Vec<_> = service
@@ -176,9 +185,9 @@ impl Collection {
     /// Whether a record that changed is one of a collection of connections or requests.
     pub(crate) fn includes(self, view: View<'_>, item: Item, scope: Scope) -> bool {
         let Item::Record(at) = item else { return false };
-        let record = view.snapshot.get(at).filter(|record| record.kind() == self.kind());
+        let record = view.snapshot.get(at).filter(|record| record.flow_kind() == self.flow_kind());
         record.is_some_and(|record| match scope {
-            Scope::All => self.kind().is_some(),
+            Scope::All => self.flow_kind().is_some(),
             Scope::Site(site) => record.site().is_some_and(|its| its.at() == site),
             Scope::Service(service) => record.service().is_some_and(|its| its.at() == service),
         })
@@ -186,6 +195,14 @@ impl Collection {
 
     fn all(self, view: View<'_>, live_only: bool) -> Vec<Item> {
         let pairs = view.derived.pairs.iter().enumerate();
+        if let Some(kind) = self.flow_kind() {
+            let item = |record: Record<'_>| Item::Record(record.at());
+            return if live_only {
+                view.snapshot.live_flows(kind).map(item).collect()
+            } else {
+                view.snapshot.flows(kind).map(item).collect()
+            };
+        }
         match (self, self.kind(), self.pair_kind()) {
             (_, _, Some(wanted)) => {
                 pairs.filter(|(_, pair)| pair.kind == wanted).map(|(at, _)| Item::Pair(at)).collect()
@@ -212,10 +229,13 @@ impl Collection {
 
     /// The one with that identity. Of several incarnations it is the present one.
     pub(crate) fn find(self, view: View<'_>, id: &str) -> Option<Item> {
-        let reported = self
-            .kind()
-            .and_then(|kind| view.snapshot.find(id).find(|record| record.kind() == Some(kind)))
-            .map(|record| Item::Record(record.at()));
+        let reported = match self.flow_kind() {
+            Some(kind) => view.snapshot.flow(kind, id),
+            None => {
+                self.kind().and_then(|kind| view.snapshot.find(id).find(|record| record.kind() == Some(kind)))
+            }
+        };
+        let reported = reported.map(|record| Item::Record(record.at()));
         match self {
             _ if reported.is_some() => reported,
             Self::Services => service_with_id(view.snapshot, id).map(Item::Record),
@@ -240,22 +260,18 @@ impl Collection {
             Item::Record(at) => match self {
                 Self::Services => Subject::Service(view.snapshot.service(at)?),
                 Self::Processes => Subject::Process(Party::Reported(view.snapshot.get(at)?)),
-                _ => self.subject_of(view.snapshot.get(at)?),
+                _ => self.subject_of(view.snapshot.get(at)?)?,
             },
         })
     }
 
     /// What a record is that is the whole item.
-    pub(crate) fn subject_of(self, record: Record<'_>) -> Subject<'_> {
-        match self {
-            Self::Connections => Subject::Flow(Flow::new(record)),
-            Self::ApplicationFlows => {
-                let connection =
-                    record.parent().filter(|parent| parent.kind() == Some(RecordKind::BiflowTport));
-                Subject::Request(Request { record, connection: connection.map(Flow::new) })
-            }
-            _ => Subject::Record(record),
-        }
+    pub(crate) fn subject_of(self, record: Record<'_>) -> Option<Subject<'_>> {
+        Some(match self.flow_kind() {
+            Some(FlowKind::Connection) => Subject::Flow(Flow::new(Connection::new(record)?)),
+            Some(FlowKind::Request) => Subject::Request(Request::new(vanflow_store::Request::new(record)?)),
+            None => Subject::Record(record),
+        })
     }
 }
 

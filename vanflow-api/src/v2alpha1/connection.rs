@@ -2,8 +2,8 @@
 
 use std::{borrow::Cow, cell::OnceCell};
 
-use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::{Lane, OneOf, Record, Text};
+use vanflow_proto::Attribute;
+use vanflow_store::{Connection, Lane, OneOf, Record, Text};
 
 use crate::v2alpha1::{
     party::Party,
@@ -13,7 +13,7 @@ use crate::v2alpha1::{
 /// A connection and what is at its ends, each looked up once.
 #[derive(Debug)]
 pub(crate) struct Flow<'v> {
-    pub(crate) record: Record<'v>,
+    pub(crate) connection: Connection<'v>,
     connector: OnceCell<Option<Record<'v>>>,
     source: OnceCell<Option<Party<'v>>>,
     destination: OnceCell<Option<Party<'v>>>,
@@ -38,8 +38,8 @@ impl<'v> Trace<'v> {
 }
 
 impl<'v> Flow<'v> {
-    pub(crate) fn new(record: Record<'v>) -> Self {
-        Self { record, connector: OnceCell::new(), source: OnceCell::new(), destination: OnceCell::new() }
+    pub(crate) fn new(connection: Connection<'v>) -> Self {
+        Self { connection, connector: OnceCell::new(), source: OnceCell::new(), destination: OnceCell::new() }
     }
 
     /// What stands for each connection of a lane, as far as they are alike; none where they are not.
@@ -49,7 +49,7 @@ impl<'v> Flow<'v> {
         else {
             return None;
         };
-        let flow = Self::new(lane.connections().next()?);
+        let flow = Self::new(lane.connections().find_map(Connection::new)?);
         let is_first = flow.connector.set(connector);
         debug_assert!(is_first.is_ok(), "nothing has been looked up yet");
         if let Some(process) = process {
@@ -61,20 +61,22 @@ impl<'v> Flow<'v> {
 
     /// The connector: the one that was reported, or the only one that it can be.
     pub(crate) fn connector(&self) -> Option<Record<'v>> {
-        *self.connector.get_or_init(|| self.record.connector().or_else(|| self.record.connector_inferred()))
+        *self
+            .connector
+            .get_or_init(|| self.connection.connector().or_else(|| self.connection.connector_inferred()))
     }
 
     /// The listener, if it is there.
     pub(crate) fn listener(&self) -> Option<Record<'v>> {
-        self.record.parent().filter(|parent| parent.kind() == Some(RecordKind::Listener))
+        self.connection.listener()
     }
 
     /// The client.
     pub(crate) fn source(&self, view: View<'v>) -> Option<&Party<'v>> {
         let find = || {
-            self.record.process().map(Party::Reported).or_else(|| {
+            self.connection.process().map(Party::Reported).or_else(|| {
                 let site = self.listener()?.site()?;
-                Some(Party::Implied(view.implied(site, self.record.text(Attribute::SourceHost)?)))
+                Some(Party::Implied(view.implied(site, self.connection.source_host()?)))
             })
         };
         self.source.get_or_init(find).as_ref()
@@ -124,7 +126,7 @@ impl<'v> Flow<'v> {
     pub(crate) fn trace(&self, view: View<'v>) -> Trace<'v> {
         let mut trace = Trace::default();
         trace.push(self.listener().and_then(|listener| listener.router()));
-        if let Some(reported) = self.record.text(Attribute::Trace) {
+        if let Some(reported) = self.connection.trace() {
             for name in reported.to_cow().split('|') {
                 trace.push(view.router_named(name));
             }
@@ -137,7 +139,13 @@ impl<'v> Flow<'v> {
 /// A request and its connection.
 #[derive(Debug)]
 pub(crate) struct Request<'v> {
-    pub(crate) record: Record<'v>,
+    pub(crate) record: vanflow_store::Request<'v>,
     /// None while it has not been reported.
     pub(crate) connection: Option<Flow<'v>>,
+}
+
+impl<'v> Request<'v> {
+    pub(crate) fn new(request: vanflow_store::Request<'v>) -> Self {
+        Self { record: request, connection: request.connection().map(Flow::new) }
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::{Lane, LaneRef, Record, RecordRef, Revision, Snapshot, Text};
+use vanflow_store::{Connection, FlowKind, Lane, LaneRef, Record, RecordRef, Revision, Snapshot, Text};
 
 use crate::v2alpha1::{
     connection::Flow,
@@ -139,10 +139,11 @@ impl Explained {
     }
 
     fn add(&mut self, connection: Record<'_>, query: &Query, was_asked: bool, since: Revision) {
-        let is_request = query.collection.kind() == Some(RecordKind::BiflowApp);
+        let is_request = query.collection.flow_kind() == Some(FlowKind::Request);
         let own = (!is_request).then_some(connection);
-        let requests =
-            connection.children().filter(|child| is_request && child.kind() == query.collection.kind());
+        let requests = connection
+            .children()
+            .filter(|child| is_request && child.flow_kind() == query.collection.flow_kind());
         let again = own.into_iter().chain(requests).filter(|record| record.revision() <= since);
         self.again.extend(again.map(|record| Again { record: record.at(), was_asked }));
     }
@@ -150,7 +151,10 @@ impl Explained {
     fn shown(&self, view: View<'_>, lane: Lane<'_>, query: &Query) -> Shown {
         let Some(flow) = Flow::of_lane(lane) else {
             // In any order; that one comes or goes looks like a change, which is rare enough.
-            let sums = lane.connections().map(|connection| self.sum(view, &Flow::new(connection)));
+            let sums = lane
+                .connections()
+                .filter_map(Connection::new)
+                .map(|connection| self.sum(view, &Flow::new(connection)));
             return Shown { sum: sums.fold(0, u64::wrapping_add), is_asked: None };
         };
         let sum = self.sum(view, &flow);

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use vanflow_proto::Attribute;
+use vanflow_proto::{Attribute, Timestamp};
 use vanflow_store::{Text, derived};
 
 use crate::v2alpha1::{
     party::Party,
     schema::{Cell, Schema, UNKNOWN, schema},
-    view::{Subject, end_of, instant, start_of},
+    view::{Subject, instant},
 };
 
 schema! {
@@ -19,9 +19,9 @@ schema! {
                 derived::component_pair_id(&source.component_id(), &destination.component_id(), protocol)
             });
         "connectorError" Text Nullable "What went wrong at the connector." =>
-            Cell::or_null(flow.record.text(Attribute::ErrorConnectorSide));
+            flow.connection.error_connector_side().map_or(Cell::Null, Cell::Text);
         "connectorId" Text Always of_lane "The connector: the one that was reported, or the only one of the service." =>
-            match flow.record.text(Attribute::Connector) {
+            match flow.connection.connector_id() {
                 Some(reported) => Cell::text(reported.to_cow()),
                 None => Cell::or_unknown(flow.connector().map(|connector| connector.id())),
             };
@@ -33,43 +33,43 @@ schema! {
         "destProcessName" Text Always of_lane "Its name." => party(flow.destination(view), Party::name);
         "destSiteId" Text Always of_lane "Its site." => Cell::Text(flow.destination_site_id(view));
         "destSiteName" Text Always of_lane "The name of that site." => Cell::Text(flow.destination_site_name(view));
-        "duration" Number Nullable "How long it lasted, in microseconds, once it is over." => duration(flow.record);
-        "endTime" Instant Always "When it ended; 0 while it is open." => end_of(flow.record);
-        "identity" Text Always "The identity of the record." => Cell::text(flow.record.id().to_cow());
+        "duration" Number Nullable "How long it lasted, in microseconds, once it is over." => duration(flow.connection.start(), flow.connection.end());
+        "endTime" Instant Always "When it ended; 0 while it is open." => instant(flow.connection.end());
+        "identity" Text Always "The identity of the record." => Cell::text(flow.connection.id().to_cow());
         "latency" Number Always reported(Latency) "Microseconds to the first octet, at the listener." =>
-            Cell::Number(flow.record.uint(Attribute::Latency).unwrap_or(0));
+            Cell::Number(flow.connection.latency().unwrap_or(0));
         "latencyReverse" Number Always reported(ProcessLatency) "Microseconds to the first octet of the workload, at the connector." =>
-            Cell::Number(flow.record.uint(Attribute::ProcessLatency).unwrap_or(0));
+            Cell::Number(flow.connection.process_latency().unwrap_or(0));
         "listenerError" Text Nullable "What went wrong at the listener." =>
-            Cell::or_null(flow.record.text(Attribute::ErrorListenerSide));
-        "listenerId" Text Always of_lane "The listener." => Cell::or_unknown(flow.record.text(Attribute::Parent));
+            flow.connection.error_listener_side().map_or(Cell::Null, Cell::Text);
+        "listenerId" Text Always of_lane "The listener." => Cell::or_unknown(flow.connection.listener_id());
         "octetCount" Number Always reported(Octets) "Octets from client to server." =>
-            Cell::Number(flow.record.uint(Attribute::Octets).unwrap_or(0));
+            Cell::Number(flow.connection.octets().unwrap_or(0));
         "octetReverseCount" Number Always reported(OctetsReverse) "Octets from server to client." =>
-            Cell::Number(flow.record.uint(Attribute::OctetsReverse).unwrap_or(0));
+            Cell::Number(flow.connection.octets_reverse().unwrap_or(0));
         "processPairId" Text Nullable of_lane "The pair of processes that it is between." =>
             pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
                 derived::process_pair_id(&source.id(), &destination.id(), protocol)
             });
         "protocol" Text Always of_lane "The protocol of connector and listener." => Cell::Text(flow.protocol());
         "proxyHost" Text Always "The host that the connector connects from." =>
-            Cell::or_empty(flow.record.text(Attribute::ProxyHost));
+            Cell::or_empty(flow.connection.proxy_host());
         "proxyPort" Text Always "The port that the connector connects from." =>
-            Cell::or_empty(flow.record.text(Attribute::ProxyPort));
+            Cell::or_empty(flow.connection.proxy_port());
         "routingKey" Text Always of_lane "The routing key of the service." => Cell::Text(flow.routing_key());
         "sitePairId" Text Nullable of_lane "The pair of sites that it is between." =>
             pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
                 derived::site_pair_id(&source.site_id(), &destination.site_id(), protocol)
             });
         "sourceHost" Text Always of_lane "The host that the client connects from." =>
-            Cell::or_empty(flow.record.text(Attribute::SourceHost));
+            Cell::or_empty(flow.connection.source_host());
         "sourcePort" Text Always "The port that the client connects from." =>
-            Cell::or_empty(flow.record.text(Attribute::SourcePort));
+            Cell::or_empty(flow.connection.source_port());
         "sourceProcessId" Text Always of_lane "The process that is the client." => party(flow.source(view), Party::id);
         "sourceProcessName" Text Always of_lane "Its name." => party(flow.source(view), Party::name);
         "sourceSiteId" Text Always of_lane "Its site." => Cell::Text(flow.source_site_id());
         "sourceSiteName" Text Always of_lane "The name of that site." => Cell::Text(flow.source_site_name());
-        "startTime" Instant Always "When it started; 0 where not known." => start_of(flow.record);
+        "startTime" Instant Always "When it started; 0 where not known." => instant(flow.connection.start());
         "traceRouters" Texts Always "The names of the routers that it passes." => Cell::Texts(flow.trace(view).routers);
         "traceSites" Texts Always "The names of the sites that it passes." => Cell::Texts(flow.trace(view).sites);
     }
@@ -78,7 +78,7 @@ schema! {
 schema! {
     /// A request within a connection, from its first record on.
     APPLICATION_FLOW "ApplicationFlow" |view, Subject::Request(request)| {
-        "connectionId" Text Always "The connection." => Cell::or_unknown(request.record.text(Attribute::Parent));
+        "connectionId" Text Always "The connection." => Cell::or_unknown(request.record.connection_id());
         "destProcessId" Text Always of_lane "The process that serves." =>
             party(request.connection.as_ref().and_then(|flow| flow.destination(view)), Party::id);
         "destProcessName" Text Always of_lane "Its name." =>
@@ -87,15 +87,15 @@ schema! {
             or_unknown(request.connection.as_ref().map(|flow| flow.destination_site_id(view)));
         "destSiteName" Text Always of_lane "The name of that site." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.destination_site_name(view)));
-        "duration" Number Nullable "How long it took, in microseconds, once it is over." => duration(request.record);
-        "endTime" Instant Always "When it ended; 0 while it is under way." => end_of(request.record);
+        "duration" Number Nullable "How long it took, in microseconds, once it is over." => duration(request.record.start(), request.record.end());
+        "endTime" Instant Always "When it ended; 0 while it is under way." => instant(request.record.end());
         "identity" Text Always "The identity of the record." => Cell::text(request.record.id().to_cow());
-        "method" Text Always "The method; empty where not known." => Cell::or_empty(request.record.text(Attribute::Method));
+        "method" Text Always "The method; empty where not known." => Cell::or_empty(request.record.method());
         "octetCount" Number Always reported(Octets) "Octets from client to server." =>
-            Cell::Number(request.record.uint(Attribute::Octets).unwrap_or(0));
+            Cell::Number(request.record.octets().unwrap_or(0));
         "octetReverseCount" Number Always reported(OctetsReverse) "Octets from server to client." =>
-            Cell::Number(request.record.uint(Attribute::OctetsReverse).unwrap_or(0));
-        "protocol" Text Always "`http1`, `http2` or what else was reported." => or_unknown(application_protocol(request.record));
+            Cell::Number(request.record.octets_reverse().unwrap_or(0));
+        "protocol" Text Always "`http1`, `http2` or what else was reported." => or_unknown(request.record.protocol().map(protocol_name));
         "routingKey" Text Always of_lane "The routing key of the service." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.routing_key()));
         "sourceProcessId" Text Always of_lane "The process that is the client." =>
@@ -105,9 +105,9 @@ schema! {
         "sourceSiteId" Text Always of_lane "Its site." => or_unknown(request.connection.as_ref().map(|flow| flow.source_site_id()));
         "sourceSiteName" Text Always of_lane "The name of that site." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.source_site_name()));
-        "startTime" Instant Always "When it started; 0 where not known." => start_of(request.record);
+        "startTime" Instant Always "When it started; 0 where not known." => instant(request.record.start());
         "status" Text Always "The status of the response; empty where not known." =>
-            Cell::or_empty(request.record.text(Attribute::Result));
+            Cell::or_empty(request.record.result());
         "traceRouters" Texts Always "The names of the routers that it passes." =>
             Cell::Texts(request.connection.as_ref().map(|flow| flow.trace(view).routers).unwrap_or_default());
         "traceSites" Texts Always "The names of the sites that it passes." =>
@@ -135,14 +135,9 @@ fn pair_id<'v>(
     }
 }
 
-fn duration(record: vanflow_store::Record<'_>) -> Cell<'static> {
-    let lasted = record.end().and_then(|end| Some(end.micros_since(record.start()?)));
+fn duration(start: Option<Timestamp>, end: Option<Timestamp>) -> Cell<'static> {
+    let lasted = end.and_then(|end| Some(end.micros_since(start?)));
     Cell::number_or_null(lasted.filter(|lasted| *lasted > 0))
-}
-
-/// The protocol of a request as the network observer calls it.
-pub(crate) fn application_protocol(request: vanflow_store::Record<'_>) -> Option<Cow<'_, str>> {
-    Some(protocol_name(request.text(Attribute::Protocol)?))
 }
 
 /// A protocol of requests as the network observer calls it.

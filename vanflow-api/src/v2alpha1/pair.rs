@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use vanflow_proto::{RecordKind, Timestamp};
-use vanflow_store::{Lane, Record, RecordRef, derived};
+use vanflow_proto::Timestamp;
+use vanflow_store::{Connection, Lane, RecordRef, derived};
 
 use crate::v2alpha1::{
     connection::Flow,
-    flow::{application_protocol, protocol_name},
+    flow::protocol_name,
     party::Party,
     schema::{Cell, UNKNOWN},
-    view::{View, earliest, ended, later},
+    view::{View, earliest, later},
 };
 
 /// What goes from one to another.
@@ -125,8 +125,8 @@ impl Life {
         Self { count: count as u64, start, end: end().map(Option::unwrap_or_default) }
     }
 
-    fn of(record: Record<'_>) -> Self {
-        Self { count: 1, start: record.start(), end: ended(record) }
+    fn of_one(start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
+        Self { count: 1, start, end }
     }
 }
 
@@ -146,7 +146,10 @@ fn pairs_of(view: View<'_>, by_lanes: bool) -> Vec<Pair> {
     for lane in view.snapshot.lanes() {
         match Flow::of_lane(lane).filter(|_| by_lanes) {
             Some(flow) => pairs.add_lane(view, lane, &flow),
-            None => lane.connections().for_each(|record| pairs.add_each(view, record)),
+            None => {
+                let connections = lane.connections().filter_map(Connection::new);
+                connections.for_each(|connection| pairs.add_each(view, connection));
+            }
         }
     }
     pairs.add_components_and_sites();
@@ -175,7 +178,7 @@ impl Way {
             source: End::process(source),
             destination: End::process(destination),
             is_gone: source.end().is_some() || destination.end().is_some(),
-            services: flow.record.service().map(|service| service.at()).into_iter().collect(),
+            services: flow.connection.service().map(|service| service.at()).into_iter().collect(),
         })
     }
 }
@@ -196,13 +199,19 @@ impl Pairs {
     }
 
     /// A single connection and its requests.
-    fn add_each(&mut self, view: View<'_>, record: Record<'_>) {
-        let flow = Flow::new(record);
+    fn add_each(&mut self, view: View<'_>, connection: Connection<'_>) {
+        let flow = Flow::new(connection);
         let Some(way) = Way::of(view, &flow) else { return };
-        self.add(PairKind::Process, &way, &flow.protocol(), &Life::of(record));
-        for request in record.children().filter(|child| child.kind() == Some(RecordKind::BiflowApp)) {
-            if let Some(protocol) = application_protocol(request) {
-                self.add(PairKind::Process, &way, &protocol, &Life::of(request));
+        self.add(
+            PairKind::Process,
+            &way,
+            &flow.protocol(),
+            &Life::of_one(connection.start(), connection.end()),
+        );
+        for request in connection.requests() {
+            if let Some(protocol) = request.protocol().map(protocol_name) {
+                let life = Life::of_one(request.start(), request.end());
+                self.add(PairKind::Process, &way, &protocol, &life);
             }
         }
     }

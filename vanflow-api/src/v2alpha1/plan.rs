@@ -9,7 +9,7 @@
 use std::ops::{AddAssign, Range, Sub};
 
 use vanflow_proto::{RecordKind, Timestamp};
-use vanflow_store::{Lane, Record, RecordRef, order::ByIdentity};
+use vanflow_store::{Connection, FlowKind, Lane, Record, RecordRef, order::ByIdentity};
 
 use crate::v2alpha1::{
     best::Best,
@@ -24,7 +24,7 @@ use crate::v2alpha1::{
 pub(crate) struct Plan<'v> {
     query: &'v Query,
     view: View<'v>,
-    kind: RecordKind,
+    kind: FlowKind,
     window: Window,
     /// The positions, in the order of ends, of those that ended within the window.
     ended: Range<usize>,
@@ -60,10 +60,10 @@ struct Count {
 }
 
 impl Count {
-    fn of_lane(lane: Lane<'_>, kind: RecordKind) -> Self {
+    fn of_lane(lane: Lane<'_>, kind: FlowKind) -> Self {
         let (live, retained) = match kind {
-            RecordKind::BiflowTport => (lane.live(), lane.retained()),
-            _ => lane.requests().fold((0, 0), |(live, retained), requests| {
+            FlowKind::Connection => (lane.live(), lane.retained()),
+            FlowKind::Request => lane.requests().fold((0, 0), |(live, retained), requests| {
                 (live + requests.live(), retained + requests.retained())
             }),
         };
@@ -107,7 +107,9 @@ const FEW: usize = 1024;
 impl<'v> Plan<'v> {
     /// None where the query is about anything else than connections and requests.
     pub(crate) fn new(query: &'v Query, view: View<'v>, scope: Scope) -> Option<Self> {
-        let kind = query.collection.kind().filter(|kind| kind.is_flow())?;
+        // FLOW records are not in the orders: with those, each is looked at.
+        let kind =
+            query.collection.flow_kind().filter(|_| view.snapshot.retained_count(RecordKind::Flow) == 0)?;
         let (of_lanes, filters): (Vec<_>, Vec<_>) =
             query.filters.iter().partition(|filter| filter.property.is_of_lane);
         let lanes = match scope {
@@ -120,7 +122,7 @@ impl<'v> Plan<'v> {
             Scope::Site(_) => return None,
         };
         let window = query.window(view.snapshot.now());
-        let order = view.snapshot.ended_by_time(kind)?;
+        let order = view.snapshot.ended_by_time(kind);
         let ended = window.ended.map_or(0..0, |(from, until)| {
             let until =
                 until.checked_add(1).map_or(order.len(), |after| order.rank(Timestamp::from_micros(after)));
@@ -143,13 +145,13 @@ impl<'v> Lanes<'v> {
 
     fn new(
         view: View<'v>,
-        kind: RecordKind,
+        kind: FlowKind,
         filters: &[&Filter],
         is_in_scope: impl Fn(Lane<'v>) -> bool,
     ) -> Self {
         let mut parts = vec![Part::Nothing; view.snapshot.lane_slots()];
         let (mut asked, mut strays) = (Vec::new(), Part::Nothing);
-        let Some(any) = view.snapshot.of_kind(kind).next() else {
+        let Some(any) = view.snapshot.flows(kind).next() else {
             return Self { parts: Some(parts), asked, strays };
         };
         let admits = |subject: &Subject<'v>| {
@@ -169,8 +171,8 @@ impl<'v> Lanes<'v> {
                 asked.push((lane, part));
             }
         }
-        if kind == RecordKind::BiflowApp && !filters.is_empty() {
-            strays = admits(&Subject::Request(Request { record: any, connection: None }));
+        if kind == FlowKind::Request && !filters.is_empty() {
+            strays = stray(any).map_or(Part::Nothing, |stray| admits(&stray));
         }
         Self { parts: Some(parts), asked, strays }
     }
@@ -188,11 +190,17 @@ impl<'v> Lanes<'v> {
 /// What stands for each record of a lane, as far as they are alike; `any` is of the kind that is asked for.
 fn of_lane<'v>(lane: Lane<'v>, any: Record<'v>) -> Option<Subject<'v>> {
     let flow = Flow::of_lane(lane)?;
-    Some(match any.kind() {
-        // What a request has from its lane it has from its connection: which request it is makes no difference.
-        Some(RecordKind::BiflowApp) => Subject::Request(Request { record: any, connection: Some(flow) }),
-        _ => Subject::Flow(flow),
+    // What a request has from its lane it has from its connection: which request it is makes no difference.
+    Some(match vanflow_store::Request::new(any) {
+        Some(record) => Subject::Request(Request { record, connection: Some(flow) }),
+        None => Subject::Flow(flow),
     })
+}
+
+/// What stands for each request that is in no lane.
+fn stray(any: Record<'_>) -> Option<Subject<'_>> {
+    let record = vanflow_store::Request::new(any)?;
+    Some(Subject::Request(Request { record, connection: None }))
 }
 
 /// What is found: a page, and how much there would be without paging.
@@ -224,7 +232,7 @@ impl<'v> Plan<'v> {
         let snapshot = self.view.snapshot;
         let live = |live: usize| if self.window.has_live { live } else { 0 };
         if self.lanes.are_all() {
-            let count = snapshot.live_count(self.kind);
+            let count = snapshot.live_flow_count(self.kind);
             return Some(Count { live: live(count), ended: self.ended.len() });
         }
         let mut alike = Count::default();
@@ -257,33 +265,32 @@ impl<'v> Plan<'v> {
     /// The requests that are in no lane.
     fn strays(&self) -> Count {
         let snapshot = self.view.snapshot;
-        let live = snapshot.live_count(self.kind);
-        let all = Count { live, ended: snapshot.retained_count(self.kind) - live };
+        let live = snapshot.live_flow_count(self.kind);
+        let all = Count { live, ended: snapshot.retained_flow_count(self.kind) - live };
         snapshot.lanes().fold(all, |left, lane| left - Count::of_lane(lane, self.kind))
     }
 
     /// The ended records at these positions of their order.
     fn ended_at(&self, positions: Range<usize>) -> impl DoubleEndedIterator<Item = Record<'v>> + use<'v> {
-        let ended = self.view.snapshot.ended_by_time(self.kind);
-        ended.into_iter().flat_map(move |ended| ended.range(positions.clone()))
+        self.view.snapshot.ended_by_time(self.kind).range(positions)
     }
 
     fn ends(&self) -> Ends {
-        let len = self.view.snapshot.ended_by_time(self.kind).map_or(0, |ended| ended.len());
+        let len = self.view.snapshot.ended_by_time(self.kind).len();
         Ends { before: 0..self.ended.start, after: self.ended.end..len }
     }
 
     /// How many records a look at each that can be in the list would be.
     fn cost(&self) -> usize {
         let in_time = self.ended.len()
-            + if self.window.has_live { self.view.snapshot.live_count(self.kind) } else { 0 };
+            + if self.window.has_live { self.view.snapshot.live_flow_count(self.kind) } else { 0 };
         if self.lanes.are_all() || self.lanes.strays != Part::Nothing {
             return in_time;
         }
         let of_lanes = self.lanes.asked.iter().map(|(lane, _)| {
             // Those of requests are found by their connections.
             let requests =
-                if self.kind == RecordKind::BiflowApp { Count::of_lane(*lane, self.kind).all() } else { 0 };
+                if self.kind == FlowKind::Request { Count::of_lane(*lane, self.kind).all() } else { 0 };
             lane.retained() + requests
         });
         in_time.min(of_lanes.sum())
@@ -292,7 +299,7 @@ impl<'v> Plan<'v> {
     /// A page in the order of identities, along that order if it is likely to be full before all that can be in the list
     /// has been looked at.
     fn page_by_identity(&self, page: Range<usize>, total: usize) -> Option<Vec<RecordRef>> {
-        let order = self.view.snapshot.by_identity(self.kind)?;
+        let order = self.view.snapshot.by_identity(self.kind);
         let at = |record: Record<'v>| record.at();
         if self.lanes.are_all() && order.len() - total <= FEW {
             let left_out = self.left_out(order);
@@ -317,7 +324,7 @@ impl<'v> Plan<'v> {
     /// The positions of the records that are not in the list though their lanes are, in the order of identities.
     fn left_out(&self, order: ByIdentity<'v>) -> Vec<usize> {
         let Ends { before, after } = self.ends();
-        let live = (!self.window.has_live).then(|| self.view.snapshot.live_of_kind(self.kind));
+        let live = (!self.window.has_live).then(|| self.view.snapshot.live_flows(self.kind));
         let ended = self.ended_at(before).chain(self.ended_at(after));
         let mut positions: Vec<_> = ended
             .chain(live.into_iter().flatten())
@@ -352,7 +359,7 @@ impl<'v> Plan<'v> {
     fn page_of_live(&self, page: Range<usize>) -> Vec<RecordRef> {
         let mut best = Best::new(page.end, false);
         if !page.is_empty() {
-            let live = self.view.snapshot.live_of_kind(self.kind).filter(|record| self.is_in(*record));
+            let live = self.view.snapshot.live_flows(self.kind).filter(|record| self.is_in(*record));
             live.for_each(|record| best.add((), || record.id(), record.at()));
         }
         best.into_sorted(page.start)
@@ -365,7 +372,7 @@ impl<'v> Plan<'v> {
         let (mut positions, mut passed_over) = (self.ended.clone(), page.start);
         if self.lanes.are_all() {
             // All of them are in the list: the page begins where it begins, or with those that ended at the same time.
-            let order = self.view.snapshot.ended_by_time(self.kind)?;
+            let order = self.view.snapshot.ended_by_time(self.kind);
             let from =
                 if is_descending { positions.end - 1 - page.start } else { positions.start + page.start };
             let end = order.range(from..from + 1).next()?.end().unwrap_or_default();
@@ -400,21 +407,28 @@ impl<'v> Plan<'v> {
         let Some(order) = self.query.order else { return self.best(false, |_| ()) };
         let (property, is_descending) = (order.property, order.is_descending);
         if let Some(attribute) = property.reported {
-            // Nothing else of the record has to be looked up.
-            return self.best(is_descending, |record| record.uint(attribute).unwrap_or(0));
+            // Nothing else of the record has to be looked up, unless it is one of two.
+            return self.best(is_descending, |record| match record.kind() {
+                Some(RecordKind::Flow) => self.number(property, record).unwrap_or(0),
+                _ => record.uint(attribute).unwrap_or(0),
+            });
         }
         match property.kind {
             _ if property.name == "identity" => self.best(is_descending, |record| record.id()),
-            Kind::Instant | Kind::Number => {
-                self.best(is_descending, |record| match (property.read)(self.view, &self.subject(record)) {
-                    Cell::Number(number) => Some(number),
-                    _ => None,
-                })
-            }
+            Kind::Instant | Kind::Number => self.best(is_descending, |record| self.number(property, record)),
             _ => match self.ranks(property) {
                 Some(ranks) => self.best(is_descending, |record| ranks.of(record)),
-                None => self.best(is_descending, |record| (property.read)(self.view, &self.subject(record))),
+                None => self.best(is_descending, |record| {
+                    self.subject(record).map(|subject| (property.read)(self.view, &subject))
+                }),
             },
+        }
+    }
+
+    fn number(&self, property: &'static Property, record: Record<'v>) -> Option<u64> {
+        match (property.read)(self.view, &self.subject(record)?) {
+            Cell::Number(number) => Some(number),
+            _ => None,
         }
     }
 
@@ -436,15 +450,15 @@ impl<'v> Plan<'v> {
     /// Gives each record that can be in the list.
     fn each(&self, mut take: impl FnMut(Record<'v>, Part)) {
         let snapshot = self.view.snapshot;
-        let live = if self.window.has_live { snapshot.live_count(self.kind) } else { 0 };
-        if self.lanes.are_all() && live + self.ended.len() == snapshot.retained_count(self.kind) {
-            snapshot.of_kind(self.kind).for_each(|record| take(record, Part::All));
+        let live = if self.window.has_live { snapshot.live_flow_count(self.kind) } else { 0 };
+        if self.lanes.are_all() && live + self.ended.len() == snapshot.retained_flow_count(self.kind) {
+            snapshot.flows(self.kind).for_each(|record| take(record, Part::All));
         } else if self.cost() < live + self.ended.len() {
             for (lane, part) in &self.lanes.asked {
                 self.each_of(*lane, |record| take(record, *part));
             }
         } else {
-            let live = self.window.has_live.then(|| snapshot.live_of_kind(self.kind));
+            let live = self.window.has_live.then(|| snapshot.live_flows(self.kind));
             for record in live.into_iter().flatten().chain(self.ended_at(self.ended.clone())) {
                 take(record, self.lanes.part_of(record));
             }
@@ -454,11 +468,13 @@ impl<'v> Plan<'v> {
     /// Gives each record of a lane.
     fn each_of(&self, lane: Lane<'v>, mut take: impl FnMut(Record<'v>)) {
         for connection in lane.connections() {
-            if self.kind == RecordKind::BiflowTport {
+            if self.kind == FlowKind::Connection {
                 take(connection);
                 continue;
             }
-            connection.children().filter(|child| child.kind() == Some(self.kind)).for_each(&mut take);
+            let requests =
+                Connection::new(connection).into_iter().flat_map(|connection| connection.requests());
+            requests.for_each(|request| take(request.record()));
         }
     }
 
@@ -472,16 +488,15 @@ impl<'v> Plan<'v> {
             return false;
         }
         match part {
-            Part::Some => self.query.admits(self.view, &self.subject(record)),
+            Part::Some => self.subject(record).is_some_and(|subject| self.query.admits(self.view, &subject)),
             _ if self.filters.is_empty() => true,
-            _ => {
-                let subject = self.subject(record);
-                self.filters.iter().all(|filter| filter.admits(self.view, &subject))
-            }
+            _ => self
+                .subject(record)
+                .is_some_and(|subject| self.filters.iter().all(|filter| filter.admits(self.view, &subject))),
         }
     }
 
-    fn subject(&self, record: Record<'v>) -> Subject<'v> {
+    fn subject(&self, record: Record<'v>) -> Option<Subject<'v>> {
         self.query.collection.subject_of(record)
     }
 
@@ -490,7 +505,7 @@ impl<'v> Plan<'v> {
         if !property.is_of_lane {
             return None;
         }
-        let any = self.view.snapshot.of_kind(self.kind).next()?;
+        let any = self.view.snapshot.flows(self.kind).next()?;
         let mut values = Vec::new();
         let each = self.view.snapshot.lanes().filter(|lane| lane.retained() > 0);
         let every: Vec<_> = if self.lanes.are_all() {
@@ -501,9 +516,8 @@ impl<'v> Plan<'v> {
         for lane in every {
             values.push(((property.read)(self.view, &of_lane(lane, any)?), Some(lane.at().slot())));
         }
-        if self.kind == RecordKind::BiflowApp {
-            let stray = Subject::Request(Request { record: any, connection: None });
-            values.push(((property.read)(self.view, &stray), None));
+        if self.kind == FlowKind::Request {
+            values.push(((property.read)(self.view, &stray(any)?), None));
         }
         values.sort();
         let mut ranks = Ranks { of_lanes: vec![0; self.view.snapshot.lane_slots()], of_strays: 0 };

@@ -15,7 +15,6 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::Value;
-use vanflow_proto::RecordKind;
 use vanflow_store::{Record, RecordRef, Revision, Snapshot};
 
 use crate::{
@@ -172,7 +171,7 @@ impl Watch {
 
     /// Whether what is reported is what has changed by itself.
     fn reports_records(&self) -> bool {
-        self.query.collection.kind().is_some_and(RecordKind::is_flow)
+        self.query.collection.flow_kind().is_some()
     }
 
     fn gather(&self) -> Duration {
@@ -264,7 +263,7 @@ impl Watch {
             if !collection.includes(view, Item::Record(again.record), self.scope) {
                 continue;
             }
-            let subject = collection.subject_of(record);
+            let Some(subject) = collection.subject_of(record) else { continue };
             let is_listed = record.is_live() || self.query.is_in_time_of(view, &subject);
             let mut own = self.query.filters.iter().filter(|filter| !filter.property.is_of_lane);
             let has_passed = again.was_asked && own.all(|filter| filter.admits(view, &subject));
@@ -288,7 +287,7 @@ impl Watch {
     fn report_later(&mut self, json: &mut Json, snapshot: &Snapshot) {
         let derived = Derived::new(snapshot, self.query.collection.needs());
         let view = View { snapshot, derived: &derived };
-        for record in self.query.collection.kind().into_iter().flat_map(|kind| snapshot.of_kind(kind)) {
+        for record in self.query.collection.flow_kind().into_iter().flat_map(|kind| snapshot.flows(kind)) {
             if record.revision() > self.seen {
                 self.report(json, view, record, None);
             }
@@ -298,10 +297,11 @@ impl Watch {
     /// Reports a connection or request, if it is one of those that are watched.
     fn report(&mut self, json: &mut Json, view: View<'_>, record: Record<'_>, revision: Option<Revision>) {
         let collection = self.query.collection;
-        let item = Item::Record(record.at());
-        if record.kind() != collection.kind() {
+        // What changed can be the other half of what is shown.
+        let Some(record) = record.flow().filter(|flow| flow.flow_kind() == collection.flow_kind()) else {
             return;
-        }
+        };
+        let item = Item::Record(record.at());
         self.explained.note(view, record, &self.query);
         // Whoever goes on from a record has received what explains those before it.
         let revision = revision.filter(|_| self.stale_since.is_none() && self.explained.is_reported());

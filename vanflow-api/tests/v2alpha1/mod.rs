@@ -4,6 +4,7 @@ mod answers;
 mod console;
 mod derived;
 mod document;
+mod flows;
 mod golden;
 mod invariants;
 mod query;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf};
-use vanflow_store::{Record, RecordRef, Snapshot};
+use vanflow_store::{FlowKind, Record, RecordRef, Snapshot};
 
 use crate::support::{Network, SECOND, change};
 
@@ -40,14 +40,17 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn check(snapshot: &Snapshot) -> Result<(), TestCaseError> {
-    for kind in [RecordKind::BiflowTport, RecordKind::BiflowApp] {
-        let all: Vec<_> = snapshot.of_kind(kind).collect();
+    for kind in [FlowKind::Connection, FlowKind::Request] {
+        let all: Vec<_> = snapshot.flows(kind).collect();
         let live = all.iter().filter(|record| record.is_live()).count();
-        prop_assert_eq!((snapshot.live_count(kind), snapshot.retained_count(kind)), (live, all.len()));
+        prop_assert_eq!(
+            (snapshot.live_flow_count(kind), snapshot.retained_flow_count(kind)),
+            (live, all.len())
+        );
 
         let mut by_id: Vec<_> = all.iter().map(|record| (record.id().to_string(), record.at())).collect();
         by_id.sort();
-        let order = snapshot.by_identity(kind).expect("it is kept");
+        let order = snapshot.by_identity(kind);
         prop_assert_eq!(order.len(), by_id.len());
         let listed = |records: Vec<Record<'_>>| -> Vec<_> {
             records.iter().map(|record| (record.id().to_string(), record.at())).collect()
@@ -65,7 +68,7 @@ fn check(snapshot: &Snapshot) -> Result<(), TestCaseError> {
         let ends = all.iter().filter_map(|record| Some((record.end()?, record.at())));
         let mut by_end: Vec<(Timestamp, RecordRef)> = ends.collect();
         by_end.sort();
-        let order = snapshot.ended_by_time(kind).expect("it is kept");
+        let order = snapshot.ended_by_time(kind);
         let backward: Vec<_> = order
             .range(0..usize::MAX)
             .rev()
@@ -120,11 +123,11 @@ fn long_orders_are_those_of_a_sort_too_and_a_page_of_them_is_found_by_position()
         check(&network.snapshot()).expect("the orders are right");
     }
     let snapshot = network.snapshot();
-    let order = snapshot.by_identity(RecordKind::BiflowTport).expect("it is kept");
+    let order = snapshot.by_identity(FlowKind::Connection);
     let position = order.rank("west:2000");
     let page: Vec<_> = order.range(position..position + 2).map(|record| record.id().to_string()).collect();
     assert_eq!(page, ["west:2001", "west:2004"], "the others have left");
-    let ends = snapshot.ended_by_time(RecordKind::BiflowTport).expect("it is kept");
+    let ends = snapshot.ended_by_time(FlowKind::Connection);
     let since = ends.rank(Timestamp::from_micros(network.now.as_micros() - 90 * SECOND));
     assert_eq!(ends.len() - since, 3 * 66);
 }
