@@ -29,7 +29,7 @@ use crate::{
     changes::Revision,
     lane::Lane,
     record::{Record, Service},
-    schema::SECOND,
+    schema::COUNTERFLOW,
     snapshot::{Snapshot, Text},
 };
 
@@ -404,12 +404,12 @@ impl<'s> Record<'s> {
 
     /// Of a FLOW, whether it names another as its counterflow.
     fn is_far_half(&self) -> bool {
-        !self.row.references()[SECOND].is_none()
+        !self.row.references()[COUNTERFLOW].is_none()
     }
 
     /// Of a FLOW, the one that names it as its counterflow.
     fn far_half(&self) -> Option<Record<'s>> {
-        self.referrers(SECOND)
+        self.referrers(COUNTERFLOW)
             .max_by(|left, right| left.start().cmp(&right.start()).then_with(|| right.id().cmp(&left.id())))
     }
 
