@@ -1,0 +1,267 @@
+//! The server over pipes in virtual time, and over sockets.
+
+use std::{
+    future::ready,
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll},
+};
+
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    net::TcpStream,
+    sync::mpsc,
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::*;
+
+type Boxed = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A body of frames of 64 KiB without end.
+struct Endless;
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'.'; 64 * 1024])))))
+    }
+}
+
+/// A body of what is sent to it.
+struct Sent(mpsc::Receiver<Bytes>);
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|octets| octets.map(|octets| Ok(Frame::data(octets))))
+    }
+}
+
+const LIMITS: Limits = Limits { ask_within: Duration::from_secs(10), take_within: Duration::from_secs(30) };
+
+struct Connected {
+    client: DuplexStream,
+    server: JoinHandle<End>,
+    shutdown: CancellationToken,
+}
+
+/// A client of a server that answers every request with such a body.
+fn connect<B>(body: impl Fn() -> B + Clone + Send + Sync + 'static) -> Connected
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    let (client, far) = tokio::io::duplex(4096);
+    let shutdown = CancellationToken::new();
+    let acceptor = Acceptor {
+        certificate: None,
+        connections: Arc::new(Semaphore::new(1)),
+        limits: LIMITS,
+        respond: move |_| ready(Response::new(body())),
+        shutdown: shutdown.clone(),
+    };
+    Connected { client, server: tokio::spawn(acceptor.connection(far, "the client")), shutdown }
+}
+
+impl Connected {
+    async fn ask(&mut self) {
+        self.client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("writes");
+    }
+
+    /// Reads until `text` has come.
+    async fn hear(&mut self, text: &str) {
+        let mut heard = Vec::new();
+        while !String::from_utf8_lossy(&heard).contains(text) {
+            assert_ne!(self.client.read_buf(&mut heard).await.expect("reads"), 0, "{text:?} never came");
+        }
+    }
+
+    async fn cut(self) -> Cut {
+        let begun = Instant::now();
+        match self.server.await.expect("no panic") {
+            End::Cut(why) => why,
+            End::Done => panic!("it was done after {:?}", begun.elapsed()),
+            End::Failed(error) => panic!("it failed after {:?}: {error}", begun.elapsed()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    // faults 19
+    let mut connected = connect(|| Endless);
+    connected.ask().await;
+    assert_eq!(connected.cut().await, Cut::TakesNothing(LIMITS.take_within));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_a_little_is_not_cut_off() {
+    let mut connected = connect(|| Endless);
+    connected.ask().await;
+    for _ in 0..20 {
+        sleep(Duration::from_secs(25)).await;
+        let mut some = [0; 512];
+        connected.client.read_exact(&mut some).await.expect("there is more");
+    }
+    assert!(!connected.server.is_finished());
+    assert_eq!(connected.cut().await, Cut::TakesNothing(LIMITS.take_within));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_took_everything_there_was_is_not_cut_off() {
+    let (changes, receiver) = mpsc::channel(1);
+    let receiver = Arc::new(Mutex::new(Some(receiver)));
+    let mut connected = connect(move || Sent(receiver.lock().expect("no panic").take().expect("asked once")));
+    connected.ask().await;
+    changes.send("first".into()).await.expect("is there");
+    connected.hear("first").await;
+    sleep(Duration::from_secs(3600)).await;
+    changes.send("second".into()).await.expect("is there");
+    connected.hear("second").await;
+    assert!(!connected.server.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_nothing_is_cut_off() {
+    let connected = connect(|| Endless);
+    assert_eq!(connected.cut().await, Cut::AsksNothing(LIMITS.ask_within));
+    // Half of what makes HTTP/2 different from HTTP/1 is not asking either.
+    let mut connected = connect(|| Endless);
+    connected.client.write_all(b"PRI * HTTP").await.expect("writes");
+    assert_eq!(connected.cut().await, Cut::AsksNothing(LIMITS.ask_within));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_begun_is_ended_before_the_server_leaves() {
+    // faults 22
+    let (rest, receiver) = mpsc::channel(1);
+    let receiver = Arc::new(Mutex::new(Some(receiver)));
+    let mut connected = connect(move || Sent(receiver.lock().expect("no panic").take().expect("asked once")));
+    connected.ask().await;
+    rest.send("begun".into()).await.expect("is there");
+    connected.hear("begun").await;
+    connected.shutdown.cancel();
+    rest.send("ended".into()).await.expect("is there");
+    drop(rest);
+    connected.hear("ended\r\n0\r\n\r\n").await;
+    assert!(matches!(connected.server.await.expect("no panic"), End::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http_2_client_that_takes_nothing_is_cut_off() {
+    // faults 19
+    let mut connected = connect(|| Endless);
+    let (near, far) = tokio::io::duplex(4096);
+    let client = std::mem::replace(&mut connected.client, near);
+    let (mut requests, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))
+            .await
+            .expect("greets");
+    tokio::spawn(connection);
+    let request = Request::new(Full::<Bytes>::default());
+    let response = requests.send_request(request).await.expect("answers");
+    // The answer is held, and none of its octets are released for more to come.
+    assert_eq!(connected.cut().await, Cut::TakesNothing(LIMITS.take_within));
+    drop((response, far));
+}
+
+async fn server(connections: usize) -> (SocketAddr, CancellationToken, JoinHandle<()>, mpsc::Sender<Bytes>) {
+    let settings = config::Http {
+        listen: vec!["127.0.0.1:0".into()],
+        tls: None,
+        cors: Vec::new(),
+        connections,
+        stall_timeout: LIMITS.take_within,
+    };
+    let server = Server::bind(&settings).await.expect("binds");
+    let address = server.addresses()[0];
+    let shutdown = CancellationToken::new();
+    let (frames, receiver) = mpsc::channel(1);
+    let receiver = Arc::new(Mutex::new(Some(receiver)));
+    let respond = move |request: Request<Incoming>| {
+        let body: Boxed = match request.uri().path() {
+            "/watch" => Sent(receiver.lock().expect("no panic").take().expect("asked once")).boxed_unsync(),
+            _ => Full::new(Bytes::from_static(b"hello")).boxed_unsync(),
+        };
+        ready(Response::new(body))
+    };
+    let serving = tokio::spawn(server.serve(respond, shutdown.clone()));
+    (address, shutdown, serving, frames)
+}
+
+async fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("writes");
+    let mut answer = String::new();
+    // Who is turned away while asking may see the connection reset.
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_turned_away_and_reported_so() {
+    let (address, shutdown, serving, frames) = server(1).await;
+    let mut watcher = TcpStream::connect(address).await.expect("connects");
+    watcher.write_all(b"GET /watch HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("writes");
+    frames.send("here".into()).await.expect("is there");
+    let mut heard = [0; 16];
+    watcher.read_exact(&mut heard).await.expect("is answered");
+
+    let mut answer = String::new();
+    TcpStream::connect(address).await.expect("connects").read_to_string(&mut answer).await.expect("reads");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+
+    drop(watcher);
+    // The place becomes free when the server has noticed; nothing but an answer says when that is.
+    while !get(address, "/").await.ends_with("hello") {}
+    shutdown.cancel();
+    serving.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_watcher_that_does_not_leave_does_not_keep_the_server() {
+    // faults 22
+    let (address, shutdown, serving, frames) = server(8).await;
+    let mut watcher = TcpStream::connect(address).await.expect("connects");
+    watcher.write_all(b"GET /watch HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("writes");
+    frames.send("here".into()).await.expect("is there");
+    let mut heard = [0; 16];
+    watcher.read_exact(&mut heard).await.expect("is answered");
+    tokio::time::pause();
+    let begun = Instant::now();
+    shutdown.cancel();
+    serving.await.expect("no panic");
+    assert!(begun.elapsed() <= DRAIN + Duration::from_millis(100), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("binds").local_addr().expect("an address");
+    let listener = TcpListener::bind(taken).await.expect("binds");
+    let settings = config::Http {
+        listen: vec![taken.to_string()],
+        tls: None,
+        cors: Vec::new(),
+        connections: 1,
+        stall_timeout: LIMITS.take_within,
+    };
+    let error = Server::bind(&settings).await.map(drop).expect_err("it is taken").to_string();
+    assert!(error.starts_with(&format!("cannot listen on {taken}: Address already in use")), "{error}");
+    drop(listener);
+}

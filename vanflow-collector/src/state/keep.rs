@@ -1,0 +1,279 @@
+//! The keeper: which log is written, when, and what is done where that fails.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use vanflow_proto::Timestamp;
+use vanflow_store::{Revision, Store};
+
+use super::{
+    Restored, StateError,
+    file::{Fault, Writer},
+    read::Loaded,
+    write::{Frames, write_whole},
+};
+use crate::occasion::Occasion;
+
+const LOG: &str = "records.vanflow";
+const NEW_LOG: &str = "records.vanflow.new";
+const LOCK: &str = "lock";
+
+/// A log shorter than this is not worth a new one, in octets.
+const SHORT: u64 = 4 << 20;
+
+/// How long to wait after a new log could not be written.
+const RETRY_NEW_LOG: Duration = Duration::from_secs(60);
+
+/// Changes that are taken from the store at a time, so that its lock is held for less than a millisecond.
+const CHANGES: usize = 4096;
+
+/// Keeps the records of a store in a directory.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    directory: PathBuf,
+    /// Held for as long as the directory is in use.
+    _lock: Option<File>,
+    /// `None` where the log cannot be gone on with: the next one to write is a new one.
+    log: Option<Writer>,
+    /// How long the log would be if it were new.
+    needed: u64,
+    /// A log that is not longer than this is gone on with.
+    short: u64,
+    no_new_log_before: Option<Instant>,
+    /// What of the store is in the log.
+    written: Revision,
+    /// When each source was seen, as far as the log knows.
+    heard: HashMap<String, Timestamp>,
+    trouble: Occasion,
+}
+
+impl Keeper {
+    /// Brings back into `store` what a former process kept in `directory`. Answers the sources of records that
+    /// lived then. Blocks.
+    pub(crate) fn open(
+        directory: &Path,
+        store: &mut Store,
+        retention: Duration,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Restored>), StateError> {
+        let lock = lock(directory)?;
+        let path = directory.join(LOG);
+        let mut loaded = Loaded::default();
+        let mut log = None;
+        match File::open(&path) {
+            Ok(file) => {
+                let fault = loaded.load(file, store, retention, now);
+                match fault {
+                    None | Some(Fault::Torn(_)) => {
+                        if let Some(fault) = fault {
+                            warn!("{}: {fault}: cut them off", path.display());
+                        }
+                        if loaded.good > 0 {
+                            log = Writer::resume(&path, loaded.good)
+                                .inspect_err(|error| error!("cannot write {}: {error}", path.display()))
+                                .ok();
+                        }
+                    }
+                    Some(fault) => set_aside(&path, &fault),
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => set_aside(&path, &Fault::Io(error)),
+        }
+        while store.advance(now) {}
+        let restored = loaded.await_sources(store, now);
+        if loaded.restored > 0 {
+            info!(
+                "restored {} records of {} sources from {}",
+                loaded.restored,
+                loaded.sources(),
+                path.display()
+            );
+        }
+        let keeper = Self {
+            directory: directory.to_owned(),
+            _lock: lock,
+            needed: loaded.needed(),
+            log,
+            short: SHORT,
+            no_new_log_before: None,
+            written: store.revision(),
+            heard: HashMap::new(),
+            trouble: Occasion::default(),
+        };
+        Ok((keeper, restored))
+    }
+
+    /// Writes what changed, every `every`, and once more after `shutdown`.
+    pub(crate) async fn keep(
+        mut self,
+        store: Arc<Mutex<Store>>,
+        every: Duration,
+        shutdown: CancellationToken,
+    ) {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let last = tokio::select! {
+                () = shutdown.cancelled() => true,
+                _ = ticks.tick() => false,
+            };
+            let store = store.clone();
+            // Disks take their time, and nobody else has to.
+            let written = tokio::task::spawn_blocking(move || {
+                self.write(&store);
+                self
+            });
+            match written.await {
+                Ok(keeper) => self = keeper,
+                Err(error) => {
+                    error!("records are no longer kept: {error}");
+                    return;
+                }
+            }
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Writes what changed since it was last called. What goes wrong is reported, and tried again next time. Blocks.
+    fn write(&mut self, store: &Mutex<Store>) {
+        match self.try_write(store) {
+            Ok(()) => {
+                if self.trouble.is_over() {
+                    info!("records are kept in {} again", self.directory.display());
+                }
+            }
+            Err(error) => {
+                if self.trouble.arises().is_some() {
+                    error!(
+                        "cannot keep records in {}: {error}; collecting goes on, and what changes is written \
+                         when that works again",
+                        self.directory.display()
+                    );
+                }
+            }
+        }
+    }
+
+    fn try_write(&mut self, store: &Mutex<Store>) -> io::Result<()> {
+        let Some(log) = &self.log else { return self.write_new_log(store) };
+        let is_long = log.length() > self.short.max(2 * self.needed);
+        if is_long && self.no_new_log_before.is_none_or(|before| Instant::now() >= before) {
+            match self.write_new_log(store) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    self.no_new_log_before = Some(Instant::now() + RETRY_NEW_LOG);
+                    // The old one may yet have room.
+                    warn!("cannot write a shorter log: {error}");
+                }
+            }
+        }
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let before = log.length();
+        loop {
+            let (changes, snapshot) = {
+                let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                (store.changes(self.written, CHANGES), store.snapshot())
+            };
+            let mut frames = Frames::default();
+            let upto = if changes.overrun {
+                frames.add_since(self.written, &snapshot, log)?;
+                snapshot.revision()
+            } else {
+                changes.records.iter().for_each(|&at| frames.add(&snapshot, at));
+                changes.upto
+            };
+            let is_last = upto >= snapshot.revision();
+            if is_last {
+                frames.add_sources(&snapshot, &mut self.heard);
+            }
+            frames.append_to(log)?;
+            self.written = upto;
+            if is_last {
+                break;
+            }
+        }
+        if log.length() > before { log.sync() } else { Ok(()) }
+    }
+
+    /// Writes all that there is into a new log, which takes the place of the old one once it is whole.
+    fn write_new_log(&mut self, store: &Mutex<Store>) -> io::Result<()> {
+        let snapshot = store.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
+        fs::create_dir_all(&self.directory)?;
+        let new = self.directory.join(NEW_LOG);
+        let written = write_whole(&new, &snapshot, &mut self.heard);
+        let log = match written {
+            Ok(log) => log,
+            Err(error) => {
+                // It takes room that others may need.
+                let _ = fs::remove_file(&new);
+                return Err(error);
+            }
+        };
+        fs::rename(&new, self.directory.join(LOG))?;
+        // Without this a power cut could bring the old one back.
+        File::open(&self.directory).and_then(|directory| directory.sync_all())?;
+        self.needed = log.length();
+        self.no_new_log_before = None;
+        self.written = snapshot.revision();
+        self.log = Some(log);
+        Ok(())
+    }
+}
+
+/// Makes sure that nobody else keeps records in the directory, which is made if need be.
+fn lock(directory: &Path) -> Result<Option<File>, StateError> {
+    let path = directory.to_owned();
+    let opened = fs::create_dir_all(directory).and_then(|()| {
+        OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK))
+    });
+    let file = match opened {
+        Ok(file) => file,
+        // That will pass (faults 23); what else is wrong with the directory will not.
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            error!("cannot keep records in {}: {error}; collecting goes on", path.display());
+            return Ok(None);
+        }
+        Err(error) => return Err(StateError::Directory { path, error }),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(StateError::InUse { path }),
+        Err(TryLockError::Error(error)) => {
+            warn!("cannot know whether another collector keeps records in {}: {error}", path.display());
+            Ok(None)
+        }
+    }
+}
+
+/// Moves a log that cannot be gone on with out of the way, and says so.
+fn set_aside(path: &Path, fault: &Fault) {
+    let aside = (1..u32::MAX)
+        .map(|number| path.with_extension(format!("vanflow.damaged-{number}")))
+        .find(|aside| !aside.exists());
+    let Some(aside) = aside else { return };
+    match fs::rename(path, &aside) {
+        Ok(()) => error!(
+            "{}: {fault}; it was set aside as {}, what could be read of it is there, and a new one is begun",
+            path.display(),
+            aside.display()
+        ),
+        Err(error) => {
+            error!("{}: {fault}; it cannot be set aside ({error}) and is overwritten", path.display())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Frames of a log as records of a store.
+
+use std::{collections::HashMap, fs::File, time::Duration};
+
+use foldhash::fast::FixedState;
+use vanflow_proto::{Attribute, Body, Message, SourceType, Timestamp, Update};
+use vanflow_store::{Ended, SourceId, Store};
+
+use super::{
+    Restored,
+    file::{Entry, Fault, Reader},
+};
+
+/// What was read of a log.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// How much of the log could be read, in octets.
+    pub(super) good: u64,
+    /// Records in the log, each as often as it stands there.
+    read: u64,
+    /// Records that are in the store again.
+    pub(super) restored: u64,
+    sources: HashMap<String, LoadedSource>,
+}
+
+struct LoadedSource {
+    id: SourceId,
+    last_heard: Timestamp,
+    lives: bool,
+}
+
+/// Where in the log a record stands.
+struct Place {
+    id: u64,
+    start: u64,
+    frame: u32,
+    position: u32,
+}
+
+impl Loaded {
+    /// Reads a log into the store: twice, first to find out where each record stands last.
+    pub(super) fn load(
+        &mut self,
+        file: File,
+        store: &mut Store,
+        retention: Duration,
+        now: Timestamp,
+    ) -> Option<Fault> {
+        let retention = u64::try_from(retention.as_micros()).unwrap_or(u64::MAX);
+        let second = match file.try_clone() {
+            Ok(second) => second,
+            Err(error) => return Some(error.into()),
+        };
+        let mut reader = match Reader::open(file) {
+            Ok(reader) => reader,
+            Err(fault) => return Some(fault),
+        };
+        let mut places = Vec::new();
+        let mut heard: Vec<(String, String, Timestamp)> = Vec::new();
+        let mut positions: HashMap<String, usize> = HashMap::new();
+        let mut frame = 0;
+        let fault = loop {
+            self.good = reader.offset();
+            let entry = match reader.next() {
+                Ok(Some(entry)) => entry,
+                Ok(None) => break None,
+                Err(fault) => break Some(fault),
+            };
+            match positions.get(entry.source) {
+                Some(&position) => heard[position].2 = heard[position].2.max(entry.last_heard),
+                None => {
+                    positions.insert(entry.source.to_owned(), heard.len());
+                    heard.push((
+                        entry.source.to_owned(),
+                        entry.source_type.name().to_owned(),
+                        entry.last_heard,
+                    ));
+                }
+            }
+            for (position, update) in updates(&entry) {
+                self.read += 1;
+                places.push(Place {
+                    id: hash(update.id),
+                    start: update.get(Attribute::StartTime).and_then(|start| start.as_uint()).unwrap_or(0),
+                    frame,
+                    position,
+                });
+            }
+            frame += 1;
+        };
+
+        for (id, source_type, last_heard) in heard {
+            let source = store.source_seen(&id, SourceType::from_name(&source_type), last_heard);
+            self.sources.insert(id, LoadedSource { id: source, last_heard, lives: false });
+        }
+        let mut reader = match Reader::open(second) {
+            Ok(reader) => reader,
+            Err(fault) => return Some(fault),
+        };
+        let mut last = last_places(places).into_iter().peekable();
+        for frame in 0..frame {
+            let entry = match reader.next() {
+                Ok(Some(entry)) => entry,
+                Ok(None) => break,
+                Err(fault) => return Some(fault),
+            };
+            let ended = entry.ended.map(|(at, presumed)| Ended { at, presumed });
+            let is_over = ended.is_some_and(|ended| now.micros_since(ended.at) > retention);
+            for (position, update) in updates(&entry) {
+                if last.next_if_eq(&(frame, position)).is_none() || is_over {
+                    continue;
+                }
+                let source = self.sources.get_mut(entry.source).expect("every source was met before");
+                source.lives |= ended.is_none();
+                store.restore(source.id, &update, ended);
+                self.restored += 1;
+            }
+        }
+        fault
+    }
+
+    /// How many sources there are in the log.
+    pub(super) fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// The sources that are to be waited for. Those without a live record were lost already.
+    pub(super) fn await_sources(&self, store: &mut Store, now: Timestamp) -> Vec<Restored> {
+        let mut restored = Vec::new();
+        for (id, source) in &self.sources {
+            if source.lives {
+                restored.push(Restored { source: source.id, id: id.clone(), last_heard: source.last_heard });
+            } else {
+                store.source_lost(source.id, source.last_heard, now);
+            }
+        }
+        restored.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        restored
+    }
+
+    /// How long the log would be without what stands there in vain.
+    pub(super) fn needed(&self) -> u64 {
+        let needed = u128::from(self.good) * u128::from(self.restored) / u128::from(self.read.max(1));
+        u64::try_from(needed).unwrap_or(u64::MAX)
+    }
+}
+
+/// The records of an entry, with their positions.
+fn updates<'a>(entry: &Entry<'a>) -> impl Iterator<Item = (u32, Update<'a>)> + use<'a> {
+    let updates = match Message::decode(entry.message).map(|message| message.body) {
+        Ok(Body::Records(updates)) => Some(updates),
+        _ => None,
+    };
+    updates.into_iter().flatten().filter_map(Result::ok).zip(0..).map(|(update, position)| (position, update))
+}
+
+fn hash(id: &str) -> u64 {
+    use std::hash::BuildHasher;
+    FixedState::default().hash_one(id)
+}
+
+/// The frame and position of the last state of each record, in the order of the log.
+///
+/// Records with one id and different starts are different records (faults 6).
+fn last_places(mut places: Vec<Place>) -> Vec<(u32, u32)> {
+    places.sort_unstable_by_key(|place| (place.id, place.frame, place.position));
+    let mut last = Vec::new();
+    let mut starts = Vec::new();
+    for states in places.chunk_by(|one, other| one.id == other.id) {
+        starts.clear();
+        for state in states.iter().rev() {
+            // A record that did not know its start yet may be any that came later.
+            let is_known = starts.contains(&state.start) || (state.start == 0 && !starts.is_empty());
+            if !is_known {
+                starts.push(state.start);
+                last.push((state.frame, state.position));
+            }
+        }
+    }
+    last.sort_unstable();
+    last
+}
