@@ -22,15 +22,12 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
-use vanflow_api::{
-    Api, Cors, Network, Status,
-    metrics::{Detail, Health},
-};
+use vanflow_api::{Api, Network, Status, metrics::Health};
 use vanflow_proto::{
     discovery,
     router::{self, Tap},
 };
-use vanflow_store::{Options, Store};
+use vanflow_store::Store;
 
 use crate::{
     announce,
@@ -136,7 +133,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
     let server = Server::bind(&settings.http).await?;
     let addresses = server.addresses();
-    let monitors = match &settings.metrics.listen {
+    let monitors = match &settings.metrics_listen {
         Some(address) => Some(
             Server::bind(&config::Http { listen: vec![address.clone()], tls: None, ..settings.http.clone() })
                 .await?,
@@ -146,9 +143,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let metrics_addresses = monitors.as_ref().map(Server::addresses).unwrap_or_default();
     let upstream = Upstream::open(settings.source, &settings.waits).await?;
 
-    let mut options = Options::default();
-    options.retention_micros = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
-    options.memory_bound = settings.memory;
+    let mut options = settings.store;
+    let retention = Duration::from_micros(options.retention_micros);
     // The store finds out by itself what a source did not repeat; it is to give it as much time.
     options.grace_micros = settings.waits.grace;
     let mut store = Store::new(options);
@@ -156,7 +152,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let mut restored = Vec::new();
     if let Some(state) = settings.state {
         let opening = spawn_blocking(move || {
-            let opened = Keeper::open(&state.directory, &mut store, settings.retention, clock::now());
+            let opened = Keeper::open(&state.directory, &mut store, retention, clock::now());
             (store, opened.map(|(keeper, restored)| (keeper, restored, state.interval)))
         });
         let (restored_store, opened) = opening.await?;
@@ -181,12 +177,14 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         kept.map(|(keeper, interval)| tokio::spawn(keeper.keep(store.clone(), interval, keep_until.clone())));
     let network = Network { store: store.clone(), revision: revision.clone(), status: status.clone() };
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
-    let mut options = api_options(&settings.http, settings.metrics);
+    let mut options = vanflow_api::Options::default();
+    options.cors = settings.http.cors;
+    options.metrics = settings.metrics;
     options.health = health;
     options.console = console.is_some();
     // A Prometheus that was named has a history of its own.
-    let history = settings.history.filter(|_| prometheus.is_none());
-    options.history = history.as_ref().map(history_options);
+    options.history = settings.history.filter(|_| prometheus.is_none());
+    let remember_every = options.history.as_ref().map(|history| history.interval);
     let api = Api::new(network, options);
     let monitoring = monitors.map(|server| {
         let api = api.clone();
@@ -195,7 +193,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         tokio::spawn(server.serve(respond, leave.clone()))
     });
     let observing = tokio::spawn(observe(api.clone()));
-    let remembering = history.map(|history| tokio::spawn(remember(api.clone(), history.interval)));
+    let remembering = remember_every.map(|interval| tokio::spawn(remember(api.clone(), interval)));
     let answers = Answers { api, console, prometheus };
     let respond = move |request: Request<Incoming>| answers.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
@@ -283,32 +281,6 @@ async fn observe(api: Api) {
     }
 }
 
-fn history_options(history: &config::History) -> vanflow_api::history::Options {
-    let mut options = vanflow_api::history::Options::default();
-    options.horizon = history.horizon;
-    options.interval = history.interval;
-    options.memory = history.memory;
-    options
-}
-
-fn api_options(http: &config::Http, metrics: config::Metrics) -> vanflow_api::Options {
-    let mut options = vanflow_api::Options::default();
-    options.metrics.labels = metrics.labels;
-    options.metrics.detail = match metrics.detail {
-        config::Detail::Process => Detail::Process,
-        config::Detail::Component => Detail::Component,
-        config::Detail::Site => Detail::Site,
-    };
-    options.metrics.exclude = metrics.exclude;
-    options.metrics.zero_for = metrics.zero_for;
-    options.cors = match &http.cors {
-        origins if origins.is_empty() => Cors::SameOrigin,
-        origins if origins.iter().any(|origin| origin == "*") => Cors::Any,
-        origins => Cors::Origins(origins.clone()),
-    };
-    options
-}
-
 /// Where records come from, checked and opened.
 enum Upstream {
     Router(router::Config),
@@ -320,9 +292,7 @@ impl Upstream {
     async fn open(source: Source, waits: &discovery::Settings) -> Result<Self, RunError> {
         Ok(match source {
             Source::Router(router) => Self::Router(router_config(router, waits)?),
-            Source::Demo(config::Demo { seed, rate }) => {
-                let mut options = demo::Options::default();
-                (options.seed, options.rate) = (seed, rate);
+            Source::Demo(options) => {
                 let demo = demo::start(options, clock::now).await.map_err(RunError::Demo)?;
                 let router = Router::Url { url: demo.url(), ca: None, identity: None };
                 Self::Demo(router_config(router, waits)?, demo)

@@ -182,7 +182,7 @@ async fn server(connections: usize) -> (SocketAddr, CancellationToken, JoinHandl
     let settings = config::Http {
         listen: vec!["127.0.0.1:0".into()],
         tls: None,
-        cors: Vec::new(),
+        cors: vanflow_api::Cors::SameOrigin,
         connections,
         stall_timeout: LIMITS.take_within,
     };
@@ -257,7 +257,7 @@ async fn an_address_that_is_taken_is_named() {
     let settings = config::Http {
         listen: vec![taken.to_string()],
         tls: None,
-        cors: Vec::new(),
+        cors: vanflow_api::Cors::SameOrigin,
         connections: 1,
         stall_timeout: LIMITS.take_within,
     };

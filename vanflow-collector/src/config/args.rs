@@ -1,0 +1,301 @@
+//! What was typed: options as clap reads them off the command line and the environment.
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{
+    Parser,
+    builder::{FalseyValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use vanflow_api::metrics::Detail;
+
+/// Attaches to a router of a Skupper network, gathers the VAN-Flow records of the whole network, and answers
+/// questions about it over HTTP.
+///
+/// Records come from exactly one of --router, --connect-json, --demo and --replay. Where none is named and
+/// /etc/messaging/connect.json exists, it is taken. Every option can be given in the environment instead; the
+/// command line wins.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "vanflow-collector", version, max_term_width = 100)]
+pub struct Args {
+    /// Attaches to the router at this URL, amqp://host:port or amqps://host:port. The port is 5672 or, with amqps,
+    /// 5671 where the URL has none.
+    #[arg(long, env = "VANFLOW_ROUTER", value_name = "URL", help_heading = SOURCES)]
+    pub router: Option<String>,
+
+    /// Attaches to the router that this file names, which also names the certificates to use: connect.json, as
+    /// Skupper mounts it. Looked for at /etc/messaging/connect.json unless records come from elsewhere.
+    #[arg(long, env = "VANFLOW_CONNECT_JSON", value_name = "FILE", help_heading = SOURCES)]
+    pub connect_json: Option<PathBuf>,
+
+    /// Emulates a network within this process and attaches to it: sites, their routers and services, traffic between
+    /// them, and failures. For a first look.
+    #[arg(long, env = "VANFLOW_DEMO", value_parser = FalseyValueParser::new(), help_heading = SOURCES)]
+    pub demo: bool,
+
+    /// Replays a capture: a file that --capture wrote. Time comes from the capture and stands still at its end,
+    /// while the API goes on answering.
+    #[arg(long, env = "VANFLOW_REPLAY", value_name = "FILE", help_heading = SOURCES)]
+    pub replay: Option<PathBuf>,
+
+    /// Trusts the certificate authorities in this PEM file, and no others, when it attaches to an amqps router; needed
+    /// then. Read again when the file changes.
+    #[arg(long, env = "VANFLOW_CA", value_name = "FILE", help_heading = SOURCES)]
+    pub ca: Option<PathBuf>,
+
+    /// Shows the router this certificate, a PEM file; needs --key. Read again when the file changes.
+    #[arg(long, env = "VANFLOW_CERT", value_name = "FILE", help_heading = SOURCES)]
+    pub cert: Option<PathBuf>,
+
+    /// The private key of --cert, a PEM file.
+    #[arg(long, env = "VANFLOW_KEY", value_name = "FILE", help_heading = SOURCES)]
+    pub key: Option<PathBuf>,
+
+    /// Seeds the chance that shapes the emulated network: the same seed, the same network. The default is 1.
+    #[arg(long, env = "VANFLOW_DEMO_SEED", value_name = "N", help_heading = SOURCES)]
+    pub demo_seed: Option<u64>,
+
+    /// Connections a second that begin in the emulated network, on average. Most carry several requests. The default
+    /// is 5.
+    #[arg(long, env = "VANFLOW_DEMO_RATE", value_name = "N", help_heading = SOURCES)]
+    pub demo_rate: Option<f64>,
+
+    /// Replays so many times faster than it was captured, or, with max, all at once. The default is 1.
+    #[arg(long, env = "VANFLOW_SPEED", value_name = "N|max", help_heading = SOURCES)]
+    pub speed: Option<Speed>,
+
+    /// Answers HTTP requests at this address, host:port. May be given several times; in the environment, with
+    /// commas between them. Port 0 takes any that is free.
+    #[arg(long, env = "VANFLOW_LISTEN", value_name = "ADDR", value_delimiter = ',', help_heading = API)]
+    #[arg(default_value = "127.0.0.1:8010")]
+    pub listen: Vec<String>,
+
+    /// Answers HTTPS requests instead, with the certificates in this PEM file, its own first; needs --tls-key.
+    /// Read again when the file changes.
+    #[arg(long, env = "VANFLOW_TLS_CERT", value_name = "FILE", help_heading = API)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, a PEM file.
+    #[arg(long, env = "VANFLOW_TLS_KEY", value_name = "FILE", help_heading = API)]
+    pub tls_key: Option<PathBuf>,
+
+    /// Allows pages of this origin, such as `https://console.example.com`, to ask the API; * allows all. May be given
+    /// several times; in the environment, with commas between them. By default browsers let no other page ask.
+    #[arg(long, env = "VANFLOW_CORS", value_name = "ORIGIN", value_delimiter = ',', help_heading = API)]
+    pub cors: Vec<String>,
+
+    /// HTTP connections at a time; any more are turned away with 503.
+    #[arg(long, env = "VANFLOW_CONNECTIONS", value_name = "N", default_value_t = 1024, help_heading = API)]
+    pub connections: usize,
+
+    /// Cuts off an HTTP client that takes nothing of its answer for so long.
+    #[arg(long, env = "VANFLOW_STALL_TIMEOUT", value_name = "TIME", default_value = "30s", help_heading = API)]
+    #[arg(value_parser = duration)]
+    pub stall_timeout: Duration,
+
+    /// Serves the console build in this directory at /, such as one of the Skupper Console. Without it there is a small
+    /// page that says what there is.
+    #[arg(long, env = "VANFLOW_CONSOLE", value_name = "DIR", help_heading = API)]
+    pub console: Option<PathBuf>,
+
+    /// Has the queries of the console's charts answered by the Prometheus at this URL, such as
+    /// http://prometheus:9090, with a path where its API is below one.
+    #[arg(long, env = "VANFLOW_PROMETHEUS_API", value_name = "URL", help_heading = API)]
+    pub prometheus_api: Option<String>,
+
+    /// Trusts the certificate authorities in this PEM file, and no others, when it asks an https Prometheus. By
+    /// default those that this machine trusts.
+    #[arg(long, env = "VANFLOW_PROMETHEUS_CA", value_name = "FILE", help_heading = API)]
+    pub prometheus_ca: Option<PathBuf>,
+
+    /// Answers requests for /metrics, /healthz and /readyz at this address as well, and no others, without TLS: for
+    /// those who watch over the collector. /metrics is answered at --listen in any case.
+    #[arg(long, env = "VANFLOW_METRICS_LISTEN", value_name = "ADDR", help_heading = METRICS)]
+    pub metrics_listen: Option<String>,
+
+    /// Puts this label on all metrics, such as network=west or observer=a: it reports this network, or this collector,
+    /// from others. May be given several times; in the environment, with commas between them.
+    #[arg(long, env = "VANFLOW_METRICS_LABELS", value_name = "NAME=VALUE", value_delimiter = ',', help_heading = METRICS)]
+    pub metrics_labels: Vec<String>,
+
+    /// What connections are distinguished by in metrics: process, component or site. The coarser, the fewer label sets
+    /// there are; the labels of what is left out stay, and have the name of the component or the site.
+    #[arg(long, env = "VANFLOW_METRICS_DETAIL", value_name = "DETAIL", default_value = "process", help_heading = METRICS)]
+    #[arg(value_parser = detail())]
+    pub metrics_detail: Detail,
+
+    /// Leaves this metric out, such as skupper_internal_latency_seconds. May be given several times; in the
+    /// environment, with commas between them.
+    #[arg(long, env = "VANFLOW_METRICS_EXCLUDE", value_name = "NAME", value_delimiter = ',', help_heading = METRICS)]
+    pub metrics_exclude: Vec<String>,
+
+    /// Shows what is counted for the first time as 0 for so long, so that Prometheus sees it grow from there. Should be
+    /// longer than its scrape interval; 0s shows everything at once.
+    #[arg(long, env = "VANFLOW_METRICS_ZERO_FOR", value_name = "TIME", default_value = "15s", help_heading = METRICS)]
+    #[arg(value_parser = duration)]
+    pub metrics_zero_for: Duration,
+
+    /// Keeps what is measured for so long, in memory, so that the charts of the console have something to show without
+    /// a Prometheus; the older, the sparser. 0s keeps nothing. Nothing is kept with --prometheus-api.
+    #[arg(long, env = "VANFLOW_HISTORY", value_name = "TIME", default_value = "24h", help_heading = METRICS)]
+    #[arg(value_parser = duration)]
+    pub history: Duration,
+
+    /// Takes what is measured into --history this often.
+    #[arg(long, env = "VANFLOW_HISTORY_INTERVAL", value_name = "TIME", default_value = "5s", help_heading = METRICS)]
+    #[arg(value_parser = duration)]
+    pub history_interval: Duration,
+
+    /// Lets --history take no more memory than this; beyond that it goes back less far.
+    #[arg(long, env = "VANFLOW_HISTORY_MEMORY", value_name = "OCTETS", default_value = "256Mi", help_heading = METRICS)]
+    pub history_memory: Octets,
+
+    /// Keeps records for so long after they ended, such as 90s, 15m or 2h. Live records are kept however old they are.
+    #[arg(long, env = "VANFLOW_RETENTION", value_name = "TIME", default_value = "15m", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub retention: Duration,
+
+    /// Lets the oldest ended records go before their time when all records together take more memory than this,
+    /// such as 512M or 2Gi. Unbounded by default.
+    #[arg(long, env = "VANFLOW_MEMORY", value_name = "OCTETS", help_heading = KEEPING)]
+    pub memory: Option<Octets>,
+
+    /// Keeps the records in this directory too, and starts from what is there: a collector that was killed comes
+    /// back knowing what it knew. Made if it does not exist. Nothing is written by default.
+    #[arg(long, env = "VANFLOW_STATE", value_name = "DIR", help_heading = KEEPING)]
+    pub state: Option<PathBuf>,
+
+    /// Writes what changed to --state this often. What a kill can lose is what changed since. The default is 2s.
+    #[arg(long, env = "VANFLOW_STATE_INTERVAL", value_name = "TIME", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub state_interval: Option<Duration>,
+
+    /// Writes every message that the router sends to this file, to be replayed. The file must not exist yet.
+    #[arg(long, env = "VANFLOW_CAPTURE", value_name = "FILE", help_heading = KEEPING)]
+    pub capture: Option<PathBuf>,
+
+    /// What to log to stderr: error, warn, info, debug or trace, also by module, such as
+    /// info,vanflow_proto=debug.
+    #[arg(long, env = "VANFLOW_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+const SOURCES: &str = "Where records come from";
+const API: &str = "The API";
+const METRICS: &str = "Metrics";
+const KEEPING: &str = "What is kept";
+
+/// How fast a capture is replayed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// So many times faster than it was captured; more than 0.
+    Times(f64),
+    /// All at once.
+    Max,
+}
+
+/// A number of octets that can be read with a unit: `512M`, `2Gi`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Octets(pub usize);
+
+/// What `--metrics-detail` can be, and what that distinguishes.
+const DETAILS: [(&str, Detail, &str); 3] = [
+    ("process", Detail::Process, "By processes, and by their components and sites"),
+    ("component", Detail::Component, "By components, and by sites"),
+    ("site", Detail::Site, "By sites"),
+];
+
+fn detail() -> impl TypedValueParser<Value = Detail> {
+    PossibleValuesParser::new(DETAILS.map(|(name, _, help)| PossibleValue::new(name).help(help))).map(
+        |name| {
+            let named = DETAILS.into_iter().find(|(candidate, ..)| *candidate == name);
+            named.map(|(_, detail, _)| detail).expect("names that are not in the table were refused")
+        },
+    )
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "expected a time with its unit, such as 90s, 15m or 2h".into())
+}
+
+impl FromStr for Speed {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "max" => Ok(Self::Max),
+            number => match number.parse::<f64>() {
+                Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
+                _ => Err("expected a number above 0, or max"),
+            },
+        }
+    }
+}
+
+impl FromStr for Octets {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected a number of octets, such as 512M or 2Gi";
+        let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let unit: usize = match unit {
+            "" => 1,
+            "k" | "K" => 1_000,
+            "M" => 1_000_000,
+            "G" => 1_000_000_000,
+            "Ki" => 1 << 10,
+            "Mi" => 1 << 20,
+            "Gi" => 1 << 30,
+            _ => return Err(EXPECTED),
+        };
+        number.parse().ok().and_then(|number: usize| number.checked_mul(unit)).map(Self).ok_or(EXPECTED)
+    }
+}
+
+impl fmt::Display for Speed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Max => f.write_str("all at once"),
+            Self::Times(times) if *times == 1.0 => f.write_str("at its own pace"),
+            Self::Times(times) => write!(f, "{times} times faster"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_option_is_explained_in_sentences_and_has_an_environment_variable() {
+        let command = Args::command();
+        command.clone().debug_assert();
+        for option in command.get_arguments() {
+            let name = option.get_long().expect("every option is long");
+            if ["help", "version"].contains(&name) {
+                continue;
+            }
+            let variable = format!("VANFLOW_{}", name.to_uppercase().replace('-', "_"));
+            assert_eq!(option.get_env().and_then(|name| name.to_str()), Some(&*variable));
+            let help = option.get_long_help().or(option.get_help()).expect("an explanation").to_string();
+            assert!(help.split_whitespace().count() > 5, "--{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn units_are_read() {
+        let octets = |text: &str| text.parse::<Octets>().map(|Octets(octets)| octets);
+        assert_eq!(octets("1500000"), Ok(1_500_000));
+        assert_eq!(octets("512M"), Ok(512_000_000));
+        assert_eq!(octets("2Gi"), Ok(2 << 30));
+        for wrong in ["", "M", "-1", "1.5G", "12 M", "99999999999999999999", "99999999999G9"] {
+            assert_eq!(octets(wrong), Err("expected a number of octets, such as 512M or 2Gi"), "{wrong}");
+        }
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("2.5".parse(), Ok(Speed::Times(2.5)));
+        assert!("inf".parse::<Speed>().is_err());
+    }
+}

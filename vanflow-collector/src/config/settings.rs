@@ -1,0 +1,740 @@
+//! What is meant by what was typed.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use thiserror::Error;
+use vanflow_api::{Cors, history, metrics};
+use vanflow_proto::discovery;
+
+use super::{Args, CONNECT_JSON, Octets, Speed};
+use crate::demo;
+
+/// Bounds of memory below this make no sense, in octets.
+const LEAST_MEMORY: usize = 1_000_000;
+
+/// What the collector is to do. Made by [`Settings::new`], which refuses what makes no sense.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where records come from.
+    pub source: Source,
+    /// Where HTTP requests are answered, and how.
+    pub http: Http,
+    /// A directory with a console build.
+    pub console: Option<PathBuf>,
+    /// Who answers the queries of charts, where it is not this collector.
+    pub prometheus: Option<Prometheus>,
+    /// What is measured, and how it is reported.
+    pub metrics: metrics::Options,
+    /// Where those who watch over the collector are answered, `host:port`, beside the API.
+    pub metrics_listen: Option<String>,
+    /// How what is measured is kept, if it is.
+    pub history: Option<history::Options>,
+    /// How records are kept.
+    pub store: vanflow_store::Options,
+    /// Where records outlive the process.
+    pub state: Option<State>,
+    /// Where what the router sends is written.
+    pub capture: Option<PathBuf>,
+    /// How long to wait for what, with a router. No option: what is right follows from what routers do, but who embeds
+    /// the collector may have others.
+    pub waits: discovery::Settings,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// The network that a router is part of.
+    Router(Router),
+    /// A network that is emulated within this process.
+    Demo(demo::Options),
+    /// What a collector received once.
+    Replay(Replay),
+}
+
+/// How a router is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Router {
+    /// By an address and credentials.
+    Url {
+        /// `amqp://…` or `amqps://…`.
+        url: String,
+        /// The authorities to trust, a PEM file.
+        ca: Option<PathBuf>,
+        /// The collector's certificate and its key, PEM files.
+        identity: Option<(PathBuf, PathBuf)>,
+    },
+    /// By what a connect.json says.
+    ConnectJson(PathBuf),
+}
+
+/// What is replayed, and how fast.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay {
+    /// The capture.
+    pub file: PathBuf,
+    /// How fast.
+    pub speed: Speed,
+}
+
+/// Where HTTP requests are answered, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Addresses, `host:port`; at least one.
+    pub listen: Vec<String>,
+    /// Certificate and key, PEM files, where it is HTTPS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whose pages may ask.
+    pub cors: Cors,
+    /// Connections at a time; at least 1.
+    pub connections: usize,
+    /// How long a client may take nothing of its answer.
+    pub stall_timeout: Duration,
+}
+
+/// A Prometheus that answers the queries of charts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prometheus {
+    /// `http://…` or `https://…`, with the path that its API is below, without a slash at its end.
+    pub url: String,
+    /// The authorities to trust, a PEM file, where it is not those that this machine trusts.
+    pub ca: Option<PathBuf>,
+}
+
+/// Where records outlive the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The directory.
+    pub directory: PathBuf,
+    /// How often what changed is written.
+    pub interval: Duration,
+}
+
+/// Arguments that make no sense together, or a value that makes none.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SettingsError {
+    /// Nothing says where records come from.
+    #[error(
+        "no source of records: give one of --router URL, --connect-json FILE, --demo and --replay FILE \
+         ({CONNECT_JSON}, where Skupper mounts the address of its router, does not exist)"
+    )]
+    NoSource,
+    /// More than one option says where records come from.
+    #[error(
+        "{first} and {second}, or their environment variables, each name a source of records: give one of them"
+    )]
+    TwoSources {
+        /// The one.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// An option that has no meaning without another.
+    #[error("{option} needs {needed}")]
+    Needs {
+        /// The option.
+        option: &'static str,
+        /// What it needs.
+        needed: &'static str,
+    },
+    /// Two options that have no meaning together.
+    #[error("{option} cannot go with {other}: {why}")]
+    Conflict {
+        /// The one.
+        option: &'static str,
+        /// The other.
+        other: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A label or a metric that cannot be.
+    #[error("{option}: {error}")]
+    Metrics {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        error: metrics::OptionError,
+    },
+    /// A value that makes no sense.
+    #[error("{option} is `{value}`; it must be {must}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        must: &'static str,
+    },
+}
+
+impl Settings {
+    /// What arguments mean.
+    ///
+    /// `exists` answers whether there is a file at a path; it is asked about [`CONNECT_JSON`] alone.
+    ///
+    /// # Errors
+    ///
+    /// Where the arguments make no sense, alone or together.
+    pub fn new(args: Args, exists: impl Fn(&Path) -> bool) -> Result<Self, SettingsError> {
+        let source = source(&args, exists)?;
+        if matches!(source, Source::Replay(_)) {
+            conflict(
+                args.capture.is_some(),
+                "--capture",
+                "--replay",
+                "what is replayed is a capture already",
+            )?;
+            conflict(
+                args.state.is_some(),
+                "--state",
+                "--replay",
+                "a replay has a time of its own, and starts anew every time",
+            )?;
+        }
+        Ok(Self {
+            source,
+            http: Http {
+                tls: pair(("--tls-cert", args.tls_cert), ("--tls-key", args.tls_key))?,
+                listen: each(args.listen, |address| listen("--listen", address))?,
+                cors: cors(args.cors)?,
+                connections: at_least("--connections", args.connections, 1, "1 or more")?,
+                stall_timeout: no_shorter(
+                    "--stall-timeout",
+                    args.stall_timeout,
+                    Duration::from_secs(1),
+                    "1s or more",
+                )?,
+            },
+            console: args.console,
+            prometheus: prometheus(args.prometheus_api, args.prometheus_ca)?,
+            metrics: {
+                let mut metrics = metrics::Options::default();
+                metrics.labels = each(args.metrics_labels, label)?;
+                metrics.detail = args.metrics_detail;
+                metrics.exclude = each(args.metrics_exclude, excluded)?;
+                metrics.zero_for = args.metrics_zero_for;
+                metrics
+            },
+            metrics_listen: args
+                .metrics_listen
+                .map(|address| listen("--metrics-listen", address))
+                .transpose()?,
+            history: history(args.history, args.history_interval, args.history_memory)?,
+            store: store(args.retention, args.memory)?,
+            state: state(args.state, args.state_interval)?,
+            capture: args.capture,
+            waits: discovery::Settings::default(),
+        })
+    }
+}
+
+/// Where records come from, and whether everything that was said about it belongs to it.
+fn source(args: &Args, exists: impl Fn(&Path) -> bool) -> Result<Source, SettingsError> {
+    let mut named = [
+        ("--router", args.router.is_some()),
+        ("--connect-json", args.connect_json.is_some()),
+        ("--demo", args.demo),
+        ("--replay", args.replay.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(option, given)| given.then_some(option));
+    if let (Some(first), Some(second)) = (named.next(), named.next()) {
+        return Err(SettingsError::TwoSources { first, second });
+    }
+
+    let needs = |option, needed, is_given: bool, is_there: bool| match is_given && !is_there {
+        true => Err(SettingsError::Needs { option, needed }),
+        false => Ok(()),
+    };
+    needs("--ca", "--router URL", args.ca.is_some(), args.router.is_some())?;
+    needs("--cert", "--router URL", args.cert.is_some(), args.router.is_some())?;
+    needs("--key", "--router URL", args.key.is_some(), args.router.is_some())?;
+    needs("--demo-seed", "--demo", args.demo_seed.is_some(), args.demo)?;
+    needs("--demo-rate", "--demo", args.demo_rate.is_some(), args.demo)?;
+    needs("--speed", "--replay FILE", args.speed.is_some(), args.replay.is_some())?;
+
+    if let Some(url) = &args.router {
+        return router(url, args);
+    }
+    if let Some(file) = &args.connect_json {
+        return Ok(Source::Router(Router::ConnectJson(file.clone())));
+    }
+    if args.demo {
+        return Ok(Source::Demo(emulated(args)?));
+    }
+    if let Some(file) = &args.replay {
+        return Ok(Source::Replay(Replay {
+            file: file.clone(),
+            speed: args.speed.unwrap_or(Speed::Times(1.0)),
+        }));
+    }
+    let mounted = Path::new(CONNECT_JSON);
+    match exists(mounted) {
+        true => Ok(Source::Router(Router::ConnectJson(mounted.to_owned()))),
+        false => Err(SettingsError::NoSource),
+    }
+}
+
+/// What is emulated.
+fn emulated(args: &Args) -> Result<demo::Options, SettingsError> {
+    let mut options = demo::Options::default();
+    options.seed = args.demo_seed.unwrap_or(options.seed);
+    options.rate = args.demo_rate.unwrap_or(options.rate);
+    match options.rate >= 0.0 && options.rate.is_finite() {
+        true => Ok(options),
+        false => Err(wrong("--demo-rate", options.rate, "0 or more")),
+    }
+}
+
+fn router(url: &str, args: &Args) -> Result<Source, SettingsError> {
+    let secured = url.starts_with("amqps://");
+    if !secured && !url.starts_with("amqp://") {
+        return Err(wrong("--router", url, "amqp://host:port or amqps://host:port"));
+    }
+    for (option, file) in [("--ca", &args.ca), ("--cert", &args.cert), ("--key", &args.key)] {
+        conflict(!secured && file.is_some(), option, "an amqp:// router", "only amqps:// uses certificates")?;
+    }
+    if secured && args.ca.is_none() {
+        return Err(SettingsError::Needs { option: "an amqps:// router", needed: "--ca FILE" });
+    }
+    Ok(Source::Router(Router::Url {
+        url: url.to_owned(),
+        ca: args.ca.clone(),
+        identity: pair(("--cert", args.cert.clone()), ("--key", args.key.clone()))?,
+    }))
+}
+
+fn prometheus(url: Option<String>, ca: Option<PathBuf>) -> Result<Option<Prometheus>, SettingsError> {
+    let Some(url) = url else {
+        return match ca {
+            Some(_) => {
+                Err(SettingsError::Needs { option: "--prometheus-ca", needed: "--prometheus-api URL" })
+            }
+            None => Ok(None),
+        };
+    };
+    let is_one = url.parse::<http::Uri>().is_ok_and(|uri| {
+        let is_server = uri.authority().is_some_and(|server| !server.as_str().contains('@'));
+        matches!(uri.scheme_str(), Some("http" | "https")) && is_server && uri.query().is_none()
+    });
+    if !is_one {
+        return Err(wrong(
+            "--prometheus-api",
+            url,
+            "http://host:port or https://host:port, with a path where the API is below one, and nothing else",
+        ));
+    }
+    conflict(
+        ca.is_some() && url.starts_with("http://"),
+        "--prometheus-ca",
+        "an http:// Prometheus",
+        "only https:// uses certificates",
+    )?;
+    Ok(Some(Prometheus { url: url.trim_end_matches('/').to_owned(), ca }))
+}
+
+/// Both or neither.
+fn pair<T>(
+    first: (&'static str, Option<T>),
+    second: (&'static str, Option<T>),
+) -> Result<Option<(T, T)>, SettingsError> {
+    match (first, second) {
+        ((_, Some(first)), (_, Some(second))) => Ok(Some((first, second))),
+        ((_, None), (_, None)) => Ok(None),
+        ((option, Some(_)), (needed, None)) | ((needed, None), (option, Some(_))) => {
+            Err(SettingsError::Needs { option, needed })
+        }
+    }
+}
+
+fn listen(option: &'static str, address: String) -> Result<String, SettingsError> {
+    let port =
+        address.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    match port {
+        Some(_) => Ok(address),
+        None => Err(wrong(
+            option,
+            address,
+            "host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address of this machine",
+        )),
+    }
+}
+
+/// How what is measured is kept; not at all for no time.
+fn history(
+    horizon: Duration,
+    interval: Duration,
+    Octets(memory): Octets,
+) -> Result<Option<history::Options>, SettingsError> {
+    if !(Duration::from_secs(1)..=Duration::from_secs(15)).contains(&interval) {
+        return Err(wrong(
+            "--history-interval",
+            humantime::format_duration(interval),
+            "1s to 15s: charts look back 30 seconds, and need two values in them",
+        ));
+    }
+    let mut options = history::Options::default();
+    options.horizon = horizon;
+    options.interval = interval;
+    options.memory =
+        at_least("--history-memory", memory, LEAST_MEMORY, "1M or more; --history 0s keeps nothing")?;
+    Ok((!horizon.is_zero()).then_some(options))
+}
+
+/// How records are kept.
+fn store(retention: Duration, memory: Option<Octets>) -> Result<vanflow_store::Options, SettingsError> {
+    let mut options = vanflow_store::Options::default();
+    options.retention_micros = u64::try_from(retention.as_micros()).unwrap_or(u64::MAX);
+    options.memory_bound =
+        memory.map(|Octets(octets)| at_least("--memory", octets, LEAST_MEMORY, "1M or more")).transpose()?;
+    Ok(options)
+}
+
+/// Where records outlive the process, if they do.
+fn state(directory: Option<PathBuf>, interval: Option<Duration>) -> Result<Option<State>, SettingsError> {
+    let Some(directory) = directory else {
+        return match interval {
+            Some(_) => Err(SettingsError::Needs { option: "--state-interval", needed: "--state DIR" }),
+            None => Ok(None),
+        };
+    };
+    let interval = interval.unwrap_or(Duration::from_secs(2));
+    let interval = no_shorter("--state-interval", interval, Duration::from_millis(100), "100ms or more")?;
+    Ok(Some(State { directory, interval }))
+}
+
+fn label(label: String) -> Result<(String, String), SettingsError> {
+    let Some((name, value)) = label.split_once('=') else {
+        return Err(wrong("--metrics-labels", label, "a name and a value, such as network=west"));
+    };
+    metrics::check_label(name)
+        .map_err(|error| SettingsError::Metrics { option: "--metrics-labels", error })?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn excluded(name: String) -> Result<String, SettingsError> {
+    metrics::check_metric(&name)
+        .map_err(|error| SettingsError::Metrics { option: "--metrics-exclude", error })
+        .map(|()| name)
+}
+
+/// Whose pages may ask: those of the origins that were named, of all where one is `*`, of no others where none is.
+fn cors(origins: Vec<String>) -> Result<Cors, SettingsError> {
+    let origins = each(origins, origin)?;
+    Ok(match origins {
+        origins if origins.is_empty() => Cors::SameOrigin,
+        origins if origins.iter().any(|origin| origin == "*") => Cors::Any,
+        origins => Cors::Origins(origins),
+    })
+}
+
+fn origin(origin: String) -> Result<String, SettingsError> {
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    match origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', ','])) {
+        true => Ok(origin),
+        false => Err(wrong(
+            "--cors",
+            origin,
+            "an origin such as https://console.example.com, without a path, or *",
+        )),
+    }
+}
+
+fn each<T>(
+    values: Vec<String>,
+    check: impl Fn(String) -> Result<T, SettingsError>,
+) -> Result<Vec<T>, SettingsError> {
+    values.into_iter().map(check).collect()
+}
+
+fn at_least(
+    option: &'static str,
+    value: usize,
+    least: usize,
+    must: &'static str,
+) -> Result<usize, SettingsError> {
+    if value >= least { Ok(value) } else { Err(wrong(option, value, must)) }
+}
+
+fn no_shorter(
+    option: &'static str,
+    time: Duration,
+    shortest: Duration,
+    must: &'static str,
+) -> Result<Duration, SettingsError> {
+    if time >= shortest { Ok(time) } else { Err(wrong(option, humantime::format_duration(time), must)) }
+}
+
+fn wrong(option: &'static str, value: impl ToString, must: &'static str) -> SettingsError {
+    SettingsError::Value { option, value: value.to_string(), must }
+}
+
+/// Refuses an option that was given with another which it has no meaning with.
+fn conflict(
+    is_one: bool,
+    option: &'static str,
+    other: &'static str,
+    why: &'static str,
+) -> Result<(), SettingsError> {
+    if is_one { Err(SettingsError::Conflict { option, other, why }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, fmt};
+
+    use clap::{CommandFactory, Parser};
+    use vanflow_api::metrics::Detail;
+
+    use super::*;
+
+    /// What the command line means, where no file exists; errors as their text.
+    fn settings(line: &str) -> Result<Settings, String> {
+        settings_where(line, |_| false)
+    }
+
+    fn settings_where(line: &str, exists: impl Fn(&Path) -> bool) -> Result<Settings, String> {
+        let args = Args::try_parse_from(["vanflow-collector"].into_iter().chain(line.split_whitespace()))
+            .map_err(|error| {
+                error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+            })?;
+        Settings::new(args, exists).map_err(|error| error.to_string())
+    }
+
+    fn error(line: &str) -> String {
+        settings(line).expect_err("makes no sense")
+    }
+
+    #[test]
+    fn the_defaults_are_those_that_the_documentation_promises() {
+        let settings = settings("--router amqp://localhost").expect("makes sense");
+        assert_eq!(settings.http.listen, ["127.0.0.1:8010"]);
+        assert_eq!(settings.http.connections, 1024);
+        assert_eq!(settings.http.stall_timeout, Duration::from_secs(30));
+        assert_eq!(settings.http.cors, Cors::SameOrigin);
+        assert_eq!(settings.metrics_listen, None);
+        assert_eq!(settings.metrics.detail, Detail::Process);
+        assert_eq!(settings.metrics.zero_for, Duration::from_secs(15));
+        assert_eq!(settings.store.retention_micros, 15 * 60 * 1_000_000);
+        assert_eq!(settings.store.memory_bound, None);
+        assert_eq!(settings.state, None);
+        assert_eq!(settings.capture, None);
+    }
+
+    #[test]
+    fn what_is_not_named_is_as_whoever_embeds_the_crates_has_it() {
+        let settings = settings("--demo").expect("makes sense");
+        let same = |ours: &dyn fmt::Debug, theirs: &dyn fmt::Debug| {
+            assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+        };
+        same(&settings.metrics, &metrics::Options::default());
+        same(&settings.history, &Some(history::Options::default()));
+        same(&settings.store, &vanflow_store::Options::default());
+        same(&settings.source, &Source::Demo(demo::Options::default()));
+    }
+
+    #[test]
+    fn options_that_messages_name_exist() {
+        let command = Args::command();
+        let options: HashSet<_> = command.get_arguments().filter_map(|option| option.get_long()).collect();
+        let (code, _) = include_str!("settings.rs").split_once("#[cfg(test)]").expect("tests stand last");
+        let named: Vec<_> = code
+            .split("--")
+            .skip(1)
+            .map(|rest| rest.split(|letter: char| !(letter.is_ascii_lowercase() || letter == '-')))
+            .filter_map(|mut words| words.next())
+            .collect();
+        assert!(named.len() > 30, "{named:?}");
+        for option in named {
+            assert!(options.contains(option), "there is no --{option}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_reported_as_it_is_asked_for() {
+        let settings = settings(
+            "--demo --metrics-listen 127.0.0.1:9000 --metrics-labels network=west --metrics-labels observer=a=b \
+             --metrics-detail site --metrics-exclude skupper_internal_latency_seconds --metrics-zero-for 0s",
+        );
+        let settings = settings.expect("makes sense");
+        assert_eq!(settings.metrics_listen.as_deref(), Some("127.0.0.1:9000"));
+        let metrics = settings.metrics;
+        let labels =
+            [("network", "west"), ("observer", "a=b")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(metrics.labels, labels);
+        assert_eq!(metrics.detail, Detail::Site);
+        assert_eq!(metrics.exclude, ["skupper_internal_latency_seconds"]);
+        assert_eq!(metrics.zero_for, Duration::ZERO);
+        assert_eq!(
+            error("--demo --metrics-labels west"),
+            "--metrics-labels is `west`; it must be a name and a value, such as network=west"
+        );
+        assert_eq!(
+            error("--demo --metrics-labels protocol=tcp"),
+            "--metrics-labels: a label cannot have the name `protocol`, which one of skupper_connections_opened_total has"
+        );
+        assert_eq!(error("--demo --metrics-exclude up"), "--metrics-exclude: there is no metric `up`");
+        assert_eq!(
+            error("--demo --metrics-listen 9000"),
+            "--metrics-listen is `9000`; it must be host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every \
+             address of this machine"
+        );
+        assert_eq!(
+            error("--demo --metrics-detail host"),
+            "invalid value 'host' for '--metrics-detail <DETAIL>'"
+        );
+    }
+
+    #[test]
+    fn what_is_measured_is_kept_as_it_is_asked_for() {
+        let history = |line: &str| settings(line).expect("makes sense").history;
+        let kept =
+            history("--demo --history 3h --history-interval 15s --history-memory 1M").expect("is kept");
+        assert_eq!(kept.horizon, Duration::from_hours(3));
+        assert_eq!(kept.interval, Duration::from_secs(15));
+        assert_eq!(kept.memory, 1_000_000);
+        assert!(history("--demo --history 0s").is_none());
+        assert_eq!(
+            error("--demo --history-interval 1m"),
+            "--history-interval is `1m`; it must be 1s to 15s: charts look back 30 seconds, and need two values in them"
+        );
+        assert_eq!(
+            error("--demo --history-memory 1k"),
+            "--history-memory is `1000`; it must be 1M or more; --history 0s keeps nothing"
+        );
+    }
+
+    #[test]
+    fn records_come_from_exactly_one_place() {
+        assert_eq!(
+            error(""),
+            "no source of records: give one of --router URL, --connect-json FILE, --demo and --replay FILE \
+             (/etc/messaging/connect.json, where Skupper mounts the address of its router, does not exist)"
+        );
+        assert_eq!(
+            error("--demo --replay a.jsonl"),
+            "--demo and --replay, or their environment variables, each name a source of records: give one of them"
+        );
+        assert_eq!(
+            error("--router amqp://a --connect-json b"),
+            "--router and --connect-json, or their environment variables, each name a source of records: give one of them"
+        );
+    }
+
+    #[test]
+    fn a_mounted_connect_json_is_taken_where_nothing_else_is_named() {
+        let mounted = |path: &Path| path == Path::new(CONNECT_JSON);
+        let source = |line| settings_where(line, mounted).expect("makes sense").source;
+        assert_eq!(source(""), Source::Router(Router::ConnectJson(CONNECT_JSON.into())));
+        assert_eq!(source("--demo"), Source::Demo(demo::Options::default()));
+    }
+
+    #[test]
+    fn a_router_is_named_by_its_url() {
+        assert_eq!(
+            settings("--router amqps://r:5671 --ca ca.crt --cert tls.crt --key tls.key")
+                .expect("makes sense")
+                .source,
+            Source::Router(Router::Url {
+                url: "amqps://r:5671".into(),
+                ca: Some("ca.crt".into()),
+                identity: Some(("tls.crt".into(), "tls.key".into())),
+            })
+        );
+        assert_eq!(
+            error("--router localhost:5672"),
+            "--router is `localhost:5672`; it must be amqp://host:port or amqps://host:port"
+        );
+        assert_eq!(error("--router amqps://r"), "an amqps:// router needs --ca FILE");
+        assert_eq!(error("--router amqps://r --ca ca.crt --cert tls.crt"), "--cert needs --key");
+        assert_eq!(error("--router amqps://r --ca ca.crt --key tls.key"), "--key needs --cert");
+        assert_eq!(
+            error("--router amqp://r --ca ca.crt"),
+            "--ca cannot go with an amqp:// router: only amqps:// uses certificates"
+        );
+    }
+
+    #[test]
+    fn options_that_would_do_nothing_are_refused() {
+        assert_eq!(error("--demo --speed 3"), "--speed needs --replay FILE");
+        assert_eq!(error("--replay a --demo-seed 3"), "--demo-seed needs --demo");
+        assert_eq!(error("--demo --ca ca.crt"), "--ca needs --router URL");
+        assert_eq!(error("--demo --state-interval 3s"), "--state-interval needs --state DIR");
+        assert_eq!(
+            error("--replay a --capture b"),
+            "--capture cannot go with --replay: what is replayed is a capture already"
+        );
+        assert_eq!(
+            error("--replay a --state b"),
+            "--state cannot go with --replay: a replay has a time of its own, and starts anew every time"
+        );
+        assert_eq!(error("--demo --tls-cert a"), "--tls-cert needs --tls-key");
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_named_with_what_would() {
+        assert_eq!(error("--demo --connections 0"), "--connections is `0`; it must be 1 or more");
+        assert_eq!(error("--demo --memory 3k"), "--memory is `3000`; it must be 1M or more");
+        assert_eq!(error("--demo --demo-rate nan"), "--demo-rate is `NaN`; it must be 0 or more");
+        assert_eq!(error("--demo --stall-timeout 1ms"), "--stall-timeout is `1ms`; it must be 1s or more");
+        assert_eq!(
+            error("--demo --state a --state-interval 1ms"),
+            "--state-interval is `1ms`; it must be 100ms or more"
+        );
+        assert_eq!(
+            error("--demo --listen 8010"),
+            "--listen is `8010`; it must be host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address \
+             of this machine"
+        );
+        assert_eq!(
+            error("--demo --cors console.example.com"),
+            "--cors is `console.example.com`; it must be an origin such as https://console.example.com, without a \
+             path, or *"
+        );
+        assert_eq!(
+            error("--demo --retention 15"),
+            "invalid value '15' for '--retention <TIME>': expected a time with its unit, such as 90s, 15m or 2h"
+        );
+        assert_eq!(
+            error("--replay a --speed 0"),
+            "invalid value '0' for '--speed <N|max>': expected a number above 0, or max"
+        );
+    }
+
+    #[test]
+    fn a_prometheus_is_named_by_its_address() {
+        let named = |line: &str| settings(line).map(|settings| settings.prometheus);
+        let ca = Some(PathBuf::from("ca.crt"));
+        let prometheus = |url: &str, ca| Ok(Some(Prometheus { url: url.into(), ca }));
+        assert_eq!(named("--demo"), Ok(None));
+        assert_eq!(named("--demo --prometheus-api http://p:9090"), prometheus("http://p:9090", None));
+        assert_eq!(
+            named("--demo --prometheus-api https://p/below/ --prometheus-ca ca.crt"),
+            prometheus("https://p/below", ca)
+        );
+        for wrong in ["p:9090", "ftp://p", "http://", "http://a:b@p", "http://p/?a=b", "http:p"] {
+            assert_eq!(
+                error(&format!("--demo --prometheus-api {wrong}")),
+                format!(
+                    "--prometheus-api is `{wrong}`; it must be http://host:port or https://host:port, with a path \
+                     where the API is below one, and nothing else"
+                )
+            );
+        }
+        assert_eq!(error("--demo --prometheus-ca a"), "--prometheus-ca needs --prometheus-api URL");
+        assert_eq!(
+            error("--demo --prometheus-api http://p --prometheus-ca a"),
+            "--prometheus-ca cannot go with an http:// Prometheus: only https:// uses certificates"
+        );
+    }
+
+    #[test]
+    fn several_addresses_can_be_listened_on() {
+        let settings =
+            settings("--demo --listen 127.0.0.1:1 --listen [::1]:2,localhost:3").expect("makes sense");
+        assert_eq!(settings.http.listen, ["127.0.0.1:1", "[::1]:2", "localhost:3"]);
+    }
+}
