@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not there where it has to be fails the test")]
 
+mod cases;
 mod console;
 mod document;
 mod golden;

@@ -20,7 +20,7 @@ use crate::{
     merge::{Changed, Vocabulary, fold},
     oddity::Oddity,
     row::{AnyRow, Cell, Flags, RecordRef, Row, Siblings, Table, with_table},
-    schema::{self, AppRow, COUNTERFLOW, EntityRow, FlowRow, PARENT, TportRow},
+    schema::{self, AppRow, COUNTERFLOW, EntityRow, FlowRow, GROUP, PARENT, TportRow},
     slab::Slab,
 };
 
@@ -34,7 +34,13 @@ pub(crate) struct Graph {
     pub(crate) apps: Slab<AppRow>,
     pub(crate) flows: Slab<FlowRow>,
     pub(crate) ring: ChangeRing,
+    /// Records that stayed for what referred to them, and that something refers to no more.
+    pub(crate) let_go: Vec<RecordRef>,
 }
+
+/// How many records are looked at to find out whether one is needed. What a request goes through is five deep; only what
+/// is in circles takes more.
+const MOST_LOOKED_AT: usize = 64;
 
 /// What accounting needs to know of a row before and after a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +88,7 @@ impl Graph {
             apps: Slab::default(),
             flows: Slab::default(),
             ring: ChangeRing::new(remembered_changes),
+            let_go: Vec::new(),
         }
     }
 
@@ -114,9 +121,7 @@ impl Graph {
 
     /// That id and those that its source counts up mean other records from now on (faults 6).
     pub(crate) fn retire(&mut self, id: &str) {
-        if self.vocabulary.scopes.retire(id).is_err() {
-            self.vocabulary.oddities.add(Oddity::NoRoom);
-        }
+        self.vocabulary.scopes.retire(id);
     }
 
     /// Gives a record that was not reported before its type, in `known`, the row that holds its place, or in a new one.
@@ -160,23 +165,28 @@ impl Graph {
     /// Moves a row that only holds a place to another table, and those that refer to it with it.
     fn relocate(&mut self, at: RecordRef, table: Table) -> Option<RecordRef> {
         let old = self.row(at);
-        let head = old.head().clone();
+        let old_key = old.head().key;
+        let referrers: SmallVec<[RecordRef; MOST_REFERENCES]> = SmallVec::from_slice(old.referrers());
         let counts: SmallVec<[Option<u64>; 2]> = schema::COUNTS.map(|place| old.number(place)).collect();
-        let key = self.vocabulary.scopes.share(head.key);
+        let key = self.vocabulary.scopes.share(old_key);
         self.index.remove(key);
         let Some(new) = self.insert(key, table) else {
-            self.index.insert(head.key, at);
+            self.index.insert(old_key, at);
             return None;
         };
-        let row = self.row_mut(new);
-        row.head_mut().referrers = head.referrers;
+        for (place, &first) in referrers.iter().enumerate() {
+            match self.row_mut(new).referrers_mut().get_mut(place) {
+                Some(referrer) => *referrer = first,
+                None => self.unlink_all(first, place),
+            }
+        }
         if table == Table::Entities {
             for (place, count) in schema::COUNTS.zip(counts) {
-                row.set_number(place, count);
+                self.row_mut(new).set_number(place, count);
             }
         }
         with_table!(self, at.table(), [&mut] slab => { slab.remove(at.slot()); });
-        self.vocabulary.scopes.release(head.key);
+        self.vocabulary.scopes.release(old_key);
         Some(new)
     }
 
@@ -304,7 +314,7 @@ impl Graph {
                 }
             }
             let mut place = Row::new(row.head.key);
-            place.head.referrers = row.head.referrers;
+            place.referrers = row.referrers;
             if at.table() == Table::Entities {
                 // Connections are counted where they belong even if that is not there.
                 place.numbers = row.numbers;
@@ -335,8 +345,8 @@ impl Graph {
                 }
             }
         };
-        let head = self.row_mut(target).head_mut();
-        let next = std::mem::replace(&mut head.referrers[place], at);
+        let Some(first) = self.row_mut(target).referrers_mut().get_mut(place) else { return };
+        let next = std::mem::replace(first, at);
         self.row_mut(at).siblings_mut()[place] = Siblings { next, previous: RecordRef::NONE };
         if let Some(next) = next.some() {
             self.row_mut(next).siblings_mut()[place].previous = at;
@@ -354,24 +364,71 @@ impl Graph {
         }
         if let Some(previous) = siblings.previous.some() {
             self.row_mut(previous).siblings_mut()[place].next = siblings.next;
-        } else if let Some(target) = self.index.get(target) {
-            let head = self.row_mut(target).head_mut();
-            if head.referrers[place] == at {
-                head.referrers[place] = siblings.next;
-            }
-            self.drop_empty_place(target);
+        }
+        let Some(target) = self.index.get(target) else { return };
+        let row = self.row_mut(target);
+        if let Some(first) = row.referrers_mut().get_mut(place)
+            && *first == at
+        {
+            *first = siblings.next;
+        }
+        if row.head().flags.has(Flags::HELD) {
+            self.let_go.push(target);
+        }
+        self.drop_empty_place(target);
+    }
+
+    /// Dissolves the list of rows that refer to a row which is not meant to be referred to so.
+    #[cold]
+    fn unlink_all(&mut self, first: RecordRef, place: usize) {
+        let mut referrer = first;
+        while let Some(at) = referrer.some() {
+            let siblings = std::mem::replace(&mut self.row_mut(at).siblings_mut()[place], Siblings::NONE);
+            referrer = siblings.next;
         }
     }
 
     /// Lets a row go that only held a place for a record to which nobody refers any more.
     fn drop_empty_place(&mut self, at: RecordRef) {
-        let head = self.row(at).head();
-        if !head.flags.has(Flags::REPORTED) && head.referrers == [RecordRef::NONE; 2] {
-            let key = head.key;
+        let row = self.row(at);
+        if !row.is_reported() && row.referrers().iter().all(|referrer| referrer.is_none()) {
+            let key = row.head().key;
             self.index.remove(key);
             with_table!(self, at.table(), [&mut] slab => { slab.remove(at.slot()); });
             self.vocabulary.scopes.release(key);
         }
+    }
+
+    /// Whether a record has to stay though its time is over: whether one whose time is not over refers to it, directly or
+    /// through others that only stay for such (faults 25). Records that only refer to each other do not need each other.
+    pub(crate) fn is_needed(&self, at: RecordRef) -> bool {
+        let mut seen: SmallVec<[RecordRef; 8]> = SmallVec::from_slice(&[at]);
+        self.is_needed_beside(at, &mut seen)
+    }
+
+    /// As [`Graph::is_needed`], apart from what was looked at before. In a network without mistakes the first referrer
+    /// says it, or the first of that, and so on: each record that stays is needed.
+    fn is_needed_beside(&self, at: RecordRef, seen: &mut SmallVec<[RecordRef; 8]>) -> bool {
+        for (place, &first) in self.row(at).referrers().iter().enumerate() {
+            let mut next = first;
+            while let Some(referrer) = next.some() {
+                let row = self.row(referrer);
+                if !seen.contains(&referrer) {
+                    if !row.head().flags.has(Flags::HELD) {
+                        return true;
+                    }
+                    if seen.len() == MOST_LOOKED_AT {
+                        return false;
+                    }
+                    seen.push(referrer);
+                    if self.is_needed_beside(referrer, seen) {
+                        return true;
+                    }
+                }
+                next = row.siblings()[place].next;
+            }
+        }
+        false
     }
 
     /// An estimate of the memory that it takes, in octets.
@@ -388,7 +445,7 @@ impl Graph {
 }
 
 /// How many references a row can have.
-const MOST_REFERENCES: usize = 2;
+const MOST_REFERENCES: usize = GROUP + 1;
 
 /// A row into which an update can be folded, with the schema of its table.
 pub(crate) trait Fold {

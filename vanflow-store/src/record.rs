@@ -209,8 +209,8 @@ impl<'s> Record<'s> {
 
     pub(crate) fn referrers(&self, place: usize) -> impl Iterator<Item = Record<'s>> + use<'s> {
         let view = self.view;
-        let first = self.row.head().referrers[place];
-        std::iter::successors(first.some(), move |&at| {
+        let first = self.row.referrers().get(place).and_then(|first| first.some());
+        std::iter::successors(first, move |&at| {
             view.row(at).and_then(|row| row.siblings().get(place)).and_then(|siblings| siblings.next.some())
         })
         .filter_map(move |at| view.record(at))
@@ -224,6 +224,11 @@ impl<'s> Record<'s> {
     /// Of a BIFLOW_TPORT, the CONNECTOR that it names.
     pub fn connector(&self) -> Option<Record<'s>> {
         self.referred(Attribute::Connector)
+    }
+
+    /// Of a CONNECTOR, the PROCESS that it names. See [`Record::process`] for the one that is behind it.
+    pub fn named_process(&self) -> Option<Record<'s>> {
+        self.referred(Attribute::Process)
     }
 
     /// Of a FLOW, the one of the other direction: the one that it names, or that names it.
@@ -323,7 +328,7 @@ impl<'s> Record<'s> {
     pub fn process(&self) -> Option<Record<'s>> {
         match self.kind()? {
             RecordKind::Connector => {
-                self.referred(Attribute::Process).or_else(|| self.process_at(Attribute::DestHost, *self))
+                self.named_process().or_else(|| self.process_at(Attribute::DestHost, *self))
             }
             RecordKind::BiflowTport => self.process_at(Attribute::SourceHost, self.parent()?),
             RecordKind::BiflowApp => self.connection()?.process(),

@@ -135,6 +135,8 @@ impl Flags {
     pub(crate) const SHARED: u8 = 8;
     /// A former run of the program held this record, and its source has not spoken of it since.
     pub(crate) const RESTORED: u8 = 16;
+    /// Its time is over, but it stays for what refers to it (faults 25).
+    pub(crate) const HELD: u8 = 32;
 
     pub(crate) fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
@@ -160,8 +162,6 @@ pub(crate) struct Head {
     pub(crate) owner: SourceId,
     /// When it ended by our clock, in seconds since the epoch.
     pub(crate) ended_at: u32,
-    /// For each kind of reference, the first row that refers to this one.
-    pub(crate) referrers: [RecordRef; 2],
     /// The epoch of its source in which it was reported last.
     pub(crate) epoch: u16,
     /// Which numbers are known.
@@ -182,6 +182,9 @@ pub(crate) struct Row<const N: usize, const M: usize, const K: usize, S = ()> {
     pub(crate) texts: [Symbol; M],
     pub(crate) references: [Key; K],
     pub(crate) siblings: [Siblings; K],
+    /// For each place of a reference, the first row that refers to this one by it. No row of this table is meant to be
+    /// referred to by places that it does not have itself.
+    pub(crate) referrers: [RecordRef; K],
     /// Attributes without a place of their own, by ascending code.
     pub(crate) rest: Option<Arc<Vec<(u32, Cell)>>>,
     /// Of a connection, its [`Membership`] of a lane.
@@ -213,7 +216,6 @@ impl<const N: usize, const M: usize, const K: usize, S: Default> Row<N, M, K, S>
                 type_code: NO_TYPE,
                 owner: SourceId::NONE,
                 ended_at: 0,
-                referrers: [RecordRef::NONE; 2],
                 epoch: 0,
                 present: 0,
                 flags: Flags::default(),
@@ -222,6 +224,7 @@ impl<const N: usize, const M: usize, const K: usize, S: Default> Row<N, M, K, S>
             texts: [Symbol::NONE; M],
             references: [Key::NONE; K],
             siblings: [Siblings::NONE; K],
+            referrers: [RecordRef::NONE; K],
             rest: None,
             membership: S::default(),
         }
@@ -239,6 +242,8 @@ pub(crate) trait AnyRow {
     fn references_mut(&mut self) -> &mut [Key];
     fn siblings(&self) -> &[Siblings];
     fn siblings_mut(&mut self) -> &mut [Siblings];
+    fn referrers(&self) -> &[RecordRef];
+    fn referrers_mut(&mut self) -> &mut [RecordRef];
     fn rest(&self) -> &[(u32, Cell)];
     /// Of a row that can be in a lane, in which.
     fn membership(&self) -> Option<&Membership>;
@@ -343,6 +348,14 @@ impl<const N: usize, const M: usize, const K: usize, S: MaybeMember> AnyRow for 
 
     fn siblings_mut(&mut self) -> &mut [Siblings] {
         &mut self.siblings
+    }
+
+    fn referrers(&self) -> &[RecordRef] {
+        &self.referrers
+    }
+
+    fn referrers_mut(&mut self) -> &mut [RecordRef] {
+        &mut self.referrers
     }
 
     fn rest(&self) -> &[(u32, Cell)] {

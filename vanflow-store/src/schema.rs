@@ -37,8 +37,8 @@ pub(crate) const PARENT: usize = 0;
 pub(crate) const CONNECTOR: usize = 1;
 /// The second reference of a FLOW: the one of the other direction.
 pub(crate) const COUNTERFLOW: usize = 1;
-/// The second reference of an entity, which is derived: the service of a listener or connector, the image of a process.
-pub(crate) const GROUP: usize = 1;
+/// The last reference of an entity, which is derived: the service of a listener or connector, the image of a process.
+pub(crate) const GROUP: usize = 3;
 
 impl Schema {
     const fn of(attributes: &[Attribute]) -> Self {
@@ -110,8 +110,14 @@ pub(crate) mod place {
     pub(crate) const RESULT: usize = text(&APP_SCHEMA, Attribute::Result);
 }
 
-/// Everything but flows: what they all have, and the rest beside it.
-pub(crate) static ENTITY: Schema = Schema::of(&[Attribute::Parent, Attribute::StartTime, Attribute::EndTime]);
+/// Everything but flows: what they all have, what any of them refers to, and the rest beside it.
+pub(crate) static ENTITY: Schema = Schema::of(&[
+    Attribute::Parent,
+    Attribute::StartTime,
+    Attribute::EndTime,
+    Attribute::Peer,
+    Attribute::Process,
+]);
 
 const TPORT_SCHEMA: Schema = Schema::of(RecordKind::BiflowTport.attributes());
 const APP_SCHEMA: Schema = Schema::of(RecordKind::BiflowApp.attributes());
@@ -123,7 +129,7 @@ pub(crate) static FLOW: Schema = FLOW_SCHEMA;
 
 /// Rows of the kind of table that their schema is for. Entities have two numbers more, the [`COUNTS`], and one reference
 /// more, the [`GROUP`], for what is derived.
-pub(crate) type EntityRow = crate::row::Row<4, 0, 2>;
+pub(crate) type EntityRow = crate::row::Row<4, 0, { GROUP + 1 }>;
 pub(crate) type TportRow = crate::row::Row<
     { TPORT_SCHEMA.numbers },
     { TPORT_SCHEMA.texts },
@@ -162,6 +168,7 @@ mod tests {
         assert_eq!(TPORT.place(Attribute::Connector.code()), Place::Reference(CONNECTOR as u8));
         assert_eq!(FLOW.place(Attribute::Counterflow.code()), Place::Reference(CONNECTOR as u8));
         assert_eq!(FLOW.place(4711), Place::Rest);
+        assert_eq!(GROUP, ENTITY.references, "what is derived comes after what is reported");
     }
 
     #[test]

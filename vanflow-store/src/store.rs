@@ -30,10 +30,12 @@ pub(crate) use hosts::ProcessesByHost;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long an ended record is kept, in microseconds by the caller's clock; 15 minutes unless set.
+    /// How long an ended record is kept, in microseconds by the caller's clock; 15 minutes unless set. One that a retained
+    /// record refers to stays as long as that.
     pub retention_micros: u64,
     /// How much memory records may take, in octets; when more is taken, ended records leave before their time, oldest
-    /// first. No bound unless set. Live records are never evicted, so that many of them can exceed it.
+    /// first. No bound unless set. Live records and what they refer to are never evicted, so that many of them can
+    /// exceed it.
     pub memory_bound: Option<usize>,
     /// How long a source has, after it was asked again for all that lives, to repeat what it reported before the
     /// connection was lost, in microseconds; 10 seconds unless set.
@@ -467,6 +469,7 @@ impl Store {
                 self.derive(at, &change);
             }
             self.update_lane(at, &before, change.changed);
+            self.evict_unneeded();
         }
     }
 
@@ -481,6 +484,9 @@ impl Store {
         if let Some(tally) = self.tally(type_code) {
             adjust(&mut tally.live, before.live, after.live);
             adjust(&mut tally.retained, before.reported, after.reported);
+        }
+        if after.live {
+            self.graph.row_mut(at).head_mut().flags.set(Flags::HELD, false);
         }
         if after.reported && !after.live && (before.live || !before.reported) {
             let second = seconds(self.now);

@@ -119,7 +119,7 @@ impl Store {
         let is_service = row.head().type_code == SERVICE_TYPE;
         let (mut start, mut end) = (None::<u64>, None::<u64>);
         let (mut connectors, mut others) = (0, 0);
-        let mut member = row.head().referrers[GROUP];
+        let mut member = row.referrers()[GROUP];
         while let Some(at) = member.some() {
             let row = self.row(at);
             if row.is_reported() {
@@ -153,7 +153,7 @@ impl Store {
         if let Some(change) = change {
             self.account(group, &change);
         }
-        if self.row(group).head().referrers[GROUP].is_none() {
+        if self.row(group).referrers()[GROUP].is_none() {
             // All its members left for others or are forgotten.
             self.remove(group);
         }

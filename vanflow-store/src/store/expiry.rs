@@ -1,9 +1,13 @@
-//! How ended records leave: the oldest first, once their retention has passed, or earlier when memory is short.
+//! How ended records leave: the oldest first, once their retention has passed, or earlier when memory is short; but what
+//! a retained record refers to is retained with it (faults 25).
+//!
+//! A record whose turn it is while others refer to it is *held*: it leaves the queue, and is looked at again each time
+//! that one of those others ceases to refer to it. So the last of them takes along what was only there for it.
 
 use std::collections::VecDeque;
 
 use super::{Store, seconds};
-use crate::row::{RecordRef, Table};
+use crate::row::{Flags, RecordRef, Table};
 
 /// Ended records that may leave with each update, so that no single one has to wait for many.
 pub(super) const PER_UPDATE: usize = 2;
@@ -70,11 +74,27 @@ impl Store {
             let row = self.row(at);
             // A row may have come back to life since, or been taken by another record.
             if row.is_reported() && !row.is_live() && row.head().ended_at == ended_at {
+                if self.graph.is_needed(at) {
+                    self.graph.row_mut(at).head_mut().flags.set(Flags::HELD, true);
+                } else {
+                    self.remove(at);
+                    self.expiry.evicted += 1;
+                }
+            }
+            self.evict_unneeded();
+        }
+        seen
+    }
+
+    /// Evicts records that were only held by what does not refer to them any more.
+    pub(super) fn evict_unneeded(&mut self) {
+        while let Some(at) = self.graph.let_go.pop() {
+            // It may have left already, and its row been taken by another.
+            if self.row(at).head().flags.has(Flags::HELD) && !self.graph.is_needed(at) {
                 self.remove(at);
                 self.expiry.evicted += 1;
             }
         }
-        seen
     }
 
     /// Removes a record, and what follows from it. If others refer to it, its place is held for as long as they do.

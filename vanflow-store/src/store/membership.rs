@@ -159,7 +159,7 @@ impl Store {
 
     /// What each request of a connection adds to its lane.
     fn each_request(&mut self, at: RecordRef, mut take: impl FnMut(&mut Self, RequestShare)) {
-        let mut next = self.row(at).head().referrers[PARENT];
+        let mut next = self.row(at).referrers()[PARENT];
         while let Some(child) = next.some() {
             if child.table() == Table::Apps {
                 let share = RequestShare::of(self.graph.apps.get(child.slot()));

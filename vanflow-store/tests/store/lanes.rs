@@ -79,7 +79,7 @@ fn update() -> impl Strategy<Value = UpdateBuf> {
 
 /// What can happen to a store.
 #[derive(Clone, Debug)]
-enum Event {
+pub enum Event {
     Reported(usize, UpdateBuf),
     Restored(usize, UpdateBuf, bool),
     Lost(usize),
@@ -88,7 +88,7 @@ enum Event {
     Waited(u64),
 }
 
-fn event() -> impl Strategy<Value = Event> {
+pub fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         30 => (0_usize..2, update()).prop_map(|(source, update)| Event::Reported(source, update)),
         2 => (0_usize..2, update(), any::<bool>())
@@ -103,7 +103,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// Sources are named as the scopes of ids are, so that a restart gives ids another meaning.
 const SOURCES: [&str; 2] = ["a:99", "b:99"];
 
-fn happen(network: &mut Network, event: &Event) {
+pub fn happen(network: &mut Network, event: &Event) {
     let source = |network: &mut Network, number: usize| network.router(SOURCES[number]);
     match event {
         Event::Reported(number, update) => {

@@ -5,4 +5,5 @@ mod faults;
 mod lanes;
 mod merge;
 mod orders;
+mod retention;
 mod support;
