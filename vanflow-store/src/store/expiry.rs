@@ -77,8 +77,7 @@ impl Store {
                 if self.graph.is_needed(at) {
                     self.graph.row_mut(at).head_mut().flags.set(Flags::HELD, true);
                 } else {
-                    self.remove(at);
-                    self.expiry.evicted += 1;
+                    self.evict_record(at);
                 }
             }
             self.evict_unneeded();
@@ -91,10 +90,15 @@ impl Store {
         while let Some(at) = self.graph.let_go.pop() {
             // It may have left already, and its row been taken by another.
             if self.row(at).head().flags.has(Flags::HELD) && !self.graph.is_needed(at) {
-                self.remove(at);
-                self.expiry.evicted += 1;
+                self.evict_record(at);
             }
         }
+    }
+
+    fn evict_record(&mut self, at: RecordRef) {
+        // Services and images leave with the last record that they follow from, and are none themselves.
+        self.expiry.evicted += u64::from(!self.row(at).head().flags.has(Flags::DERIVED));
+        self.remove(at);
     }
 
     /// Removes a record, and what follows from it. If others refer to it, its place is held for as long as they do.
