@@ -65,14 +65,19 @@ fn dependencies_point_one_way_only() {
     };
     assert_eq!(ours("vanflow-proto"), [""; 0]);
     assert_eq!(ours("vanflow-store"), ["vanflow-proto"]);
-    assert_eq!(ours("vanflow-api"), ["vanflow-proto", "vanflow-store"]);
-    assert_eq!(ours("vanflow-collector"), ["vanflow-api", "vanflow-proto", "vanflow-store"]);
+    assert_eq!(ours("vanflow-history"), [""; 0]);
+    assert_eq!(ours("vanflow-api"), ["vanflow-history", "vanflow-proto", "vanflow-store"]);
+    assert_eq!(
+        ours("vanflow-collector"),
+        ["vanflow-api", "vanflow-history", "vanflow-proto", "vanflow-store"]
+    );
 }
 
 #[test]
-fn the_store_has_no_runtime_and_the_api_no_sockets() {
+fn store_and_history_have_no_runtime_and_the_api_no_sockets() {
     for (manifest, banned) in [
         ("vanflow-store", &["tokio", "hyper", "http", "serde", "fe2o3-amqp", "futures-util"][..]),
+        ("vanflow-history", &["tokio", "hyper", "prometheus-client", "futures-util"][..]),
         ("vanflow-api", &["hyper-util", "tokio-rustls", "fe2o3-amqp", "rustls"][..]),
     ] {
         let found = dependencies(manifest);

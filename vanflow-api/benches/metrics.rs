@@ -14,7 +14,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, request::Parts};
 use http_body::Body as _;
 use tokio::sync::watch;
-use vanflow_api::{Api, Network, Options, Status, history};
+use vanflow_api::{Api, Network, Options, Status};
+use vanflow_history::HistoryOptions;
 use vanflow_proto::{
     Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
 };
@@ -118,7 +119,7 @@ fn bench(criterion: &mut Criterion) {
         let store = Arc::new(Mutex::new(store));
         let mut options = Options::default();
         options.metrics.zero_for = Duration::ZERO;
-        options.history = Some(history::Options::default());
+        options.history = Some(HistoryOptions::default());
         let network = Network { store: store.clone(), revision, status };
         let api = Api::new(network, options);
         let with = if has_latencies { "with latencies" } else { "without latencies" };

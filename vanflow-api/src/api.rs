@@ -11,27 +11,27 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-        ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, ORIGIN, VARY,
-        X_CONTENT_TYPE_OPTIONS,
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+        ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
     },
     request::Parts,
 };
 use percent_encoding::percent_decode_str;
 use tokio::{sync::watch, time::Instant};
+use vanflow_history::{History, HistoryOptions, QueryKind};
 use vanflow_proto::Timestamp;
 use vanflow_store::{Revision, Snapshot, Store};
 
 use crate::{
     body::Body,
-    charts::{self, Chart},
+    charts,
     error::ApiError,
-    history::{self, History},
     index,
     json::{Json, Object},
     metrics::{self, Health, Metrics},
+    negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known},
     openapi,
     pace::Format,
     params::Params,
@@ -87,7 +87,7 @@ pub struct Options {
     /// What is measured, and how it is reported.
     pub metrics: metrics::Options,
     /// How what was measured is kept, for charts; none where a Prometheus does that.
-    pub history: Option<history::Options>,
+    pub history: Option<HistoryOptions>,
     /// Where whoever runs the API counts what happens, for `/metrics`.
     pub health: Arc<Health>,
     /// What reports this collector's revisions from those of others, and of former runs, in ETags and ids of events:
@@ -136,9 +136,7 @@ struct Remembered {
     latest: i64,
 }
 
-const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
-const EVENTS: &str = "text/event-stream";
 const YAML: &str = "application/yaml";
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -274,11 +272,11 @@ impl Api {
             }
             Endpoint::Ready => Ok(ready(&self.shared.network.status.borrow())),
             Endpoint::Metrics => {
-                let format = metrics::format(items(&request.headers, &ACCEPT));
+                let format = negotiate::exposition_format(&request.headers);
                 let mut response = Response::new(Body::whole(self.shared.metrics.write(format)));
                 let content_type = HeaderValue::from_static(format.content_type());
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
-                Ok(compressed(request, response))
+                Ok(compressed(&request.headers, response))
             }
             Endpoint::OpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.document.clone())),
             Endpoint::V1alpha1(collection) => self.list(request, route, collection),
@@ -293,8 +291,8 @@ impl Api {
                     what: collection.schema().name,
                     id: crate::error::excerpt(&id),
                 })?;
-                let tag = self.tag(&snapshot, None, None);
-                Ok(unless_known(request, tag, || Body::whole(json.bytes)))
+                let tag = entity_tag(&self.shared.instance, &snapshot, None, None);
+                Ok(unless_known(&request.headers, tag, || Body::whole(json.bytes)))
             }
             Endpoint::OfSite(collection) => {
                 let (id, snapshot) = (decoded(id), self.snapshot());
@@ -329,13 +327,13 @@ impl Api {
         self.shared.network.lock().snapshot()
     }
 
-    fn asked_by_chart(&self, request: &Parts, chart: Chart, form: &[u8]) -> Response<Body> {
+    fn asked_by_chart(&self, request: &Parts, kind: QueryKind, form: &[u8]) -> Response<Body> {
         let remembered = self.shared.history.as_ref();
         let remembered = remembered.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
         let history = remembered.as_deref().map(|remembered| (&remembered.history, remembered.latest));
         let (status, json) = match request.method {
-            Method::GET | Method::HEAD => charts::respond(chart, request.uri.query(), &[], history),
-            Method::POST => charts::respond(chart, request.uri.query(), form, history),
+            Method::GET | Method::HEAD => charts::answer(kind, request.uri.query(), &[], history),
+            Method::POST => charts::answer(kind, request.uri.query(), form, history),
             _ => charts::refused(&request.method),
         };
         let is_refused = status == StatusCode::METHOD_NOT_ALLOWED;
@@ -345,7 +343,7 @@ impl Api {
             return response;
         }
         response.headers_mut().remove(CONTENT_LENGTH);
-        compressed(request, response)
+        compressed(&request.headers, response)
     }
 
     fn v2_list(
@@ -355,7 +353,7 @@ impl Api {
         snapshot: Snapshot,
         scope: Scope,
     ) -> Response<Body> {
-        let takes_events = names(&request.headers, &ACCEPT, EVENTS);
+        let takes_events = negotiate::accepts_events(&request.headers);
         if query.watch.unwrap_or(takes_events) {
             let format = if takes_events { Format::Events } else { Format::Lines };
             // As in the original API: no body, no timers.
@@ -371,11 +369,13 @@ impl Api {
                 let watch = v2alpha1::Watch::new(network, Arc::new(query), scope, format, instance, resume);
                 Body::streamed(watch.into_stream())
             };
-            return compressed(request, watched(body, format));
+            return compressed(&request.headers, watched(body, format));
         }
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
-        let tag = self.tag(&snapshot, query.moment(&snapshot), request.uri.query());
-        unless_known(request, tag, || Body::rendered(v2alpha1::List::new(snapshot, Arc::new(query), scope)))
+        let tag = entity_tag(&self.shared.instance, &snapshot, query.moment(&snapshot), request.uri.query());
+        unless_known(&request.headers, tag, || {
+            Body::rendered(v2alpha1::List::new(snapshot, Arc::new(query), scope))
+        })
     }
 
     fn list(
@@ -386,12 +386,11 @@ impl Api {
     ) -> Result<Response<Body>, ApiError> {
         let params = Params::parse(request.uri.query(), route.path, route.parameters)?;
         let query = Arc::new(Query::new(collection, &params)?);
-        let takes_events = names(&request.headers, &ACCEPT, EVENTS);
-        // Nobody asks for events but to watch: `EventSource` cannot do otherwise.
+        let takes_events = negotiate::accepts_events(&request.headers);
         let is_watch = query.watch.unwrap_or(takes_events);
         if is_watch {
             let format = if takes_events { Format::Events } else { Format::Lines };
-            return Ok(compressed(request, self.watch(request, query, format)));
+            return Ok(compressed(&request.headers, self.watch(request, query, format)));
         }
         let snapshot = self.snapshot();
         // Durations of live records grow without a change of anything: an answer that has some is as good as new for
@@ -401,8 +400,8 @@ impl Api {
             Selection::VanAddrs | Selection::Addresses | Selection::Records { .. }
         );
         let time = has_durations.then(|| snapshot.now().as_micros() / DURATIONS_HOLD_MICROS);
-        let tag = self.tag(&snapshot, time, request.uri.query());
-        Ok(unless_known(request, tag, || Body::rendered(List::new(snapshot, query, Frame::array()))))
+        let tag = entity_tag(&self.shared.instance, &snapshot, time, request.uri.query());
+        Ok(unless_known(&request.headers, tag, || Body::rendered(List::new(snapshot, query, Frame::array()))))
     }
 
     fn watch(&self, request: &Parts, query: Arc<Query>, format: Format) -> Response<Body> {
@@ -427,17 +426,6 @@ impl Api {
         let (instance, revision) = id.rsplit_once('-')?;
         let revision = (*instance == *self.shared.instance).then(|| revision.parse().ok()).flatten()?;
         (revision <= self.shared.network.lock().revision()).then_some(revision)
-    }
-
-    /// What says whether an answer has changed: the revision of the whole network, because a record is shown with
-    /// what follows from others; how many records have left it, which is no change of any; and the time, as far as
-    /// the answer depends on it.
-    fn tag(&self, snapshot: &Snapshot, time: Option<u64>, query: Option<&str>) -> HeaderValue {
-        let (instance, revision, evicted) = (&self.shared.instance, snapshot.revision(), snapshot.evicted());
-        let time = time.map_or_else(String::new, |time| format!("{time}-"));
-        let query = fnv(query.unwrap_or(""));
-        let tag = format!("W/\"{instance}-{revision}-{evicted}-{time}{query:x}\"");
-        HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
     /// Adds to an answer what reports a browser whose pages may read it. The API's own answers have it.
@@ -467,7 +455,6 @@ impl fmt::Debug for Api {
 }
 
 const DURATIONS_HOLD_MICROS: u64 = 10_000_000;
-const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -487,7 +474,7 @@ pub fn is_ours(path: &str) -> bool {
 }
 
 /// The query that a path is for, if it is for one of a chart.
-pub fn chart(path: &str) -> Option<Chart> {
+pub fn chart(path: &str) -> Option<QueryKind> {
     route::chart(path)
 }
 
@@ -554,32 +541,6 @@ fn decoded(id: Option<&str>) -> String {
     percent_decode_str(id.unwrap_or_default()).decode_utf8_lossy().into_owned()
 }
 
-/// The same answer, compressed for those who take it.
-fn compressed(request: &Parts, mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(VARY, VARIES);
-    if accepts_gzip(&request.headers) {
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response = response.map(Body::gzipped);
-    }
-    response
-}
-
-/// An answer in JSON, or that the client has it already.
-fn unless_known(request: &Parts, tag: HeaderValue, body: impl FnOnce() -> Body) -> Response<Body> {
-    let mut response = if is_known(&request.headers, &tag) {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().insert(VARY, VARIES);
-        response
-    } else {
-        let mut response = Response::new(body());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        compressed(request, response)
-    };
-    response.headers_mut().insert(ETAG, tag);
-    response
-}
-
 fn refusal(error: &ApiError, is_coded: bool) -> Response<Body> {
     let body = if is_coded { error.coded_body() } else { error.body() };
     let mut response = whole(error.status(), JSON, body);
@@ -629,90 +590,4 @@ fn options(request: &Parts) -> Response<Body> {
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
     response
-}
-
-/// The items of a header that is a list, without what follows a semicolon, and what follows.
-fn items<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, &'h str)> {
-    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| {
-        value.split(',').map(|item| {
-            let (item, parameters) = item.split_once(';').unwrap_or((item, ""));
-            (item.trim(), parameters)
-        })
-    })
-}
-
-/// Whether a header names something and does not weigh it as nothing.
-fn names(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
-    items(headers, name)
-        .any(|(item, parameters)| item.eq_ignore_ascii_case(wanted) && weight(parameters) > 0.0)
-}
-
-fn weight(parameters: &str) -> f32 {
-    let weight = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok())?
-    });
-    weight.unwrap_or(1.0)
-}
-
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let weight_of = |wanted: &str| {
-        let mut items = items(headers, &ACCEPT_ENCODING);
-        items.find(|(item, _)| item.eq_ignore_ascii_case(wanted)).map(|(_, parameters)| weight(parameters))
-    };
-    weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
-}
-
-/// Whether the client has what this tag is for. Weak tags are compared without their mark.
-fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let strong = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
-    let Ok(tag) = tag.to_str().map(strong) else { return false };
-    items(headers, &IF_NONE_MATCH).any(|(known, _)| known == "*" || strong(known) == tag)
-}
-
-/// A short sum of a text, FNV-1a: the same in every version, unlike the standard library's.
-fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
-    }
-
-    #[test]
-    fn gzip_is_for_those_who_take_it() {
-        for (value, expected) in [
-            ("gzip", true),
-            ("br, GZIP;q=0.5", true),
-            ("deflate, *", true),
-            ("gzip;q=0", false),
-            ("gzip; q=0.0, *", false),
-            ("*;q=0", false),
-            ("identity", false),
-            ("", false),
-        ] {
-            assert_eq!(accepts_gzip(&headers(ACCEPT_ENCODING, value)), expected, "{value}");
-        }
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn tags_are_compared_without_their_mark_of_weakness() {
-        let tag = HeaderValue::from_static("W/\"a-1\"");
-        for (value, expected) in [
-            ("W/\"a-1\"", true),
-            ("\"a-1\"", true),
-            ("\"b\", W/\"a-1\"", true),
-            ("*", true),
-            ("\"a-10\"", false),
-        ] {
-            assert_eq!(is_known(&headers(IF_NONE_MATCH, value), &tag), expected, "{value}");
-        }
-    }
 }

@@ -2,10 +2,10 @@
 //!
 //! Dispatch, the checks of parameters, the front page, the text of a 404 and the OpenAPI document all derive from it.
 
+use vanflow_history::QueryKind;
 use vanflow_proto::RecordKind;
 
 use crate::{
-    charts::Chart,
     params::{Form, Parameter},
     swagger::Asset,
     v1alpha1::Collection,
@@ -55,7 +55,7 @@ pub(crate) enum Endpoint {
     /// The end of that.
     Logout,
     /// What a chart of the console asks.
-    Chart(Chart),
+    Chart(QueryKind),
     /// The OpenAPI document of everything, where the network observer has its own.
     Yaml,
     /// A page to read that in, and its parts.
@@ -83,12 +83,12 @@ pub(crate) fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
 }
 
 /// The chart that a path is for, with one slash at its end or none.
-pub(crate) fn chart(path: &str) -> Option<Chart> {
+pub(crate) fn chart(path: &str) -> Option<QueryKind> {
     if path.contains("//") {
         return None;
     }
     match find(path)?.0.endpoint {
-        Endpoint::Chart(chart) => Some(chart),
+        Endpoint::Chart(kind) => Some(kind),
         _ => None,
     }
 }
@@ -378,17 +378,17 @@ pub(crate) static ROUTES: &[Route] = &[
     v2("/api/v2alpha1/logout", Endpoint::Logout, "Takes the cookie of that proxy back"),
     v2(
         "/api/v2alpha1/internal/prom/query",
-        Endpoint::Chart(Chart::Instant),
+        Endpoint::Chart(QueryKind::Instant),
         "What a chart asks: PromQL, at one time",
     ),
     v2(
         "/api/v2alpha1/internal/prom/query_range",
-        Endpoint::Chart(Chart::Range),
+        Endpoint::Chart(QueryKind::Range),
         "What a chart asks: PromQL, over a range of time",
     ),
     v2(
         "/api/v2alpha1/internal/prom/rangequery",
-        Endpoint::Chart(Chart::Range),
+        Endpoint::Chart(QueryKind::Range),
         "The same under its other name",
     ),
     other("/swagger", Endpoint::Swagger(Asset::Page), "Both APIs on a page to read, and to try them"),
@@ -459,9 +459,11 @@ mod tests {
 
     #[test]
     fn the_paths_of_charts_may_end_with_a_slash() {
-        for (name, chart) in
-            [("query", Chart::Instant), ("query_range", Chart::Range), ("rangequery", Chart::Range)]
-        {
+        for (name, chart) in [
+            ("query", QueryKind::Instant),
+            ("query_range", QueryKind::Range),
+            ("rangequery", QueryKind::Range),
+        ] {
             let path = format!("/api/v2alpha1/internal/prom/{name}");
             assert_eq!(super::chart(&path), Some(chart));
             assert_eq!(super::chart(&format!("{path}/")), Some(chart));

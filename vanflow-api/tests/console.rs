@@ -2,7 +2,8 @@
 
 use http::Method;
 use serde_json::json;
-use vanflow_api::{Chart, Cors, Options, history};
+use vanflow_api::{Cors, Options};
+use vanflow_history::{HistoryOptions, QueryKind};
 use vanflow_store::Store;
 
 use crate::support::{Answer, Fixture, request_by, request_with};
@@ -20,7 +21,7 @@ fn without() -> Fixture {
 /// One whose history is empty.
 fn with_history() -> Fixture {
     let mut options = Options::default();
-    options.history = Some(history::Options::default());
+    options.history = Some(HistoryOptions::default());
     Fixture::with_options(Store::new(vanflow_store::Options::default()), options)
 }
 
@@ -134,8 +135,8 @@ fn charts_are_for_other_origins_as_everything_else() {
 
 #[test]
 fn who_serves_a_console_learns_which_paths_are_not_its_files() {
-    assert_eq!(vanflow_api::chart(&format!("{PROM}/rangequery/")), Some(Chart::Range));
-    assert_eq!(Chart::Range.prometheus_path(), "/api/v1/query_range");
+    assert_eq!(vanflow_api::chart(&format!("{PROM}/rangequery/")), Some(QueryKind::Range));
+    assert_eq!(QueryKind::Range.prometheus_path(), "/api/v1/query_range");
     assert!(vanflow_api::is_ours("/api/v1alpha1/sites") && !vanflow_api::is_ours("/index.html"));
 }
 

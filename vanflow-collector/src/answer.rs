@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use tokio::task::spawn_blocking;
-use vanflow_api::{Api, Chart};
+use vanflow_api::Api;
+use vanflow_history::QueryKind;
 
 use crate::{
     console::Console,
@@ -35,7 +36,7 @@ impl Answers {
         let path = parts.uri.path();
         // What browsers ask in advance is about this server, not about one behind it.
         match vanflow_api::chart(path).filter(|_| parts.method != Method::OPTIONS) {
-            Some(chart) => self.chart(chart, &parts, body).await,
+            Some(kind) => self.chart(kind, &parts, body).await,
             None => match self.console {
                 Some(console) if !vanflow_api::is_ours(path) => console.respond(&parts).await,
                 _ => boxed(self.api.respond(&parts)),
@@ -43,12 +44,12 @@ impl Answers {
         }
     }
 
-    async fn chart<B>(&self, chart: Chart, asked: &Parts, body: B) -> Response<Body>
+    async fn chart<B>(&self, kind: QueryKind, asked: &Parts, body: B) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {
         let mut response = match &self.prometheus {
-            Some(prometheus) => prometheus.ask(chart, asked, body).await,
+            Some(prometheus) => prometheus.ask(kind, asked, body).await,
             None if asked.method != Method::POST => return self.evaluated(asked, Bytes::new()).await,
             None => match prometheus::form(body).await {
                 Ok(form) => return self.evaluated(asked, form).await,
@@ -119,7 +120,7 @@ mod tests {
         let network = Network { store: Arc::new(Mutex::new(store)), revision, status };
         let mut options = vanflow_api::Options::default();
         (options.console, options.cors) = (true, Cors::Any);
-        options.history = Some(vanflow_api::history::Options::default());
+        options.history = Some(vanflow_history::HistoryOptions::default());
         let console = Console::open(directory.path()).expect("a console");
         (directory, Answers { api: Api::new(network, options), console: Some(console), prometheus: None })
     }

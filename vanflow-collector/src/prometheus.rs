@@ -37,7 +37,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tower_http::timeout::TimeoutBody;
 use tracing::{info, warn};
-use vanflow_api::Chart;
+use vanflow_history::{QueryKind, error_body};
 
 use crate::{
     answer::{Body, whole},
@@ -116,7 +116,7 @@ impl Prometheus {
     }
 
     /// What it answers, or why it does not.
-    pub(crate) async fn ask<B>(&self, chart: Chart, asked: &Parts, body: B) -> Response<Body>
+    pub(crate) async fn ask<B>(&self, kind: QueryKind, asked: &Parts, body: B) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {
@@ -124,11 +124,11 @@ impl Prometheus {
             Ok(form) => form,
             Err(refused) => return refused,
         };
-        let answered = match self.request(chart, asked, form) {
+        let answered = match self.request(kind, asked, form) {
             Ok(request) => timeout(ANSWER_WITHIN, self.client.request(request)).await,
             Err(error) => return refusal(StatusCode::BAD_REQUEST, "bad_data", &error.to_string()),
         };
-        let (status, kind, why) = match answered {
+        let (status, sort, why) = match answered {
             Ok(Ok(response)) => {
                 if self.failing.swap(false, Ordering::Relaxed) {
                     info!("the Prometheus at {} answers again", self.url);
@@ -146,11 +146,16 @@ impl Prometheus {
         }
         // Its address is for the log: not everybody who looks at charts has to know it.
         let text = format!("the Prometheus that this collector was given cannot be asked: {why}");
-        refusal(status, kind, &text)
+        refusal(status, sort, &text)
     }
 
-    fn request(&self, chart: Chart, asked: &Parts, form: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
-        let mut uri = format!("{}{}", self.url, chart.prometheus_path());
+    fn request(
+        &self,
+        kind: QueryKind,
+        asked: &Parts,
+        form: Bytes,
+    ) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut uri = format!("{}{}", self.url, kind.prometheus_path());
         if let Some(query) = asked.uri.query() {
             uri.extend(["?", query]);
         }
@@ -259,8 +264,7 @@ fn passed_on(response: Response<hyper::body::Incoming>) -> Response<Body> {
 
 /// Why there is no answer, as Prometheus says it.
 fn refusal(status: StatusCode, kind: &str, text: &str) -> Response<Body> {
-    let json = serde_json::json!({ "status": "error", "errorType": kind, "error": text });
-    let mut response = Response::new(whole(format!("{json}\n")));
+    let mut response = Response::new(whole(error_body(kind, text)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -384,9 +388,9 @@ mod tests {
         Ok(response.expect("a response"))
     }
 
-    async fn ask(prometheus: &Prometheus, chart: Chart, request: Request<Full<Bytes>>) -> Response<Body> {
+    async fn ask(prometheus: &Prometheus, kind: QueryKind, request: Request<Full<Bytes>>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        prometheus.ask(chart, &parts, body).await
+        prometheus.ask(kind, &parts, body).await
     }
 
     fn get(query: &str) -> Request<Full<Bytes>> {
@@ -417,7 +421,7 @@ mod tests {
         ] {
             request.headers_mut().insert(name, HeaderValue::from_static(value));
         }
-        let response = ask(&prometheus, Chart::Instant, request).await;
+        let response = ask(&prometheus, QueryKind::Instant, request).await;
         assert_eq!(response.status().as_u16(), 200);
         let headers = response.headers().clone();
         assert_eq!(headers[CONTENT_TYPE], "application/json");
@@ -449,7 +453,7 @@ mod tests {
             .header(CONTENT_LENGTH, "8")
             .body(Full::from("query=up"))
             .expect("a request");
-        let response = ask(&prometheus, Chart::Range, request).await;
+        let response = ask(&prometheus, QueryKind::Range, request).await;
         assert_eq!(response.status().as_u16(), 422);
         assert_eq!(text(response).await, "the answer");
         let asked = seen.lock().expect("no panic").pop().expect("it was asked");
@@ -462,7 +466,7 @@ mod tests {
     async fn a_form_that_is_too_long_is_refused() {
         let prometheus = Prometheus::new(&settings("http://127.0.0.1:1".into())).expect("is set up");
         let request = Request::post("/").body(Full::from(vec![b'x'; LONGEST_QUERY + 1])).expect("a request");
-        let response = ask(&prometheus, Chart::Instant, request).await;
+        let response = ask(&prometheus, QueryKind::Instant, request).await;
         assert_eq!(response.status().as_u16(), 413);
         let expected = "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"the query is longer than \
                         1048576 octets\"}\n";
@@ -476,7 +480,7 @@ mod tests {
             listener.local_addr().expect("an address")
         };
         let prometheus = Prometheus::new(&settings(format!("http://{address}"))).expect("is set up");
-        let response = ask(&prometheus, Chart::Instant, get("query=up")).await;
+        let response = ask(&prometheus, QueryKind::Instant, get("query=up")).await;
         assert_eq!(response.status().as_u16(), 502);
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
         let text = text(response).await;
@@ -494,7 +498,7 @@ mod tests {
     async fn a_prometheus_that_does_not_answer_is_given_up() {
         let (address, _, arrived) = upstream(None).await;
         let prometheus = Prometheus::new(&settings(format!("http://{address}/slow"))).expect("is set up");
-        let asking = tokio::spawn(async move { ask(&prometheus, Chart::Instant, get("query=up")).await });
+        let asking = tokio::spawn(async move { ask(&prometheus, QueryKind::Instant, get("query=up")).await });
         arrived.notified().await;
         tokio::time::pause();
         let response = asking.await.expect("no panic");
@@ -508,7 +512,7 @@ mod tests {
     async fn an_answer_that_breaks_off_is_not_taken_for_whole() {
         let (address, _, cut) = upstream(None).await;
         let prometheus = Prometheus::new(&settings(format!("http://{address}/cut"))).expect("is set up");
-        let response = ask(&prometheus, Chart::Instant, get("query=up")).await;
+        let response = ask(&prometheus, QueryKind::Instant, get("query=up")).await;
         assert_eq!(response.status().as_u16(), 200);
         cut.notify_one();
         response.into_body().collect().await.expect_err("it broke off");
@@ -550,13 +554,13 @@ mod tests {
         let mut settings = settings(format!("https://localhost:{port}"));
         settings.ca = Some(ca.clone());
         let prometheus = Prometheus::new(&settings).expect("is set up");
-        assert_eq!(text(ask(&prometheus, Chart::Instant, get("query=up")).await).await, "the answer");
+        assert_eq!(text(ask(&prometheus, QueryKind::Instant, get("query=up")).await).await, "the answer");
         assert_eq!(seen.lock().expect("no panic").len(), 1);
 
         let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         fs::write(&ca, other.cert.pem()).expect("writes");
         let prometheus = Prometheus::new(&settings).expect("is set up");
-        let response = ask(&prometheus, Chart::Instant, get("query=up")).await;
+        let response = ask(&prometheus, QueryKind::Instant, get("query=up")).await;
         assert_eq!(response.status().as_u16(), 502);
         let text = text(response).await;
         assert!(text.contains("certificate"), "{text}");

@@ -73,14 +73,14 @@ impl Histogram {
 
 /// The formats there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum ExpositionFormat {
     /// OpenMetrics 1.0.0.
     OpenMetrics,
     /// The text format of Prometheus, 0.0.4.
     Text,
 }
 
-impl Format {
+impl ExpositionFormat {
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -140,7 +140,7 @@ impl Gathered {
     }
 
     /// Everything, in that format.
-    pub(crate) fn write(self, format: Format) -> String {
+    pub(crate) fn write(self, format: ExpositionFormat) -> String {
         let mut written = String::new();
         for (name, samples) in self.samples {
             let before = written.len();
@@ -148,12 +148,12 @@ impl Gathered {
             registry.register_collector(Box::new(Family { name, samples }));
             // Room for what is likely: most samples are counts with a few hundred octets of labels.
             text::encode_registry(&mut written, &registry).expect("strings take all");
-            if format == Format::Text {
+            if format == ExpositionFormat::Text {
                 let family = written.split_off(before);
                 push_as_text(&mut written, name, &family);
             }
         }
-        if format == Format::OpenMetrics {
+        if format == ExpositionFormat::OpenMetrics {
             text::encode_eof(&mut written).expect("strings take all");
         }
         written
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn openmetrics_is_as_the_official_library_writes_it() {
         assert_eq!(
-            gathered().write(Format::OpenMetrics),
+            gathered().write(ExpositionFormat::OpenMetrics),
             "# HELP legacy_flow_latency_microseconds Time to the first octet of connections, in microseconds: from \
              the client as incoming, and from the server as outgoing, with source and destination swapped.\n\
              # TYPE legacy_flow_latency_microseconds histogram\n\
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_text_format_has_the_names_of_samples_the_observers_bounds_and_no_end() {
-        let text = gathered().write(Format::Text);
+        let text = gathered().write(ExpositionFormat::Text);
         assert!(
             text.contains("# TYPE skupper_site_link_errors_total counter\nskupper_site_link_errors_total{")
         );
@@ -340,7 +340,7 @@ mod tests {
             gathered
                 .push(name, Sample { labels: Labels::new([("a", "b")]), value, is_new: true, is_born: true });
         }
-        let text = gathered.write(Format::Text);
+        let text = gathered.write(ExpositionFormat::Text);
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(samples.len(), 11);
         assert!(samples.iter().all(|sample| sample.ends_with(" 0") || sample.ends_with(" 0.0")), "{text}");

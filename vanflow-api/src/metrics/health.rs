@@ -15,7 +15,6 @@ use vanflow_store::{Snapshot, Stats};
 
 use crate::{
     api::Status,
-    history,
     metrics::{
         exposition::{Gathered, Histogram, Value},
         labels::Labels,
@@ -35,7 +34,7 @@ pub struct Health {
     lag_micros: AtomicU64,
     watchers: AtomicU64,
     answers: Mutex<Answers>,
-    history: Mutex<Option<history::Stats>>,
+    history: Mutex<Option<vanflow_history::Stats>>,
 }
 
 /// What the connection to the router says of itself.
@@ -128,7 +127,7 @@ impl Health {
         self.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn remembered(&self, stats: history::Stats) {
+    pub(crate) fn remembered(&self, stats: vanflow_history::Stats) {
         *self.history.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
     }
 

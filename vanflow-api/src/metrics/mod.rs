@@ -26,7 +26,7 @@ use vanflow_store::Snapshot;
 
 pub use health::{Connection, Health};
 
-pub(crate) use exposition::Format;
+pub(crate) use exposition::ExpositionFormat;
 
 use crate::api::Network;
 use entities::Entities;
@@ -181,7 +181,7 @@ impl Metrics {
     }
 
     /// Everything as it is now, in that format.
-    pub(crate) fn write(&self, format: Format) -> String {
+    pub(crate) fn write(&self, format: ExpositionFormat) -> String {
         self.gather().write(format)
     }
 
@@ -220,58 +220,9 @@ impl State {
     }
 }
 
-/// The format for somebody who accepts these media types, each with its parameters.
-pub(crate) fn format<'h>(accepted: impl Iterator<Item = (&'h str, &'h str)>) -> Format {
-    let (mut open, mut text) = (0.0_f32, 0.0_f32);
-    for (media_type, parameters) in accepted {
-        let parameter = |wanted: &str| {
-            parameters.split(';').find_map(|parameter| {
-                let (name, value) = parameter.split_once('=')?;
-                name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"'))
-            })
-        };
-        let weight = parameter("q").and_then(|weight| weight.parse().ok()).unwrap_or(1.0);
-        if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
-            if parameter("version").is_none_or(|version| version == "1.0.0" || version == "0.0.1") {
-                open = open.max(weight);
-            }
-        } else if media_type.eq_ignore_ascii_case("text/plain") {
-            text = text.max(weight);
-        }
-    }
-    // Whoever takes anything is a person, mostly, or a tool that knows no better than text.
-    if open > 0.0 && open >= text { Format::OpenMetrics } else { Format::Text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn openmetrics_is_for_those_who_prefer_it() {
-        let format = |accept: &'static str| {
-            format(accept.split(',').map(|item| item.trim().split_once(';').unwrap_or((item.trim(), ""))))
-        };
-        for accept in [
-            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
-             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            "application/openmetrics-text",
-            "text/plain, application/openmetrics-text; version=\"1.0.0\"",
-        ] {
-            assert_eq!(format(accept), Format::OpenMetrics, "{accept}");
-        }
-        for accept in [
-            "",
-            "*/*",
-            "text/html,application/xhtml+xml,*/*;q=0.8",
-            "text/plain;version=0.0.4",
-            "application/openmetrics-text;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.5",
-            "application/openmetrics-text;q=0",
-            "application/openmetrics-text;version=2.0.0",
-        ] {
-            assert_eq!(format(accept), Format::Text, "{accept}");
-        }
-    }
 
     #[test]
     fn labels_of_all_metrics_must_not_be_in_the_way_of_others() {

@@ -1,9 +1,9 @@
 //! The part of the OpenAPI document that is about this API, made from the route table and the schemas.
 
 use serde_json::{Map, Value, json};
+use vanflow_history::QueryKind;
 
 use crate::{
-    charts::Chart,
     route::{Endpoint, ID, ROUTES, Route, V2ALPHA1},
     v2alpha1::{
         collection::Collection,
@@ -87,7 +87,7 @@ fn reference(components: &str, name: &str) -> Value {
 fn path(route: &Route) -> Value {
     match route.endpoint {
         Endpoint::User | Endpoint::Logout => return account(route),
-        Endpoint::Chart(chart) => return query_of_chart(route, chart),
+        Endpoint::Chart(kind) => return query_of_chart(route, kind),
         _ => {}
     }
     let mut parameters = Vec::new();
@@ -165,7 +165,7 @@ fn account(route: &Route) -> Value {
 }
 
 /// What a chart asks, in the query string or in a form.
-fn query_of_chart(route: &Route, chart: Chart) -> Value {
+fn query_of_chart(route: &Route, kind: QueryKind) -> Value {
     let name = route.path.rsplit('/').next().unwrap_or_default();
     let time = json!({
         "type": "string",
@@ -173,9 +173,9 @@ fn query_of_chart(route: &Route, chart: Chart) -> Value {
     });
     let text = json!({ "type": "string" });
     let step = json!({ "type": "string", "description": "Seconds, or a duration such as `15s`." });
-    let (required, members) = match chart {
-        Chart::Instant => (json!(["query"]), json!({ "query": text, "time": time, "timeout": text })),
-        Chart::Range => (
+    let (required, members) = match kind {
+        QueryKind::Instant => (json!(["query"]), json!({ "query": text, "time": time, "timeout": text })),
+        QueryKind::Range => (
             json!(["query", "start", "end", "step"]),
             json!({ "query": text, "start": time, "end": time, "step": step, "timeout": text }),
         ),

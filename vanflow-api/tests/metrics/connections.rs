@@ -4,9 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use http_body_util::BodyExt;
 use vanflow_api::{
-    Options, history,
+    Options,
     metrics::{self, Detail},
 };
+use vanflow_history::HistoryOptions;
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::Store;
 
@@ -346,7 +347,7 @@ async fn a_counter_is_0_before_it_is_more() {
 #[test]
 fn charts_see_what_is_counted_as_it_is_and_where_it_began() {
     let mut options = Options::default();
-    options.history = Some(history::Options::default());
+    options.history = Some(HistoryOptions::default());
     let mut fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
     let at = |seconds: u64| Timestamp::from_micros(EPOCH + seconds * 1_000_000);
     fixture.report(&network());

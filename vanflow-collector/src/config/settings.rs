@@ -6,7 +6,8 @@ use std::{
 };
 
 use thiserror::Error;
-use vanflow_api::{Cors, history, metrics};
+use vanflow_api::{Cors, metrics};
+use vanflow_history::HistoryOptions;
 use vanflow_proto::discovery;
 
 use super::{Args, CONNECT_JSON, Octets, Speed};
@@ -32,7 +33,7 @@ pub struct Settings {
     /// Where those who watch over the collector are answered, `host:port`, beside the API.
     pub metrics_listen: Option<String>,
     /// How what is measured is kept, if it is.
-    pub history: Option<history::Options>,
+    pub history: Option<HistoryOptions>,
     /// How records are kept.
     pub store: vanflow_store::Options,
     /// Where records outlive the process.
@@ -368,7 +369,7 @@ fn history(
     horizon: Duration,
     interval: Duration,
     Octets(memory): Octets,
-) -> Result<Option<history::Options>, SettingsError> {
+) -> Result<Option<HistoryOptions>, SettingsError> {
     if !(Duration::from_secs(1)..=Duration::from_secs(15)).contains(&interval) {
         return Err(wrong(
             "--history-interval",
@@ -376,7 +377,7 @@ fn history(
             "1s to 15s: charts look back 30 seconds, and need two values in them",
         ));
     }
-    let mut options = history::Options::default();
+    let mut options = HistoryOptions::default();
     options.horizon = horizon;
     options.interval = interval;
     options.memory =
@@ -531,7 +532,7 @@ mod tests {
             assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         };
         same(&settings.metrics, &metrics::Options::default());
-        same(&settings.history, &Some(history::Options::default()));
+        same(&settings.history, &Some(HistoryOptions::default()));
         same(&settings.store, &vanflow_store::Options::default());
         same(&settings.source, &Source::Demo(demo::Options::default()));
     }

@@ -5,10 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use vanflow_api::{
-    history::{History, Options},
-    promql::{Question, respond},
-};
+use vanflow_history::{History, HistoryOptions, QueryKind, respond};
 
 const START: i64 = 1_795_347_880_000;
 const SCRAPES: i64 = 24 * 720;
@@ -80,7 +77,7 @@ fn feed(history: &mut History, pairs: &mut [Pair], tick: i64) {
 }
 
 fn charts(criterion: &mut Criterion) {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     let mut pairs = pairs();
     for tick in 0..SCRAPES {
         feed(&mut history, &mut pairs, tick);
@@ -143,7 +140,7 @@ fn charts(criterion: &mut Criterion) {
         } else {
             format!("query={query}")
         };
-        let question = if is_range { Question::Range } else { Question::Instant };
+        let question = if is_range { QueryKind::Range } else { QueryKind::Instant };
         let (status, body) = respond(question, Some(&parameters), "", &history, end);
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
         group.bench_function(name, |bencher| {

@@ -1,16 +1,13 @@
 //! No question, however odd, does harm.
 
 use proptest::prelude::*;
-use vanflow_api::{
-    history::{History, Options},
-    promql::{Question, respond},
-};
+use vanflow_history::{History, HistoryOptions, QueryKind, respond};
 
 use crate::world::EPOCH;
 
-fn ask(history: &History, question: Question, query: &str, times: &str) -> (u16, serde_json::Value) {
+fn ask(history: &History, kind: QueryKind, query: &str, times: &str) -> (u16, serde_json::Value) {
     let encoded: String = query.bytes().map(|octet| format!("%{octet:02X}")).collect();
-    let (status, body) = respond(question, Some(&format!("query={encoded}&{times}")), "", history, EPOCH);
+    let (status, body) = respond(kind, Some(&format!("query={encoded}&{times}")), "", history, EPOCH);
     (status.as_u16(), serde_json::from_slice(&body).unwrap())
 }
 
@@ -22,7 +19,7 @@ fn history() -> impl Strategy<Value = History> {
         any::<f64>().prop_map(Some),
     ];
     prop::collection::vec((1..400_000_i64, prop::collection::vec(value, 5)), 0..40).prop_map(|scrapes| {
-        let mut history = History::new(Options::default());
+        let mut history = History::new(HistoryOptions::default());
         let mut at = EPOCH;
         for (later, values) in scrapes {
             at += later;
@@ -170,10 +167,10 @@ proptest! {
         query in expression(),
     ) {
         for at in ["time=1795348000", "time=1795349000.123", "time=-5"] {
-            let answer = ask(&history, Question::Instant, &query, at);
+            let answer = ask(&history, QueryKind::Instant, &query, at);
             prop_assert!(is_sound(answer.clone()), "{query}: {answer:?}");
         }
-        let answer = ask(&history, Question::Range, &query, RANGE);
+        let answer = ask(&history, QueryKind::Range, &query, RANGE);
         prop_assert!(is_sound(answer.clone()), "{query}: {answer:?}");
     }
 
@@ -187,9 +184,9 @@ proptest! {
         ],
         times in "(time|start|end|step|timeout)=[-0-9.:TZeEnNaAiIfF]{0,24}&start=1&end=2&step=1",
     ) {
-        let history = History::new(Options::default());
-        for question in [Question::Instant, Question::Range] {
-            let answer = ask(&history, question, &query, &times);
+        let history = History::new(HistoryOptions::default());
+        for kind in [QueryKind::Instant, QueryKind::Range] {
+            let answer = ask(&history, kind, &query, &times);
             prop_assert!(is_sound(answer.clone()), "{query}: {answer:?}");
         }
     }
@@ -197,7 +194,7 @@ proptest! {
 
 #[test]
 fn a_query_as_deep_as_may_be_is_answered_on_a_small_stack() {
-    let history = History::new(Options::default());
+    let history = History::new(HistoryOptions::default());
     for (before, core, after) in [
         ("abs(", "vector(1)", ")"),
         ("(", "1", ")"),
@@ -210,7 +207,7 @@ fn a_query_as_deep_as_may_be_is_answered_on_a_small_stack() {
     ] {
         let ask = |depth: usize| {
             let query = format!("{}{core}{}", before.repeat(depth), after.repeat(depth));
-            ask(&history, Question::Instant, &query, "time=1795348000")
+            ask(&history, QueryKind::Instant, &query, "time=1795348000")
         };
         let deepest = (40..=100).rev().find(|&depth| ask(depth).0 == 200).unwrap_or(0);
         assert!(deepest >= 45, "{before}{core}{after}: {deepest}");

@@ -17,7 +17,7 @@ use super::{
     value::{Labels, Point, Row, Value, distinct},
     window::{self, Window},
 };
-use crate::history::{Found, History, METRIC, Sample};
+use crate::history::{Found, History, METRIC, Sample, SeriesLabels};
 
 /// How long a sample counts where no later one says otherwise: 5 minutes.
 const LOOK_BACK_MS: i64 = 300_000;
@@ -137,15 +137,14 @@ impl<'h> Evaluator<'h> {
         let name = selector.name.as_deref().or(exact.map(|matcher| matcher.value.as_str()));
         // A pattern is tried on each value once, not on each series.
         let mut tried: Vec<HashMap<u32, bool, RandomState>> = vec![HashMap::default(); matchers.len()];
-        let suits = |matcher: &Matcher,
-                     tried: &mut HashMap<u32, bool, RandomState>,
-                     labels: &crate::history::Labels<'_>| {
-            match labels.value(&matcher.name) {
-                None => matcher.is_match(""),
-                Some((_, value)) if !is_pattern(matcher) => matcher.is_match(value),
-                Some((symbol, value)) => *tried.entry(symbol).or_insert_with(|| matcher.is_match(value)),
-            }
-        };
+        let suits =
+            |matcher: &Matcher, tried: &mut HashMap<u32, bool, RandomState>, labels: &SeriesLabels<'_>| {
+                match labels.value(&matcher.name) {
+                    None => matcher.is_match(""),
+                    Some((_, value)) if !is_pattern(matcher) => matcher.is_match(value),
+                    Some((symbol, value)) => *tried.entry(symbol).or_insert_with(|| matcher.is_match(value)),
+                }
+            };
         let found = self.history.select(name, |labels| {
             matchers.iter().zip(&mut tried).all(|(matcher, tried)| suits(matcher, tried, labels))
         });

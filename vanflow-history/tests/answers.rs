@@ -1,22 +1,19 @@
 //! Answers as text: what a client sees.
 
 use http::StatusCode;
-use vanflow_api::{
-    history::{History, Options},
-    promql::{Question, respond},
-};
+use vanflow_history::{History, HistoryOptions, QueryKind, respond};
 
-fn ask(history: &History, question: Question, query: &str) -> (StatusCode, String) {
-    let (status, body) = respond(question, Some(query), "", history, 60_000);
+fn ask(history: &History, kind: QueryKind, query: &str) -> (StatusCode, String) {
+    let (status, body) = respond(kind, Some(query), "", history, 60_000);
     (status, String::from_utf8(body).unwrap())
 }
 
 fn instant(history: &History, query: &str) -> String {
-    ask(history, Question::Instant, query).1
+    ask(history, QueryKind::Instant, query).1
 }
 
-fn refused(history: &History, question: Question, query: &str) -> (u16, String, String) {
-    let (status, body) = ask(history, question, query);
+fn refused(history: &History, kind: QueryKind, query: &str) -> (u16, String, String) {
+    let (status, body) = ask(history, kind, query);
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["status"], "error");
     let text = |name: &str| body[name].as_str().unwrap().to_owned();
@@ -25,7 +22,7 @@ fn refused(history: &History, question: Question, query: &str) -> (u16, String, 
 
 /// A minute of two counters, 5 s apart; the second ends after half of it.
 fn history() -> History {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     for tick in 0..13_i64 {
         let mut scrape = history.scrape(tick * 5_000);
         scrape.sample("sent", &[("site", "west")], (tick * 100) as f64);
@@ -67,7 +64,7 @@ fn a_range_has_its_samples_at_exactly_start_and_each_step() {
     let history = history();
     let (status, body) = ask(
         &history,
-        Question::Range,
+        QueryKind::Range,
         "query=sum(rate(sent{site=\"west\"}[20s]))&start=20.001&end=42&step=7",
     );
     assert_eq!(status, StatusCode::OK);
@@ -95,7 +92,7 @@ fn a_series_that_ended_is_gone_at_once_and_not_five_minutes_later() {
 
 #[test]
 fn a_counter_that_is_born_counts_from_its_first_octet() {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     for tick in 0..4_i64 {
         let mut scrape = history.scrape(tick * 5_000);
         scrape.sample("up", &[], 1.0);
@@ -128,7 +125,7 @@ fn a_duration_with_a_fraction_is_taken_to_the_millisecond() {
 fn a_form_asks_like_a_query_string() {
     let history = history();
     let form = "query=sent%7Bsite%3D%22west%22%7D&time=12.5";
-    let (status, body) = respond(Question::Instant, None, form, &history, 0);
+    let (status, body) = respond(QueryKind::Instant, None, form, &history, 0);
     assert_eq!(status, StatusCode::OK);
     assert_eq!(String::from_utf8(body).unwrap(), instant(&history, "query=sent{site=\"west\"}&time=12.5"));
 }
@@ -136,7 +133,7 @@ fn a_form_asks_like_a_query_string() {
 #[test]
 fn a_parameter_that_makes_no_sense_is_named() {
     let history = history();
-    let range = |query: &str| refused(&history, Question::Range, query);
+    let range = |query: &str| refused(&history, QueryKind::Range, query);
     let bad = |error: &str| (400, "bad_data".to_owned(), error.to_owned());
     assert_eq!(
         range("query=1&end=2&step=1"),
@@ -162,7 +159,7 @@ fn a_parameter_that_makes_no_sense_is_named() {
              (?step=XX)"
         )
     );
-    assert_eq!(ask(&history, Question::Range, "query=1&start=0&end=11000&step=1").0, StatusCode::OK);
+    assert_eq!(ask(&history, QueryKind::Range, "query=1&start=0&end=11000&step=1").0, StatusCode::OK);
     assert_eq!(
         range("query=sent[1m]&start=1&end=2&step=1"),
         bad(
@@ -171,11 +168,11 @@ fn a_parameter_that_makes_no_sense_is_named() {
         )
     );
     assert_eq!(
-        refused(&history, Question::Instant, "query=1&timeout=late"),
+        refused(&history, QueryKind::Instant, "query=1&timeout=late"),
         bad("invalid parameter \"timeout\": cannot parse \"late\" to a valid duration")
     );
     assert_eq!(
-        refused(&history, Question::Instant, "query="),
+        refused(&history, QueryKind::Instant, "query="),
         bad("invalid parameter \"query\": parse error: no expression found in input")
     );
 }
@@ -190,7 +187,7 @@ fn what_is_not_supported_says_so() {
         ("{site=\"west\" or site=\"east\"}", "or between matchers"),
     ] {
         assert_eq!(
-            refused(&history, Question::Instant, &format!("query={query}")),
+            refused(&history, QueryKind::Instant, &format!("query={query}")),
             (
                 400,
                 "bad_data".to_owned(),
@@ -202,7 +199,7 @@ fn what_is_not_supported_says_so() {
 
 #[test]
 fn series_that_do_not_match_one_to_one_are_named() {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     let mut scrape = history.scrape(60_000);
     for (site, link) in [("west", "1"), ("west", "2"), ("east", "1")] {
         scrape.sample("opened", &[("site", site), ("link", link)], 1.0);
@@ -210,7 +207,7 @@ fn series_that_do_not_match_one_to_one_are_named() {
     scrape.sample("sites", &[("site", "west")], 1.0);
     scrape.finish();
     let execution = |query: &str| {
-        let (status, kind, error) = refused(&history, Question::Instant, query);
+        let (status, kind, error) = refused(&history, QueryKind::Instant, query);
         assert_eq!((status, kind.as_str()), (422, "execution"));
         error
     };
@@ -232,7 +229,7 @@ fn series_that_do_not_match_one_to_one_are_named() {
 
 #[test]
 fn a_query_that_asks_for_too_much_is_refused() {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     for tick in 0..100_i64 {
         let mut scrape = history.scrape(tick * 5_000);
         for series in 0..2_000 {
@@ -241,7 +238,7 @@ fn a_query_that_asks_for_too_much_is_refused() {
         scrape.finish();
     }
     assert_eq!(
-        refused(&history, Question::Range, "query=many&start=0&end=495&step=0.045"),
+        refused(&history, QueryKind::Range, "query=many&start=0&end=495&step=0.045"),
         (
             422,
             "execution".to_owned(),
@@ -249,7 +246,7 @@ fn a_query_that_asks_for_too_much_is_refused() {
         )
     );
     assert_eq!(
-        refused(&history, Question::Range, "query=sum(rate(many[9m]))&start=0&end=500&step=0.08"),
+        refused(&history, QueryKind::Range, "query=sum(rate(many[9m]))&start=0&end=500&step=0.08"),
         (
             422,
             "execution".to_owned(),

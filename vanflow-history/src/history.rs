@@ -1,33 +1,4 @@
-//! What the collector's own metrics were: samples of the last day, compact, for charts without a Prometheus.
-//!
-//! Somebody who keeps metrics feeds their values to a [`History`] once each few seconds, as a Prometheus would scrape
-//! them; [`promql`](crate::promql) answers questions about them.
-//!
-//! ```
-//! use vanflow_api::history::{History, Options};
-//!
-//! let mut history = History::new(Options::default());
-//! let mut scrape = history.scrape(1_795_347_880_000);
-//! scrape.sample("skupper_sent_bytes_total", &[("source_site_name", "west")], 17.0);
-//! scrape.finish();
-//! assert_eq!(history.stats().series, 1);
-//! ```
-//!
-//! # What is kept
-//!
-//! Samples get sparser with age: each step keeps its last sample. With the defaults:
-//!
-//! | age | a sample each | so that |
-//! |---|---|---|
-//! | to 15 minutes | scrape | `[30s]` has two |
-//! | to 6 hours | 20 s | `[60s]` has two |
-//! | to 12 hours | 60 s | `[180s]` has two |
-//! | to 24 hours | 120 s | `[300s]` has two |
-//!
-//! A counter that began anew is kept on both sides of that, and a series that ended on both sides of its end, so what
-//! counters have grown by stays right however old it is. What is older than the horizon is not answered, nor is
-//! anything that was given up for want of memory: no question has a wrong answer because of either, only a shorter
-//! one. (A sum over a time whose series were given up because they had ended is a sum of the others.)
+//! Samples of the last day, compact.
 
 mod chunk;
 mod series;
@@ -50,7 +21,7 @@ use self::{
 /// How a history is kept.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Options {
+pub struct HistoryOptions {
     /// How far back it goes; 24 hours by default.
     pub horizon: Duration,
     /// How often it will be fed; 5 seconds by default. Only how soon old samples are thinned depends on it.
@@ -60,7 +31,7 @@ pub struct Options {
     pub memory: usize,
 }
 
-impl Default for Options {
+impl Default for HistoryOptions {
     fn default() -> Self {
         Self { horizon: Duration::from_hours(24), interval: Duration::from_secs(5), memory: 256 << 20 }
     }
@@ -129,7 +100,7 @@ const CARE: Duration = Duration::from_mins(1);
 /// Time series of the last hours, in memory.
 #[derive(Debug)]
 pub struct History {
-    options: Options,
+    options: HistoryOptions,
     symbols: Symbols,
     /// By name of the metric.
     metrics: HashMap<Symbol, Vec<u32>, RandomState>,
@@ -153,7 +124,7 @@ pub struct History {
 
 impl History {
     /// One that is empty.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: HistoryOptions) -> Self {
         Self {
             options,
             symbols: Symbols::default(),
@@ -209,12 +180,12 @@ impl History {
     pub(crate) fn select(
         &self,
         name: Option<&str>,
-        mut suits: impl FnMut(&Labels<'_>) -> bool,
+        mut suits: impl FnMut(&SeriesLabels<'_>) -> bool,
     ) -> Vec<Found<'_>> {
         let mut found = Vec::new();
         let mut consider = |id: u32| {
             let Some(series) = &self.series[id as usize] else { return };
-            let labels = Labels { symbols: &series.labels, texts: &self.symbols };
+            let labels = SeriesLabels { symbols: &series.labels, texts: &self.symbols };
             if suits(&labels) {
                 found.push(Found { labels: labels.iter().collect(), series });
             }
@@ -435,12 +406,12 @@ impl History {
 
 /// The labels of a series, before it is known whether anybody wants it.
 #[derive(Debug)]
-pub(crate) struct Labels<'h> {
+pub(crate) struct SeriesLabels<'h> {
     symbols: &'h [Symbol],
     texts: &'h Symbols,
 }
 
-impl<'h> Labels<'h> {
+impl<'h> SeriesLabels<'h> {
     /// Name and value of each, in the order of the names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'h str, &'h str)> {
         let texts = self.texts;
@@ -471,7 +442,7 @@ impl Scrape<'_> {
     }
 
     /// The same for a counter that was certainly 0 at the time of the scrape before: if it is new, or had ended before
-    /// that, it is taken to have been 0 then, so that [`rate`](crate::promql) and `increase` count all of it.
+    /// that, it is taken to have been 0 then, so that `rate` and `increase` count all of it.
     pub fn born(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         self.take(name, labels, value, true);
     }

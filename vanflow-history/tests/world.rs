@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vanflow_api::history::{History, Options};
+use vanflow_history::{History, HistoryOptions};
 
 /// The time of the first scrape, in milliseconds since the epoch.
 pub(crate) const EPOCH: i64 = 1_795_347_880_000;
@@ -45,7 +45,7 @@ pub(crate) fn scrapes() -> Vec<Scrape> {
 
 /// The same in a history.
 pub(crate) fn history(scrapes: &[Scrape]) -> History {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     for scrape in scrapes {
         let mut into = history.scrape(scrape.at_ms);
         for (labels, value) in &scrape.samples {

@@ -10,8 +10,8 @@ const HOUR: i64 = 3_600_000;
 /// What was fed, as it was fed.
 type Model = BTreeMap<String, Vec<Sample>>;
 
-fn options() -> Options {
-    Options { interval: Duration::from_secs(15), ..Options::default() }
+fn options() -> HistoryOptions {
+    HistoryOptions { interval: Duration::from_secs(15), ..HistoryOptions::default() }
 }
 
 fn all(history: &History, name: &str) -> Vec<Sample> {
@@ -158,7 +158,7 @@ fn a_day_of_a_counter_that_moves_takes_a_few_thousand_octets() {
 
 #[test]
 fn a_series_that_is_not_in_a_scrape_has_ended_there() {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     feed(&mut history, START, &[("a", 1.0), ("b", 1.0)]);
     feed(&mut history, START + 5_000, &[("b", 2.0)]);
     feed(&mut history, START + 10_000, &[("b", 3.0)]);
@@ -174,7 +174,7 @@ fn a_series_that_is_not_in_a_scrape_has_ended_there() {
 
 #[test]
 fn a_counter_is_born_at_zero_in_the_scrape_before() {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     let mut first = history.scrape(START);
     first.born("first", &[], 7.0);
     first.finish();
@@ -195,7 +195,7 @@ fn a_counter_is_born_at_zero_in_the_scrape_before() {
 
 #[test]
 fn a_scrape_that_is_not_later_is_ignored_and_counted() {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     feed(&mut history, START, &[("a", 1.0)]);
     feed(&mut history, START, &[("a", 2.0)]);
     feed(&mut history, START - 5_000, &[]);
@@ -206,7 +206,7 @@ fn a_scrape_that_is_not_later_is_ignored_and_counted() {
 
 #[test]
 fn labels_are_the_same_in_any_order_and_empty_ones_are_none() {
-    let mut history = History::new(Options::default());
+    let mut history = History::new(HistoryOptions::default());
     for labels in [&[("b", "2"), ("a", "1")][..], &[("a", "1"), ("b", "2"), ("c", "")]] {
         let at = START + history.times.len() as i64;
         let mut scrape = history.scrape(at);
@@ -223,7 +223,7 @@ fn labels_are_the_same_in_any_order_and_empty_ones_are_none() {
 
 #[test]
 fn a_series_that_ended_stays_to_the_horizon_and_leaves_nothing_behind() {
-    let mut history = History::new(Options { horizon: Duration::from_hours(2), ..options() });
+    let mut history = History::new(HistoryOptions { horizon: Duration::from_hours(2), ..options() });
     feed(&mut history, START, &[("gone", 1.0), ("a", 1.0)]);
     for tick in 1..(480 - 1) {
         feed(&mut history, START + tick * 15_000, &[("a", 1.0)]);
@@ -246,7 +246,7 @@ fn a_series_that_ended_stays_to_the_horizon_and_leaves_nothing_behind() {
 #[test]
 fn beyond_the_bound_those_leave_that_ended_longest_ago_then_the_oldest_samples_of_all() {
     let memory = 200_000;
-    let mut history = History::new(Options { memory, ..options() });
+    let mut history = History::new(HistoryOptions { memory, ..options() });
     let name = |tick: i64| format!("metric_{tick}");
     for tick in 0..2_000 {
         // One series that stays, and one new in each scrape.
@@ -280,7 +280,7 @@ fn beyond_the_bound_those_leave_that_ended_longest_ago_then_the_oldest_samples_o
 
 #[test]
 fn where_only_the_last_samples_are_left_new_series_are_refused_and_counted() {
-    let mut history = History::new(Options { memory: 40_000, ..options() });
+    let mut history = History::new(HistoryOptions { memory: 40_000, ..options() });
     let names: Vec<String> = (0..1_000).map(|place| format!("metric_{place}")).collect();
     for tick in 0..3 {
         let values: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), 1.0)).collect();

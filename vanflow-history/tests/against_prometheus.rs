@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use vanflow_api::{
-    history::History,
-    promql::{Question, respond},
-};
+use vanflow_history::{History, QueryKind, respond};
 
 use crate::{
     prometheus::Prometheus,
@@ -36,16 +33,16 @@ fn prometheus_and_we_say_the_same() {
     let mut wrong = Vec::new();
     for query in QUERIES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let mut is_filled = false;
-        for (question, times) in times(end) {
+        for (kind, times) in times(end) {
             let form = format!("query={}&{times}", encoded(query));
-            let path = if question == Question::Instant { "query" } else { "query_range" };
+            let path = if kind == QueryKind::Instant { "query" } else { "query_range" };
             let (status, theirs) = prometheus.ask(path, &form);
-            let (our_status, ours) = ask(&history, question, &form, end);
+            let (our_status, ours) = ask(&history, kind, &form, end);
             asked += 1;
             is_filled |= theirs["data"]["result"].as_array().is_some_and(|result| !result.is_empty());
             is_filled |= theirs["status"] == "error";
             // What asks for an order gets one, where there is one to get.
-            let is_ordered = question == Question::Instant && query.starts_with("sort");
+            let is_ordered = kind == QueryKind::Instant && query.starts_with("sort");
             let difference = if status == our_status {
                 difference(&theirs, &ours, is_ordered)
             } else {
@@ -64,7 +61,7 @@ fn prometheus_and_we_say_the_same() {
 
 /// When to ask: at a sample, between samples, after the last, before the first; in small odd steps, in steps longer
 /// than the look-back, and beyond both ends.
-fn times(end: i64) -> Vec<(Question, String)> {
+fn times(end: i64) -> Vec<(QueryKind, String)> {
     let instants = [EPOCH + 300_000, EPOCH + 417_350, end + 7_777, end + 200_000, EPOCH - 10_000];
     let ranges = [
         (EPOCH + 100_000, end - 100_000, "7"),
@@ -73,15 +70,15 @@ fn times(end: i64) -> Vec<(Question, String)> {
         (EPOCH + 500_000, EPOCH + 500_000, "1"),
     ];
     let seconds = |ms: i64| format!("{}.{:03}", ms / 1000, ms % 1000);
-    let instants = instants.map(|at| (Question::Instant, format!("time={}", seconds(at))));
+    let instants = instants.map(|at| (QueryKind::Instant, format!("time={}", seconds(at))));
     let ranges = ranges.map(|(start, end, step)| {
-        (Question::Range, format!("start={}&end={}&step={step}", seconds(start), seconds(end)))
+        (QueryKind::Range, format!("start={}&end={}&step={step}", seconds(start), seconds(end)))
     });
     instants.into_iter().chain(ranges).collect()
 }
 
-fn ask(history: &History, question: Question, form: &str, now_ms: i64) -> (u16, Value) {
-    let (status, body) = respond(question, None, form, history, now_ms);
+fn ask(history: &History, kind: QueryKind, form: &str, now_ms: i64) -> (u16, Value) {
+    let (status, body) = respond(kind, None, form, history, now_ms);
     (status.as_u16(), serde_json::from_slice(&body).unwrap())
 }
 

@@ -13,31 +13,26 @@ use super::{
     parse::parse,
     value::{Labels, Row, Value},
 };
-use crate::{
-    history::History,
-    json::{Json, Object},
-};
+use crate::history::History;
 
 /// How many points a series of an answer has at most.
 const MOST_POINTS: i64 = 11_000;
 
-/// What is asked for.
+/// The two kinds of queries that a Prometheus answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Values at one time: `/api/v1/query`, with `query` and `time`.
+pub enum QueryKind {
+    /// Values at one time, with the parameters `query` and `time`.
     Instant,
-    /// Values at the steps of a range: `/api/v1/query_range`, with `query`, `start`, `end` and `step`.
+    /// Values at the steps of a range, with the parameters `query`, `start`, `end` and `step`.
     Range,
 }
 
-impl Question {
-    /// What is asked for by the last part of a path: `query`, `query_range`, or what the console calls it,
-    /// `rangequery`; a slash at the end makes no difference. None where it is something else.
-    pub fn of(path: &str) -> Option<Self> {
-        match path.strip_suffix('/').unwrap_or(path) {
-            "query" => Some(Self::Instant),
-            "query_range" | "rangequery" => Some(Self::Range),
-            _ => None,
+impl QueryKind {
+    /// The path in Prometheus that answers it, from its root.
+    pub fn prometheus_path(self) -> &'static str {
+        match self {
+            Self::Instant => "/api/v1/query",
+            Self::Range => "/api/v1/query_range",
         }
     }
 }
@@ -52,30 +47,32 @@ impl Question {
 /// It takes as long as it takes, up to a second or two where a query asks for as much as it may; hold no lock that
 /// somebody cannot wait for.
 pub fn respond(
-    question: Question,
+    kind: QueryKind,
     query: Option<&str>,
     form: &str,
     history: &History,
     now_ms: i64,
 ) -> (StatusCode, Vec<u8>) {
     let parameters = Parameters::of(query.unwrap_or(""), form);
-    let answer = match question {
-        Question::Instant => instant(&parameters, history, now_ms),
-        Question::Range => range(&parameters, history),
+    let answer = match kind {
+        QueryKind::Instant => instant(&parameters, history, now_ms),
+        QueryKind::Range => range(&parameters, history),
     };
     match answer {
         Ok(body) => (StatusCode::OK, body),
-        Err(error) => (error.status(), refusal(&error)),
+        Err(error) => (error.status(), error_body(error.kind(), &error.to_string())),
     }
 }
 
-fn refusal(error: &QueryError) -> Vec<u8> {
+/// Why a query has no answer, as Prometheus says it: JSON with the type of the error, such as `bad_data`, and its
+/// message.
+pub fn error_body(kind: &str, message: &str) -> Vec<u8> {
     let mut json = Json::default();
-    let mut object = Object::open(&mut json);
-    object.string("status", "error");
-    object.string("errorType", error.kind());
-    object.string("error", &error.to_string());
-    object.close();
+    json.raw("{\"status\":\"error\",\"errorType\":");
+    json.string(kind);
+    json.raw(",\"error\":");
+    json.string(message);
+    json.raw("}");
     json.bytes
 }
 
@@ -178,6 +175,24 @@ fn tracks_of(tracks: &[Track<'_>]) -> Vec<u8> {
             json.raw("}");
         });
     })
+}
+
+/// JSON, written straight into octets: an answer can have millions of points, and a tree of values in between would
+/// cost more than the rendering.
+#[derive(Debug, Default)]
+struct Json {
+    bytes: Vec<u8>,
+}
+
+impl Json {
+    /// Text that is JSON already.
+    fn raw(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn string(&mut self, text: &str) {
+        serde_json::to_writer(&mut self.bytes, text).expect("a text can be written into octets");
+    }
 }
 
 fn success(kind: &str, result: impl FnOnce(&mut Json)) -> Vec<u8> {
@@ -335,19 +350,5 @@ mod tests {
         assert_eq!(parameters.value("query"), Some("a{b=\"c d\"}"));
         assert_eq!(parameters.value("step"), Some("2"));
         assert_eq!(parameters.value("time"), None);
-    }
-
-    #[test]
-    fn paths_are_those_of_prometheus_and_of_the_console() {
-        for (path, question) in [
-            ("query", Some(Question::Instant)),
-            ("query/", Some(Question::Instant)),
-            ("query_range", Some(Question::Range)),
-            ("rangequery/", Some(Question::Range)),
-            ("labels", None),
-            ("", None),
-        ] {
-            assert_eq!(Question::of(path), question, "{path}");
-        }
     }
 }

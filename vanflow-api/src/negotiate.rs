@@ -1,0 +1,193 @@
+//! What a request's headers say about the answer: whether the client has it already, in which form it takes it, and
+//! whether compressed.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+};
+use vanflow_store::Snapshot;
+
+use crate::{body::Body, metrics::ExpositionFormat};
+
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const EVENTS: &str = "text/event-stream";
+
+const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+
+/// Whether the client takes server-sent events, which nobody asks for but to watch: `EventSource` cannot do otherwise.
+pub(crate) fn accepts_events(headers: &HeaderMap) -> bool {
+    list_items(headers, &ACCEPT)
+        .any(|(item, parameters)| item.eq_ignore_ascii_case(EVENTS) && weight(parameters) > 0.0)
+}
+
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let weight_of = |wanted: &str| {
+        let mut items = list_items(headers, &ACCEPT_ENCODING);
+        items.find(|(item, _)| item.eq_ignore_ascii_case(wanted)).map(|(_, parameters)| weight(parameters))
+    };
+    weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
+}
+
+/// The format of metrics that the client prefers.
+pub(crate) fn exposition_format(headers: &HeaderMap) -> ExpositionFormat {
+    let (mut open, mut text) = (0.0_f32, 0.0_f32);
+    for (media_type, parameters) in list_items(headers, &ACCEPT) {
+        if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
+            if parameter(parameters, "version").is_none_or(|version| version == "1.0.0" || version == "0.0.1")
+            {
+                open = open.max(weight(parameters));
+            }
+        } else if media_type.eq_ignore_ascii_case("text/plain") {
+            text = text.max(weight(parameters));
+        }
+    }
+    // Whoever takes anything is a person, mostly, or a tool that knows no better than text.
+    if open > 0.0 && open >= text { ExpositionFormat::OpenMetrics } else { ExpositionFormat::Text }
+}
+
+/// The same answer, compressed for those who take it.
+pub(crate) fn compressed(headers: &HeaderMap, mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(VARY, VARIES);
+    if accepts_gzip(headers) {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response = response.map(Body::gzipped);
+    }
+    response
+}
+
+/// An answer in JSON, or that the client has it already.
+pub(crate) fn unless_known(
+    headers: &HeaderMap,
+    tag: HeaderValue,
+    body: impl FnOnce() -> Body,
+) -> Response<Body> {
+    let mut response = if is_known(headers, &tag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().insert(VARY, VARIES);
+        response
+    } else {
+        let mut response = Response::new(body());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        compressed(headers, response)
+    };
+    response.headers_mut().insert(ETAG, tag);
+    response
+}
+
+/// What says whether an answer has changed: the instance of the collector; the revision of the whole network, because a
+/// record is shown with what follows from others; how many records have left it, which is no change of any; and the
+/// time, as far as the answer depends on it.
+pub(crate) fn entity_tag(
+    instance: &str,
+    snapshot: &Snapshot,
+    time: Option<u64>,
+    query: Option<&str>,
+) -> HeaderValue {
+    let (revision, evicted) = (snapshot.revision(), snapshot.evicted());
+    let time = time.map_or_else(String::new, |time| format!("{time}-"));
+    let query = fnv(query.unwrap_or(""));
+    let tag = format!("W/\"{instance}-{revision}-{evicted}-{time}{query:x}\"");
+    HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
+}
+
+/// Whether the client has what this tag is for. Weak tags are compared without their mark.
+fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let strong = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    let Ok(tag) = tag.to_str().map(strong) else { return false };
+    list_items(headers, &IF_NONE_MATCH).any(|(known, _)| known == "*" || strong(known) == tag)
+}
+
+/// The items of a header that is a list, without what follows a semicolon, and what follows.
+fn list_items<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, &'h str)> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| {
+        value.split(',').map(|item| {
+            let (item, parameters) = item.split_once(';').unwrap_or((item, ""));
+            (item.trim(), parameters)
+        })
+    })
+}
+
+/// The value of a parameter of an item, without quotes.
+fn parameter<'h>(parameters: &'h str, wanted: &str) -> Option<&'h str> {
+    parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// How much the client wants an item; 0 is not at all.
+fn weight(parameters: &str) -> f32 {
+    parameter(parameters, "q").and_then(|weight| weight.parse().ok()).unwrap_or(1.0)
+}
+
+/// A short sum of a text, FNV-1a: the same in every version, unlike the standard library's.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_take_it() {
+        for (value, expected) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("deflate, *", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0, *", false),
+            ("*;q=0", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            assert_eq!(accepts_gzip(&headers(ACCEPT_ENCODING, value)), expected, "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn tags_are_compared_without_their_mark_of_weakness() {
+        let tag = HeaderValue::from_static("W/\"a-1\"");
+        for (value, expected) in [
+            ("W/\"a-1\"", true),
+            ("\"a-1\"", true),
+            ("\"b\", W/\"a-1\"", true),
+            ("*", true),
+            ("\"a-10\"", false),
+        ] {
+            assert_eq!(is_known(&headers(IF_NONE_MATCH, value), &tag), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn openmetrics_is_for_those_who_prefer_it() {
+        let format = |accept| exposition_format(&headers(ACCEPT, accept));
+        for accept in [
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text",
+            "text/plain, application/openmetrics-text; version=\"1.0.0\"",
+        ] {
+            assert_eq!(format(accept), ExpositionFormat::OpenMetrics, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/html,application/xhtml+xml,*/*;q=0.8",
+            "text/plain;version=0.0.4",
+            "application/openmetrics-text;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.5",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;version=2.0.0",
+        ] {
+            assert_eq!(format(accept), ExpositionFormat::Text, "{accept}");
+        }
+    }
+}
