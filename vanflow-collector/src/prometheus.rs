@@ -469,7 +469,7 @@ mod tests {
         let response = ask(&prometheus, QueryKind::Instant, request).await;
         assert_eq!(response.status().as_u16(), 413);
         let expected = "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"the query is longer than \
-                        1048576 octets\"}\n";
+                        1048576 octets\"}";
         assert_eq!(text(response).await, expected);
     }
 
@@ -504,7 +504,7 @@ mod tests {
         let response = asking.await.expect("no panic");
         assert_eq!(response.status().as_u16(), 504);
         let expected = "{\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"the Prometheus that this \
-                        collector was given cannot be asked: it did not answer within 30s\"}\n";
+                        collector was given cannot be asked: it did not answer within 30s\"}";
         assert_eq!(text(response).await, expected);
     }
 

@@ -392,7 +392,7 @@ fn charts_are_refused_where_nothing_is_remembered() {
     assert_eq!(
         answer.text(),
         "{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"this collector keeps no history of its \
-         metrics, and was given no Prometheus that does\"}\n"
+         metrics, and was given no Prometheus that does\"}"
     );
 }
 
