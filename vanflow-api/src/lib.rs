@@ -34,6 +34,7 @@ mod charts;
 mod error;
 mod index;
 mod json;
+mod link;
 pub mod metrics;
 mod negotiate;
 mod openapi;

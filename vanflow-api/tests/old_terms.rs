@@ -113,6 +113,75 @@ fn a_link_that_each_router_reports_for_itself_has_the_name_of_the_other_router()
     assert!(topology.iter().all(|record| record["rtype"] == "ROUTER"), "an outgoing link is not in it");
 }
 
+/// A LINK as routers up to 2.x report it, of their own side.
+fn side(id: &str, router: &str, other: &str, direction: &str) -> UpdateBuf {
+    new(RecordKind::Link, id)
+        .with(Attribute::Parent, router)
+        .with(Attribute::Name, other)
+        .with(Attribute::Mode, "interior")
+        .with(Attribute::Direction, direction)
+}
+
+fn ends_of_links(fixture: &Fixture, path: &str) -> Vec<[String; 4]> {
+    let records = list(fixture, path);
+    let links = records.iter().filter(|record| record["rtype"] == "LINK");
+    links
+        .map(|link| {
+            ["id", "direction", "parent", "name"].map(|name| link[name].as_str().unwrap_or("").to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn a_link_that_only_one_of_two_known_routers_reports_is_seen_from_both() {
+    // faults 32: of an edge router, or of one of today's, a router up to 2.x is the only one to report a link.
+    let routers = [router("gv_ZW:0", "0/west-1"), router("east:0", "0/east-1")];
+    for (reported, far) in [("outgoing", "incoming"), ("incoming", "outgoing")] {
+        let mut fixture = fixture(&routers);
+        fixture.report(&[side("gv_ZW:1", "gv_ZW:0", "east-1", reported)]);
+        let near = ["gv_ZW:1", reported, "gv_ZW:0", "0/east-1"];
+        let far = ["gv_ZW:1.far", far, "east:0", "0/west-1"];
+        assert_eq!(ends_of_links(&fixture, "links"), [near, far]);
+        let incoming = if far[1] == "incoming" { far } else { near };
+        assert_eq!(ends_of_links(&fixture, "topology"), [incoming]);
+        assert_eq!(ends_of_links(&fixture, "record?id=gv_ZW:1.far"), [far]);
+        assert_eq!(list(&fixture, "links")[1].get("linkName"), None, "it has no name of its own");
+    }
+}
+
+#[test]
+fn a_link_that_both_routers_report_is_in_the_topology_once() {
+    // faults 14, 32
+    let west = |number: u64| side(&format!("gv_ZW:{number}"), "gv_ZW:0", "east-1", "outgoing");
+    let east = |number: u64| side(&format!("east:{number}"), "east:0", "west-1", "incoming");
+    let mut fixture = fixture(&[router("gv_ZW:0", "0/west-1"), router("east:0", "0/east-1"), west(1)]);
+    let ids = |fixture: &Fixture, path: &str| -> Vec<String> {
+        ends_of_links(fixture, path).into_iter().map(|[id, ..]| id).collect()
+    };
+    assert_eq!(ids(&fixture, "topology"), ["gv_ZW:1.far"]);
+    fixture.report(&[east(1)]);
+    assert_eq!(ids(&fixture, "topology"), ["east:1"]);
+    assert_eq!(ids(&fixture, "links"), ["gv_ZW:1", "east:1"]);
+    // Of two links between the same routers, one is reported from one side only.
+    fixture.report(&[west(2)]);
+    assert_eq!(ids(&fixture, "topology"), ["east:1", "gv_ZW:2.far"]);
+    fixture.report(&[east(2)]);
+    assert_eq!(ids(&fixture, "topology"), ["east:1", "east:2"]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Link, "east:1").with(Attribute::EndTime, EPOCH + 9)]);
+    assert_eq!(ids(&fixture, "topology").len(), 2, "one side has ended, and the other lives");
+}
+
+#[test]
+fn a_link_of_todays_routers_to_one_up_to_2_x_is_there_once() {
+    // faults 32: it is not reported where it arrived, and the router there reports that something did.
+    let mut fixture = fixture(&[router("gv_ZW:0", "0/new-1"), router("old:0", "0/old-1"), link()]);
+    fixture.report(&[side("old:1", "old:0", "new-1", "incoming")]);
+    assert_eq!(ends_of_links(&fixture, "topology"), [["old:1", "incoming", "old:0", "0/new-1"]]);
+    let links = ends_of_links(&fixture, "links");
+    let links: Vec<_> = links.iter().map(|[id, direction, ..]| (&**id, &**direction)).collect();
+    assert_eq!(links, [("gv_ZW:1", "outgoing"), ("old:1", "incoming")]);
+}
+
 #[test]
 fn a_connection_is_a_flow_for_each_direction() {
     let fixture = fixture(&service("echo:7", 1, 1));

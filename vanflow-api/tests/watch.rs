@@ -372,3 +372,33 @@ async fn sources_that_are_lost_end_what_they_reported_for_watchers_too() {
     }
     assert_eq!(lines(&mut body).await[0]["endTime"], EPOCH + 1_000_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_links_follows_which_sides_are_reported() {
+    // faults 32
+    let side = |id: &str, router: &str, other: &str, direction: &str| {
+        UpdateBuf::new(RecordKind::Link, id)
+            .with(Attribute::StartTime, EPOCH)
+            .with(Attribute::Parent, router)
+            .with(Attribute::Name, other)
+            .with(Attribute::Direction, direction)
+    };
+    let mut fixture = fixture();
+    fixture.report(&[named(0, "0/west-1"), router(9), named(9, "0/east-1")]);
+    let mut body = watch(&fixture, "/api/v1alpha1/topology?watch=1", &[]);
+    lines(&mut body).await;
+    let ids = |lines: Vec<Value>| -> Vec<(String, bool)> {
+        lines
+            .iter()
+            .map(|line| (line["id"].as_str().unwrap().to_owned(), line.get("endTime").is_some()))
+            .collect()
+    };
+    fixture.report(&[side("gv_ZW:1", "gv_ZW:0", "east-1", "outgoing")]);
+    assert_eq!(ids(lines(&mut body).await), [("gv_ZW:1.far".to_owned(), false)]);
+    fixture.report(&[side("gv_ZW:10", "gv_ZW:9", "west-1", "incoming")]);
+    let expected = [("gv_ZW:1.far".to_owned(), true), ("gv_ZW:10".to_owned(), false)];
+    assert_eq!(ids(lines(&mut body).await), expected);
+    fixture.report(&[UpdateBuf::new(RecordKind::Link, "gv_ZW:10").with(Attribute::EndTime, EPOCH + 1)]);
+    let expected = [("gv_ZW:1.far".to_owned(), false), ("gv_ZW:10".to_owned(), true)];
+    assert_eq!(ids(lines(&mut body).await), expected);
+}

@@ -10,10 +10,11 @@ use vanflow_store::{Record, RecordRef, Revision, Snapshot};
 use crate::{
     body::{CHUNK, Progress, Render},
     json::Json,
+    link::Routers,
     v1alpha1::{
         address::Address,
         query::{Query, Selection},
-        render::{self, FAR},
+        render::{self, FAR, Scene},
     },
 };
 
@@ -45,6 +46,7 @@ pub(crate) struct List {
 
 #[derive(Debug)]
 struct Items {
+    routers: Routers,
     records: Cursor,
     others: vec::IntoIter<Other>,
 }
@@ -105,6 +107,7 @@ impl Render for List {
         let items = items.get_or_insert_with(|| {
             json.raw(&frame.open);
             Items {
+                routers: query.selection.routers(snapshot),
                 records: Cursor::new(snapshot, &query.selection, query.include_deleted),
                 others: others(snapshot, query).into_iter(),
             }
@@ -120,9 +123,10 @@ impl Render for List {
             if let Some(step) = items.records.next(snapshot) {
                 let Step::Found(record) = step else { continue };
                 if query.admits(record) {
-                    for face in query.selection.faces(record) {
+                    let scene = Scene { snapshot, routers: &items.routers };
+                    for face in query.selection.faces(scene, record) {
                         if window.admit(frame, json) {
-                            render::render(json, snapshot, record, face);
+                            render::render(json, scene, record, face);
                         }
                     }
                 }

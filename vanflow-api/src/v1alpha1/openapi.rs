@@ -62,7 +62,9 @@ fn description() -> String {
          A LINK that is reported once for both of its ends is shown as two records, and so is a connection \
          (BIFLOW_TPORT) or request (BIFLOW_APP) that is reported once for both of its directions. The first, the \
          `outgoing` LINK or the client's FLOW, has the reported record's own id. The second, the `incoming` LINK or the \
-         server's FLOW, has the same with `{FAR}` appended.\n\n\
+         server's FLOW, has the same with `{FAR}` appended. So is a LINK that a router up to 2.x reports from its own side \
+         only, where the router at the other end is known and does not report its side: edge routers of that age, and \
+         links between routers up to 2.x and today's.\n\n\
          `/api/v1alpha1/records` shows records as they were reported. Values of types that the attribute should not \
          have are there as what they are in JSON; octets, and what has no counterpart in JSON, as strings of \
          hexadecimal digits."

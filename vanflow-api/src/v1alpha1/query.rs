@@ -2,16 +2,17 @@
 
 use std::collections::HashSet;
 
-use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::Record;
+use vanflow_proto::RecordKind;
+use vanflow_store::{Record, Snapshot};
 
 use crate::{
     error::ApiError,
+    link::Routers,
     params::Params,
     v1alpha1::{
         address::Address,
         list::carrier,
-        render::{self, FAR, Face},
+        render::{self, FAR, Face, Scene},
     },
 };
 
@@ -104,22 +105,28 @@ fn type_code(params: &Params<'_>) -> Result<Option<u32>, ApiError> {
 
 impl Selection {
     /// The faces of a record that are listed, if the record belongs here at all.
-    pub(crate) fn faces<'s>(&self, record: Record<'s>) -> impl Iterator<Item = Face> + use<'s, '_> {
+    pub(crate) fn faces<'s>(
+        &self,
+        scene: Scene<'s>,
+        record: Record<'s>,
+    ) -> impl Iterator<Item = Face> + use<'s, '_> {
         let faces = match self {
             Self::Records { .. } => &[Face::Reported],
-            _ => render::faces(record),
+            _ => render::faces(scene, record),
         };
         faces.iter().copied().filter(move |face| self.shows(record, *face))
     }
 
-    fn shows(&self, record: Record<'_>, face: Face) -> bool {
+    /// The routers that links of the selection name; none where no links are in it.
+    pub(crate) fn routers(&self, snapshot: &Snapshot) -> Routers {
+        if self.shows_kind(RecordKind::Link) { Routers::new(snapshot) } else { Routers::default() }
+    }
+
+    /// Whether a face of a record is in it.
+    pub(crate) fn shows(&self, record: Record<'_>, face: Face) -> bool {
         match self {
             Self::Topology => match record.kind() {
-                Some(RecordKind::Link) => match face {
-                    Face::Far => true,
-                    Face::Near => false,
-                    _ => record.text(Attribute::Direction).is_some_and(|direction| direction == *"incoming"),
-                },
+                Some(RecordKind::Link) => render::is_incoming(record, face),
                 kind => kind == Some(RecordKind::Router),
             },
             Self::Record { wanted, .. } => {

@@ -7,7 +7,10 @@
 use vanflow_proto::{Attribute, RecordKind, Value};
 use vanflow_store::{Field, Record, Snapshot, Text};
 
-use crate::json::{Json, Object};
+use crate::{
+    json::{Json, Object},
+    link::{Ends, Routers, Side},
+};
 
 /// What is appended to the id of a record for its far face. Ids of routers' records end in a counter and those of
 /// controllers' are UUIDs, so that no id ends like this; and it needs no escaping in a URL.
@@ -26,20 +29,44 @@ pub(crate) enum Face {
     Reported,
 }
 
+/// A snapshot, and the routers in it that links name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene<'s> {
+    pub(crate) snapshot: &'s Snapshot,
+    pub(crate) routers: &'s Routers,
+}
+
+impl<'s> Scene<'s> {
+    pub(crate) fn ends(self, link: Record<'s>) -> Ends<'s> {
+        Ends::of(self.routers, self.snapshot, link)
+    }
+}
+
 /// What a record is shown as in the old terms.
-pub(crate) fn faces(record: Record<'_>) -> &'static [Face] {
+pub(crate) fn faces<'s>(scene: Scene<'s>, record: Record<'s>) -> &'static [Face] {
     const WHOLE: &[Face] = &[Face::Whole];
     const NEAR: &[Face] = &[Face::Near];
     const BOTH: &[Face] = &[Face::Near, Face::Far];
+    const ONE_AND_FAR: &[Face] = &[Face::Whole, Face::Far];
     let has_far = match record.kind() {
         Some(RecordKind::BiflowTport) => FarEnd::of(record).is_some(),
-        Some(RecordKind::BiflowApp) => record.parent().is_some_and(|tport| FarEnd::of(tport).is_some()),
+        Some(RecordKind::BiflowApp) => has_far_request(record),
         Some(RecordKind::Link) if is_two_sided(record) => record.get(Attribute::Peer).is_some(),
+        Some(RecordKind::Link) if scene.ends(record).silent().is_some() => return ONE_AND_FAR,
         Some(_) => return WHOLE,
         // Not known to be anything yet.
         None => return &[],
     };
     if has_far { BOTH } else { NEAR }
+}
+
+fn has_far_request(request: Record<'_>) -> bool {
+    request.parent().is_some_and(|tport| FarEnd::of(tport).is_some())
+}
+
+/// Whether one face of a LINK is how the router that is connected to sees it.
+pub(crate) fn is_incoming(link: Record<'_>, face: Face) -> bool {
+    (Side::of(link) == Some(Side::Accepts)) != (face == Face::Far)
 }
 
 /// Whether a LINK speaks for both of its ends: whether it has anything that only routers say who report links once.
@@ -73,16 +100,16 @@ impl<'s> FarEnd<'s> {
 }
 
 /// Writes one face of a record.
-pub(crate) fn render(json: &mut Json, snapshot: &Snapshot, record: Record<'_>, face: Face) {
+pub(crate) fn render<'s>(json: &mut Json, scene: Scene<'s>, record: Record<'s>, face: Face) {
     match (record.kind(), face) {
         (_, Face::Reported) => reported(json, record),
         (Some(RecordKind::BiflowTport), Face::Far) => connection_far(json, record),
         (Some(RecordKind::BiflowTport), _) => connection_near(json, record),
         (Some(RecordKind::BiflowApp), Face::Far) => request_far(json, record),
         (Some(RecordKind::BiflowApp), _) => request_near(json, record),
-        (Some(RecordKind::Link), Face::Far) => link_far(json, record),
+        (Some(RecordKind::Link), Face::Far) => link_far(json, scene, record),
         (Some(RecordKind::Link), Face::Near) => link_near(json, record),
-        (Some(RecordKind::Link), _) => link_one_sided(json, snapshot, record),
+        (Some(RecordKind::Link), _) => link_one_sided(json, scene, record),
         (Some(kind), _) => whole(json, record, kind),
         (None, _) => reported(json, record),
     }
@@ -205,7 +232,7 @@ fn connection_far(json: &mut Json, record: Record<'_>) {
 
 fn request_near(json: &mut Json, record: Record<'_>) {
     let mut object = open(json, RecordKind::Flow, record.id(), "");
-    let has_far = faces(record).contains(&Face::Far);
+    let has_far = has_far_request(record);
     let omitted = if has_far { Attributes::NONE.and(Attribute::OctetsReverse) } else { Attributes::NONE };
     fields(&mut object, record, omitted);
     if has_far {
@@ -239,6 +266,7 @@ fn request_far(json: &mut Json, record: Record<'_>) {
 const LINK_ENDS: Attributes = Attributes::NONE
     .and(Attribute::Parent)
     .and(Attribute::Name)
+    .and(Attribute::Direction)
     .and(Attribute::Mode)
     .and(Attribute::Octets)
     .and(Attribute::OctetsReverse)
@@ -257,15 +285,16 @@ fn link_near(json: &mut Json, link: Record<'_>) {
     link_rest(object, link, "outgoing", |attribute| attribute);
 }
 
-fn link_far(json: &mut Json, link: Record<'_>) {
+fn link_far<'s>(json: &mut Json, scene: Scene<'s>, link: Record<'s>) {
     let mut object = open(json, RecordKind::Link, link.id(), FAR);
-    if let Some(router) = link.peer().and_then(|access| access.router()) {
+    if let Some(router) = scene.ends(link).other() {
         object.text(Attribute::Parent.name(), router.id());
     }
     if let Some(name) = link.router().and_then(|router| router.text(Attribute::Name)) {
         object.text(Attribute::Name.name(), name);
     }
-    link_rest(object, link, "incoming", |attribute| match attribute {
+    let direction = if is_incoming(link, Face::Far) { "incoming" } else { "outgoing" };
+    link_rest(object, link, direction, |attribute| match attribute {
         Attribute::Octets => Attribute::OctetsReverse,
         Attribute::OctetsReverse => Attribute::Octets,
         Attribute::OctetRate => Attribute::OctetRateReverse,
@@ -280,7 +309,8 @@ fn link_rest(
     direction: &str,
     as_seen: impl Fn(Attribute) -> Attribute,
 ) {
-    if let Some(name) = link.text(Attribute::Name) {
+    // What is reported from one side has the other router's id for a name.
+    if let Some(name) = link.text(Attribute::Name).filter(|_| Side::of(link).is_none()) {
         object.text("linkName", name);
     }
     object.string(Attribute::Direction.name(), direction);
@@ -307,39 +337,28 @@ fn link_rest(
     close(object, link);
 }
 
+/// What was the far face of a LINK until its other side was reported.
+pub(crate) fn no_far_link<'s>(json: &mut Json, scene: Scene<'s>, link: Record<'s>) {
+    let mut object = open(json, RecordKind::Link, link.id(), FAR);
+    if let Some(router) = scene.ends(link).other() {
+        object.text(Attribute::Parent.name(), router.id());
+    }
+    object.uint(Attribute::EndTime.name(), scene.snapshot.now().as_micros());
+    object.close();
+}
+
 /// A LINK from a router that reports its own end only.
-fn link_one_sided(json: &mut Json, snapshot: &Snapshot, link: Record<'_>) {
+fn link_one_sided<'s>(json: &mut Json, scene: Scene<'s>, link: Record<'s>) {
     let mut object = open(json, RecordKind::Link, link.id(), "");
-    let peer = link.text(Attribute::Name).and_then(|name| router_called(snapshot, name));
-    match peer {
-        Some(peer) => {
-            object.text(Attribute::Name.name(), peer);
+    match scene.ends(link).other().and_then(|router| router.text(Attribute::Name)) {
+        Some(name) => {
+            object.text(Attribute::Name.name(), name);
             fields(&mut object, link, Attributes::NONE.and(Attribute::Name));
         }
         None => fields(&mut object, link, Attributes::NONE),
     }
     mark_incomplete(&mut object, is_half(link, RecordKind::Link));
     close(object, link);
-}
-
-/// The `name` of the ROUTER with that id in the network: `0/east-1` for `east-1`. Live routers first.
-fn router_called<'s>(snapshot: &'s Snapshot, id: Text<'_>) -> Option<Text<'s>> {
-    let id = id.to_cow();
-    let mut ended = None;
-    for router in snapshot.of_kind(RecordKind::Router) {
-        let Some(name) = router.text(Attribute::Name) else { continue };
-        let is_it = {
-            let name = name.to_cow();
-            name == id || name.split_once('/').is_some_and(|(_, name)| name == id)
-        };
-        if is_it && router.is_live() {
-            return Some(name);
-        }
-        if is_it {
-            ended = Some(name);
-        }
-    }
-    ended
 }
 
 #[inline]

@@ -15,12 +15,13 @@ use crate::{
     api::Network,
     body::{CHUNK, Progress, Render},
     json::Json,
+    link::Side,
     pace::{Format, Pace, Woken},
     v1alpha1::{
         address::Address,
         list::{Cursor, Frame, List, Step},
         query::Query,
-        render,
+        render::{self, Face, Scene},
     },
 };
 
@@ -189,11 +190,14 @@ impl Watch {
     }
 
     fn report_changes(&self, json: &mut Json, snapshot: &Snapshot, records: &[RecordRef], upto: Revision) {
+        let routers = self.query.selection.routers(snapshot);
+        let scene = Scene { snapshot, routers: &routers };
         for record in records.iter().filter_map(|at| snapshot.get(*at)) {
-            for dependent in self.dependents(snapshot, record) {
-                self.report(json, snapshot, dependent, None);
+            for dependent in self.dependents(scene, record) {
+                self.report(json, scene, dependent, None);
             }
-            self.report(json, snapshot, record, Some(record.revision()));
+            self.report_reported_sides(json, scene, record);
+            self.report(json, scene, record, Some(record.revision()));
         }
         // A change of an address can be part of a change of several of its services: it is reported with the last.
         for address in self.addresses_after(snapshot, self.seen) {
@@ -206,8 +210,8 @@ impl Watch {
     /// Records that have not changed themselves, but are shown with something of one that has (faults 8): LINKs with
     /// the routers at their ends, CONNECTORs with their process. Flows are too many to look through; they are shown
     /// with their processes as of their own latest change.
-    fn dependents<'s>(&self, snapshot: &'s Snapshot, record: Record<'s>) -> Vec<Record<'s>> {
-        let selection = &self.query.selection;
+    fn dependents<'s>(&self, scene: Scene<'s>, record: Record<'s>) -> Vec<Record<'s>> {
+        let (selection, snapshot) = (&self.query.selection, scene.snapshot);
         match record.kind() {
             Some(RecordKind::Router | RecordKind::RouterAccess) if selection.shows_kind(RecordKind::Link) => {
                 let is_at = |link: &Record<'_>| {
@@ -217,11 +221,29 @@ impl Watch {
                 };
                 snapshot.live_of_kind(RecordKind::Link).filter(is_at).collect()
             }
+            Some(RecordKind::Link) if selection.shows_kind(RecordKind::Link) => {
+                scene.ends(record).counterparts().collect()
+            }
             Some(RecordKind::Process) if selection.shows_kind(RecordKind::Connector) => snapshot
                 .live_of_kind(RecordKind::Connector)
                 .filter(|connector| connector.process() == Some(record))
                 .collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Where a side of a link is reported that was shown as the far face of the other side, that face is no more.
+    fn report_reported_sides<'s>(&self, json: &mut Json, scene: Scene<'s>, record: Record<'s>) {
+        if record.kind() != Some(RecordKind::Link) || !record.is_live() {
+            return;
+        }
+        let selection = &self.query.selection;
+        for link in scene.ends(record).counterparts() {
+            let ends = scene.ends(link);
+            let is_shown = selection.includes(link) && selection.shows(link, Face::Far);
+            if is_shown && Side::of(link).is_some() && ends.silent().is_none() {
+                self.line(json, None, |json| render::no_far_link(json, scene, link));
+            }
         }
     }
 
@@ -246,6 +268,8 @@ impl Watch {
         let State::Scanning { snapshot, mut cursor } = std::mem::replace(&mut self.state, State::Over) else {
             return;
         };
+        let routers = self.query.selection.routers(&snapshot);
+        let scene = Scene { snapshot: &snapshot, routers: &routers };
         for _ in 0..LOOKED_AT {
             if json.bytes.len() >= CHUNK {
                 break;
@@ -258,23 +282,24 @@ impl Watch {
             if let Step::Found(record) = step
                 && record.revision() > self.seen
             {
+                self.report_reported_sides(json, scene, record);
                 // Not in the order of their changes: nothing to go on from before all have been reported.
-                self.report(json, &snapshot, record, None);
+                self.report(json, scene, record, None);
             }
         }
         self.state = State::Scanning { snapshot, cursor };
     }
 
-    fn report(&self, json: &mut Json, snapshot: &Snapshot, record: Record<'_>, revision: Option<Revision>) {
+    fn report<'s>(&self, json: &mut Json, scene: Scene<'s>, record: Record<'s>, revision: Option<Revision>) {
         let selection = &self.query.selection;
         if !selection.includes(record) {
             return;
         }
-        let mut faces = selection.faces(record).peekable();
+        let mut faces = selection.faces(scene, record).peekable();
         while let Some(face) = faces.next() {
             // Whoever has seen one face has not seen the other: only the last is something to go on from.
             let revision = revision.filter(|_| faces.peek().is_none());
-            self.line(json, revision, |json| render::render(json, snapshot, record, face));
+            self.line(json, revision, |json| render::render(json, scene, record, face));
         }
     }
 

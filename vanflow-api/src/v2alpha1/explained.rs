@@ -76,7 +76,7 @@ impl Explained {
         let derived = Derived::new(&snapshot, Needs::default());
         let site = |router: Record<'_>| Some(router.site()?.text(Attribute::Name)?.to_string());
         let routers: HashMap<_, _> =
-            derived.routers(&snapshot).map(|(name, router)| (name.to_owned(), site(router))).collect();
+            derived.routers.iter(&snapshot).map(|(name, router)| (name.to_owned(), site(router))).collect();
         let names = routers.keys().chain(self.routers.keys());
         let renamed = names.filter(|name| routers.get(*name) != self.routers.get(*name)).cloned().collect();
         self.routers = routers;

@@ -1,11 +1,11 @@
 //! Sites, routers, and what is between them.
 
 use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::{Record, Text};
+use vanflow_store::Record;
 
 use crate::v2alpha1::{
     schema::{Cell, UNKNOWN, one_of, schema},
-    view::{Subject, View, end_of, start_of},
+    view::{Subject, end_of, start_of},
 };
 
 schema! {
@@ -60,13 +60,13 @@ schema! {
         "cost" Number Nullable "The cost of the link, once it has been connected." =>
             Cell::number_or_null(link.uint(Attribute::LinkCost).filter(|_| has_been_connected(*link)));
         "destinationRouterId" Text Nullable "The router that is connected to." =>
-            Cell::or_null(Ends::of(view, *link).accepts.map(|router| router.id()));
-        "destinationRouterName" Text Nullable "Its name." => Ends::of(view, *link).accepts
+            Cell::or_null(view.ends(*link).accepts.map(|router| router.id()));
+        "destinationRouterName" Text Nullable "Its name." => view.ends(*link).accepts
             .map_or(Cell::Null, |router| Cell::or_unknown(router.text(Attribute::Name)));
         "destinationSiteId" Text Nullable "Its site." =>
-            Cell::or_null(Ends::of(view, *link).accepts.and_then(|router| router.text(Attribute::Parent)));
+            Cell::or_null(view.ends(*link).accepts.and_then(|router| router.text(Attribute::Parent)));
         "destinationSiteName" Text Nullable "The name of that site." =>
-            Ends::of(view, *link).accepts.map_or(Cell::Null, |router| site_name(Some(router)));
+            view.ends(*link).accepts.map_or(Cell::Null, |router| site_name(Some(router)));
         "endTime" Instant Always "When the link went; 0 while it is there, up or down." => end_of(*link);
         "identity" Text Always "The identity of the record." => Cell::text(link.id().to_cow());
         "name" Text Always "The name of the link." => Cell::or_unknown(link.text(Attribute::Name));
@@ -84,12 +84,12 @@ schema! {
             Cell::one_of(link.text(Attribute::Role).or_else(|| link.text(Attribute::Mode)), LINK_ROLES, UNKNOWN);
         "routerAccessId" Text Nullable "The router access that it arrived at, once it has been connected." =>
             Cell::or_null(link.text(Attribute::Peer));
-        "routerId" Text Always "The router that connects." => Cell::or_unknown(Ends::of(view, *link).connecting_id());
+        "routerId" Text Always "The router that connects." => Cell::or_unknown(view.ends(*link).connecting_id());
         "routerName" Text Always "Its name." =>
-            Cell::or_unknown(Ends::of(view, *link).connects.and_then(|router| router.text(Attribute::Name)));
+            Cell::or_unknown(view.ends(*link).connects.and_then(|router| router.text(Attribute::Name)));
         "sourceSiteId" Text Always "Its site." =>
-            Cell::or_unknown(Ends::of(view, *link).connects.and_then(|router| router.text(Attribute::Parent)));
-        "sourceSiteName" Text Always "The name of that site." => site_name(Ends::of(view, *link).connects);
+            Cell::or_unknown(view.ends(*link).connects.and_then(|router| router.text(Attribute::Parent)));
+        "sourceSiteName" Text Always "The name of that site." => site_name(view.ends(*link).connects);
         "startTime" Instant Always "When the link was set up." => start_of(*link);
         "status" Text Always "`up` or `down`." => Cell::text(status(*link));
     }
@@ -98,45 +98,6 @@ schema! {
 /// Routers up to 2.x report no role but a mode, that of the connection: `interior` is between two of these.
 const LINK_ROLES: &[(&str, &str)] =
     &[("inter-router", "inter-router"), ("edge", "edge"), ("interior", "inter-router")];
-
-/// The routers at both ends of a link.
-struct Ends<'v> {
-    link: Record<'v>,
-    connects: Option<Record<'v>>,
-    accepts: Option<Record<'v>>,
-}
-
-impl<'v> Ends<'v> {
-    fn of(view: View<'v>, link: Record<'v>) -> Self {
-        let reporter = link.router();
-        let Some(direction) = link.text(Attribute::Direction) else {
-            return Self {
-                link,
-                connects: reporter,
-                accepts: link.peer().and_then(|access| access.router()),
-            };
-        };
-        // Routers up to 2.x call a link by the other router's id, which is its name without the network's.
-        let other = || {
-            let own = reporter?.text(Attribute::Name)?.to_cow();
-            let (network, _) = own.split_once('/')?;
-            view.router_named(&format!("{network}/{}", link.text(Attribute::Name)?))
-        };
-        match other() {
-            Some(other) if direction == *"incoming" => {
-                Self { link, connects: Some(other), accepts: reporter }
-            }
-            other => Self { link, connects: reporter, accepts: other },
-        }
-    }
-
-    /// The id of the router that connects, reported though there may be no record of it yet.
-    fn connecting_id(&self) -> Option<Text<'v>> {
-        let is_reporter = self.connects == self.link.router();
-        let reported = || self.link.text(Attribute::Parent);
-        if is_reporter { reported() } else { self.connects.map(|router| router.id()) }
-    }
-}
 
 /// Routers up to 2.x report a link while it is connected, and nothing else of how it is; and what is known of a link
 /// by its counters alone has passed something.

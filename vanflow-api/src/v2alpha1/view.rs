@@ -12,6 +12,7 @@ use std::{
 use vanflow_proto::{Attribute, RecordKind, Timestamp};
 use vanflow_store::{Record, RecordRef, Service, Snapshot, Text, derived};
 
+use crate::link::{Ends, Routers};
 use crate::v2alpha1::{
     component::{Component, components},
     connection::{Flow, Request},
@@ -58,8 +59,7 @@ pub(crate) struct Needs {
 pub(crate) struct Derived {
     pub(crate) implied: Vec<Arc<Implied>>,
     pub(crate) implied_by_id: HashMap<String, usize>,
-    /// Routers by their names in traces.
-    routers: HashMap<String, RecordRef>,
+    pub(crate) routers: Routers,
     connectors: HashMap<String, Vec<RecordRef>>,
     pub(crate) components: Vec<Component>,
     pub(crate) pairs: Vec<Pair>,
@@ -69,7 +69,12 @@ pub(crate) struct Derived {
 impl<'v> View<'v> {
     /// The router of that name.
     pub(crate) fn router_named(self, name: &str) -> Option<Record<'v>> {
-        self.snapshot.get(*self.derived.routers.get(name)?)
+        self.snapshot.get(self.derived.routers.named(name)?)
+    }
+
+    /// The routers at both ends of a link.
+    pub(crate) fn ends(self, link: Record<'v>) -> Ends<'v> {
+        Ends::of(&self.derived.routers, self.snapshot, link)
     }
 
     /// The process that a connector connects to.
@@ -128,8 +133,7 @@ impl<'v> View<'v> {
 
 impl Derived {
     pub(crate) fn new(snapshot: &Snapshot, needs: Needs) -> Self {
-        let mut derived = Self::default();
-        derived.add_routers(snapshot);
+        let mut derived = Self { routers: Routers::new(snapshot), ..Self::default() };
         derived.add_servers(snapshot);
         if needs.clients {
             derived.add_clients(snapshot);
@@ -156,14 +160,6 @@ impl Derived {
         derived
     }
 
-    /// The routers by the names that they have in traces.
-    pub(crate) fn routers<'s>(
-        &'s self,
-        snapshot: &'s Snapshot,
-    ) -> impl Iterator<Item = (&'s str, Record<'s>)> {
-        self.routers.iter().filter_map(|(name, at)| Some((&**name, snapshot.get(*at)?)))
-    }
-
     fn add_protocols(&mut self, snapshot: &Snapshot) {
         for lane in snapshot.lanes() {
             let mut reported = lane.requests().filter_map(|requests| requests.protocol()).peekable();
@@ -174,17 +170,6 @@ impl Derived {
             let protocols = self.protocols.entry(service.at()).or_default();
             for protocol in reported {
                 protocols.insert(protocol_name(protocol).into_owned());
-            }
-        }
-    }
-
-    fn add_routers(&mut self, snapshot: &Snapshot) {
-        for router in snapshot.of_kind(RecordKind::Router) {
-            let Some(name) = router.text(Attribute::Name) else { continue };
-            let name = name.to_cow();
-            // The one that is there comes before those that were.
-            if router.is_live() || !self.routers.contains_key(&*name) {
-                self.routers.insert(name.into_owned(), router.at());
             }
         }
     }
