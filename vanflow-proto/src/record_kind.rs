@@ -125,7 +125,7 @@ record_kinds! {
     }
     /// A request within a connection, both directions in one record.
     17 BiflowApp "BIFLOW_APP" [BiflowTport] {
-        Parent StartTime EndTime Protocol Octets Latency Method Result Reason StreamId OctetsReverse
+        Parent StartTime EndTime SourceHost Protocol Octets Latency Method Result Reason StreamId OctetsReverse
     }
 }
 

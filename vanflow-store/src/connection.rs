@@ -336,6 +336,11 @@ impl<'s> Request<'s> {
         self.0.reverse(Record::uint, Attribute::OctetsReverse, Attribute::Octets)
     }
 
+    /// The client as a proxy in front of the listener reports it: the left-most address in `X-Forwarded-For`.
+    pub fn client_address(&self) -> Option<Text<'s>> {
+        self.0.near()?.text(Attribute::SourceHost)
+    }
+
     /// The method.
     pub fn method(&self) -> Option<Text<'s>> {
         self.0.near()?.text(Attribute::Method)

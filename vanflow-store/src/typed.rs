@@ -278,6 +278,7 @@ typed! {
         parent_id: Parent text,
         start_time: StartTime instant,
         end_time: EndTime instant,
+        source_host: SourceHost text,
         protocol: Protocol text,
         octets: Octets number,
         latency: Latency number,

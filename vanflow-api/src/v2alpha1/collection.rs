@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vanflow_proto::{Attribute, RecordKind};
+use vanflow_proto::{Attribute, RecordKind, Timestamp};
 use vanflow_store::{Connection, FlowKind, Record, RecordRef, Snapshot};
 
 use crate::v2alpha1::{
@@ -227,13 +227,25 @@ impl Collection {
         }
     }
 
-    /// The one with that identity. Of several incarnations it is the present one.
+    /// The one with that identity or key. Of several that had an identity one after the other it is the present one (faults 6).
     pub(crate) fn find(self, view: View<'_>, id: &str) -> Option<Item> {
+        let (of_id, start) = match id.rsplit_once('@') {
+            Some((id, start)) => (id, start.parse().ok().map(Timestamp::from_micros)),
+            None => (id, None),
+        };
         let reported = match self.flow_kind() {
-            Some(kind) => view.snapshot.flow(kind, id),
-            None => {
-                self.kind().and_then(|kind| view.snapshot.find(id).find(|record| record.kind() == Some(kind)))
-            }
+            Some(kind) => view.snapshot.flow(kind, id).or_else(|| {
+                let mut found = view.snapshot.find(of_id).filter(|record| record.flow_kind() == Some(kind));
+                found
+                    .find(|record| started(*record, start))
+                    .or_else(|| view.snapshot.flow(kind, of_id).filter(|record| started(*record, start)))
+            }),
+            None => self.kind().and_then(|kind| {
+                let is_it = |record: &Record<'_>| record.kind() == Some(kind);
+                let by_key =
+                    || view.snapshot.find(of_id).filter(is_it).find(|record| started(*record, start));
+                view.snapshot.find(id).find(is_it).or_else(by_key)
+            }),
         };
         let reported = reported.map(|record| Item::Record(record.at()));
         match self {
@@ -296,6 +308,11 @@ fn is_of_site(view: View<'_>, item: Item, site: Record<'_>) -> bool {
 
 fn is_to_service(view: View<'_>, item: Item, service: RecordRef) -> bool {
     matches!(item, Item::Pair(at) if view.derived.pairs[at].is_to(service))
+}
+
+/// Whether a record started at the time that a key names, 0 where that is not known.
+fn started(record: Record<'_>, at: Option<Timestamp>) -> bool {
+    at.is_some_and(|at| record.start().unwrap_or_default() == at)
 }
 
 /// The service with that identity.

@@ -6,7 +6,7 @@ use vanflow_store::Record;
 use crate::v2alpha1::{
     network::site_name,
     schema::{Cell, schema},
-    view::{Subject, end_of, instant, start_of},
+    view::{Subject, end_of, instant, key, start_of},
 };
 
 schema! {
@@ -16,6 +16,7 @@ schema! {
         "destPort" Text Always "The port that it listens on." => Cell::or_unknown(listener.text(Attribute::DestPort));
         "endTime" Instant Always "When it went; 0 while it is there." => end_of(*listener);
         "identity" Text Always "The identity of the record." => Cell::text(listener.id().to_cow());
+        "key" Text Always "The identity and the start: identities can be given out again." => key(listener.id(), listener.start());
         "name" Text Always "Its name." => Cell::or_unknown(listener.text(Attribute::Name));
         "protocol" Text Always "The protocol." => Cell::or_unknown(listener.text(Attribute::Protocol));
         "routerId" Text Always "The router." => Cell::or_unknown(listener.text(Attribute::Parent));
@@ -34,6 +35,7 @@ schema! {
         "destPort" Text Always "The port that it connects to." => Cell::or_unknown(connector.text(Attribute::DestPort));
         "endTime" Instant Always "When it went; 0 while it is there." => end_of(*connector);
         "identity" Text Always "The identity of the record." => Cell::text(connector.id().to_cow());
+        "key" Text Always "The identity and the start: identities can be given out again." => key(connector.id(), connector.start());
         "name" Text Always "Its name." => Cell::or_unknown(connector.text(Attribute::Name));
         "processId" Text Always "The process that it connects to; empty where not known." =>
             match view.target(*connector) {

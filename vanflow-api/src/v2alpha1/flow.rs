@@ -8,7 +8,7 @@ use vanflow_store::{Text, derived};
 use crate::v2alpha1::{
     party::Party,
     schema::{Cell, Schema, UNKNOWN, schema},
-    view::{Subject, instant},
+    view::{Subject, instant, key},
 };
 
 schema! {
@@ -36,17 +36,19 @@ schema! {
         "duration" Number Nullable "How long it lasted, in microseconds, once it is over." => duration(flow.connection.start(), flow.connection.end());
         "endTime" Instant Always "When it ended; 0 while it is open." => instant(flow.connection.end());
         "identity" Text Always "The identity of the record." => Cell::text(flow.connection.id().to_cow());
+        "key" Text Always "The identity and the start: routers that restart give out identities again." =>
+            key(flow.connection.id(), flow.connection.start());
         "latency" Number Always reported(Latency) "Microseconds to the first octet, at the listener." =>
-            Cell::Number(flow.connection.latency().unwrap_or(0));
+            flow.connection.latency();
         "latencyReverse" Number Always reported(ProcessLatency) "Microseconds to the first octet of the workload, at the connector." =>
-            Cell::Number(flow.connection.process_latency().unwrap_or(0));
+            flow.connection.process_latency();
         "listenerError" Text Nullable "What went wrong at the listener." =>
             flow.connection.error_listener_side().map_or(Cell::Null, Cell::Text);
         "listenerId" Text Always of_lane "The listener." => Cell::or_unknown(flow.connection.listener_id());
         "octetCount" Number Always reported(Octets) "Octets from client to server." =>
-            Cell::Number(flow.connection.octets().unwrap_or(0));
+            flow.connection.octets();
         "octetReverseCount" Number Always reported(OctetsReverse) "Octets from server to client." =>
-            Cell::Number(flow.connection.octets_reverse().unwrap_or(0));
+            flow.connection.octets_reverse();
         "processPairId" Text Nullable of_lane "The pair of processes that it is between." =>
             pair_id(flow.source(view), flow.destination(view), &flow.protocol(), |source, destination, protocol| {
                 derived::process_pair_id(&source.id(), &destination.id(), protocol)
@@ -78,6 +80,8 @@ schema! {
 schema! {
     /// A request within a connection, from its first record on.
     APPLICATION_FLOW "ApplicationFlow" |view, Subject::Request(request)| {
+        "clientAddress" Text Nullable "The address of the client as a proxy in front of the listener reports it: the left-most in `X-Forwarded-For`." =>
+            Cell::or_null(request.record.client_address());
         "connectionId" Text Always "The connection." => Cell::or_unknown(request.record.connection_id());
         "destProcessId" Text Always of_lane "The process that serves." =>
             party(request.connection.as_ref().and_then(|flow| flow.destination(view)), Party::id);
@@ -90,11 +94,13 @@ schema! {
         "duration" Number Nullable "How long it took, in microseconds, once it is over." => duration(request.record.start(), request.record.end());
         "endTime" Instant Always "When it ended; 0 while it is under way." => instant(request.record.end());
         "identity" Text Always "The identity of the record." => Cell::text(request.record.id().to_cow());
+        "key" Text Always "The identity and the start: routers that restart give out identities again." =>
+            key(request.record.id(), request.record.start());
         "method" Text Always "The method; empty where not known." => Cell::or_empty(request.record.method());
         "octetCount" Number Always reported(Octets) "Octets from client to server." =>
-            Cell::Number(request.record.octets().unwrap_or(0));
+            request.record.octets();
         "octetReverseCount" Number Always reported(OctetsReverse) "Octets from server to client." =>
-            Cell::Number(request.record.octets_reverse().unwrap_or(0));
+            request.record.octets_reverse();
         "protocol" Text Always "`http1`, `http2` or what else was reported." => or_unknown(request.record.protocol().map(protocol_name));
         "routingKey" Text Always of_lane "The routing key of the service." =>
             or_unknown(request.connection.as_ref().map(|flow| flow.routing_key()));
@@ -170,7 +176,7 @@ schema! {
 pub(crate) static COMPONENT_PAIR: Schema = Schema {
     name: "ComponentPair",
     description: "What goes from one component to another by one protocol, all connections or requests taken together.",
-    properties: SITE_PAIR.properties,
+    lines: SITE_PAIR.lines,
 };
 
 schema! {

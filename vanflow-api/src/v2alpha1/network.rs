@@ -5,7 +5,7 @@ use vanflow_store::Record;
 
 use crate::v2alpha1::{
     schema::{Cell, UNKNOWN, one_of, schema},
-    view::{Subject, end_of, start_of},
+    view::{Subject, end_of, key, start_of},
 };
 
 schema! {
@@ -13,6 +13,7 @@ schema! {
     SITE "Site" |view, Subject::Record(site)| {
         "endTime" Instant Always "When the site went; 0 while it is there." => end_of(*site);
         "identity" Text Always "The identity of the record." => Cell::text(site.id().to_cow());
+        "key" Text Always "The identity and the start: identities can be given out again." => key(site.id(), site.start());
         "name" Text Always "The name of the site." => Cell::or_unknown(site.text(Attribute::Name));
         "namespace" Text Nullable "The namespace that the site is in." => Cell::or_null(site.text(Attribute::Namespace));
         "platform" Text Always "`kubernetes`, `docker`, `podman`, `linux` or `unknown`." =>
@@ -45,6 +46,7 @@ schema! {
         "imageName" Text Always "The image that it runs." => Cell::or_unknown(router.text(Attribute::ImageName));
         "imageVersion" Text Always "The version of that image." =>
             Cell::or_unknown(router.text(Attribute::ImageVersion));
+        "key" Text Always "The identity and the start: identities can be given out again." => key(router.id(), router.start());
         "mode" Text Always "`interior` or `edge`." => Cell::or_unknown(router.text(Attribute::Mode));
         "name" Text Always "The name of the router." => Cell::or_unknown(router.text(Attribute::Name));
         "namespace" Text Optional "The namespace that it runs in." =>
@@ -69,11 +71,12 @@ schema! {
             view.ends(*link).accepts.map_or(Cell::Null, |router| site_name(Some(router)));
         "endTime" Instant Always "When the link went; 0 while it is there, up or down." => end_of(*link);
         "identity" Text Always "The identity of the record." => Cell::text(link.id().to_cow());
+        "key" Text Always "The identity and the start: identities can be given out again." => key(link.id(), link.start());
         "name" Text Always "The name of the link." => Cell::or_unknown(link.text(Attribute::Name));
-        "octetCount" Number Always "Octets sent by the router that connects." =>
-            Cell::Number(link.uint(Attribute::Octets).unwrap_or(0));
-        "octetReverseCount" Number Always "Octets sent to it." =>
-            Cell::Number(link.uint(Attribute::OctetsReverse).unwrap_or(0));
+        "octetCount" Number Always reported(Octets) "Octets sent by the router that connects." =>
+            link.uint(Attribute::Octets);
+        "octetReverseCount" Number Always reported(OctetsReverse) "Octets sent to it." =>
+            link.uint(Attribute::OctetsReverse);
         "proxyProtocol" Text Nullable "`HTTP` where it goes through a proxy, `NONE` where not." =>
             match link.text(Attribute::HttpProxy) {
                 Some(text) if text == *"yes" => Cell::text("HTTP"),
@@ -120,8 +123,9 @@ schema! {
     ROUTER_ACCESS "RouterAccess" |view, Subject::Record(access)| {
         "endTime" Instant Always "When it went; 0 while it is there." => end_of(*access);
         "identity" Text Always "The identity of the record." => Cell::text(access.id().to_cow());
-        "linkCount" Number Always "How many links arrive there." =>
-            Cell::Number(access.uint(Attribute::LinkCount).unwrap_or(0));
+        "key" Text Always "The identity and the start: identities can be given out again." => key(access.id(), access.start());
+        "linkCount" Number Always reported(LinkCount) "How many links arrive there." =>
+            access.uint(Attribute::LinkCount);
         "name" Text Always "Its name." => Cell::or_unknown(access.text(Attribute::Name));
         "role" Text Always "`inter-router`, `edge` or what else was reported." => Cell::or_unknown(access.text(Attribute::Role));
         "routerId" Text Always "The router." => Cell::or_unknown(access.text(Attribute::Parent));

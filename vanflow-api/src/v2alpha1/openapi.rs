@@ -66,7 +66,7 @@ pub(crate) fn parameters() -> Map<String, Value> {
             "name": "id",
             "in": "path",
             "required": true,
-            "description": "An identity. Colons and plus signs in it stand for themselves.",
+            "description": "An identity, or the `key` of one of several that had it one after the other. Colons, plus signs and `@` in it stand for themselves.",
             "schema": { "type": "string", "minLength": 1 },
         }),
     );
@@ -98,7 +98,7 @@ fn path(route: &Route) -> Value {
     match route.endpoint {
         Endpoint::List(collection) | Endpoint::OfSite(collection) | Endpoint::OfService(collection) => {
             parameters.extend(RESERVED.iter().map(|(name, _)| reference("parameters", &prefixed(name))));
-            parameters.extend(collection.schema().properties.iter().map(filter));
+            parameters.extend(collection.schema().properties().map(filter));
             let mut found = list(collection.schema());
             if let Endpoint::List(_) = route.endpoint {
                 found["links"] = links(route).into();
@@ -339,13 +339,12 @@ fn refusal(description: &str) -> Value {
 
 fn schema(schema: &Schema) -> Value {
     let required: Vec<_> = schema
-        .properties
-        .iter()
+        .properties()
         .filter(|property| property.presence != Presence::Optional)
         .map(|property| property.name)
         .collect();
     let properties: Map<_, _> =
-        schema.properties.iter().map(|property| (property.name.to_owned(), described(property))).collect();
+        schema.properties().map(|property| (property.name.to_owned(), described(property))).collect();
     json!({
         "type": "object",
         "description": schema.description.trim(),

@@ -310,7 +310,7 @@ impl Query {
 }
 
 fn unknown(verb: &'static str, name: &str, schema: &'static Schema) -> ApiError {
-    let known: Vec<_> = schema.properties.iter().map(|property| property.name).collect();
+    let known: Vec<_> = schema.properties().map(|property| property.name).collect();
     ApiError::NoProperty { verb, name: excerpt(name), record: schema.name, known: known.join(", ") }
 }
 

@@ -19,8 +19,9 @@ pub(crate) struct Schema {
     /// In the OpenAPI document.
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
-    /// By ascending name, as the network observer writes them.
-    pub(crate) properties: &'static [Property],
+    /// By ascending name, as the network observer writes them: for each line of the table its property, and after one
+    /// that is 0 where it is not reported, whether it is.
+    pub(crate) lines: &'static [&'static [Property]],
 }
 
 /// One property of a record.
@@ -30,7 +31,7 @@ pub(crate) struct Property {
     pub(crate) presence: Presence,
     /// Whether a connection or request has it from its lane alone: it is the same for all of a lane that is uniform.
     pub(crate) is_of_lane: bool,
-    /// The attribute of the connection or request that it is, 0 where that is not reported.
+    /// The attribute of the record that it is, 0 where that is not reported. Whether it is, the next property says.
     pub(crate) reported: Option<Attribute>,
     pub(crate) description: &'static str,
     pub(crate) read: for<'v> fn(View<'v>, &Subject<'v>) -> Cell<'v>,
@@ -168,17 +169,22 @@ impl PartialOrd for Cell<'_> {
 }
 
 impl Schema {
+    /// Every property, by ascending name.
+    pub(crate) fn properties(&self) -> impl Iterator<Item = &'static Property> + use<> {
+        self.lines.iter().copied().flatten()
+    }
+
     /// The property that a filter or an order names. The case of its first letter makes no difference.
     pub(crate) fn property(&self, name: &str) -> Option<&'static Property> {
         let (first, rest) = (name.chars().next()?, name.get(1..)?);
-        self.properties.iter().find(|property| {
+        self.properties().find(|property| {
             property.name[1..] == *rest && property.name.starts_with(first.to_ascii_lowercase())
         })
     }
 
     pub(crate) fn render<'v>(&self, json: &mut Json, view: View<'v>, subject: &Subject<'v>) {
         let mut object = Object::open(json);
-        for property in self.properties {
+        for property in self.properties() {
             let cell = (property.read)(view, subject);
             if cell != Cell::Absent {
                 object.name(property.name);
@@ -226,16 +232,55 @@ macro_rules! is_of_lane {
 }
 pub(crate) use is_of_lane;
 
-/// What a row says of attributes.
-macro_rules! reported {
-    () => {
-        None
+/// The properties of a line: itself, and whether it is known where that makes a difference. Then the line says where the
+/// number comes from, and its two properties what it is or 0, and whether it is.
+macro_rules! line {
+    ($name:literal { $($own:tt)+ } |$view:ident, $pattern:pat_param| $cell:expr) => {
+        &[$crate::v2alpha1::schema::Property {
+            name: $name,
+            reported: None,
+            $($own)+
+            read: $crate::v2alpha1::schema::read!(|$view, $pattern| $cell),
+        }]
     };
-    ($attribute:ident) => {
-        Some(vanflow_proto::Attribute::$attribute)
+    ($name:literal $attribute:ident { $($own:tt)+ } |$view:ident, $pattern:pat_param| $number:expr) => {
+        &[
+            $crate::v2alpha1::schema::Property {
+                name: $name,
+                reported: Some(vanflow_proto::Attribute::$attribute),
+                $($own)+
+                read: $crate::v2alpha1::schema::read!(
+                    |$view, $pattern| $crate::v2alpha1::schema::Cell::Number($number.unwrap_or(0))
+                ),
+            },
+            $crate::v2alpha1::schema::Property {
+                name: concat!($name, "Known"),
+                kind: $crate::v2alpha1::schema::Kind::Truth,
+                presence: $crate::v2alpha1::schema::Presence::Always,
+                is_of_lane: false,
+                reported: None,
+                description: concat!("Whether `", $name, "` was reported: where it was not, that is 0."),
+                read: $crate::v2alpha1::schema::read!(
+                    |$view, $pattern| $crate::v2alpha1::schema::Cell::Truth($number.is_some())
+                ),
+            },
+        ]
     };
 }
-pub(crate) use reported;
+pub(crate) use line;
+
+/// How a property is read.
+macro_rules! read {
+    (|$view:ident, $pattern:pat_param| $cell:expr) => {
+        |$view, subject| {
+            // Not every property needs to look around.
+            let _ = $view;
+            let $pattern = subject else { return $crate::v2alpha1::schema::Cell::Absent };
+            $cell
+        }
+    };
+}
+pub(crate) use read;
 
 /// A table of properties, each a line: name, kind, presence, whether it is of the lane or which attribute is reported for it,
 /// description, and where its value comes from.
@@ -250,20 +295,12 @@ macro_rules! schema {
         pub(crate) static $table: $crate::v2alpha1::schema::Schema = $crate::v2alpha1::schema::Schema {
             name: $name,
             description: concat!($($doc),+),
-            properties: &[ $( $crate::v2alpha1::schema::Property {
-                name: $property,
+            lines: &[ $( $crate::v2alpha1::schema::line!($property $($($reported)?)? {
                 kind: $crate::v2alpha1::schema::Kind::$kind,
                 presence: $crate::v2alpha1::schema::Presence::$presence,
                 is_of_lane: $crate::v2alpha1::schema::is_of_lane!($($basis)?),
-                reported: $crate::v2alpha1::schema::reported!($($($reported)?)?),
                 description: $about,
-                read: |$view, subject| {
-                    // Not every property needs to look around.
-                    let _ = $view;
-                    let $pattern = subject else { return $crate::v2alpha1::schema::Cell::Absent };
-                    $cell
-                },
-            }, )+ ],
+            } |$view, $pattern| $cell), )+ ],
         };
     };
 }

@@ -200,6 +200,11 @@ pub(crate) fn instant(time: Option<Timestamp>) -> Cell<'static> {
     Cell::Number(time.map_or(0, Timestamp::as_micros))
 }
 
+/// What tells a record apart from others that had its identity before or after it (faults 6): its identity and its start.
+pub(crate) fn key(id: Text<'_>, start: Option<Timestamp>) -> Cell<'static> {
+    Cell::text(format!("{id}@{}", start.map_or(0, Timestamp::as_micros)))
+}
+
 pub(crate) fn start_of(record: Record<'_>) -> Cell<'static> {
     instant(record.start())
 }

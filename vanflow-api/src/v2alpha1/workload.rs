@@ -4,7 +4,7 @@ use vanflow_proto::Attribute;
 
 use crate::v2alpha1::{
     schema::{Cell, schema},
-    view::{Subject, instant},
+    view::{Subject, instant, key},
 };
 
 schema! {
@@ -21,6 +21,11 @@ schema! {
         "identity" Text Always "The identity of the record." => Cell::Text(process.id());
         "imageName" Text Nullable "The image that it runs." =>
             Cell::or_null(process.reported().and_then(|reported| reported.text(Attribute::ImageName)));
+        "key" Text Always "The identity and the start where a controller reports it, otherwise the identity." =>
+            match process.reported() {
+                Some(record) => key(record.id(), record.start()),
+                None => Cell::Text(process.id()),
+            };
         "name" Text Always "Its name." => Cell::Text(process.name());
         "role" Text Always "`internal` to Skupper, `external`, or `remote` where no controller reports it." =>
             Cell::text(process.role());

@@ -1,5 +1,6 @@
 //! The network observer's API.
 
+mod additions;
 mod answers;
 mod console;
 mod derived;

@@ -274,7 +274,7 @@ proptest! {
         let derived = Derived::new(&snapshot, Collection::Connections.needs());
         let view = View { snapshot: &snapshot, derived: &derived };
         for collection in [Collection::Connections, Collection::ApplicationFlows] {
-            let properties = collection.schema().properties.iter().filter(|property| property.is_of_lane);
+            let properties = collection.schema().properties().filter(|property| property.is_of_lane);
             for property in properties {
                 for lane in snapshot.lanes().filter(|lane| Flow::of_lane(*lane).is_some()) {
                     let each = lane.connections().flat_map(|connection| match collection {
