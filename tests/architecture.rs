@@ -92,7 +92,9 @@ fn every_fault_has_a_test_that_cites_it() {
     let faults = read("docs/faults.md");
     let rows: Vec<u32> =
         faults.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()?.parse().ok()).collect();
-    assert_eq!(rows, (1..=23).collect::<Vec<_>>());
+    // Rows are cited by their numbers, which they keep; not every number is taken.
+    assert!(rows.is_sorted_by(|row, next| row < next), "{rows:?}");
+    assert!(rows.len() >= 23, "{rows:?}");
     let mut cited = BTreeSet::new();
     let mut folders = vec![root().to_owned()];
     while let Some(folder) = folders.pop() {

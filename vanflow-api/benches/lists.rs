@@ -5,15 +5,13 @@
 use std::{
     hint::black_box,
     pin::pin,
-    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use http::{Request, request::Parts};
 use http_body::Body as _;
-use tokio::sync::watch;
-use vanflow_api::{Api, Body, Network, Options, Status};
+use vanflow_api::{Api, Body, Network, Options};
 use vanflow_proto::{
     Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
 };
@@ -80,9 +78,7 @@ fn api(ended: bool) -> Api {
         let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
         updates.for_each(|update| store.apply(source, &update.unwrap(), now));
     }
-    let revision = watch::channel(store.revision()).1;
-    let status = watch::channel(Status::default()).1;
-    Api::new(Network { store: Arc::new(Mutex::new(store)), revision, status }, Options::default())
+    Api::new(Network::new(store).0, Options::default())
 }
 
 fn request(path: &str, gzip: bool) -> Parts {
@@ -214,9 +210,7 @@ fn shop(lanes: u64, each: u64) -> Api {
             .collect();
         report(&connections);
     }
-    let revision = watch::channel(store.revision()).1;
-    let status = watch::channel(Status::default()).1;
-    Api::new(Network { store: Arc::new(Mutex::new(store)), revision, status }, Options::default())
+    Api::new(Network::new(store).0, Options::default())
 }
 
 /// What the console asks for on its pages.

@@ -5,7 +5,6 @@
 use std::{
     hint::black_box,
     pin::pin,
-    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -13,8 +12,7 @@ use std::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, request::Parts};
 use http_body::Body as _;
-use tokio::sync::watch;
-use vanflow_api::{Api, Network, Options, Status};
+use vanflow_api::{Api, Network, Options};
 use vanflow_history::HistoryOptions;
 use vanflow_proto::{
     Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
@@ -114,13 +112,10 @@ fn bench(criterion: &mut Criterion) {
         let now = Timestamp::from_micros(EPOCH + 2_000_000);
         let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
         apply(&mut store, source, &network(has_latencies));
-        let revision = watch::channel(store.revision()).1;
-        let status = watch::channel(Status::default()).1;
-        let store = Arc::new(Mutex::new(store));
         let mut options = Options::default();
         options.metrics.zero_for = Duration::ZERO;
         options.history = Some(HistoryOptions::default());
-        let network = Network { store: store.clone(), revision, status };
+        let (network, publisher) = Network::new(store);
         let api = Api::new(network, options);
         let with = if has_latencies { "with latencies" } else { "without latencies" };
         let octets = scrape(&api, &request(false));
@@ -139,7 +134,7 @@ fn bench(criterion: &mut Criterion) {
                         UpdateBuf::new(RecordKind::BiflowTport, format!("gv_ZW:{}", 1000 + 10 * number))
                             .with(Attribute::Octets, 100_000 + round)
                     };
-                    apply(&mut store.lock().unwrap(), source, &(0..500).map(update).collect::<Vec<_>>());
+                    apply(&mut publisher.write(), source, &(0..500).map(update).collect::<Vec<_>>());
                     let begun = tokio::time::Instant::now();
                     api.observe();
                     total += begun.elapsed();

@@ -3,8 +3,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
@@ -19,10 +18,10 @@ use http::{
     request::Parts,
 };
 use percent_encoding::percent_decode_str;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use vanflow_history::{History, HistoryOptions, QueryKind};
 use vanflow_proto::Timestamp;
-use vanflow_store::{Revision, Snapshot, Store};
+use vanflow_store::{Revision, Snapshot};
 
 use crate::{
     body::Body,
@@ -32,6 +31,7 @@ use crate::{
     json::{Json, Object},
     metrics::{self, Health, Metrics},
     negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known},
+    network::{Network, Status},
     openapi,
     pace::Format,
     params::Params,
@@ -41,42 +41,6 @@ use crate::{
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Scope},
 };
-
-/// How long a watcher may leave a piece lying while there are changes to report, before it is cut off.
-///
-/// A body notices when it is polled again. A client that never reads on is the transport's to notice: it should give
-/// up on a connection on which a write has been pending for this long.
-pub const STALL_LIMIT: Duration = Duration::from_secs(60);
-
-/// The network that the API answers about, as the collector keeps it.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// The records.
-    pub store: Arc<Mutex<Store>>,
-    /// Reported whenever the store has changed; watches wait on it. When its sender goes, they end.
-    pub revision: watch::Receiver<Revision>,
-    /// How the collector itself is doing.
-    pub status: watch::Receiver<Status>,
-}
-
-impl Network {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Store> {
-        // A thread that panicked while it held the lock is no reason for all others to do so.
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// How the collector is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Status {
-    /// Whether there is a connection to a router, or whatever stands in for one.
-    pub attached: bool,
-    /// Whether the sources that are known were asked for all of their records.
-    pub flushed: bool,
-    /// The same in words, for people.
-    pub detail: String,
-}
 
 /// What can be set.
 #[derive(Clone, Debug, Default)]
@@ -258,7 +222,7 @@ impl Api {
         }
         match route.endpoint {
             Endpoint::Index => {
-                let status = self.shared.network.status.borrow().clone();
+                let status = self.shared.network.status().borrow().clone();
                 let page = index::page(&status, &self.snapshot());
                 let mut response = whole(StatusCode::OK, HTML, page);
                 response.headers_mut().insert(
@@ -270,7 +234,7 @@ impl Api {
             Endpoint::Alive => {
                 Ok(whole(StatusCode::OK, JSON, Bytes::from_static(b"{\"status\":\"alive\"}\n")))
             }
-            Endpoint::Ready => Ok(ready(&self.shared.network.status.borrow())),
+            Endpoint::Ready => Ok(ready(&self.shared.network.status().borrow())),
             Endpoint::Metrics => {
                 let format = negotiate::exposition_format(&request.headers);
                 let mut response = Response::new(Body::whole(self.shared.metrics.write(format)));
@@ -324,7 +288,7 @@ impl Api {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.shared.network.lock().snapshot()
+        self.shared.network.snapshot()
     }
 
     fn asked_by_chart(&self, request: &Parts, kind: QueryKind, form: &[u8]) -> Response<Body> {
@@ -425,7 +389,7 @@ impl Api {
         let id = headers.get(LAST_EVENT_ID)?.to_str().ok()?;
         let (instance, revision) = id.rsplit_once('-')?;
         let revision = (*instance == *self.shared.instance).then(|| revision.parse().ok()).flatten()?;
-        (revision <= self.shared.network.lock().revision()).then_some(revision)
+        (revision <= self.shared.network.read().revision()).then_some(revision)
     }
 
     /// Adds to an answer what reports a browser whose pages may read it. The API's own answers have it.

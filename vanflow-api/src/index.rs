@@ -6,7 +6,7 @@ use vanflow_proto::RecordKind;
 use vanflow_store::{Service, Snapshot};
 
 use crate::{
-    api::Status,
+    network::Status,
     route::{Endpoint, ID, ROUTES, Route, V1ALPHA1, V2ALPHA1},
 };
 

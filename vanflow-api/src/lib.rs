@@ -37,6 +37,7 @@ mod json;
 mod link;
 pub mod metrics;
 mod negotiate;
+mod network;
 mod openapi;
 mod pace;
 mod params;
@@ -46,5 +47,7 @@ mod user;
 mod v1alpha1;
 mod v2alpha1;
 
-pub use api::{Api, Cors, Network, Options, STALL_LIMIT, Status, chart, is_ours};
+pub use api::{Api, Cors, Options, chart, is_ours};
 pub use body::Body;
+pub use network::{Network, Publisher, Status};
+pub use pace::STALL_LIMIT;

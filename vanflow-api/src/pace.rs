@@ -6,11 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use vanflow_store::Revision;
 
-use crate::{
-    api::{Network, STALL_LIMIT},
-    error::error_line,
-    json::Json,
-};
+use crate::{error::error_line, json::Json, network::Network};
 
 /// How a watcher wants to be reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +44,12 @@ impl Format {
         }
     }
 }
+
+/// How long a watcher may leave a piece lying while there are changes to report, before it is cut off.
+///
+/// A body notices when it is polled again. A client that never reads on is the transport's to notice: it should give
+/// up on a connection on which a write has been pending for this long.
+pub const STALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often a watcher of events hears something, so that whoever is between does not take the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -91,14 +93,14 @@ impl Pace {
         if Instant::now() < self.report_at {
             sleep_until(self.report_at).await;
         }
-        network.revision.borrow_and_update();
+        network.mark_seen();
     }
 
     /// Waits for a change after what was noticed.
     pub(crate) async fn change(&mut self, network: &mut Network) -> Woken {
-        match timeout_at(self.keep_alive_at, network.revision.changed()).await {
-            Ok(Ok(())) => Woken::ByChange,
-            Ok(Err(_)) => Woken::ByTheEnd("the collector is going down: the watch is over"),
+        match timeout_at(self.keep_alive_at, network.changed()).await {
+            Ok(true) => Woken::ByChange,
+            Ok(false) => Woken::ByTheEnd("the collector is going down: the watch is over"),
             Err(_) => {
                 self.keep_alive_at = Instant::now() + KEEP_ALIVE;
                 Woken::ToKeepAlive
@@ -117,7 +119,7 @@ impl Pace {
     /// Why the watch is over, if the watcher let the last piece lie for too long, with more to come than it has `seen`.
     pub(crate) fn stalled(&mut self, network: &Network, seen: Revision) -> Option<String> {
         let handed_out_at = self.handed_out_at.take()?;
-        let is_stalled = handed_out_at.elapsed() > STALL_LIMIT && network.lock().revision() > seen;
+        let is_stalled = handed_out_at.elapsed() > STALL_LIMIT && network.read().revision() > seen;
         is_stalled.then(|| {
             let seconds = STALL_LIMIT.as_secs();
             format!("nothing was taken for {seconds} s while there were changes to report: the watch is over")

@@ -5,33 +5,29 @@ use std::{
     fs::File,
     io::BufReader,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tokio::sync::watch;
-use vanflow_api::{Api, Body, Network, Options, Status};
+use vanflow_api::{Api, Body, Network, Options, Publisher};
 use vanflow_proto::{
     Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
     capture,
     discovery::{Action, Discovery, Event, FlushOutcome, Output, Settings},
 };
-use vanflow_store::{Revision, SourceId, Store};
+use vanflow_store::{SourceId, Store};
 
 pub(crate) const CAPTURES: [&str; 3] = ["router-2.7", "router-3.5", "router-3.5-halves"];
 
 /// When virtual time starts.
 pub(crate) const EPOCH: u64 = 1_795_347_880_000_000;
 
-/// An API, the store that it answers from, and what the collector would hold of the rest.
+/// An API, and the writer of the network that it answers about.
 pub(crate) struct Fixture {
     pub(crate) api: Api,
-    pub(crate) store: Arc<Mutex<Store>>,
-    pub(crate) revision: watch::Sender<Revision>,
-    pub(crate) status: watch::Sender<Status>,
+    pub(crate) publisher: Publisher,
     source: Option<SourceId>,
 }
 
@@ -42,11 +38,8 @@ impl Fixture {
 
     pub(crate) fn with_options(store: Store, mut options: Options) -> Self {
         options.instance = Some("test".to_owned());
-        let (revision, revised) = watch::channel(store.revision());
-        let (status, stated) = watch::channel(Status::default());
-        let store = Arc::new(Mutex::new(store));
-        let network = Network { store: Arc::clone(&store), revision: revised, status: stated };
-        Self { api: Api::new(network, options), store, revision, status, source: None }
+        let (network, publisher) = Network::new(store);
+        Self { api: Api::new(network, options), publisher, source: None }
     }
 
     /// Everything in a capture, in virtual time; sources that fall silent are lost.
@@ -57,13 +50,14 @@ impl Fixture {
     /// A router reports records.
     pub(crate) fn report(&mut self, updates: &[UpdateBuf]) {
         let now = Timestamp::from_micros(EPOCH);
-        let mut store = self.store.lock().unwrap();
+        let mut store = self.publisher.write();
         let source =
             *self.source.get_or_insert_with(|| store.source_seen("gv_ZW:0", SourceType::Router, now));
         for updates in updates.chunks(50) {
             apply(&mut store, source, updates, now);
         }
-        self.revision.send_replace(store.revision());
+        drop(store);
+        self.publisher.publish();
     }
 
     pub(crate) fn respond(&self, request: Parts) -> Response<Body> {

@@ -193,7 +193,7 @@ fn durations_of_what_lives_do_not_stand_still_for_those_who_poll() {
     let (routers, vanaddrs) = (tag("routers"), tag("vanaddrs"));
     let advance = |seconds: u64| {
         let now = Timestamp::from_micros(crate::support::EPOCH + seconds * 1_000_000);
-        fixture.store.lock().unwrap().advance(now);
+        fixture.publisher.write().advance(now);
     };
     advance(5);
     assert_eq!((tag("routers"), tag("vanaddrs")), (routers.clone(), vanaddrs.clone()));
@@ -315,11 +315,11 @@ fn the_collector_is_alive_and_ready_when_it_is() {
         answer.text(),
         "{\"status\":\"not ready\",\"attached\":false,\"flushed\":false,\"error\":\"there is no connection to a router\"}\n"
     );
-    fixture.status.send_modify(|status| status.attached = true);
+    fixture.publisher.update_status(|status| status.attached = true);
     let answer = fixture.get("/readyz");
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.json()["error"], "the sources have not been asked for their records yet");
-    fixture.status.send_modify(|status| {
+    fixture.publisher.update_status(|status| {
         status.flushed = true;
         status.detail = "attached to amqp://localhost".to_owned();
     });

@@ -157,7 +157,7 @@ async fn a_watch_ends_with_a_reason_when_the_collector_does() {
     let fixture = fixture();
     let mut body = watch(&fixture, ROUTERS, &[]);
     lines(&mut body).await;
-    drop(fixture.revision);
+    drop(fixture.publisher);
     assert_eq!(
         lines(&mut body).await,
         [json!({ "error": "the collector is going down: the watch is over" })]
@@ -210,7 +210,7 @@ async fn events_are_kept_alive_by_comments() {
     let mut body = watch(&fixture, ROUTERS, &[EVENTS]);
     next(&mut body).await;
     fixture.report(&[UpdateBuf::new(RecordKind::Site, "s").with(Attribute::Name, "site")]);
-    let revision = fixture.store.lock().unwrap().revision();
+    let revision = fixture.publisher.write().revision();
     for _ in 0..3 {
         let start = Instant::now();
         assert_eq!(next(&mut body).await.unwrap(), format!(": nothing new\nid: test-{revision}\n\n"));
@@ -247,7 +247,7 @@ async fn each_piece_of_a_compressed_watch_can_be_read_at_once() {
     assert!(unpack(body.frame().await.unwrap().unwrap()).ends_with("]\n"));
     fixture.report(&[named(0, "0/west-1")]);
     assert!(unpack(body.frame().await.unwrap().unwrap()).ends_with("}\n"));
-    drop(fixture.revision);
+    drop(fixture.publisher);
     let mut rest = String::new();
     while let Some(frame) = body.frame().await {
         rest += &unpack(frame.unwrap());
@@ -364,11 +364,12 @@ async fn sources_that_are_lost_end_what_they_reported_for_watchers_too() {
     let mut body = watch(&fixture, ROUTERS, &[]);
     lines(&mut body).await;
     {
-        let mut store = fixture.store.lock().unwrap();
+        let mut store = fixture.publisher.write();
         let now = Timestamp::from_micros(EPOCH + 31_000_000);
         let source = store.source_seen("gv_ZW:0", SourceType::Router, Timestamp::from_micros(EPOCH));
         store.source_lost(source, Timestamp::from_micros(EPOCH + 1_000_000), now);
-        fixture.revision.send_replace(store.revision());
+        drop(store);
+        fixture.publisher.publish();
     }
     assert_eq!(lines(&mut body).await[0]["endTime"], EPOCH + 1_000_000);
 }

@@ -2,14 +2,14 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 use tracing::info;
+use vanflow_api::Network;
 use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::{Revision, Snapshot, Store};
+use vanflow_store::Snapshot;
 
 /// Says where the API is, with an address to try.
 pub(crate) fn addresses(addresses: &[SocketAddr], scheme: &str) {
@@ -30,15 +30,15 @@ fn here(address: SocketAddr) -> SocketAddr {
 }
 
 /// Says so when the first router and the first site are known, and returns then.
-pub(crate) async fn first_records(store: Arc<Mutex<Store>>, mut revision: watch::Receiver<Revision>) {
+pub(crate) async fn first_records(mut network: Network) {
     for (kind, what) in [(RecordKind::Router, "router"), (RecordKind::Site, "site")] {
         loop {
-            let snapshot = store.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
+            let snapshot = network.snapshot();
             if let Some(name) = first(&snapshot, kind) {
                 info!("the first {what} is known: {name}");
                 break;
             }
-            if revision.changed().await.is_err() {
+            if !network.changed().await {
                 return;
             }
             // Whatever comes at once comes before this is over.

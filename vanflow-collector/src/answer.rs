@@ -91,18 +91,14 @@ pub(crate) fn whole(octets: impl Into<Bytes>) -> Body {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        sync::{Arc, Mutex},
-    };
+    use std::fs;
 
     use http::{
         HeaderMap,
         header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY},
     };
     use tempfile::TempDir;
-    use tokio::sync::watch;
-    use vanflow_api::{Cors, Network, Status};
+    use vanflow_api::{Cors, Network};
     use vanflow_store::{Options, Store};
 
     use super::*;
@@ -116,8 +112,7 @@ mod tests {
             fs::write(directory.path().join(name), "a file").expect("writes");
         }
         let store = Store::new(Options::default());
-        let (revision, status) = (watch::channel(store.revision()).1, watch::channel(Status::default()).1);
-        let network = Network { store: Arc::new(Mutex::new(store)), revision, status };
+        let (network, _) = Network::new(store);
         let mut options = vanflow_api::Options::default();
         (options.console, options.cors) = (true, Cors::Any);
         options.history = Some(vanflow_history::HistoryOptions::default());

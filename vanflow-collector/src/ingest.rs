@@ -4,21 +4,16 @@
 //! should a message have more, so that readers who want a snapshot get one within a millisecond. It never waits for
 //! them: what cannot be merged in time waits at the router, as its credit runs out (faults 18).
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use tokio::sync::watch;
 use tracing::{debug, info, warn};
-use vanflow_api::{Status, metrics::Health};
+use vanflow_api::{Publisher, Status, metrics::Health};
 use vanflow_proto::{
     BEACON_ADDRESS, Body, Message, RecordKind, SourceType, Timestamp, Updates,
     capture::Captured,
     discovery::{self, Discovery, Output},
 };
-use vanflow_store::{Revision, SourceId, Store};
+use vanflow_store::{SourceId, Store};
 
 use crate::{config::Speed, occasion::Occasion, replay::Listener, state::Restored};
 
@@ -35,9 +30,7 @@ const READY_WITHIN: u64 = 30_000_000;
 /// Merges what is heard into a store, and says who waits for it.
 #[derive(Debug)]
 pub(crate) struct Ingest {
-    store: Arc<Mutex<Store>>,
-    revision: watch::Sender<Revision>,
-    status: watch::Sender<Status>,
+    publisher: Publisher,
     sources: HashMap<Arc<str>, Known>,
     /// Sources that are known from the state alone.
     restored: HashMap<String, Restored>,
@@ -56,14 +49,10 @@ struct Known {
 
 impl Ingest {
     /// An ingest into that store, which came back with the records of these sources.
-    pub(crate) fn new(store: Arc<Mutex<Store>>, restored: Vec<Restored>) -> Self {
-        let revision = store.lock().unwrap_or_else(PoisonError::into_inner).revision();
-        let mut status = Status::default();
-        status.detail = "starting".into();
+    pub(crate) fn new(publisher: Publisher, restored: Vec<Restored>) -> Self {
+        publisher.update_status(|status| status.detail = "starting".into());
         Self {
-            store,
-            revision: watch::Sender::new(revision),
-            status: watch::Sender::new(status),
+            publisher,
             sources: HashMap::new(),
             restored: restored.into_iter().map(|source| (source.id.clone(), source)).collect(),
             attached: None,
@@ -80,16 +69,6 @@ impl Ingest {
     /// Where what is merged and refused is counted.
     pub(crate) fn health(&self) -> &Health {
         &self.health
-    }
-
-    /// Reported of every new revision of the store, once per batch.
-    pub(crate) fn revision(&self) -> watch::Receiver<Revision> {
-        self.revision.subscribe()
-    }
-
-    /// Reported of how the collector is doing.
-    pub(crate) fn status(&self) -> watch::Receiver<Status> {
-        self.status.subscribe()
     }
 
     /// There is a connection to `whom`.
@@ -117,7 +96,7 @@ impl Ingest {
         use discovery::Event::*;
         match event {
             SourceSeen { source, source_type } => {
-                let mut store = lock(&self.store);
+                let mut store = self.publisher.write();
                 let id = store.source_seen(source, SourceType::from_name(source_type), now);
                 if self.restored.remove(&**source).is_some() {
                     store.source_reattached(id, now);
@@ -155,7 +134,7 @@ impl Ingest {
         let mut is_over = false;
         while !is_over {
             let mut garbled = None;
-            let mut store = lock(&self.store);
+            let mut store = self.publisher.write();
             for _ in 0..UPDATES {
                 match updates.next() {
                     Some(Ok(update)) => {
@@ -193,18 +172,18 @@ impl Ingest {
     /// Time passed: about a second of it. Answers the sources whose records are known by halves now and were not
     /// before, and those where it is the other way round.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<(Arc<str>, bool)> {
-        while lock(&self.store).advance(now) {}
+        while self.publisher.write().advance(now) {}
         let attached_for = self.attached.as_ref().map(|(_, since)| now.micros_since(*since));
         if attached_for.is_some_and(|micros| micros >= HEARD_WITHIN) {
             for (_, Restored { source, id, last_heard }) in self.restored.drain() {
                 info!("{id} was not seen since the collector started: its records end");
-                lock(&self.store).source_lost(source, last_heard, now);
+                self.publisher.write().source_lost(source, last_heard, now);
             }
         }
         let mut changed = Vec::new();
         let mut is_whole = true;
         for (id, known) in self.sources.iter_mut().filter(|(_, known)| known.is_alive) {
-            let is_incomplete = lock(&self.store).is_incomplete(known.id);
+            let is_incomplete = self.publisher.write().is_incomplete(known.id);
             if known.is_incomplete != is_incomplete {
                 known.is_incomplete = is_incomplete;
                 changed.push((id.clone(), is_incomplete));
@@ -213,7 +192,7 @@ impl Ingest {
         }
         let is_ready = !self.sources.is_empty() && is_whole;
         if let Some((whom, since)) = &self.attached
-            && !self.status.borrow().flushed
+            && !self.publisher.network().status().borrow().flushed
             && (is_ready || now.micros_since(*since) >= READY_WITHIN)
         {
             self.report(|status| {
@@ -226,22 +205,17 @@ impl Ingest {
 
     /// Wakes those who wait for changes, if there are any.
     pub(crate) fn publish(&self) {
-        let revision = lock(&self.store).revision();
-        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+        self.publisher.publish();
     }
 
     /// Changes the status, and reports those who wait for it if that made a difference.
     pub(crate) fn report(&self, change: impl FnOnce(&mut Status)) {
-        self.status.send_if_modified(|status| {
-            let before = status.clone();
-            change(status);
-            *status != before
-        });
+        self.publisher.update_status(change);
     }
 
     fn with(&self, source: &str, change: impl FnOnce(&mut Store, SourceId)) {
         if let Some(known) = self.sources.get(source) {
-            change(&mut lock(&self.store), known.id);
+            change(&mut self.publisher.write(), known.id);
         }
     }
 }
@@ -353,13 +327,10 @@ impl Listener for Replayed {
     }
 }
 
-/// A thread that panicked with the lock in its hand is no reason for all others to stop.
-fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use vanflow_api::Network;
     use vanflow_proto::{Attribute, Dialect, Encoder, UpdateBuf};
     use vanflow_store::Options;
 
@@ -372,7 +343,7 @@ mod tests {
     }
 
     fn ingest() -> Ingest {
-        Ingest::new(Arc::new(Mutex::new(Store::new(Options::default()))), Vec::new())
+        Ingest::new(Network::new(Store::new(Options::default())).1, Vec::new())
     }
 
     fn seen(ingest: &mut Ingest, id: &str, now: Timestamp) {
@@ -394,7 +365,7 @@ mod tests {
 
     /// The records that live.
     fn live(ingest: &Ingest) -> Vec<String> {
-        let snapshot = lock(&ingest.store).snapshot();
+        let snapshot = ingest.publisher.write().snapshot();
         let mut ids: Vec<_> = snapshot
             .records()
             .filter(|record| record.is_live())
@@ -418,7 +389,7 @@ mod tests {
             }
         }
         let restored = vec![Restored { source, id: "a:0".into(), last_heard: NOW }];
-        Ingest::new(Arc::new(Mutex::new(store)), restored)
+        Ingest::new(Network::new(store).1, restored)
     }
 
     #[test]
@@ -432,7 +403,7 @@ mod tests {
         assert_eq!(live(&ingest), ["a:0", "a:1"]);
         ingest.tick(after(330));
         assert_eq!(live(&ingest), [""; 0]);
-        let snapshot = lock(&ingest.store).snapshot();
+        let snapshot = ingest.publisher.write().snapshot();
         assert_eq!(snapshot.find("a:1").next().and_then(|link| link.end()), Some(NOW));
     }
 
@@ -493,27 +464,27 @@ mod tests {
         );
         assert_eq!(ingest.tick(after(1)), [("a:0".into(), true)]);
         assert_eq!(ingest.tick(after(2)), []);
-        assert!(!ingest.status().borrow().flushed);
+        assert!(!ingest.publisher.network().status().borrow().flushed);
         let whole = [update(RecordKind::Router, "a:0"), update(RecordKind::Link, "a:1")];
         report(&mut ingest, "a:0", &whole, after(2));
         assert_eq!(ingest.tick(after(3)), [("a:0".into(), false)]);
-        assert!(ingest.status().borrow().flushed);
+        assert!(ingest.publisher.network().status().borrow().flushed);
     }
 
     #[test]
     fn the_collector_is_ready_when_all_sources_answered_or_had_the_time_to() {
         let mut ingest = ingest();
         ingest.tick(NOW);
-        assert_eq!(ingest.status().borrow().detail, "starting");
+        assert_eq!(ingest.publisher.network().status().borrow().detail, "starting");
         ingest.attached("amqp://r:5672", NOW);
         ingest.tick(after(29));
-        assert!(ingest.status().borrow().attached);
-        assert!(!ingest.status().borrow().flushed, "nobody was seen yet");
+        assert!(ingest.publisher.network().status().borrow().attached);
+        assert!(!ingest.publisher.network().status().borrow().flushed, "nobody was seen yet");
         ingest.tick(after(30));
-        assert!(ingest.status().borrow().flushed);
+        assert!(ingest.publisher.network().status().borrow().flushed);
         ingest.detached("amqp://r:5672", "connection refused");
         ingest.tick(after(31));
-        let status = ingest.status().borrow().clone();
+        let status = ingest.publisher.network().status().borrow().clone();
         assert!(!status.attached && !status.flushed);
         assert_eq!(status.detail, "not attached to amqp://r:5672: connection refused");
     }
@@ -521,12 +492,12 @@ mod tests {
     #[test]
     fn a_batch_that_changed_nothing_wakes_nobody() {
         let mut ingest = ingest();
-        let revision = ingest.revision();
+        let mut network = ingest.publisher.network();
         seen(&mut ingest, "a:0", NOW);
         ingest.publish();
-        assert!(!revision.has_changed().expect("the ingest is there"));
+        assert!(network.changed().now_or_never().is_none());
         report(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
         ingest.publish();
-        assert!(revision.has_changed().expect("the ingest is there"));
+        assert_eq!(network.changed().now_or_never(), Some(true));
     }
 }

@@ -5,12 +5,7 @@
 //! the merging. When it is time to leave, merging ends first: then watches end by themselves, and the keeper's last
 //! write has everything.
 
-use std::{
-    future::ready,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -161,10 +156,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         kept = Some((keeper, interval));
         restored = sources;
     }
-    let store = Arc::new(Mutex::new(store));
+    let (network, publisher) = Network::new(store);
     let health = Arc::new(Health::default());
-    let ingest = Ingest::new(store.clone(), restored).counted_in(health.clone());
-    let (revision, status) = (ingest.revision(), ingest.status());
+    let ingest = Ingest::new(publisher, restored).counted_in(health.clone());
+    let status = network.status();
 
     // What takes records in leaves first; what keeps them leaves when that is done.
     let leave = shutdown.child_token();
@@ -173,9 +168,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let recorder = settings.capture.as_deref().map(Recorder::create).transpose()?;
     let (tap, capturing) = recorder.map(|recorder| recorder.tap(clock::now())).unzip();
     let collecting = tokio::spawn(upstream.collect(ingest, tap, leave.clone()));
-    let keeping =
-        kept.map(|(keeper, interval)| tokio::spawn(keeper.keep(store.clone(), interval, keep_until.clone())));
-    let network = Network { store: store.clone(), revision: revision.clone(), status: status.clone() };
+    let keeping = kept
+        .map(|(keeper, interval)| tokio::spawn(keeper.keep(network.clone(), interval, keep_until.clone())));
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
     let mut options = vanflow_api::Options::default();
     options.cors = settings.http.cors;
@@ -185,7 +179,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     // A Prometheus that was named has a history of its own.
     options.history = settings.history.filter(|_| prometheus.is_none());
     let remember_every = options.history.as_ref().map(|history| history.interval);
-    let api = Api::new(network, options);
+    let api = Api::new(network.clone(), options);
     let monitoring = monitors.map(|server| {
         let api = api.clone();
         let respond =
@@ -198,7 +192,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let respond = move |request: Request<Incoming>| answers.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
     announce::addresses(&addresses, scheme);
-    let announcing = tokio::spawn(announce::first_records(store, revision));
+    let announcing = tokio::spawn(announce::first_records(network));
 
     let parts =
         Parts { leave: leave.clone(), keep_until, collecting, capturing, keeping, serving, monitoring };

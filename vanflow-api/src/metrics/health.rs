@@ -14,12 +14,12 @@ use vanflow_proto::RecordKind;
 use vanflow_store::{Snapshot, Stats};
 
 use crate::{
-    api::Status,
     metrics::{
         exposition::{Gathered, Histogram, Value},
         labels::Labels,
         table::{ANSWERS, Name},
     },
+    network::Status,
 };
 
 /// Counts of what happened outside of the store, kept by whoever runs the API. All threads may add to them.

@@ -28,7 +28,7 @@ pub use health::{Connection, Health};
 
 pub(crate) use exposition::ExpositionFormat;
 
-use crate::api::Network;
+use crate::network::Network;
 use entities::Entities;
 use exposition::{Gathered, Value};
 use labels::Labels;
@@ -176,7 +176,7 @@ impl Metrics {
 
     /// Takes note of what happened since the last time.
     pub(crate) fn observe(&self) {
-        let snapshot = self.network.lock().snapshot();
+        let snapshot = self.network.snapshot();
         self.lock().observe(&snapshot, Instant::now());
     }
 
@@ -188,7 +188,7 @@ impl Metrics {
     /// Everything as it is now.
     pub(crate) fn gather(&self) -> Gathered {
         let (snapshot, stats) = {
-            let store = self.network.lock();
+            let store = self.network.read();
             (store.snapshot(), store.stats())
         };
         let mut gathered = Gathered::without(&self.excluded);
@@ -202,7 +202,7 @@ impl Metrics {
         for (name, count) in [(Name::Series, series), (Name::Lanes, lanes)] {
             gathered.add(name, self.identity.clone(), Value::Count(count as u64));
         }
-        self.health.gather(&self.network.status.borrow(), &self.identity, &mut gathered);
+        self.health.gather(&self.network.status().borrow(), &self.identity, &mut gathered);
         health::gather_store(&stats, &snapshot, &self.identity, &mut gathered);
         gathered
     }

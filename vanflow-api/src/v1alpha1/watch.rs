@@ -12,10 +12,10 @@ use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::{Record, RecordRef, Revision, Snapshot};
 
 use crate::{
-    api::Network,
     body::{CHUNK, Progress, Render},
     json::Json,
     link::Side,
+    network::Network,
     pace::{Format, Pace, Woken},
     v1alpha1::{
         address::Address,
@@ -98,7 +98,7 @@ impl Watch {
     }
 
     fn listing(&self) -> State {
-        let snapshot = self.network.lock().snapshot();
+        let snapshot = self.network.snapshot();
         let frame = match self.format {
             Format::Lines => Frame { open: "[".to_owned(), between: ",", close: "]\n" },
             Format::Events => Frame {
@@ -149,7 +149,7 @@ impl Watch {
     async fn follow(&mut self, json: &mut Json) -> Option<Bytes> {
         self.pace.notice(&mut self.network).await;
         let (changes, snapshot) = {
-            let store = self.network.lock();
+            let store = self.network.read();
             (store.changes(self.seen, LOOKED_AT), store.snapshot())
         };
         if changes.overrun {

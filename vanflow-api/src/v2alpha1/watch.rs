@@ -18,9 +18,9 @@ use serde_json::Value;
 use vanflow_store::{Record, RecordRef, Revision, Snapshot};
 
 use crate::{
-    api::Network,
     body::{CHUNK, Progress, Render},
     json::Json,
+    network::Network,
     pace::{Format, Pace, Woken},
     v2alpha1::{
         collection::{Item, Scope},
@@ -120,7 +120,7 @@ impl Watch {
     }
 
     fn list(&self, json: &mut Json) -> State {
-        let list = List::new(self.network.lock().snapshot(), Arc::clone(&self.query), self.scope);
+        let list = List::new(self.network.snapshot(), Arc::clone(&self.query), self.scope);
         if self.format == Format::Events {
             json.raw("event: list\n");
             self.id(json, list.revision());
@@ -191,7 +191,7 @@ impl Watch {
         }
         self.pace.notice(&mut self.network).await;
         let (changes, snapshot) = {
-            let store = self.network.lock();
+            let store = self.network.read();
             (store.changes(self.seen, LOOKED_AT), store.snapshot())
         };
         if let State::Following { is_resumed: true } = self.state {
@@ -250,7 +250,7 @@ impl Watch {
     /// Reports connections and requests again that others explain now: those that are open, and those that have ended
     /// but were in the list. What passed the filters and does so no more is reported a last time.
     fn report_again(&mut self, json: &mut Json) {
-        let snapshot = self.network.lock().snapshot();
+        let snapshot = self.network.snapshot();
         let collection = self.query.collection;
         let derived = Derived::new(&snapshot, collection.needs());
         let view = View { snapshot: &snapshot, derived: &derived };

@@ -213,11 +213,11 @@ async fn nothing_is_counted_of_a_connection_of_which_nothing_is_known_yet() {
     };
     fixture.report(&[unresolved]);
     let until = |second: u64| Timestamp::from_micros(EPOCH + second * 1_000_000);
-    fixture.store.lock().unwrap().advance(until(4));
+    fixture.publisher.write().advance(until(4));
     assert_eq!(counts(&scrape_later(&fixture).await), []);
     fixture.report(&[octets(2, 5)]);
     assert_eq!(counts(&scrape_later(&fixture).await), [], "the connector may be reported yet");
-    fixture.store.lock().unwrap().advance(until(5));
+    fixture.publisher.write().advance(until(5));
     assert_eq!(counts(&scrape_later(&fixture).await), [("client-1 > unknown".into(), [1.0, 0.0, 5.0, 0.0])]);
     fixture.report(&[connection(2), octets(2, 9)]);
     // What was counted before stays; the connection itself is closed there and opened here.
@@ -266,7 +266,7 @@ fn counters_outlive_the_connections_and_go_with_a_process() {
     // The connections leave, and a minute later their lanes.
     for minutes in [20, 40, 60] {
         let now = Timestamp::from_micros(EPOCH + minutes * 60_000_000);
-        while fixture.store.lock().unwrap().advance(now) {}
+        while fixture.publisher.write().advance(now) {}
     }
     assert_eq!(
         counts(&scrape(&fixture)),
@@ -278,7 +278,7 @@ fn counters_outlive_the_connections_and_go_with_a_process() {
     fixture.report(&[end(4), change(RecordKind::Process, "p1").with(Attribute::EndTime, EPOCH + 3)]);
     for minutes in [100, 120, 140] {
         let now = Timestamp::from_micros(EPOCH + minutes * 60_000_000);
-        while fixture.store.lock().unwrap().advance(now) {}
+        while fixture.publisher.write().advance(now) {}
     }
     assert_eq!(counts(&scrape(&fixture)), []);
 }
@@ -418,7 +418,7 @@ async fn what_was_there_before_the_collector_is_shown_at_once() {
     let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
     let heard = Timestamp::from_micros(EPOCH + 60_000_000);
     {
-        let mut store = fixture.store.lock().unwrap();
+        let mut store = fixture.publisher.write();
         let source = store.source_seen("gv_ZW:0", SourceType::Router, heard);
         apply(&mut store, source, &network(), heard);
         apply(&mut store, source, &[client(), server(), connection(2), octets(2, 5)], heard);
@@ -442,9 +442,9 @@ fn no_counter_falls_whatever_becomes_of_a_capture() {
                 return;
             }
             let mut now = HashMap::new();
-            std::mem::swap(&mut *fixture.store.lock().unwrap(), store);
+            std::mem::swap(&mut *fixture.publisher.write(), store);
             let answer = fixture.get("/metrics");
-            std::mem::swap(&mut *fixture.store.lock().unwrap(), store);
+            std::mem::swap(&mut *fixture.publisher.write(), store);
             let lines: Vec<_> = answer.text().lines().map(str::to_owned).collect();
             for (labels, value) in samples(&lines, "skupper_") {
                 if labels.contains("_total{")

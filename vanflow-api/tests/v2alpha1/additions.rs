@@ -14,7 +14,7 @@ fn restarted() -> Fixture {
     for incarnation in 0..2_u64 {
         let now = Timestamp::from_micros(EPOCH + incarnation * 1_000_000);
         if incarnation > 0 {
-            let mut store = fixture.store.lock().unwrap();
+            let mut store = fixture.publisher.write();
             let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
             store.source_restarted(source, now);
         }

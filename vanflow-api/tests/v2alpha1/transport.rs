@@ -145,8 +145,8 @@ fn who_has_the_latest_learns_so() {
         let tag = answer.header("etag").expect("there is a tag").to_owned();
         assert!(tag.starts_with("W/\"test-"), "{tag}");
         // Time passes, and nothing happens.
-        let now = fixture.store.lock().unwrap().snapshot().now().plus_micros(1_000_000);
-        fixture.store.lock().unwrap().advance(now);
+        let now = fixture.publisher.write().snapshot().now().plus_micros(1_000_000);
+        fixture.publisher.write().advance(now);
         let again = fixture.ask(request_with(&path, &[("if-none-match", &tag), ("accept-encoding", "gzip")]));
         assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{path}");
         assert_eq!(again.header("etag"), Some(&*tag));
@@ -171,7 +171,7 @@ fn a_tag_changes_when_something_leaves_the_window_or_the_store() {
         .with(vanflow_proto::Attribute::EndTime, end)]);
     let later = |minutes: u64| {
         let now = vanflow_proto::Timestamp::from_micros(crate::support::EPOCH + minutes * MINUTE);
-        while fixture.store.lock().unwrap().advance(now) {}
+        while fixture.publisher.write().advance(now) {}
     };
     let counts = |path: &str| {
         let answer = fixture.get(&format!("/api/v2alpha1/{path}"));

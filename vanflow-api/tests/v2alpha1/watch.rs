@@ -112,10 +112,11 @@ async fn records_that_had_an_identity_one_after_the_other_are_each_reported_once
     lines(&mut body).await;
     let now = vanflow_proto::Timestamp::from_micros(EPOCH + 5);
     {
-        let mut store = fixture.store.lock().unwrap();
+        let mut store = fixture.publisher.write();
         let source = store.source_seen("gv_ZW:0", vanflow_proto::SourceType::Router, now);
         store.source_restarted(source, now);
-        fixture.revision.send_replace(store.revision());
+        drop(store);
+        fixture.publisher.publish();
     }
     assert_eq!(lines(&mut body).await[0]["endTime"], EPOCH + 5);
     fixture.report(&[new(RecordKind::Listener, "ra:1")
@@ -156,7 +157,7 @@ async fn events_are_a_list_and_then_records_and_are_kept_alive() {
     let response = fixture.respond(request_with(path, &[("accept", "text/event-stream")]));
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut body = response.into_body();
-    let revision = |fixture: &Fixture| fixture.store.lock().unwrap().revision();
+    let revision = |fixture: &Fixture| fixture.publisher.write().revision();
     let listed = revision(&fixture);
     assert_eq!(
         next(&mut body).await,
@@ -167,11 +168,11 @@ async fn events_are_a_list_and_then_records_and_are_kept_alive() {
     assert_eq!(next(&mut body).await, format!(": nothing new\nid: test-{listed}\n\n"));
     fixture.report(&[connection("ra:9", "10.0.0.9")]);
     let event = next(&mut body).await;
-    let reported = fixture.store.lock().unwrap().snapshot().find("ra:9").next().unwrap().revision();
+    let reported = fixture.publisher.write().snapshot().find("ra:9").next().unwrap().revision();
     assert!(event.starts_with(&format!("event: record\nid: test-{reported}\ndata: {{")), "{event}");
     assert!(event.ends_with("}\n\n"), "{event}");
-    let Fixture { revision, .. } = fixture;
-    drop(revision);
+    let Fixture { publisher, .. } = fixture;
+    drop(publisher);
     assert!(next(&mut body).await.starts_with("event: end\ndata: {\"error\":"));
 }
 
@@ -203,7 +204,7 @@ async fn who_falls_behind_what_is_remembered_learns_all_that_changed() {
 #[tokio::test(start_paused = true)]
 async fn who_comes_back_learns_what_changed_meanwhile_if_that_can_be_reported() {
     let mut fixture = network();
-    let revision = |fixture: &Fixture| fixture.store.lock().unwrap().revision();
+    let revision = |fixture: &Fixture| fixture.publisher.write().revision();
     fixture.report(&[connection("ra:9", "10.0.0.9")]);
     let seen = format!("test-{}", revision(&fixture));
     let come_back = |fixture: &Fixture, collection: &str, seen: &str| {
@@ -316,6 +317,6 @@ async fn who_goes_on_has_been_reported_all_before() {
         reported += &next(&mut body).await;
     }
     assert!(!reported.contains("id: "), "nothing to go on from before all that it explains is reported");
-    let revision = fixture.store.lock().unwrap().revision();
+    let revision = fixture.publisher.write().revision();
     assert_eq!(next(&mut body).await, format!(": nothing new\nid: test-{revision}\n\n"));
 }

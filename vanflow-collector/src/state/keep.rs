@@ -5,13 +5,13 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use vanflow_api::Network;
 use vanflow_proto::Timestamp;
 use vanflow_store::{Revision, Store};
 
@@ -114,12 +114,7 @@ impl Keeper {
     }
 
     /// Writes what changed, every `every`, and once more after `shutdown`.
-    pub(crate) async fn keep(
-        mut self,
-        store: Arc<Mutex<Store>>,
-        every: Duration,
-        shutdown: CancellationToken,
-    ) {
+    pub(crate) async fn keep(mut self, network: Network, every: Duration, shutdown: CancellationToken) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -127,10 +122,10 @@ impl Keeper {
                 () = shutdown.cancelled() => true,
                 _ = ticks.tick() => false,
             };
-            let store = store.clone();
+            let network = network.clone();
             // Disks take their time, and nobody else has to.
             let written = tokio::task::spawn_blocking(move || {
-                self.write(&store);
+                self.write(&network);
                 self
             });
             match written.await {
@@ -147,8 +142,8 @@ impl Keeper {
     }
 
     /// Writes what changed since it was last called. What goes wrong is reported, and tried again next time. Blocks.
-    fn write(&mut self, store: &Mutex<Store>) {
-        match self.try_write(store) {
+    fn write(&mut self, network: &Network) {
+        match self.try_write(network) {
             Ok(()) => {
                 if self.trouble.is_over() {
                     info!("records are kept in {} again", self.directory.display());
@@ -166,11 +161,11 @@ impl Keeper {
         }
     }
 
-    fn try_write(&mut self, store: &Mutex<Store>) -> io::Result<()> {
-        let Some(log) = &self.log else { return self.write_new_log(store) };
+    fn try_write(&mut self, network: &Network) -> io::Result<()> {
+        let Some(log) = &self.log else { return self.write_new_log(network) };
         let is_long = log.length() > self.short.max(2 * self.needed);
         if is_long && self.no_new_log_before.is_none_or(|before| Instant::now() >= before) {
-            match self.write_new_log(store) {
+            match self.write_new_log(network) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     self.no_new_log_before = Some(Instant::now() + RETRY_NEW_LOG);
@@ -183,7 +178,7 @@ impl Keeper {
         let before = log.length();
         loop {
             let (changes, snapshot) = {
-                let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                let store = network.read();
                 (store.changes(self.written, CHANGES), store.snapshot())
             };
             let mut frames = Frames::default();
@@ -208,8 +203,8 @@ impl Keeper {
     }
 
     /// Writes all that there is into a new log, which takes the place of the old one once it is whole.
-    fn write_new_log(&mut self, store: &Mutex<Store>) -> io::Result<()> {
-        let snapshot = store.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
+    fn write_new_log(&mut self, network: &Network) -> io::Result<()> {
+        let snapshot = network.snapshot();
         fs::create_dir_all(&self.directory)?;
         let new = self.directory.join(NEW_LOG);
         let written = write_whole(&new, &snapshot, &mut self.heard);

@@ -100,7 +100,7 @@ fn directory() -> TempDir {
 fn kept(store: Store, now: Timestamp) -> (Store, Vec<Restored>) {
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
-    keeper.try_write(&Mutex::new(store)).expect("writes");
+    keeper.try_write(&Network::new(store).0).expect("writes");
     drop(keeper);
     let (_, store, restored) = open(&directory, now);
     (store, restored)
@@ -145,21 +145,21 @@ async fn the_retention_of_ended_records_goes_on() {
 async fn what_changed_since_is_all_that_is_written() {
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
-    let store = Mutex::new(store());
-    keeper.try_write(&store).expect("writes");
+    let (network, publisher) = Network::new(store());
+    keeper.try_write(&network).expect("writes");
     let length = keeper.log.as_ref().expect("a log").length();
-    keeper.try_write(&store).expect("writes");
+    keeper.try_write(&network).expect("writes");
     assert_eq!(keeper.log.as_ref().expect("a log").length(), length, "nothing changed");
 
-    let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
+    let router = publisher.write().source_seen("a:0", SourceType::Router, NOW);
     let more = UpdateBuf::new(RecordKind::BiflowTport, "a:2").with(Attribute::Octets, 9);
-    report(&mut store.lock().expect("no panic"), router, &[more], NOW);
-    keeper.try_write(&store).expect("writes");
+    report(&mut publisher.write(), router, &[more], NOW);
+    keeper.try_write(&network).expect("writes");
     let added = keeper.log.as_ref().expect("a log").length() - length;
     assert!((50..250).contains(&added), "{added} octets for one record");
     drop(keeper);
     let (_, restored, _) = open(&directory, NOW);
-    assert_eq!(contents(&restored), contents(&store.lock().expect("no panic")));
+    assert_eq!(contents(&restored), contents(&publisher.write()));
 }
 
 #[tokio::test]
@@ -168,16 +168,16 @@ async fn more_changes_than_are_remembered_are_written_too() {
     let (mut keeper, ..) = open(&directory, NOW);
     let mut options = Options::default();
     options.remembered_changes = 8;
-    let store = Mutex::new(Store::new(options));
-    keeper.try_write(&store).expect("writes");
-    let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
+    let (network, publisher) = Network::new(Store::new(options));
+    keeper.try_write(&network).expect("writes");
+    let router = publisher.write().source_seen("a:0", SourceType::Router, NOW);
     let many: Vec<_> = (1..600).map(|id| update(RecordKind::Link, &format!("a:{id}"), id)).collect();
-    report(&mut store.lock().expect("no panic"), router, &many, NOW);
-    keeper.try_write(&store).expect("writes");
+    report(&mut publisher.write(), router, &many, NOW);
+    keeper.try_write(&network).expect("writes");
     drop(keeper);
     let (_, restored, _) = open(&directory, NOW);
     assert_eq!(contents(&restored).len(), 599);
-    assert_eq!(contents(&restored), contents(&store.lock().expect("no panic")));
+    assert_eq!(contents(&restored), contents(&publisher.write()));
 }
 
 #[tokio::test]
@@ -203,22 +203,22 @@ async fn a_torn_end_is_cut_off_and_written_behind() {
     // faults 22
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
-    let store = Mutex::new(store());
-    keeper.try_write(&store).expect("writes");
+    let (network, publisher) = Network::new(store());
+    keeper.try_write(&network).expect("writes");
     drop(keeper);
     let path = directory.path().join(LOG);
     let whole = fs::read(&path).expect("reads");
     fs::write(&path, [&whole[..], &whole[16..40]].concat()).expect("writes");
 
     let (mut keeper, restored, _) = open(&directory, NOW);
-    assert_eq!(contents(&restored), contents(&store.lock().expect("no panic")));
-    let restored = Mutex::new(restored);
-    let router = restored.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
-    report(&mut restored.lock().expect("no panic"), router, &[update(RecordKind::Link, "a:50", 1)], NOW);
-    keeper.try_write(&restored).expect("writes");
+    assert_eq!(contents(&restored), contents(&publisher.write()));
+    let (network, publisher) = Network::new(restored);
+    let router = publisher.write().source_seen("a:0", SourceType::Router, NOW);
+    report(&mut publisher.write(), router, &[update(RecordKind::Link, "a:50", 1)], NOW);
+    keeper.try_write(&network).expect("writes");
     drop(keeper);
     let (_, again, _) = open(&directory, NOW);
-    assert_eq!(contents(&again), contents(&restored.lock().expect("no panic")));
+    assert_eq!(contents(&again), contents(&publisher.write()));
     assert!(!directory.path().join("records.vanflow.damaged-1").exists());
 }
 
@@ -227,14 +227,14 @@ async fn a_damaged_log_is_set_aside_and_what_stands_before_the_damage_is_kept() 
     // faults 23
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
-    let store = Mutex::new(store());
-    keeper.try_write(&store).expect("writes");
+    let (network, publisher) = Network::new(store());
+    keeper.try_write(&network).expect("writes");
     let good = usize::try_from(keeper.log.as_ref().expect("a log").length()).expect("it is short");
-    let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
-    let before = contents(&store.lock().expect("no panic"));
+    let router = publisher.write().source_seen("a:0", SourceType::Router, NOW);
+    let before = contents(&publisher.write());
     for id in ["a:50", "a:51"] {
-        report(&mut store.lock().expect("no panic"), router, &[update(RecordKind::Link, id, 1)], NOW);
-        keeper.try_write(&store).expect("writes");
+        report(&mut publisher.write(), router, &[update(RecordKind::Link, id, 1)], NOW);
+        keeper.try_write(&network).expect("writes");
     }
     drop(keeper);
     let path = directory.path().join(LOG);
@@ -246,7 +246,7 @@ async fn a_damaged_log_is_set_aside_and_what_stands_before_the_damage_is_kept() 
     assert_eq!(contents(&restored), before);
     let aside = directory.path().join("records.vanflow.damaged-1");
     assert_eq!(fs::read(aside).expect("it was set aside"), octets);
-    keeper.try_write(&Mutex::new(restored)).expect("writes");
+    keeper.try_write(&Network::new(restored).0).expect("writes");
     drop(keeper);
     assert_eq!(contents(&open(&directory, NOW).1), before, "the new log is whole");
 }
@@ -269,25 +269,25 @@ async fn a_full_disk_costs_nothing_that_is_written_once_there_is_room() {
     // faults 23
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
-    let store = Mutex::new(store());
+    let (network, publisher) = Network::new(store());
     symlink("/dev/full", directory.path().join(NEW_LOG)).expect("links");
-    let error = keeper.try_write(&store).expect_err("the disk is full");
+    let error = keeper.try_write(&network).expect_err("the disk is full");
     assert_eq!(error.to_string(), "No space left on device (os error 28)");
-    keeper.write(&store);
+    keeper.write(&network);
     drop(fs::remove_file(directory.path().join(NEW_LOG)));
-    keeper.try_write(&store).expect("there is room");
+    keeper.try_write(&network).expect("there is room");
 
     // The same where a log has been begun.
     let path = directory.path().join(LOG);
     let length = keeper.log.as_ref().expect("a log").length();
     keeper.log = Some(Writer::full(length));
-    let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
-    report(&mut store.lock().expect("no panic"), router, &[update(RecordKind::Link, "a:50", 1)], NOW);
-    keeper.try_write(&store).expect_err("the disk is full");
+    let router = publisher.write().source_seen("a:0", SourceType::Router, NOW);
+    report(&mut publisher.write(), router, &[update(RecordKind::Link, "a:50", 1)], NOW);
+    keeper.try_write(&network).expect_err("the disk is full");
     keeper.log = Some(Writer::resume(&path, length).expect("opens"));
-    keeper.try_write(&store).expect("there is room");
+    keeper.try_write(&network).expect("there is room");
     drop(keeper);
-    assert_eq!(contents(&open(&directory, NOW).1), contents(&store.lock().expect("no panic")));
+    assert_eq!(contents(&open(&directory, NOW).1), contents(&publisher.write()));
 }
 
 #[tokio::test]
@@ -295,21 +295,21 @@ async fn a_log_that_has_grown_long_gives_way_to_a_short_one() {
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
     keeper.short = 0;
-    let store = Mutex::new(store());
-    keeper.try_write(&store).expect("writes");
+    let (network, publisher) = Network::new(store());
+    keeper.try_write(&network).expect("writes");
     let short = keeper.log.as_ref().expect("a log").length();
-    let router = store.lock().expect("no panic").source_seen("a:0", SourceType::Router, NOW);
+    let router = publisher.write().source_seen("a:0", SourceType::Router, NOW);
     let mut longest = 0;
     for octets in 10..200_u64 {
         let more = UpdateBuf::new(RecordKind::BiflowTport, "a:2").with(Attribute::Octets, octets);
-        report(&mut store.lock().expect("no panic"), router, &[more], NOW);
-        keeper.try_write(&store).expect("writes");
+        report(&mut publisher.write(), router, &[more], NOW);
+        keeper.try_write(&network).expect("writes");
         longest = longest.max(keeper.log.as_ref().expect("a log").length());
     }
     assert!((2 * short..3 * short).contains(&longest), "{longest} octets at times, {short} at first");
     drop(keeper);
     let (keeper, restored, _) = open(&directory, NOW);
-    assert_eq!(contents(&restored), contents(&store.lock().expect("no panic")));
+    assert_eq!(contents(&restored), contents(&publisher.write()));
     assert!(keeper.needed <= 2 * short, "{} octets are thought to be needed", keeper.needed);
 }
 
