@@ -215,7 +215,8 @@ fn a_connection_is_a_flow_for_each_direction() {
 fn a_connector_that_nobody_named_is_inferred_where_there_is_one_and_said_to_be() {
     // faults 11
     let mut fixture = fixture(&service("echo:7", 0, 0));
-    fixture.report(&[new(RecordKind::BiflowTport, "gv_ZW:9")
+    fixture.report(&[UpdateBuf::new(RecordKind::BiflowTport, "gv_ZW:9")
+        .with(Attribute::StartTime, EPOCH + 5)
         .with(Attribute::Parent, "gv_ZW:1")
         .with(Attribute::Octets, 1)
         .with(Attribute::OctetsReverse, 2)]);
@@ -229,11 +230,21 @@ fn a_connector_that_nobody_named_is_inferred_where_there_is_one_and_said_to_be()
     }
     assert_eq!((&flows[2]["connector"], &flows[3]["parent"]), (&json!("gv_ZW:2"), &json!("gv_ZW:2")));
 
-    let second = new(RecordKind::Connector, "gv_ZW:10")
+    let mut other = UpdateBuf::new(RecordKind::Connector, "gv_ZW:10")
+        .with(Attribute::StartTime, EPOCH + 6)
         .with(Attribute::Parent, "gv_ZW:0")
         .with(Attribute::Protocol, "tcp")
         .with(Attribute::VanAddress, "echo:7");
-    fixture.report(&[second]);
+    fixture.report(std::slice::from_ref(&other));
+    let flows = list(&fixture, "flows?vanaddr=echo:7");
+    assert_eq!(
+        ids(&flows[3..]),
+        ["gv_ZW:9", "gv_ZW:9.far"],
+        "it was not there yet when the connection began"
+    );
+
+    other.set(Attribute::StartTime, EPOCH + 4);
+    fixture.report(&[other]);
     let flows = list(&fixture, "flows?vanaddr=echo:7");
     let flow = flows.last().expect("the connection");
     assert_eq!(flow["id"], "gv_ZW:9", "it could be either: there is no far side to show");

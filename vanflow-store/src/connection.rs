@@ -285,12 +285,13 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// Where none was reported, the only connector of the service that was there at the time (faults 11).
+    /// Where none was reported, the only connector of the service that was there when it began (faults 11).
     pub fn connector_inferred(&self) -> Option<Record<'s>> {
-        if self.connector_id().is_some() {
-            return None;
+        match self.0.halves {
+            Halves::Whole => self.0.record.connector_inferred(),
+            _ if self.connector_id().is_some() => None,
+            Halves::Near(_) | Halves::Far => self.0.record.only_connector(),
         }
-        self.0.record.only_connector()
     }
 
     /// The service, by its listener or connector.
@@ -305,7 +306,11 @@ impl<'s> Connection<'s> {
 
     /// The PROCESS behind the connector, reported or inferred.
     pub fn server_process(&self) -> Option<Record<'s>> {
-        self.connector().or_else(|| self.connector_inferred())?.process()
+        if let Halves::Whole = self.0.halves {
+            return self.0.record.server_process();
+        }
+        let start = self.start().map_or(u64::MAX, Timestamp::as_micros);
+        self.connector().or_else(|| self.connector_inferred())?.server_at(start)
     }
 
     /// Its requests, live and ended, the one that was reported last first.

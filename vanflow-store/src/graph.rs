@@ -17,6 +17,7 @@ use crate::{
     changes::{ChangeRing, Revision},
     identity::Key,
     index::IndexWriter,
+    lanes::{Dependence, LaneRow, Lanes},
     merge::{Changed, Vocabulary, fold},
     oddity::Oddity,
     row::{AnyRow, Cell, Flags, RecordRef, Row, Siblings, Table, with_table},
@@ -117,6 +118,12 @@ impl Graph {
     pub(crate) fn target(&self, at: RecordRef, place: usize) -> Option<RecordRef> {
         let key = *self.row(at).references().get(place)?;
         if key.is_none() { None } else { self.index.get(key) }
+    }
+
+    /// The rows that refer to another by references at that place.
+    pub(crate) fn referrers(&self, at: RecordRef, place: usize) -> impl Iterator<Item = RecordRef> {
+        let first = self.row(at).referrers().get(place).and_then(|first| first.some());
+        std::iter::successors(first, move |at| self.row(*at).siblings()[place].next.some())
     }
 
     /// That id and those that its source counts up mean other records from now on (faults 6).
@@ -399,33 +406,43 @@ impl Graph {
         }
     }
 
-    /// Whether a record has to stay though its time is over: whether one whose time is not over refers to it, directly or
-    /// through others that only stay for such (faults 25). Records that only refer to each other do not need each other.
-    pub(crate) fn is_needed(&self, at: RecordRef) -> bool {
+    /// Whether a record has to stay though its time is over: whether one whose time is not over refers to it or has it at
+    /// an end, directly or through others that only stay for such (faults 25). Records that only need each other do not
+    /// stay for each other.
+    pub(crate) fn is_needed(&self, at: RecordRef, lanes: &Lanes) -> bool {
         let mut seen: SmallVec<[RecordRef; 8]> = SmallVec::from_slice(&[at]);
-        self.is_needed_beside(at, &mut seen)
+        self.is_needed_beside(at, lanes, &mut seen)
     }
 
     /// As [`Graph::is_needed`], apart from what was looked at before. In a network without mistakes the first referrer
     /// says it, or the first of that, and so on: each record that stays is needed.
-    fn is_needed_beside(&self, at: RecordRef, seen: &mut SmallVec<[RecordRef; 8]>) -> bool {
-        for (place, &first) in self.row(at).referrers().iter().enumerate() {
-            let mut next = first;
-            while let Some(referrer) = next.some() {
-                let row = self.row(referrer);
-                if !seen.contains(&referrer) {
-                    if !row.head().flags.has(Flags::HELD) {
-                        return true;
-                    }
-                    if seen.len() == MOST_LOOKED_AT {
-                        return false;
-                    }
-                    seen.push(referrer);
-                    if self.is_needed_beside(referrer, seen) {
-                        return true;
-                    }
-                }
-                next = row.siblings()[place].next;
+    fn is_needed_beside(&self, at: RecordRef, lanes: &Lanes, seen: &mut SmallVec<[RecordRef; 8]>) -> bool {
+        let row = self.row(at);
+        let key = row.head().key;
+        let referrers = (0..row.referrers().len()).flat_map(|place| self.referrers(at, place));
+        let is_at_end = |lane: &LaneRow| lane.key.ends.keys().contains(&key);
+        let passing = lanes
+            .dependents(Dependence::Record(key))
+            .map(|lane| lanes.row(lane))
+            .filter(|lane| is_at_end(lane))
+            .flat_map(|lane| {
+                std::iter::successors(lane.first.some(), |at| {
+                    self.row(*at).membership().and_then(|member| member.siblings.next.some())
+                })
+            });
+        for other in referrers.chain(passing) {
+            if seen.contains(&other) {
+                continue;
+            }
+            if !self.row(other).head().flags.has(Flags::HELD) {
+                return true;
+            }
+            if seen.len() == MOST_LOOKED_AT {
+                return false;
+            }
+            seen.push(other);
+            if self.is_needed_beside(other, lanes, seen) {
+                return true;
             }
         }
         false

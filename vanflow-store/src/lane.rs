@@ -1,13 +1,18 @@
 //! Lanes: what connections that go the same way come to together.
 //!
-//! A *lane* is what BIFLOW_TPORT records with the same parent, source host and connector have in common. It is no term
-//! of VAN-Flow but of this store. Nearly everything about a connection beside its own figures depends on its lane
-//! alone: the processes, components and sites at its ends, its service, its protocol. So whoever wants to know that of
-//! all connections asks it once a lane, and there are few lanes where there are many connections.
+//! A *lane* is all BIFLOW_TPORT records with the same parent, source host and connector, and the same processes at both
+//! ends. It is no term of VAN-Flow but of this store. Everything about a connection beside its own figures depends on its
+//! lane alone: the processes, components and sites at its ends, its service, its protocol. So whoever wants to know that
+//! of all connections asks it once a lane, and there are few lanes where there are many connections.
+//!
+//! Which processes those are is decided by the start of the connection, and stays so: an address that is given to another
+//! process makes another lane (faults 26).
 //!
 //! A connection is in exactly one lane from its first update on, with what was reported until then: a connector that is
 //! not reported yet is one of its own, so that a connection changes its lane when its connector is reported, and takes along
-//! what it added to the figures of the lane that it leaves.
+//! what it added to the figures of the lane that it leaves. When a record comes late, or changes, that says what is at the
+//! ends of connections, each of those is in the lane it belongs into from that moment on. If that is so of all that ever were
+//! in the lane, the lane stays and has other ends; otherwise those that change their lane count as changed themselves.
 //!
 //! # Figures
 //!
@@ -53,25 +58,6 @@ impl LaneRef {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneRevision(pub(crate) u64);
 
-/// An answer for all connections of a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OneOf<T> {
-    /// The same for each of them.
-    Certain(Option<T>),
-    /// It takes a look at each.
-    Varies,
-}
-
-impl<T> OneOf<T> {
-    /// What follows from the answer alone, for each connection.
-    pub fn and_then<U>(self, follow: impl FnOnce(T) -> Option<U>) -> OneOf<U> {
-        match self {
-            Self::Certain(answer) => OneOf::Certain(answer.and_then(follow)),
-            Self::Varies => OneOf::Varies,
-        }
-    }
-}
-
 /// A lane of a [`Snapshot`](crate::Snapshot). See the [module's documentation](self).
 #[derive(Clone, Copy)]
 pub struct Lane<'s> {
@@ -116,27 +102,27 @@ impl<'s> Lane<'s> {
 
     /// The id of the parent of its connections, if it was reported. Whether there is such a record is another question.
     pub fn listener_id(&self) -> Option<Text<'s>> {
-        self.view.id(self.row.key.parent)
+        self.view.id(self.row.key.path.parent)
     }
 
     /// The parent of its connections, whatever it is; a LISTENER where nothing is wrong.
     pub fn listener(&self) -> Option<Record<'s>> {
-        self.view.by_key(self.row.key.parent)
+        self.view.by_key(self.row.key.path.parent)
     }
 
     /// The id of the connector that its connections name, if it was reported.
     pub fn connector_id(&self) -> Option<Text<'s>> {
-        self.view.id(self.row.key.connector)
+        self.view.id(self.row.key.path.connector)
     }
 
     /// The CONNECTOR that its connections name.
     pub fn connector(&self) -> Option<Record<'s>> {
-        self.view.by_key(self.row.key.connector)
+        self.view.by_key(self.row.key.path.connector)
     }
 
     /// The host that its connections come from, if it was reported.
     pub fn host(&self) -> Option<Text<'s>> {
-        self.view.text(self.row.key.host)
+        self.view.text(self.row.key.path.host)
     }
 
     /// Its connections, live and ended, the one that came to it last first.
@@ -186,45 +172,24 @@ impl<'s> Lane<'s> {
         Totals { view: self.view, row: self.row }
     }
 
-    /// What [`Record::process`] is of each connection: the client's process. It varies where several PROCESS records
-    /// claim the host.
-    pub fn process(&self) -> OneOf<Record<'s>> {
-        let Some(site) = self.listener().and_then(|listener| listener.site()) else {
-            return OneOf::Certain(None);
-        };
-        match self
-            .view
-            .hosts
-            .get(&(site.row.head().key, self.row.key.host))
-            .map_or(&[][..], |processes| processes)
-        {
-            [] => OneOf::Certain(None),
-            &[only] => OneOf::Certain(self.view.record(only)),
-            _ => OneOf::Varies,
-        }
+    /// What [`Record::process`] is of each connection: the client's process.
+    pub fn process(&self) -> Option<Record<'s>> {
+        self.view.by_key(self.row.key.ends.client)
     }
 
-    /// What [`Record::connector`] is of each connection, or else [`Record::connector_inferred`]. It varies where no
-    /// connector is reported, and the service has several, or one that was not there all the time.
-    pub fn connector_or_inferred(&self) -> OneOf<Record<'s>> {
-        if !self.row.key.connector.is_none() {
-            return OneOf::Certain(self.connector());
-        }
-        let Some(service) = self.listener().and_then(|listener| listener.service_from_below()) else {
-            return OneOf::Certain(None);
-        };
-        let mut connectors = service.connectors();
-        let Some(only) = connectors.next() else { return OneOf::Certain(None) };
-        let was_there = only.end().is_none()
-            && only.start().is_none_or(|start| {
-                !self.row.has_odd_ends && self.start().is_none_or(|first| start <= first)
-            });
-        if was_there && connectors.next().is_none() { OneOf::Certain(Some(only)) } else { OneOf::Varies }
+    /// What [`Record::connector`] is of each connection, or else [`Record::connector_inferred`].
+    pub fn connector_or_inferred(&self) -> Option<Record<'s>> {
+        self.connector().or_else(|| self.connector_inferred())
     }
 
-    /// What [`Record::server_process`] is of each connection. It varies where the connector does.
-    pub fn server_process(&self) -> OneOf<Record<'s>> {
-        self.connector_or_inferred().and_then(|connector| connector.process())
+    /// What [`Record::connector_inferred`] is of each connection.
+    pub fn connector_inferred(&self) -> Option<Record<'s>> {
+        self.view.by_key(self.row.key.ends.connector)
+    }
+
+    /// What [`Record::server_process`] is of each connection.
+    pub fn server_process(&self) -> Option<Record<'s>> {
+        self.view.by_key(self.row.key.ends.server)
     }
 }
 

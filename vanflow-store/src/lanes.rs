@@ -7,10 +7,11 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use vanflow_proto::Attribute;
 
 use crate::{
+    ends::{Ends, Host, Path, Steady},
     identity::Key,
     merge::Vocabulary,
     pages::Pages,
@@ -36,17 +37,19 @@ pub(crate) static LATENCY_BOUNDS: [i64; 7] = [1_000, 2_000, 5_000, 10_000, 100_0
 pub(crate) static INTERNAL_BOUNDS: [i64; 11] =
     [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000];
 
-/// What connections of one lane have in common.
+/// What connections of one lane have in common: all that they are shown with but themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LaneKey {
-    pub(crate) parent: Key,
-    pub(crate) connector: Key,
-    pub(crate) host: Symbol,
+    pub(crate) path: Path,
+    pub(crate) ends: Ends,
 }
 
 impl LaneKey {
-    pub(crate) const NONE: Self = Self { parent: Key::NONE, connector: Key::NONE, host: Symbol::NONE };
+    pub(crate) const NONE: Self =
+        Self { path: Path { parent: Key::NONE, connector: Key::NONE, host: Symbol::NONE }, ends: Ends::NONE };
+}
 
+impl Path {
     pub(crate) fn of(row: &TportRow) -> Self {
         Self {
             parent: row.references[PARENT],
@@ -54,6 +57,22 @@ impl LaneKey {
             host: row.texts[place::SOURCE_HOST],
         }
     }
+}
+
+/// What the ends of connections of a lane can depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Dependence {
+    /// The processes at the host of the client.
+    Host(Host),
+    /// A record that they name or have at an end.
+    Record(Key),
+}
+
+/// The lane that connections of a path go into which start within some time.
+#[derive(Clone, Copy, Debug)]
+struct Route {
+    steady: Steady,
+    lane: u32,
 }
 
 /// A lane as it is kept.
@@ -71,8 +90,8 @@ pub(crate) struct LaneRow {
     /// Whether it is in the queue of drained lanes.
     is_queued: bool,
     pub(crate) is_used: bool,
-    /// Whether a connection ended that was not known to have started before.
-    pub(crate) has_odd_ends: bool,
+    /// No connection that is or was in it started later. One of which no start is known yet counts as the last.
+    pub(crate) last_start: u64,
     pub(crate) span: Span,
     pub(crate) revision: u64,
     pub(crate) opened: u64,
@@ -279,6 +298,10 @@ impl RequestShare {
 pub(crate) struct Lanes {
     rows: Pages<LaneRow>,
     by_key: HashMap<LaneKey, u32, FixedState>,
+    /// Where connections of a path were put last: those of one time go the same way.
+    routes: HashMap<Path, Route, FixedState>,
+    /// Lanes by what the ends of their connections depend on.
+    dependents: HashMap<Dependence, HashSet<u32, FixedState>, FixedState>,
     free: Vec<u32>,
     /// Lanes that lost their last connection, and the second in which to look whether they can go.
     drained: VecDeque<(u32, u32)>,
@@ -299,7 +322,9 @@ impl Lanes {
 
     /// The memory that lanes take, in octets.
     pub(crate) fn octets(&self) -> usize {
-        self.by_key.len() * (size_of::<LaneRow>() + 2 * size_of::<(LaneKey, u32)>())
+        const DEPENDENCES: usize = 6 * (size_of::<Dependence>() + 64);
+        self.by_key.len() * (size_of::<LaneRow>() + 2 * size_of::<(LaneKey, u32)>() + DEPENDENCES)
+            + self.routes.len() * 2 * size_of::<(Path, Route)>()
             + self.drained.len() * size_of::<(u32, u32)>()
             + self.beside
     }
@@ -318,9 +343,12 @@ impl Lanes {
             return lane;
         }
         // The row's own use of these ends before the lane does.
-        vocabulary.scopes.share(key.parent);
-        vocabulary.scopes.share(key.connector);
-        vocabulary.texts.share(key.host);
+        vocabulary.scopes.share(key.path.parent);
+        vocabulary.scopes.share(key.path.connector);
+        vocabulary.texts.share(key.path.host);
+        for key in key.ends.keys() {
+            vocabulary.scopes.share(key);
+        }
         let row = LaneRow { is_used: true, ..LaneRow::new(key, 0) };
         let lane = match self.free.pop() {
             Some(lane) => {
@@ -336,7 +364,76 @@ impl Lanes {
             }
         };
         self.by_key.insert(key, lane);
+        self.depend(lane, key, vocabulary);
         lane
+    }
+
+    /// What the ends of connections of a lane depend on.
+    fn dependences(key: LaneKey, vocabulary: &Vocabulary) -> impl Iterator<Item = Dependence> {
+        let Path { parent, connector, host } = key.path;
+        let host = Host::new(vocabulary.texts.table(), host).map(Dependence::Host);
+        let records = [parent, connector].into_iter().chain(key.ends.keys());
+        host.into_iter().chain(records.filter(|key| !key.is_none()).map(Dependence::Record))
+    }
+
+    fn depend(&mut self, lane: u32, key: LaneKey, vocabulary: &Vocabulary) {
+        for dependence in Self::dependences(key, vocabulary) {
+            self.dependents.entry(dependence).or_default().insert(lane);
+        }
+    }
+
+    fn depend_no_more(&mut self, lane: u32, key: LaneKey, vocabulary: &Vocabulary) {
+        for dependence in Self::dependences(key, vocabulary) {
+            if let Some(lanes) = self.dependents.get_mut(&dependence) {
+                lanes.remove(&lane);
+                if lanes.is_empty() {
+                    self.dependents.remove(&dependence);
+                }
+            }
+        }
+    }
+
+    /// The lanes of which the ends of connections depend on that, in no order.
+    pub(crate) fn dependents(&self, dependence: Dependence) -> impl Iterator<Item = u32> {
+        self.dependents.get(&dependence).into_iter().flatten().copied()
+    }
+
+    /// The lane that connections of that path which start then went into last, if that still holds.
+    #[inline]
+    pub(crate) fn routed(&self, path: &Path, start: u64) -> Option<u32> {
+        self.routes.get(path).filter(|route| route.steady.has(start)).map(|route| route.lane)
+    }
+
+    /// Notes for which starts connections of a path go into a lane.
+    pub(crate) fn route(&mut self, path: Path, steady: Steady, lane: u32) {
+        self.routes.insert(path, Route { steady, lane });
+    }
+
+    /// What connections of that path go into has to be found out anew.
+    pub(crate) fn forget_route(&mut self, path: &Path) {
+        self.routes.remove(path);
+    }
+
+    /// Gives all connections of a lane other ends, those that left the store too. Answers whether there is no other lane
+    /// for those.
+    pub(crate) fn change_ends(&mut self, lane: u32, ends: Ends, vocabulary: &mut Vocabulary) -> bool {
+        let old = self.row(lane).key;
+        let new = LaneKey { path: old.path, ends };
+        if self.by_key.contains_key(&new) {
+            return false;
+        }
+        for key in new.ends.keys() {
+            vocabulary.scopes.share(key);
+        }
+        self.depend_no_more(lane, old, vocabulary);
+        self.by_key.remove(&old);
+        self.by_key.insert(new, lane);
+        self.depend(lane, new, vocabulary);
+        self.change(lane).key = new;
+        for key in old.ends.keys() {
+            vocabulary.scopes.release(key);
+        }
+        true
     }
 
     fn change(&mut self, lane: u32) -> &mut LaneRow {
@@ -361,7 +458,9 @@ impl Lanes {
         add(&mut row.closed, is_closed(before).into(), is_closed(after).into());
         add(&mut row.octets, before.octets, after.octets);
         add(&mut row.octets_reverse, before.octets_reverse, after.octets_reverse);
-        row.has_odd_ends |= after.end.is_some_and(|end| after.start.is_none_or(|start| end < start));
+        if after.is_reported {
+            row.last_start = row.last_start.max(after.start.unwrap_or(u64::MAX));
+        }
         row.span.exchange((before.start, before.end), (after.start, after.end));
         if row.retained == 0 {
             row.span.settle();
@@ -474,9 +573,16 @@ impl Lanes {
         let row = std::mem::replace(self.row_mut(lane), LaneRow::new(LaneKey::NONE, generation));
         self.by_key.remove(&row.key);
         self.free.push(lane);
-        vocabulary.scopes.release(row.key.parent);
-        vocabulary.scopes.release(row.key.connector);
-        vocabulary.texts.release(row.key.host);
+        self.depend_no_more(lane, row.key, vocabulary);
+        if self.routes.get(&row.key.path).is_some_and(|route| route.lane == lane) {
+            self.routes.remove(&row.key.path);
+        }
+        vocabulary.scopes.release(row.key.path.parent);
+        vocabulary.scopes.release(row.key.path.connector);
+        vocabulary.texts.release(row.key.path.host);
+        for key in row.key.ends.keys() {
+            vocabulary.scopes.release(key);
+        }
         if row.latencies.is_some() {
             self.beside -= size_of::<Latencies>();
         }
@@ -505,7 +611,7 @@ impl LaneRow {
             drained_at: 0,
             is_queued: false,
             is_used: false,
-            has_odd_ends: false,
+            last_start: 0,
             span: Span::default(),
             revision: 0,
             opened: 0,

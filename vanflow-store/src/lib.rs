@@ -40,8 +40,9 @@
 //!
 //! # Lanes
 //!
-//! Connections of which parent, source host and connector are the same are kept together, with what they come to: see
-//! [`lane`]. What depends on a connection only through where it goes is asked once a lane and not once a connection.
+//! Connections of which parent, source host, connector and the processes at both ends are the same are kept together, with
+//! what they come to: see [`lane`]. What depends on a connection only through those is asked once a lane and not once a
+//! connection.
 //!
 //! # How long records stay
 //!
@@ -52,6 +53,7 @@
 mod changes;
 pub mod connection;
 pub mod derived;
+mod ends;
 mod graph;
 mod identity;
 mod index;
@@ -74,7 +76,7 @@ pub mod typed;
 
 pub use changes::{Changes, Revision};
 pub use connection::{Connection, FlowKind, Request};
-pub use lane::{Lane, LaneRef, OneOf};
+pub use lane::{Lane, LaneRef};
 pub use oddity::{Oddities, Oddity};
 pub use record::{Record, Service};
 pub use row::RecordRef;

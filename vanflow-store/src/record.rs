@@ -6,6 +6,7 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp};
 
 use crate::{
     changes::Revision,
+    ends::Steady,
     row::{AnyRow, Cell, Flags, NO_TYPE, RecordRef, Table},
     schema::{
         self, CONNECTOR, COUNTERFLOW, END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS, LIVE_LISTENERS, PARENT, Place,
@@ -262,23 +263,14 @@ impl<'s> Record<'s> {
 
     /// The record itself or the nearest of its parents of that kind. Parents that go in circles are nobody's.
     fn ancestor(&self, kind: RecordKind) -> Option<Record<'s>> {
-        self.ancestor_within(kind, DEPTH)
-    }
-
-    fn ancestor_within(&self, kind: RecordKind, depth: usize) -> Option<Record<'s>> {
         std::iter::successors(Some(*self), |record| record.parent())
-            .take(depth)
+            .take(DEPTH)
             .find(|record| record.kind() == Some(kind))
     }
 
     /// The LISTENER or CONNECTOR that a flow belongs to, directly or by its parents; of one of those, itself.
     pub fn endpoint(&self) -> Option<Record<'s>> {
-        self.endpoint_within(DEPTH)
-    }
-
-    fn endpoint_within(&self, depth: usize) -> Option<Record<'s>> {
-        self.ancestor_within(RecordKind::Listener, depth)
-            .or_else(|| self.ancestor_within(RecordKind::Connector, depth))
+        self.ancestor(RecordKind::Listener).or_else(|| self.ancestor(RecordKind::Connector))
     }
 
     /// The service that a LISTENER, a CONNECTOR or a flow belongs to.
@@ -286,58 +278,44 @@ impl<'s> Record<'s> {
         self.endpoint()?.joined_service()
     }
 
-    /// What [`Record::service`] is of a connection of which this is the parent.
-    pub(crate) fn service_from_below(&self) -> Option<Service<'s>> {
-        self.endpoint_within(DEPTH - 1)?.joined_service()
-    }
-
     fn joined_service(&self) -> Option<Service<'s>> {
         self.view.by_key(self.row.references()[GROUP])?.as_service()
     }
 
-    /// The CONNECTOR of a BIFLOW_TPORT that names none, where its service has just one that was there at the time
-    /// (faults 11).
+    /// The CONNECTOR of a BIFLOW_TPORT that names none, where its service had just one when it began (faults 11).
     pub fn connector_inferred(&self) -> Option<Record<'s>> {
-        if self.kind() != Some(RecordKind::BiflowTport) || self.text(Attribute::Connector).is_some() {
-            return None;
-        }
-        self.only_connector()
+        if self.kind() == Some(RecordKind::BiflowTport) { self.lane()?.connector_inferred() } else { None }
     }
 
-    /// The connector of the service of a flow, if it had just one at the time.
+    /// The connector of the service of a FLOW, if it had just one when that began.
     pub(crate) fn only_connector(&self) -> Option<Record<'s>> {
-        let mut candidates = self.service()?.connectors().filter(|connector| connector.overlaps(*self));
-        let only = candidates.next()?;
-        candidates.next().is_none().then_some(only)
+        let service = self.view.entities.get(self.service()?.at().slot())?;
+        let (start, end) = (self.row.number(START).unwrap_or(u64::MAX), self.row.number(END));
+        let mut steady = Steady::ALWAYS;
+        let only = self.view.facts().only_connector(service, start, end, &mut steady)?;
+        self.view.by_key(only.head.key)
     }
 
-    /// Whether there was a moment when both existed, as far as is known.
-    fn overlaps(self, other: Self) -> bool {
-        let before = |end: Option<Timestamp>, start: Option<Timestamp>| matches!((end, start), (Some(end), Some(start)) if end < start);
-        !before(self.end(), other.start()) && !before(other.end(), self.start())
-    }
-
-    /// The PROCESS at an end of a flow or behind a CONNECTOR: of a CONNECTOR and of a FLOW under one the server, of a
-    /// BIFLOW_TPORT and of a FLOW under a listener the client. A request has that of its connection. See
-    /// [`Record::server_process`] for the other end.
+    /// The PROCESS at an end of a flow or behind a CONNECTOR: of a FLOW under one the server, of a BIFLOW_TPORT and of a
+    /// FLOW under a listener the client, when the flow began; of a CONNECTOR the server as of now, or of its end. A request
+    /// has that of its connection. See [`Record::server_process`] for the other end.
     ///
-    /// A process that is named is taken. Otherwise it is the one at that host in the same site. Where several PROCESS
-    /// records have one host, this rule decides, whatever the order in which they came (faults 12): those whose
-    /// lifetime meets that of the flow or connector come before others, then those that started last, then the
-    /// lowest id.
+    /// A process that is named is taken. Otherwise it is the one that was at that host of the same site at that time, and
+    /// stays it when another process gets the address (faults 26). Where that leaves a choice, or none, the one nearest in
+    /// time is taken, then the one that started last, then the one with the lowest id (faults 12).
     pub fn process(&self) -> Option<Record<'s>> {
+        let start = |record: Self| record.row.number(START).unwrap_or(u64::MAX);
         match self.kind()? {
-            RecordKind::Connector => {
-                self.named_process().or_else(|| self.process_at(Attribute::DestHost, *self))
-            }
-            RecordKind::BiflowTport => self.process_at(Attribute::SourceHost, self.parent()?),
+            RecordKind::Connector => self.server_at(self.row.number(END).unwrap_or(u64::MAX)),
+            RecordKind::BiflowTport => self.lane()?.process(),
             RecordKind::BiflowApp => self.connection()?.process(),
             RecordKind::Flow => {
                 let parent = self.parent()?;
-                match parent.kind()? {
-                    RecordKind::Connector => parent.process(),
-                    RecordKind::Listener => self.process_at(Attribute::SourceHost, parent),
-                    RecordKind::Flow => parent.process_once(),
+                let flow = if parent.kind() == Some(RecordKind::Flow) { parent } else { *self };
+                let endpoint = flow.parent()?;
+                match endpoint.kind()? {
+                    RecordKind::Connector => endpoint.server_at(start(flow)),
+                    RecordKind::Listener => flow.client_at(start(flow)),
                     _ => None,
                 }
             }
@@ -345,47 +323,34 @@ impl<'s> Record<'s> {
         }
     }
 
+    /// The PROCESS behind a CONNECTOR for what began then.
+    pub(crate) fn server_at(&self, start: u64) -> Option<Record<'s>> {
+        let connector =
+            self.view.entities.get(self.at.slot()).filter(|_| self.at.table() == Table::Entities)?;
+        let mut steady = Steady::ALWAYS;
+        self.view.by_key(self.view.facts().server(connector, start, &mut steady))
+    }
+
+    /// The PROCESS that a FLOW under a listener comes from, which began then.
+    fn client_at(&self, start: u64) -> Option<Record<'s>> {
+        let Place::Text(place) = self.schema().place(Attribute::SourceHost.code()) else { return None };
+        let (listener, host) = (self.row.references()[PARENT], self.row.texts()[place as usize]);
+        let mut steady = Steady::ALWAYS;
+        self.view.by_key(self.view.facts().client(listener, host, start, &mut steady))
+    }
+
     /// Of a BIFLOW_APP, the BIFLOW_TPORT that it belongs to; whatever else is asked to be its parent is none.
     pub(crate) fn connection(&self) -> Option<Record<'s>> {
         self.parent().filter(|parent| parent.kind() == Some(RecordKind::BiflowTport))
     }
 
-    /// As [`Record::process`], without going on to parents of parents.
-    fn process_once(&self) -> Option<Record<'s>> {
-        let parent = self.parent()?;
-        match parent.kind()? {
-            RecordKind::Connector => parent.process(),
-            RecordKind::Listener => self.process_at(Attribute::SourceHost, parent),
-            _ => None,
-        }
-    }
-
     /// Of a BIFLOW_TPORT or BIFLOW_APP, the PROCESS behind its connector, reported or inferred.
     pub fn server_process(&self) -> Option<Record<'s>> {
         match self.kind()? {
-            RecordKind::BiflowTport => self.connector().or_else(|| self.connector_inferred())?.process(),
+            RecordKind::BiflowTport => self.lane()?.server_process(),
             RecordKind::BiflowApp => self.connection()?.server_process(),
             _ => None,
         }
-    }
-
-    fn process_at(&self, host: Attribute, endpoint: Record<'s>) -> Option<Record<'s>> {
-        let site = endpoint.site()?.row.head().key;
-        let place = self.schema().place(host.code());
-        let symbol = match place {
-            Place::Text(place) => self.row.texts()[place as usize],
-            _ => match self.row.cell(host.code())? {
-                Cell::Text(symbol) => *symbol,
-                _ => return None,
-            },
-        };
-        let candidates = self.view.hosts.get(&(site, symbol))?;
-        candidates.iter().filter_map(|&at| self.view.record(at)).max_by(|left, right| {
-            left.overlaps(*self)
-                .cmp(&right.overlaps(*self))
-                .then(left.start().cmp(&right.start()))
-                .then_with(|| right.id().cmp(&left.id()))
-        })
     }
 
     pub(crate) fn is_service(&self) -> bool {

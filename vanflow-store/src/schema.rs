@@ -37,6 +37,8 @@ pub(crate) const PARENT: usize = 0;
 pub(crate) const CONNECTOR: usize = 1;
 /// The second reference of a FLOW: the one of the other direction.
 pub(crate) const COUNTERFLOW: usize = 1;
+/// The second reference of an entity: of a CONNECTOR, the PROCESS that it names.
+pub(crate) const PROCESS: usize = 1;
 /// The last reference of an entity, which is derived: the service of a listener or connector, the image of a process.
 pub(crate) const GROUP: usize = 3;
 
@@ -129,8 +131,8 @@ pub(crate) static ENTITY: Schema = Schema::of(&[
     Attribute::Parent,
     Attribute::StartTime,
     Attribute::EndTime,
-    Attribute::Peer,
     Attribute::Process,
+    Attribute::Peer,
 ]);
 
 const TPORT_SCHEMA: Schema = Schema::of(RecordKind::BiflowTport.attributes());
@@ -186,6 +188,7 @@ mod tests {
         assert_eq!(TPORT.place(Attribute::Connector.code()), Place::Reference(CONNECTOR as u8));
         assert_eq!(FLOW.place(Attribute::Counterflow.code()), Place::Reference(CONNECTOR as u8));
         assert_eq!(FLOW.place(4711), Place::Rest);
+        assert_eq!(ENTITY.place(Attribute::Process.code()), Place::Reference(PROCESS as u8));
         assert_eq!(GROUP, ENTITY.references, "what is derived comes after what is reported");
     }
 

@@ -7,6 +7,7 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp, Value};
 use crate::{
     changes::Revision,
     connection::FlowKind,
+    ends::Facts,
     identity::{Key, ScopeTable},
     index::Index,
     lane::{Lane, LaneRef, LaneRevision},
@@ -219,6 +220,17 @@ impl View {
     pub(crate) fn record(&self, at: RecordRef) -> Option<Record<'_>> {
         let row = self.row(at)?;
         row.head().flags.has(Flags::REPORTED).then_some(Record { view: self, at, row })
+    }
+
+    /// Where to look for what is at the ends of connections.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts {
+            index: &self.index,
+            entities: &self.entities,
+            texts: &self.texts,
+            scopes: &self.scopes,
+            hosts: &self.hosts,
+        }
     }
 
     /// The records of a kind that is not one of flows, live and ended.

@@ -315,7 +315,7 @@ impl Store {
             lanes: self.lanes.rows().clone(),
             lanes_revision: self.lanes.revision(),
             sources: self.sources.clone(),
-            hosts: self.hosts.by_host().clone(),
+            hosts: self.hosts.processes().clone(),
         })
     }
 

@@ -29,7 +29,7 @@ use std::{
 
 use tokio::time::Instant;
 use vanflow_proto::{Attribute, RecordKind, Timestamp};
-use vanflow_store::{Lane, LaneRef, OneOf, Record, Snapshot, lane::LaneRevision};
+use vanflow_store::{Lane, LaneRef, Record, Snapshot, lane::LaneRevision};
 
 use crate::{
     metrics::{
@@ -131,7 +131,7 @@ impl Ledger {
                 series.drained += usize::from(seen.is_drained);
                 series.drained -= usize::from(was_drained);
             }
-            let Some(connection) = representative(lane) else { continue };
+            let Some(connection) = lane.connections().next() else { continue };
             let derived = derived.get_or_insert_with(|| Derived::new(snapshot, Needs::default()));
             let Some(flow) = vanflow_store::Connection::new(connection).map(Flow::new) else { continue };
             if seen.series.is_none() && flow.connector().is_none() && !is_never_reported(lane) {
@@ -335,15 +335,6 @@ fn standing(snapshot: &Snapshot) -> Standing {
         }
     }
     standing
-}
-
-/// A connection that stands for all of a lane: any, or where they may differ, the latest of those that live.
-fn representative(lane: Lane<'_>) -> Option<Record<'_>> {
-    let is_one = lane.process() != OneOf::Varies && lane.connector_or_inferred() != OneOf::Varies;
-    if is_one {
-        return lane.connections().next();
-    }
-    lane.connections().max_by_key(|connection| (connection.is_live(), connection.start()))
 }
 
 /// Whether a connector that is not known will not be reported any more: mostly it comes milliseconds after the start, and

@@ -202,7 +202,7 @@ metrics! {
     HistoryRefused "vanflow_collector_history_refused_samples_total" Counter, NONE []
         "Samples of new series that were not kept, for want of memory.";
     Lanes "vanflow_collector_lanes" Gauge, NONE []
-        "Ways that connections take: distinct combinations of listener, client host and connector.";
+        "Ways that connections take: distinct combinations of listener, client host, connector and the processes at both ends.";
     Series "vanflow_collector_flow_series" Gauge, NONE []
         "Label sets that connections are counted by.";
 }

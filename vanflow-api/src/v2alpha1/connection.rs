@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cell::OnceCell};
 
 use vanflow_proto::Attribute;
-use vanflow_store::{Connection, Lane, OneOf, Record, Text};
+use vanflow_store::{Connection, Lane, Record, Text};
 
 use crate::v2alpha1::{
     party::Party,
@@ -42,21 +42,9 @@ impl<'v> Flow<'v> {
         Self { connection, connector: OnceCell::new(), source: OnceCell::new(), destination: OnceCell::new() }
     }
 
-    /// What stands for each connection of a lane, as far as they are alike; none where they are not.
+    /// What stands for each connection of a lane; none where there is none any more.
     pub(crate) fn of_lane(lane: Lane<'v>) -> Option<Self> {
-        let (OneOf::Certain(process), OneOf::Certain(connector)) =
-            (lane.process(), lane.connector_or_inferred())
-        else {
-            return None;
-        };
-        let flow = Self::new(lane.connections().find_map(Connection::new)?);
-        let is_first = flow.connector.set(connector);
-        debug_assert!(is_first.is_ok(), "nothing has been looked up yet");
-        if let Some(process) = process {
-            let is_first = flow.source.set(Some(Party::Reported(process)));
-            debug_assert!(is_first.is_ok(), "nothing has been looked up yet");
-        }
-        Some(flow)
+        lane.connections().find_map(Connection::new).map(Self::new)
     }
 
     /// The connector: the one that was reported, or the only one that it can be.
@@ -84,7 +72,8 @@ impl<'v> Flow<'v> {
 
     /// The server.
     pub(crate) fn destination(&self, view: View<'v>) -> Option<&Party<'v>> {
-        self.destination.get_or_init(|| view.target(self.connector()?)).as_ref()
+        let find = || view.behind(self.connector()?, self.connection.server_process());
+        self.destination.get_or_init(find).as_ref()
     }
 
     fn either(&self, attribute: Attribute) -> Cow<'v, str> {

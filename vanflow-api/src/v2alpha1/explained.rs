@@ -11,7 +11,7 @@ use std::{
 };
 
 use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::{Connection, FlowKind, Lane, LaneRef, Record, RecordRef, Revision, Snapshot, Text};
+use vanflow_store::{FlowKind, Lane, LaneRef, Record, RecordRef, Revision, Snapshot, Text};
 
 use crate::v2alpha1::{
     connection::Flow,
@@ -38,8 +38,8 @@ pub(crate) struct Explained {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shown {
     sum: u64,
-    /// Whether they pass the filters that depend on the lane; none where they are not alike.
-    is_asked: Option<bool>,
+    /// Whether they pass the filters that depend on the lane.
+    is_asked: bool,
 }
 
 /// A connection or request that is shown otherwise now.
@@ -106,8 +106,7 @@ impl Explained {
             for connection in lane.connections() {
                 looked_at += 1;
                 if is_other || passes(connection, &comparing.renamed) {
-                    let was_asked = before.is_asked == Some(true);
-                    self.add(connection, query, was_asked, comparing.since);
+                    self.add(connection, query, before.is_asked, comparing.since);
                 }
             }
         }
@@ -149,14 +148,8 @@ impl Explained {
     }
 
     fn shown(&self, view: View<'_>, lane: Lane<'_>, query: &Query) -> Shown {
-        let Some(flow) = Flow::of_lane(lane) else {
-            // In any order; that one comes or goes looks like a change, which is rare enough.
-            let sums = lane
-                .connections()
-                .filter_map(Connection::new)
-                .map(|connection| self.sum(view, &Flow::new(connection)));
-            return Shown { sum: sums.fold(0, u64::wrapping_add), is_asked: None };
-        };
+        // One that has no connection any more is shown nowhere.
+        let Some(flow) = Flow::of_lane(lane) else { return Shown { sum: 0, is_asked: false } };
         let sum = self.sum(view, &flow);
         let filters = query.filters.iter().filter(|filter| filter.property.is_of_lane);
         // Whatever a request has from its lane is a property of its connection, under the same name.
@@ -165,7 +158,7 @@ impl Explained {
             let of_connection = CONNECTION.property(filter.property.name);
             of_connection.is_none_or(|property| filter.admits_cell(&(property.read)(view, &subject)))
         });
-        Shown { sum, is_asked: Some(is_asked) }
+        Shown { sum, is_asked }
     }
 
     /// A sum of all that a connection is shown with of other records.

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use vanflow_proto::Timestamp;
-use vanflow_store::{Connection, Lane, RecordRef, derived};
+#[cfg(test)]
+use vanflow_store::Connection;
+use vanflow_store::{Lane, RecordRef, derived};
 
 use crate::v2alpha1::{
     connection::Flow,
@@ -125,6 +127,7 @@ impl Life {
         Self { count: count as u64, start, end: end().map(Option::unwrap_or_default) }
     }
 
+    #[cfg(test)]
     fn of_one(start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
         Self { count: 1, start, end }
     }
@@ -132,25 +135,22 @@ impl Life {
 
 /// Every pair, of processes, components and sites.
 pub(crate) fn pairs(view: View<'_>) -> Vec<Pair> {
-    pairs_of(view, true)
+    let mut pairs = Pairs::default();
+    for lane in view.snapshot.lanes() {
+        if let Some(flow) = Flow::of_lane(lane) {
+            pairs.add_lane(view, lane, &flow);
+        }
+    }
+    pairs.add_components_and_sites();
+    pairs.pairs
 }
 
 /// The same, by a look at each connection.
 #[cfg(test)]
 pub(crate) fn pairs_by_each(view: View<'_>) -> Vec<Pair> {
-    pairs_of(view, false)
-}
-
-fn pairs_of(view: View<'_>, by_lanes: bool) -> Vec<Pair> {
     let mut pairs = Pairs::default();
-    for lane in view.snapshot.lanes() {
-        match Flow::of_lane(lane).filter(|_| by_lanes) {
-            Some(flow) => pairs.add_lane(view, lane, &flow),
-            None => {
-                let connections = lane.connections().filter_map(Connection::new);
-                connections.for_each(|connection| pairs.add_each(view, connection));
-            }
-        }
+    for connection in view.snapshot.lanes().flat_map(|lane| lane.connections()).filter_map(Connection::new) {
+        pairs.add_each(view, connection);
     }
     pairs.add_components_and_sites();
     pairs.pairs
@@ -184,7 +184,7 @@ impl Way {
 }
 
 impl Pairs {
-    /// All connections of a lane that go between the same, for which this one stands, and their requests.
+    /// All connections of a lane, for which this one stands, and their requests.
     fn add_lane<'v>(&mut self, view: View<'v>, lane: Lane<'v>, flow: &Flow<'v>) {
         let Some(way) = Way::of(view, flow) else { return };
         let life = Life::new(lane.retained(), lane.start(), || (lane.live() == 0).then(|| lane.end()));
@@ -199,6 +199,7 @@ impl Pairs {
     }
 
     /// A single connection and its requests.
+    #[cfg(test)]
     fn add_each(&mut self, view: View<'_>, connection: Connection<'_>) {
         let flow = Flow::new(connection);
         let Some(way) = Way::of(view, &flow) else { return };

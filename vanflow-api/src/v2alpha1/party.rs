@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use vanflow_proto::{Attribute, RecordKind, Timestamp};
-use vanflow_store::{OneOf, Record, Snapshot, Text, derived};
+use vanflow_store::{Record, Snapshot, Text, derived};
 
 use crate::v2alpha1::{
     schema::one_of,
@@ -143,14 +143,8 @@ impl Derived {
         for lane in snapshot.lanes().filter(|lane| lane.retained() > 0) {
             let site = lane.listener().and_then(|listener| listener.site());
             let Some((site, host)) = site.zip(lane.host()) else { continue };
-            match lane.process() {
-                OneOf::Certain(Some(_)) => {}
-                OneOf::Certain(None) => self.imply(site, host, "client", lane.start(), ended(site)),
-                OneOf::Varies => {
-                    for record in lane.connections().filter(|record| record.process().is_none()) {
-                        self.imply(site, host, "client", record.start(), ended(site));
-                    }
-                }
+            if lane.process().is_none() {
+                self.imply(site, host, "client", lane.start(), ended(site));
             }
         }
     }

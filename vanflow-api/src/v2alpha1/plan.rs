@@ -33,23 +33,14 @@ pub(crate) struct Plan<'v> {
     filters: Vec<&'v Filter>,
 }
 
-/// How much of a lane is asked for, as far as its lane reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Nothing,
-    All,
-    /// Its records are not alike.
-    Some,
-}
-
 /// What is asked for of each lane.
 struct Lanes<'v> {
-    /// By [`LaneRef::slot`](vanflow_store::LaneRef::slot); none where all of each is asked for.
-    parts: Option<Vec<Part>>,
-    /// Those of which anything is.
-    asked: Vec<(Lane<'v>, Part)>,
-    /// Of the requests that are in no lane because their connection is not there. They are alike.
-    strays: Part,
+    /// Whether each is asked for, by [`LaneRef::slot`](vanflow_store::LaneRef::slot); none where all are.
+    are_asked: Option<Vec<bool>>,
+    /// Those that are asked for.
+    asked: Vec<Lane<'v>>,
+    /// Whether requests are asked for that are in no lane because their connection is not there.
+    with_strays: bool,
 }
 
 /// How many records of a kind there are.
@@ -68,11 +59,6 @@ impl Count {
             }),
         };
         Self { live, ended: retained - live }
-    }
-
-    fn of(record: Record<'_>) -> Self {
-        let live = usize::from(record.is_live());
-        Self { live, ended: 1 - live }
     }
 
     fn all(self) -> usize {
@@ -140,7 +126,7 @@ impl<'v> Plan<'v> {
 
 impl<'v> Lanes<'v> {
     fn all() -> Self {
-        Self { parts: None, asked: Vec::new(), strays: Part::All }
+        Self { are_asked: None, asked: Vec::new(), with_strays: true }
     }
 
     fn new(
@@ -149,45 +135,36 @@ impl<'v> Lanes<'v> {
         filters: &[&Filter],
         is_in_scope: impl Fn(Lane<'v>) -> bool,
     ) -> Self {
-        let mut parts = vec![Part::Nothing; view.snapshot.lane_slots()];
-        let (mut asked, mut strays) = (Vec::new(), Part::Nothing);
+        let mut are_asked = vec![false; view.snapshot.lane_slots()];
+        let mut asked = Vec::new();
         let Some(any) = view.snapshot.flows(kind).next() else {
-            return Self { parts: Some(parts), asked, strays };
+            return Self { are_asked: Some(are_asked), asked, with_strays: false };
         };
-        let admits = |subject: &Subject<'v>| {
-            if filters.iter().all(|filter| filter.admits(view, subject)) { Part::All } else { Part::Nothing }
-        };
+        let admits = |subject: Subject<'v>| filters.iter().all(|filter| filter.admits(view, &subject));
         for lane in view.snapshot.lanes() {
-            if Count::of_lane(lane, kind).all() == 0 || !is_in_scope(lane) {
-                continue;
-            }
-            let part = match of_lane(lane, any) {
-                _ if filters.is_empty() => Part::All,
-                Some(subject) => admits(&subject),
-                None => Part::Some,
-            };
-            if part != Part::Nothing {
-                parts[lane.at().slot()] = part;
-                asked.push((lane, part));
+            let has_any = Count::of_lane(lane, kind).all() > 0;
+            if has_any && is_in_scope(lane) && (filters.is_empty() || of_lane(lane, any).is_some_and(admits))
+            {
+                are_asked[lane.at().slot()] = true;
+                asked.push(lane);
             }
         }
-        if kind == FlowKind::Request && !filters.is_empty() {
-            strays = stray(any).map_or(Part::Nothing, |stray| admits(&stray));
-        }
-        Self { parts: Some(parts), asked, strays }
+        let with_strays = kind == FlowKind::Request && !filters.is_empty() && stray(any).is_some_and(admits);
+        Self { are_asked: Some(are_asked), asked, with_strays }
     }
 
     fn are_all(&self) -> bool {
-        self.parts.is_none()
+        self.are_asked.is_none()
     }
 
-    fn part_of(&self, record: Record<'v>) -> Part {
-        let Some(parts) = &self.parts else { return Part::All };
-        record.lane().map_or(self.strays, |lane| parts[lane.at().slot()])
+    fn has(&self, record: Record<'v>) -> bool {
+        let Some(are_asked) = &self.are_asked else { return true };
+        record.lane().map_or(self.with_strays, |lane| are_asked[lane.at().slot()])
     }
 }
 
-/// What stands for each record of a lane, as far as they are alike; `any` is of the kind that is asked for.
+/// What stands for each record of a lane, as far as they are alike: `any` is of the kind that is asked for. None where
+/// the lane has no connection any more.
 fn of_lane<'v>(lane: Lane<'v>, any: Record<'v>) -> Option<Subject<'v>> {
     let flow = Flow::of_lane(lane)?;
     // What a request has from its lane it has from its connection: which request it is makes no difference.
@@ -235,31 +212,21 @@ impl<'v> Plan<'v> {
             let count = snapshot.live_flow_count(self.kind);
             return Some(Count { live: live(count), ended: self.ended.len() });
         }
-        let mut alike = Count::default();
-        let mut others = Count::default();
-        for (lane, part) in &self.lanes.asked {
-            if *part == Part::All {
-                alike += Count::of_lane(*lane, self.kind);
-                continue;
-            }
-            self.each_of(*lane, |record| {
-                if self.has(record, *part) {
-                    others += Count::of(record);
-                }
-            });
+        let mut all = Count::default();
+        for lane in &self.lanes.asked {
+            all += Count::of_lane(*lane, self.kind);
         }
-        if self.lanes.strays == Part::All {
-            alike += self.strays();
+        if self.lanes.with_strays {
+            all += self.strays();
         }
         let Ends { before, after } = self.ends();
-        let is_alike = |record: &Record<'v>| self.lanes.part_of(*record) == Part::All;
-        let count = |positions| self.ended_at(positions).filter(is_alike).count();
+        let count = |positions| self.ended_at(positions).filter(|record| self.lanes.has(*record)).count();
         let ended = if before.len() + after.len() <= self.ended.len() {
-            alike.ended - count(before) - count(after)
+            all.ended - count(before) - count(after)
         } else {
             count(self.ended.clone())
         };
-        Some(Count { live: live(alike.live) + others.live, ended: ended + others.ended })
+        Some(Count { live: live(all.live), ended })
     }
 
     /// The requests that are in no lane.
@@ -284,10 +251,10 @@ impl<'v> Plan<'v> {
     fn cost(&self) -> usize {
         let in_time = self.ended.len()
             + if self.window.has_live { self.view.snapshot.live_flow_count(self.kind) } else { 0 };
-        if self.lanes.are_all() || self.lanes.strays != Part::Nothing {
+        if self.lanes.are_all() || self.lanes.with_strays {
             return in_time;
         }
-        let of_lanes = self.lanes.asked.iter().map(|(lane, _)| {
+        let of_lanes = self.lanes.asked.iter().map(|lane| {
             // Those of requests are found by their connections.
             let requests =
                 if self.kind == FlowKind::Request { Count::of_lane(*lane, self.kind).all() } else { 0 };
@@ -311,7 +278,7 @@ impl<'v> Plan<'v> {
             };
             // The last of the page, and not what comes after it, which can be past some that are left out.
             let positions = position(page.start)..position(page.end - 1) + 1;
-            let is_in = |record: &Record<'v>| left_out.is_empty() || self.has(*record, Part::All);
+            let is_in = |record: &Record<'v>| left_out.is_empty() || self.has(*record);
             return Some(order.range(positions).filter(is_in).map(at).collect());
         }
         if page.end.saturating_mul(order.len()) / total > self.cost() {
@@ -399,7 +366,7 @@ impl<'v> Plan<'v> {
     }
 
     fn is_in(&self, record: Record<'v>) -> bool {
-        self.has(record, self.lanes.part_of(record))
+        self.lanes.has(record) && self.has(record)
     }
 
     /// Looks at each record that can be in the list, and keeps a page of them.
@@ -436,8 +403,8 @@ impl<'v> Plan<'v> {
         let end = self.query.offset.saturating_add(self.query.limit.unwrap_or(usize::MAX));
         let mut best = Best::new(end, is_descending);
         let mut total = 0;
-        self.each(|record, part| {
-            if self.has(record, part) {
+        self.each(|record| {
+            if self.has(record) {
                 total += 1;
                 if end > 0 {
                     best.add(key(record), || record.id(), record.at());
@@ -448,20 +415,19 @@ impl<'v> Plan<'v> {
     }
 
     /// Gives each record that can be in the list.
-    fn each(&self, mut take: impl FnMut(Record<'v>, Part)) {
+    fn each(&self, mut take: impl FnMut(Record<'v>)) {
         let snapshot = self.view.snapshot;
         let live = if self.window.has_live { snapshot.live_flow_count(self.kind) } else { 0 };
         if self.lanes.are_all() && live + self.ended.len() == snapshot.retained_flow_count(self.kind) {
-            snapshot.flows(self.kind).for_each(|record| take(record, Part::All));
+            snapshot.flows(self.kind).for_each(take);
         } else if self.cost() < live + self.ended.len() {
-            for (lane, part) in &self.lanes.asked {
-                self.each_of(*lane, |record| take(record, *part));
+            for lane in &self.lanes.asked {
+                self.each_of(*lane, &mut take);
             }
         } else {
             let live = self.window.has_live.then(|| snapshot.live_flows(self.kind));
-            for record in live.into_iter().flatten().chain(self.ended_at(self.ended.clone())) {
-                take(record, self.lanes.part_of(record));
-            }
+            let all = live.into_iter().flatten().chain(self.ended_at(self.ended.clone()));
+            all.filter(|record| self.lanes.has(*record)).for_each(take);
         }
     }
 
@@ -478,22 +444,15 @@ impl<'v> Plan<'v> {
         }
     }
 
-    /// Whether a record of a lane of which that much is asked for is in the list.
-    fn has(&self, record: Record<'v>, part: Part) -> bool {
+    /// Whether a record of a lane that is asked for is in the list.
+    fn has(&self, record: Record<'v>) -> bool {
         let micros = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_micros);
         let end = if record.is_live() { 0 } else { micros(record.end()) };
-        if part == Part::Nothing
-            || !self.query.is_in_time(self.view.snapshot.now(), micros(record.start()), end)
-        {
-            return false;
-        }
-        match part {
-            Part::Some => self.subject(record).is_some_and(|subject| self.query.admits(self.view, &subject)),
-            _ if self.filters.is_empty() => true,
-            _ => self
-                .subject(record)
-                .is_some_and(|subject| self.filters.iter().all(|filter| filter.admits(self.view, &subject))),
-        }
+        self.query.is_in_time(self.view.snapshot.now(), micros(record.start()), end)
+            && (self.filters.is_empty()
+                || self.subject(record).is_some_and(|subject| {
+                    self.filters.iter().all(|filter| filter.admits(self.view, &subject))
+                }))
     }
 
     fn subject(&self, record: Record<'v>) -> Option<Subject<'v>> {
@@ -508,11 +467,7 @@ impl<'v> Plan<'v> {
         let any = self.view.snapshot.flows(self.kind).next()?;
         let mut values = Vec::new();
         let each = self.view.snapshot.lanes().filter(|lane| lane.retained() > 0);
-        let every: Vec<_> = if self.lanes.are_all() {
-            each.collect()
-        } else {
-            self.lanes.asked.iter().map(|(lane, _)| *lane).collect()
-        };
+        let every: Vec<_> = if self.lanes.are_all() { each.collect() } else { self.lanes.asked.clone() };
         for lane in every {
             values.push(((property.read)(self.view, &of_lane(lane, any)?), Some(lane.at().slot())));
         }

@@ -77,9 +77,14 @@ impl<'v> View<'v> {
         Ends::of(&self.derived.routers, self.snapshot, link)
     }
 
-    /// The process that a connector connects to.
+    /// The process that a connector connects to now.
     pub(crate) fn target(self, connector: Record<'v>) -> Option<Party<'v>> {
-        connector.process().map(Party::Reported).or_else(|| {
+        self.behind(connector, connector.process())
+    }
+
+    /// The process behind a connector: the one that is reported, or else the one that must be there.
+    pub(crate) fn behind(self, connector: Record<'v>, reported: Option<Record<'v>>) -> Option<Party<'v>> {
+        reported.map(Party::Reported).or_else(|| {
             let site = connector.site()?;
             Some(Party::Implied(self.implied(site, connector.text(Attribute::DestHost)?)))
         })

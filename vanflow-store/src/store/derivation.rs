@@ -1,16 +1,27 @@
 //! What follows from records: services and images, which are records of their own; which processes are at which hosts;
 //! how many connections a listener or connector has had. All of it changes in the same step as what it follows from.
 
+use std::collections::BTreeSet;
+
 use vanflow_proto::{Attribute, RecordKind};
 
 use super::Store;
 use crate::{
+    ends::{Facts, Host, text},
     graph::{Change, Standing},
+    lanes::Dependence,
     row::{Cell, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::{
-        END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS, LIVE_LISTENERS, LIVE_PROCESSES, PARENT, START, TOTAL_FLOWS,
+        END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS, LIVE_LISTENERS, LIVE_PROCESSES, PARENT, PROCESS, START,
+        TOTAL_FLOWS,
     },
 };
+
+/// Some lanes, in the order of their numbers, so that the same updates always come to the same.
+pub(super) type LaneSet = BTreeSet<u32>;
+
+/// How many records down from a SITE or ROUTER listeners and connectors are looked for.
+const DEPTH: usize = 8;
 
 impl Store {
     /// Counts a connection at the listener or connector that it belongs to, and at the service of that.
@@ -51,8 +62,33 @@ impl Store {
         let is_at_another_time = change.before.live != change.after.live
             || changed.has(Attribute::StartTime)
             || changed.has(Attribute::EndTime);
-        match RecordKind::from_code(self.row(at).head().type_code) {
+        let has = |attributes: &[Attribute]| attributes.iter().any(|attribute| changed.has(*attribute));
+        let kind = RecordKind::from_code(self.row(at).head().type_code);
+        let explains = match kind {
+            Some(RecordKind::Process) => {
+                is_at_another_time || has(&[Attribute::SourceHost, Attribute::Parent])
+            }
+            Some(RecordKind::Connector) => {
+                use Attribute::{DestHost, Parent, Process, Protocol, VanAddress};
+                is_at_another_time || has(&[DestHost, Parent, Process, Protocol, VanAddress])
+            }
+            Some(RecordKind::Listener) => {
+                has(&[Attribute::Parent, Attribute::Protocol, Attribute::VanAddress])
+            }
+            _ => changed.has(Attribute::Parent),
+        };
+        let explains = explains || is_new;
+        // What it explained before and what it explains now.
+        let mut lanes = LaneSet::new();
+        if explains {
+            self.explained_by(at, &mut lanes, DEPTH);
+        }
+        match kind {
             Some(RecordKind::Listener | RecordKind::Connector) => {
+                if kind == Some(RecordKind::Connector) && (is_new || changed.has(Attribute::DestHost)) {
+                    let host = self.host(at, Attribute::DestHost);
+                    self.hosts.set_target(at, host);
+                }
                 if is_new || changed.has(Attribute::VanAddress) || changed.has(Attribute::Protocol) {
                     self.join_service(at);
                 } else if is_at_another_time && let Some(service) = self.group(at) {
@@ -61,7 +97,9 @@ impl Store {
             }
             Some(RecordKind::Process) => {
                 if is_new || changed.has(Attribute::SourceHost) || changed.has(Attribute::Parent) {
-                    self.place_process(at);
+                    let site = self.row(at).references()[PARENT];
+                    let host = self.host(at, Attribute::SourceHost).filter(|_| !site.is_none());
+                    self.hosts.set_place(at, host.map(|host| (site, host)));
                 }
                 if is_new || changed.has(Attribute::ImageName) {
                     self.join_image(at);
@@ -71,6 +109,73 @@ impl Store {
             }
             _ => {}
         }
+        if explains {
+            self.explained_by(at, &mut lanes, DEPTH);
+            self.explain_anew(lanes);
+        }
+    }
+
+    /// The lanes of which the ends of connections can depend on an entity, as it is known at the moment.
+    pub(super) fn explained_by(&self, at: RecordRef, lanes: &mut LaneSet, depth: usize) {
+        let row = self.row(at);
+        let named = |at: RecordRef| Dependence::Record(self.row(at).head().key);
+        match RecordKind::from_code(row.head().type_code) {
+            Some(RecordKind::Process) => {
+                if let Some((_, host)) = self.hosts.place_of(at) {
+                    lanes.extend(self.lanes.dependents(Dependence::Host(host)));
+                    for connector in self.hosts.connectors_to(host) {
+                        lanes.extend(self.lanes.dependents(named(*connector)));
+                    }
+                }
+                for connector in self.graph.referrers(at, PROCESS) {
+                    lanes.extend(self.lanes.dependents(named(connector)));
+                }
+            }
+            Some(RecordKind::Connector) => {
+                lanes.extend(self.lanes.dependents(named(at)));
+                // Connections of its service that name none can be its.
+                for member in
+                    self.group(at).into_iter().flat_map(|service| self.graph.referrers(service, GROUP))
+                {
+                    let all = self.lanes.dependents(named(member));
+                    lanes.extend(all.filter(|lane| self.lanes.row(*lane).key.path.connector.is_none()));
+                }
+            }
+            Some(RecordKind::Listener) => lanes.extend(self.lanes.dependents(named(at))),
+            // Where a site or router is in the way from listeners and connectors to their site.
+            _ if depth > 0 && at.table() == Table::Entities => {
+                lanes.extend(self.lanes.dependents(named(at)));
+                for child in self.graph.referrers(at, PARENT) {
+                    let row = self.row(child);
+                    if child.table() != Table::Entities {
+                        continue;
+                    }
+                    match RecordKind::from_code(row.head().type_code) {
+                        Some(RecordKind::Process) => {}
+                        Some(RecordKind::Listener | RecordKind::Connector) => {
+                            lanes.extend(self.lanes.dependents(named(child)));
+                        }
+                        _ => self.explained_by(child, lanes, depth - 1),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Where to look for what is at the ends of connections.
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts {
+            index: self.graph.index.index(),
+            entities: self.graph.entities.rows(),
+            texts: self.graph.vocabulary.texts.table(),
+            scopes: self.graph.vocabulary.scopes.table(),
+            hosts: self.hosts.processes(),
+        }
+    }
+
+    fn host(&self, at: RecordRef, attribute: Attribute) -> Option<Host> {
+        Host::new(self.graph.vocabulary.texts.table(), text(self.row(at), attribute))
     }
 
     /// A listener or connector belongs to the service that its address and protocol name.
@@ -156,16 +261,6 @@ impl Store {
         if self.row(group).referrers()[GROUP].is_none() {
             // All its members left for others or are forgotten.
             self.remove(group);
-        }
-    }
-
-    /// A process is found by its site and host.
-    fn place_process(&mut self, at: RecordRef) {
-        let row = self.row(at);
-        let site = row.references()[PARENT];
-        match row.cell(Attribute::SourceHost.code()) {
-            Some(Cell::Text(host)) if !site.is_none() => self.hosts.insert(at, site, *host),
-            _ => self.hosts.remove(at),
         }
     }
 

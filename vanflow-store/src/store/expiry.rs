@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Store, seconds};
+use super::{Store, derivation::LaneSet, seconds};
 use crate::row::{Flags, RecordRef, Table};
 
 /// Ended records that may leave with each update, so that no single one has to wait for many.
@@ -74,7 +74,7 @@ impl Store {
             let row = self.row(at);
             // A row may have come back to life since, or been taken by another record.
             if row.is_reported() && !row.is_live() && row.head().ended_at == ended_at {
-                if self.graph.is_needed(at) {
+                if self.graph.is_needed(at, &self.lanes) {
                     self.graph.row_mut(at).head_mut().flags.set(Flags::HELD, true);
                 } else {
                     self.evict_record(at);
@@ -89,7 +89,7 @@ impl Store {
     pub(super) fn evict_unneeded(&mut self) {
         while let Some(at) = self.graph.let_go.pop() {
             // It may have left already, and its row been taken by another.
-            if self.row(at).head().flags.has(Flags::HELD) && !self.graph.is_needed(at) {
+            if self.row(at).head().flags.has(Flags::HELD) && !self.graph.is_needed(at, &self.lanes) {
                 self.evict_record(at);
             }
         }
@@ -108,14 +108,18 @@ impl Store {
         if let Some(tally) = self.tally(type_code) {
             tally.retained -= 1;
         }
-        if at.table() == Table::Entities {
-            self.hosts.remove(at);
-            self.sharers.remove(&at);
+        if at.table() != Table::Entities {
+            return self.graph.clear(at);
         }
+        let mut lanes = LaneSet::new();
+        self.explained_by(at, &mut lanes, 0);
+        self.hosts.remove(at);
+        self.sharers.remove(&at);
         let group = self.group(at);
         self.graph.clear(at);
         if let Some(group) = group {
             self.refresh_group(group);
         }
+        self.explain_anew(lanes);
     }
 }

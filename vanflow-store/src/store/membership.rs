@@ -1,14 +1,16 @@
 //! Which lane each connection is in, what it and its requests add to that, and where they are in the orders: kept in
 //! step with every change.
 
+use smallvec::SmallVec;
 use vanflow_proto::Attribute;
 
-use super::{Store, seconds};
+use super::{Store, derivation::LaneSet, seconds};
 use crate::{
+    ends::{Ends, Path},
     lanes::{ConnectionShare, LaneKey, RequestShare},
     merge::Changed,
-    row::{Membership, NO_LANE, RecordRef, Siblings, Table},
-    schema::PARENT,
+    row::{AnyRow, Flags, Membership, NO_LANE, RecordRef, Siblings, Table},
+    schema::{CONNECTOR, END, PARENT, START},
 };
 
 /// What a record adds to a lane.
@@ -57,9 +59,11 @@ impl Store {
         let is_elsewhere = old == NO_LANE
             || changed.has(Attribute::Parent)
             || changed.has(Attribute::Connector)
-            || changed.has(Attribute::SourceHost);
+            || changed.has(Attribute::SourceHost)
+            || changed.has(Attribute::StartTime)
+            || changed.has(Attribute::EndTime) && row.references[CONNECTOR].is_none();
         if is_elsewhere {
-            let new = self.lanes.find_or_insert(LaneKey::of(row), &mut self.graph.vocabulary);
+            let new = self.lane_for(at);
             if new != old {
                 return self.change_lane(at, (old, before), (new, &after));
             }
@@ -67,6 +71,89 @@ impl Store {
         if *before != after {
             self.lanes.exchange(old, before, &after);
             self.settle_start(old);
+        }
+    }
+
+    /// The lane that a connection belongs into.
+    fn lane_for(&mut self, at: RecordRef) -> u32 {
+        let row = self.graph.tports.get(at.slot());
+        let path = Path::of(row);
+        let row: &dyn AnyRow = row;
+        let (start, end) = (row.number(START).unwrap_or(u64::MAX), row.number(END));
+        if let Some(lane) = self.lanes.routed(&path, start) {
+            return lane;
+        }
+        let (ends, steady) = self.facts().ends(path, start, end);
+        let lane = self.lanes.find_or_insert(LaneKey { path, ends }, &mut self.graph.vocabulary);
+        self.lanes.route(path, steady, lane);
+        lane
+    }
+
+    /// Finds out anew what is at the ends of the connections of these lanes, and puts those into other lanes that have
+    /// something else there.
+    pub(super) fn explain_anew(&mut self, lanes: LaneSet) {
+        // All of them first: a connection must not be put where another of them was put before.
+        for lane in &lanes {
+            let path = self.lanes.row(*lane).key.path;
+            self.lanes.forget_route(&path);
+        }
+        for lane in lanes {
+            self.explain_lane_anew(lane);
+        }
+    }
+
+    fn explain_lane_anew(&mut self, lane: u32) {
+        let row = self.lanes.row(lane);
+        if row.first.is_none() {
+            return;
+        }
+        let (key, first, last) = (row.key, row.span.start.unwrap_or(u64::MAX), row.last_start);
+        let (ends, steady) = self.facts().ends(key.path, first, None);
+        if steady.has(first) && steady.has(last) {
+            if ends == key.ends {
+                return;
+            }
+            if self.lanes.change_ends(lane, ends, &mut self.graph.vocabulary) {
+                return self.let_go(key.ends);
+            }
+        }
+        let mut last = 0;
+        for at in self.members(lane) {
+            let new = self.lane_for(at);
+            let share = ConnectionShare::of(self.graph.tports.get(at.slot()));
+            if new == lane {
+                last = last.max(share.start.unwrap_or(u64::MAX));
+                continue;
+            }
+            self.change_lane(at, (lane, &share), (new, &share));
+            // They are shown otherwise though nothing of themselves has changed.
+            self.graph.touch(at);
+            for request in self.requests(at) {
+                self.graph.touch(request);
+            }
+        }
+        self.lanes.row_mut(lane).last_start = last;
+    }
+
+    fn members(&self, lane: u32) -> Vec<RecordRef> {
+        let next = |at: &RecordRef| self.row(*at).membership().and_then(|member| member.siblings.next.some());
+        std::iter::successors(self.lanes.row(lane).first.some(), next).collect()
+    }
+
+    fn requests(&self, connection: RecordRef) -> SmallVec<[RecordRef; 4]> {
+        let next = |at: &RecordRef| self.row(*at).siblings()[PARENT].next.some();
+        let first = self.row(connection).referrers()[PARENT].some();
+        std::iter::successors(first, next).filter(|at| at.table() == Table::Apps).collect()
+    }
+
+    /// What is at these ends may be needed no more.
+    fn let_go(&mut self, ends: Ends) {
+        for key in ends.keys().into_iter().filter(|key| !key.is_none()) {
+            if let Some(at) = self.graph.by_key(key)
+                && self.row(at).head().flags.has(Flags::HELD)
+            {
+                self.graph.let_go.push(at);
+            }
         }
     }
 
@@ -159,13 +246,9 @@ impl Store {
 
     /// What each request of a connection adds to its lane.
     fn each_request(&mut self, at: RecordRef, mut take: impl FnMut(&mut Self, RequestShare)) {
-        let mut next = self.row(at).referrers()[PARENT];
-        while let Some(child) = next.some() {
-            if child.table() == Table::Apps {
-                let share = RequestShare::of(self.graph.apps.get(child.slot()));
-                take(self, share);
-            }
-            next = self.row(child).siblings()[PARENT].next;
+        for request in self.requests(at) {
+            let share = RequestShare::of(self.graph.apps.get(request.slot()));
+            take(self, share);
         }
     }
 
@@ -188,6 +271,11 @@ impl Store {
         }
         if let Some(next) = siblings.next.some() {
             self.membership_mut(next).siblings.previous = siblings.previous;
+        }
+        let row = self.lanes.row(lane);
+        let is_for_itself = |at: RecordRef| !self.row(at).head().flags.has(Flags::HELD);
+        if !row.first.some().is_some_and(is_for_itself) {
+            self.let_go(row.key.ends);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
-use vanflow_store::{Ended, Lane, OneOf, Record, Snapshot};
+use vanflow_store::{Ended, Lane, Record, Snapshot};
 
 use crate::support::{Network, change, find, ids};
 
@@ -183,10 +183,14 @@ fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
         for connection in &connections {
             prop_assert_eq!(way(connection), way(&connections[0]));
             if is_clear(connection) {
-                let targets = (
-                    connection.parent().map(|parent| parent.at()),
-                    connection.connector().map(|connector| connector.at()),
-                );
+                let ends = [
+                    connection.parent(),
+                    connection.connector(),
+                    connection.connector_inferred(),
+                    connection.process(),
+                    connection.server_process(),
+                ];
+                let targets = ends.map(|record| record.map(|record| record.at()));
                 prop_assert_eq!(ways.entry((way(connection), targets)).or_insert(lane.at()), &lane.at());
             }
             prop_assert_eq!(lane.listener(), connection.parent());
@@ -194,10 +198,10 @@ fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
             prop_assert_eq!(lane.host(), connection.text(Attribute::SourceHost));
             prop_assert!(lane.start() <= connection.start() || connection.start().is_none());
             prop_assert!(lane.end() >= connection.end());
-            check(lane.process(), connection.process())?;
+            prop_assert_eq!(lane.process(), connection.process());
             let connector = connection.connector().or_else(|| connection.connector_inferred());
-            check(lane.connector_or_inferred(), connector)?;
-            check(lane.server_process(), connection.server_process())?;
+            prop_assert_eq!(lane.connector_or_inferred(), connector);
+            prop_assert_eq!(lane.server_process(), connection.server_process());
             for request in connection.children().filter(|child| child.kind() == Some(RecordKind::BiflowApp)) {
                 prop_assert_eq!(request.lane(), Some(lane));
                 let protocol = request.text(Attribute::Protocol);
@@ -209,13 +213,6 @@ fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
         }
     }
     prop_assert!(reported.is_empty(), "connections in lanes that are not there: {:?}", reported);
-    Ok(())
-}
-
-fn check(lane: OneOf<Record<'_>>, connection: Option<Record<'_>>) -> Result<(), TestCaseError> {
-    if let OneOf::Certain(lane) = lane {
-        prop_assert_eq!(lane, connection);
-    }
     Ok(())
 }
 
@@ -382,93 +379,6 @@ proptest! {
             before = now;
         }
     }
-}
-
-/// Things that decide what is at the ends of connections between two listeners and two connectors of a service.
-fn ends() -> impl Strategy<Value = UpdateBuf> {
-    let time = || prop::option::of(1_u64..6);
-    let record = (0_u8..3, 0_u8..2, time(), prop::option::weighted(0.4, 1_u64..6));
-    (record, r"10\.0\.0\.[12]", any::<bool>()).prop_map(|((kind, number, start, end), host, names)| {
-        let mut update = match kind {
-            0 => change(RecordKind::Process, &format!("process-{number}"))
-                .with(Attribute::Parent, "site")
-                .with(Attribute::SourceHost, &*host),
-            1 => change(RecordKind::Connector, &format!("east:{number}"))
-                .with(Attribute::Parent, "site")
-                .with(Attribute::DestHost, &*host)
-                .with(Attribute::VanAddress, "echo"),
-            _ => {
-                let id = format!("west:{}", 5 + 2 * start.unwrap_or(0) + u64::from(number));
-                let update = change(RecordKind::BiflowTport, &id)
-                    .with(Attribute::Parent, &*format!("west:{number}"))
-                    .with(Attribute::SourceHost, &*host);
-                if names { update.with(Attribute::Connector, "east:1") } else { update }
-            }
-        };
-        for (attribute, value) in [(Attribute::StartTime, start), (Attribute::EndTime, end)] {
-            if let Some(value) = value {
-                update = update.with(attribute, value);
-            }
-        }
-        update
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn what_is_certain_of_a_lane_is_so_of_each_connection(updates in prop::collection::vec(ends(), 1..16)) {
-        let mut network = Network::new();
-        let source = network.controller("site");
-        let site = network.started(RecordKind::Site, "site", "");
-        let listener = |id: &str| {
-            let listener = change(RecordKind::Listener, id).with(Attribute::Parent, "site");
-            listener.with(Attribute::VanAddress, "echo")
-        };
-        network.report(source, &[site, listener("west:0"), listener("west:1")]);
-        for update in updates {
-            network.report(source, &[update]);
-            check_figures(&network.snapshot())?;
-        }
-    }
-}
-
-#[test]
-fn what_is_at_the_ends_of_a_lane_is_certain_as_long_as_there_is_no_choice() {
-    let (mut network, west) = connected();
-    let process = |id: &str, host: &str| {
-        change(RecordKind::Process, id).with(Attribute::Parent, "site-west").with(Attribute::SourceHost, host)
-    };
-    let connector = |network: &Network, id: &str| {
-        network
-            .started(RecordKind::Connector, id, "west:0")
-            .with(Attribute::VanAddress, "echo")
-            .with(Attribute::Protocol, "tcp")
-            .with(Attribute::DestHost, "10.0.0.7")
-    };
-    let ends = |network: &Network| {
-        let snapshot = network.snapshot();
-        let lane = lane_of(&snapshot, "west:5");
-        let id = |end: OneOf<Record<'_>>| match end {
-            OneOf::Certain(record) => record.map_or("none".to_owned(), |record| record.id().to_string()),
-            OneOf::Varies => "varies".to_owned(),
-        };
-        [lane.process(), lane.connector_or_inferred(), lane.server_process()].map(id)
-    };
-    assert_eq!(ends(&network), ["none", "none", "none"]);
-    let site = network.started(RecordKind::Site, "site-west", "");
-    let updates =
-        [site, process("client", "10.0.0.9"), process("server", "10.0.0.7"), connector(&network, "west:2")];
-    network.report(west, &updates);
-    assert_eq!(ends(&network), ["client", "west:2", "server"]);
-    network.wait(1);
-    let updates = [process("other", "10.0.0.9"), connector(&network, "west:3")];
-    network.report(west, &updates);
-    assert_eq!(ends(&network), ["varies", "varies", "varies"]);
-    let reported = change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "west:3");
-    network.report(west, &[reported]);
-    assert_eq!(ends(&network), ["varies", "west:3", "server"]);
 }
 
 /// A network with a connection that names its connector.

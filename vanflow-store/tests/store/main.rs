@@ -1,6 +1,7 @@
 //! The store, from outside.
 
 mod captures;
+mod ends;
 mod faults;
 mod lanes;
 mod merge;

@@ -8,7 +8,6 @@ use vanflow_store::{Options, Snapshot, Store};
 
 use crate::v2alpha1::{
     collection::{Collection, Scope},
-    connection::Flow,
     pair::{Pair, pairs, pairs_by_each},
     query::Query,
     schema::Cell,
@@ -270,13 +269,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_of_the_lane_is_the_same_for_each_of_a_uniform_lane(snapshot in stores()) {
+    fn what_is_of_the_lane_is_the_same_for_each_of_it(snapshot in stores()) {
         let derived = Derived::new(&snapshot, Collection::Connections.needs());
         let view = View { snapshot: &snapshot, derived: &derived };
         for collection in [Collection::Connections, Collection::ApplicationFlows] {
             let properties = collection.schema().properties().filter(|property| property.is_of_lane);
             for property in properties {
-                for lane in snapshot.lanes().filter(|lane| Flow::of_lane(*lane).is_some()) {
+                for lane in snapshot.lanes() {
                     let each = lane.connections().flat_map(|connection| match collection {
                         Collection::Connections => vec![connection],
                         _ => connection.children().collect(),
