@@ -71,6 +71,13 @@ impl Standing {
     }
 }
 
+/// What is found of an id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    key: Option<Key>,
+    pub(crate) at: Option<RecordRef>,
+}
+
 /// What a change did to a row.
 pub(crate) struct Change {
     pub(crate) changed: Changed,
@@ -101,11 +108,11 @@ impl Graph {
         with_table!(self, at.table(), [&mut] slab => slab.any_mut(at.slot()))
     }
 
-    /// The row of that id, as it is understood now.
+    /// The key of an id, as it is understood now, if its name is in use, and the row of that key.
     #[inline]
-    pub(crate) fn find(&mut self, id: &str) -> Option<RecordRef> {
-        let key = self.vocabulary.scopes.find(id)?;
-        self.index.seek(key)
+    pub(crate) fn find(&mut self, id: &str) -> Found {
+        let key = self.vocabulary.scopes.find(id);
+        Found { key, at: key.and_then(|key| self.index.seek(key)) }
     }
 
     /// The row of that key.
@@ -131,18 +138,17 @@ impl Graph {
         self.vocabulary.scopes.retire(id);
     }
 
-    /// Gives a record that was not reported before its type, in `known`, the row that holds its place, or in a new one.
-    pub(crate) fn announce(
-        &mut self,
-        id: &str,
-        known: Option<RecordRef>,
-        type_code: u32,
-    ) -> Option<RecordRef> {
+    /// Gives a record that was not reported before its type: in the row that holds its place, or in a new one.
+    pub(crate) fn announce(&mut self, id: &str, found: Found, type_code: u32) -> Option<RecordRef> {
         let table = Table::of(type_code);
-        let at = match known {
-            Some(at) if at.table() == table => at,
-            Some(at) => self.relocate(at, table)?,
-            None => {
+        let at = match found {
+            Found { at: Some(at), .. } if at.table() == table => at,
+            Found { at: Some(at), .. } => self.relocate(at, table)?,
+            Found { key: Some(key), at: None } => {
+                let key = self.vocabulary.scopes.share(key);
+                self.insert(key, table)?
+            }
+            Found { key: None, at: None } => {
                 let Ok(key) = self.vocabulary.scopes.acquire(id) else {
                     self.vocabulary.oddities.add(Oddity::NoRoom);
                     return None;

@@ -322,9 +322,11 @@ impl Lanes {
 
     /// The memory that lanes take, in octets.
     pub(crate) fn octets(&self) -> usize {
-        const DEPENDENCES: usize = 6 * (size_of::<Dependence>() + 64);
-        self.by_key.len() * (size_of::<LaneRow>() + 2 * size_of::<(LaneKey, u32)>() + DEPENDENCES)
+        // Of a hash table, an entry, and a free place for each; a table of its own for each dependence.
+        const DEPENDENCE: usize = 2 * size_of::<(Dependence, HashSet<u32, FixedState>)>() + 64;
+        self.by_key.len() * (size_of::<LaneRow>() + 2 * size_of::<(LaneKey, u32)>())
             + self.routes.len() * 2 * size_of::<(Path, Route)>()
+            + self.dependents.len() * DEPENDENCE
             + self.drained.len() * size_of::<(u32, u32)>()
             + self.beside
     }

@@ -12,7 +12,7 @@ use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, Update};
 
 use crate::{
     changes::{Changes, Revision},
-    graph::{Change, Fold, Graph, Standing},
+    graph::{Change, Fold, Found, Graph, Standing},
     lanes::Lanes,
     merge::{Changed, Vocabulary},
     oddity::{Oddities, Oddity},
@@ -207,7 +207,8 @@ impl Store {
     /// [`Record::fields`]: crate::Record::fields
     /// [`Record::ended`]: crate::Record::ended
     pub fn restore(&mut self, source: SourceId, update: &Update<'_>, ended: Option<Ended>) {
-        if self.graph.find(update.id).is_some_and(|at| self.row(at).is_reported()) {
+        let found = self.graph.find(update.id);
+        if self.reported(found).is_some() {
             self.graph.retire(update.id);
         }
         let Some(at) = self.place(source, update, self.now) else { return };
@@ -371,29 +372,35 @@ impl Store {
     /// The row that an update is about: the one there is, or a new one. A source that the update shows to have started
     /// anew does so first.
     fn place(&mut self, source: SourceId, update: &Update<'_>, now: Timestamp) -> Option<RecordRef> {
-        let mut known = self.graph.find(update.id);
-        if let Some(at) = known
-            && self.row(at).is_reported()
+        let mut found = self.graph.find(update.id);
+        let mut reported = self.reported(found);
+        if let Some(at) = reported
             && self.is_restart(source, at, update)
         {
             self.source_restarted(source, now);
             // An id that is not of the source's own goes on meaning the same record.
-            known = self.graph.find(update.id);
+            found = self.graph.find(update.id);
+            reported = self.reported(found);
         }
-        let reported = known.map(|at| self.row(at)).filter(|row| row.is_reported());
-        match (reported.map(|row| row.head().type_code), update.type_code) {
-            (Some(_), None) => known,
-            (Some(type_code), Some(code)) if type_code == code => known,
+        let known = reported.map(|at| self.row(at).head().type_code);
+        match (known, update.type_code) {
+            (Some(_), None) => reported,
+            (Some(type_code), Some(code)) if type_code == code => reported,
             (Some(_), Some(_)) => {
                 self.graph.vocabulary.oddities.add(Oddity::TypeChanged);
                 None
             }
-            (None, Some(code)) => self.graph.announce(update.id, known, code),
+            (None, Some(code)) => self.graph.announce(update.id, found, code),
             (None, None) => {
                 self.graph.vocabulary.oddities.add(Oddity::NoType);
                 None
             }
         }
+    }
+
+    /// The row that was found, if its record was reported.
+    fn reported(&self, found: Found) -> Option<RecordRef> {
+        found.at.filter(|at| self.row(*at).is_reported())
     }
 
     /// Whether an update says that its source started anew under its id: the start of a ROUTER record is newer, or a

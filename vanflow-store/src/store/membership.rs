@@ -7,6 +7,7 @@ use vanflow_proto::Attribute;
 use super::{Store, derivation::LaneSet, seconds};
 use crate::{
     ends::{Ends, Path},
+    identity::Key,
     lanes::{ConnectionShare, LaneKey, RequestShare},
     merge::Changed,
     row::{AnyRow, Flags, Membership, NO_LANE, RecordRef, Siblings, Table},
@@ -17,8 +18,8 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) enum Share {
     Connection(ConnectionShare),
-    /// With the lane of its connection.
-    Request(RequestShare, Option<u32>),
+    /// With its connection and the lane of that.
+    Request(RequestShare, Key, Option<u32>),
     None,
 }
 
@@ -29,7 +30,9 @@ impl Store {
         match at.table() {
             Table::Tports => Share::Connection(ConnectionShare::of(self.graph.tports.get(at.slot()))),
             Table::Apps => {
-                Share::Request(RequestShare::of(self.graph.apps.get(at.slot())), self.lane_of_request(at))
+                let row = self.graph.apps.get(at.slot());
+                let connection = row.references[PARENT];
+                Share::Request(RequestShare::of(row), connection, self.lane_of(connection))
             }
             Table::Entities | Table::Flows => Share::None,
         }
@@ -40,7 +43,7 @@ impl Store {
     pub(super) fn update_lane(&mut self, at: RecordRef, before: &Share, changed: Changed) {
         match before {
             Share::Connection(before) => self.update_connection(at, before, changed),
-            Share::Request(before, lane) => self.update_request(at, before, *lane),
+            Share::Request(before, connection, lane) => self.update_request(at, before, (*connection, *lane)),
             Share::None => {}
         }
     }
@@ -181,14 +184,20 @@ impl Store {
         });
     }
 
-    fn update_request(&mut self, at: RecordRef, before: &RequestShare, old: Option<u32>) {
+    fn update_request(
+        &mut self,
+        at: RecordRef,
+        before: &RequestShare,
+        (connection, old): (Key, Option<u32>),
+    ) {
         let row = self.graph.apps.get(at.slot());
         let after = RequestShare::of(row);
         if after.is_reported && !before.is_reported {
             self.app_orders.announce(at, row.head.key, self.graph.vocabulary.scopes.table());
         }
         self.app_orders.end(at, before.end, after.end);
-        let new = self.lane_of_request(at);
+        let parent = row.references[PARENT];
+        let new = if parent == connection { old } else { self.lane_of(parent) };
         let nothing = RequestShare::default();
         if old == new {
             if let Some(lane) = old {
@@ -222,7 +231,7 @@ impl Store {
                 });
                 self.lanes.note_drained(lane, seconds(self.now));
             }
-            Share::Request(share, lane) => {
+            Share::Request(share, _, lane) => {
                 if !share.is_reported {
                     return;
                 }
@@ -237,10 +246,10 @@ impl Store {
         }
     }
 
-    /// The lane of the connection of a request.
-    fn lane_of_request(&self, request: RecordRef) -> Option<u32> {
-        let connection = self.graph.target(request, PARENT)?;
-        let lane = self.row(connection).membership()?.lane;
+    /// The lane of a connection.
+    fn lane_of(&self, connection: Key) -> Option<u32> {
+        let at = self.graph.by_key(connection).filter(|at| at.table() == Table::Tports)?;
+        let lane = self.graph.tports.get(at.slot()).membership.lane;
         (lane != NO_LANE).then_some(lane)
     }
 
