@@ -66,6 +66,8 @@ pub(crate) enum Dependence {
     Host(Host),
     /// A record that they name or have at an end.
     Record(Key),
+    /// The connectors of the service of that parent, as they name none.
+    ConnectorsOf(Key),
 }
 
 /// The lane that connections of a path go into which start within some time.
@@ -374,8 +376,10 @@ impl Lanes {
     fn dependences(key: LaneKey, vocabulary: &Vocabulary) -> impl Iterator<Item = Dependence> {
         let Path { parent, connector, host } = key.path;
         let host = Host::new(vocabulary.texts.table(), host).map(Dependence::Host);
+        let inferred = connector.is_none().then_some(Dependence::ConnectorsOf(parent));
         let records = [parent, connector].into_iter().chain(key.ends.keys());
-        host.into_iter().chain(records.filter(|key| !key.is_none()).map(Dependence::Record))
+        let records = records.filter(|key| !key.is_none()).map(Dependence::Record);
+        host.into_iter().chain(inferred).chain(records)
     }
 
     fn depend(&mut self, lane: u32, key: LaneKey, vocabulary: &Vocabulary) {

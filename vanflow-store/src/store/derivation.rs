@@ -134,11 +134,11 @@ impl Store {
             Some(RecordKind::Connector) => {
                 lanes.extend(self.lanes.dependents(named(at)));
                 // Connections of its service that name none can be its.
-                for member in
-                    self.group(at).into_iter().flat_map(|service| self.graph.referrers(service, GROUP))
-                {
-                    let all = self.lanes.dependents(named(member));
-                    lanes.extend(all.filter(|lane| self.lanes.row(*lane).key.path.connector.is_none()));
+                if let Some(service) = self.group(at) {
+                    for member in self.graph.referrers(service, GROUP) {
+                        let parent = self.row(member).head().key;
+                        lanes.extend(self.lanes.dependents(Dependence::ConnectorsOf(parent)));
+                    }
                 }
             }
             Some(RecordKind::Listener) => lanes.extend(self.lanes.dependents(named(at))),
