@@ -1,4 +1,4 @@
-//! Lanes: what connections that go the same way come to together.
+//! Lanes: what connections with the same ends come to together.
 //!
 //! A *lane* is all BIFLOW_TPORT records with the same parent, source host and connector, and the same processes at both
 //! ends. It is no term of VAN-Flow but of this store. Everything about a connection beside its own figures depends on its
@@ -22,7 +22,7 @@
 //! Whoever makes counters of it that must not fall keeps the highest value seen.
 //!
 //! A lane whose last connection left the store or went to another lane stays for a minute, with its totals, so that
-//! who looks more often misses nothing. A new connection of the same way makes it go on from there.
+//! who looks more often misses nothing. A new connection with the same ends goes on from there.
 //!
 //! A record that comes again after it left the store counts again.
 

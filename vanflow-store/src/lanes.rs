@@ -300,7 +300,7 @@ impl RequestShare {
 pub(crate) struct Lanes {
     rows: Pages<LaneRow>,
     by_key: HashMap<LaneKey, u32, FixedState>,
-    /// Where connections of a path were put last: those of one time go the same way.
+    /// Where connections of a path were put last: most that start around the same time have the same ends.
     routes: HashMap<Path, Route, FixedState>,
     /// Lanes by what the ends of their connections depend on.
     dependents: HashMap<Dependence, HashSet<u32, FixedState>, FixedState>,

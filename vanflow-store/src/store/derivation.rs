@@ -142,7 +142,7 @@ impl Store {
                 }
             }
             Some(RecordKind::Listener) => lanes.extend(self.lanes.dependents(named(at))),
-            // Where a site or router is in the way from listeners and connectors to their site.
+            // A site or router, by which listeners and connectors are of their site.
             _ if depth > 0 && at.table() == Table::Entities => {
                 lanes.extend(self.lanes.dependents(named(at)));
                 for child in self.graph.referrers(at, PARENT) {

@@ -15,7 +15,7 @@ pub(crate) type ProcessesByHost = imbl::GenericHashMap<
     imbl::shared_ptr::DefaultSharedPtr,
 >;
 
-/// Processes and connectors by their hosts, and the way back.
+/// Processes and connectors by their hosts, and the hosts of each.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     processes: ProcessesByHost,

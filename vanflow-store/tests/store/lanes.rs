@@ -142,7 +142,7 @@ fn figures(lane: Lane<'_>) -> Figures {
 }
 
 /// What connections have in common that are in one lane.
-fn way(connection: &Record<'_>) -> [Option<String>; 3] {
+fn path(connection: &Record<'_>) -> [Option<String>; 3] {
     let text = |attribute| connection.text(attribute).map(|text| text.to_string());
     [Attribute::Parent, Attribute::Connector, Attribute::SourceHost].map(text)
 }
@@ -176,12 +176,12 @@ fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
         prop_assert_eq!(snapshot.lane(lane.at()), Some(lane));
         reported.entry(lane.at()).or_default().push(connection);
     }
-    let mut ways = BTreeMap::new();
+    let mut paths = BTreeMap::new();
     for lane in snapshot.lanes() {
         let connections = reported.remove(&lane.at()).unwrap_or_default();
         prop_assert_eq!(figures(lane), figures_of(&connections));
         for connection in &connections {
-            prop_assert_eq!(way(connection), way(&connections[0]));
+            prop_assert_eq!(path(connection), path(&connections[0]));
             if is_clear(connection) {
                 let ends = [
                     connection.parent(),
@@ -191,7 +191,7 @@ fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
                     connection.server_process(),
                 ];
                 let targets = ends.map(|record| record.map(|record| record.at()));
-                prop_assert_eq!(ways.entry((way(connection), targets)).or_insert(lane.at()), &lane.at());
+                prop_assert_eq!(paths.entry((path(connection), targets)).or_insert(lane.at()), &lane.at());
             }
             prop_assert_eq!(lane.listener(), connection.parent());
             prop_assert_eq!(lane.connector(), connection.connector());
@@ -428,7 +428,7 @@ fn an_empty_lane_stays_for_a_minute_and_its_number_then_means_another() {
     let again = network.connection("west:6").with(Attribute::Octets, 10_u64);
     network.report(west, &[again]);
     let snapshot = network.snapshot();
-    assert_eq!(lane_of(&snapshot, "west:6").at(), at, "the same way again is the same lane");
+    assert_eq!(lane_of(&snapshot, "west:6").at(), at, "the same path again is the same lane");
     assert_eq!(lane_of(&snapshot, "west:6").totals().octets(), 110);
     let elsewhere = change(RecordKind::BiflowTport, "west:6").with(Attribute::SourceHost, "10.0.0.8");
     network.report(west, &[elsewhere]);
