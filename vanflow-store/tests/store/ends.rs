@@ -396,3 +396,51 @@ fn a_name_is_no_address() {
         assert_eq!(client, Some(format!("client-{number}")));
     }
 }
+
+#[test]
+fn between_two_processes_the_nearer_one_explains_a_connection() {
+    // faults 20, 26: a clock that is wrong, or a record that starts late.
+    let (mut network, west) = between();
+    let at = |seconds: u64| network.now.plus_micros(seconds * 1_000_000);
+    let earlier = process(&network, "earlier", "10.0.0.9").with(Attribute::EndTime, at(10));
+    let later = change(RecordKind::Process, "later")
+        .with(Attribute::Parent, "site-west")
+        .with(Attribute::SourceHost, "10.0.0.9")
+        .with(Attribute::StartTime, at(20));
+    let connection = |id: &str, seconds| {
+        change(RecordKind::BiflowTport, id)
+            .with(Attribute::Parent, "west:1")
+            .with(Attribute::Connector, "west:2")
+            .with(Attribute::SourceHost, "10.0.0.9")
+            .with(Attribute::StartTime, at(seconds))
+    };
+    let connections = [connection("west:10", 12), connection("west:11", 15), connection("west:12", 18)];
+    let client = |snapshot: &Snapshot, id: &str| ends(snapshot, id)[0].clone().expect("it has one");
+    for is_known_before in [true, false] {
+        let mut updates = vec![earlier.clone(), later.clone()];
+        updates.splice(if is_known_before { 2..2 } else { 0..0 }, connections.clone());
+        network.report(west, &updates);
+        let snapshot = network.snapshot();
+        let clients = ["west:10", "west:11", "west:12"].map(|id| client(&snapshot, id));
+        assert_eq!(clients, ["earlier", "later", "later"], "{is_known_before}");
+        (network, _) = between();
+    }
+}
+
+#[test]
+fn a_process_that_explains_nothing_any_more_is_not_kept() {
+    // faults 25
+    let (mut network, west) = between();
+    let first = process(&network, "first", "10.0.0.9");
+    let other = process(&network, "other", "10.0.0.9").with(Attribute::StartTime, network.now.plus_micros(1));
+    network.report(west, &[first]);
+    network.wait(10);
+    let connection = network.connection("west:10").with(Attribute::Connector, "west:2");
+    let end = change(RecordKind::Process, "first").with(Attribute::EndTime, network.now);
+    network.report(west, &[connection, end]);
+    network.wait(3600);
+    assert_eq!(ends(&network.snapshot(), "west:10")[0].as_deref(), Some("first"));
+    network.report(west, &[other]);
+    assert_eq!(ends(&network.snapshot(), "west:10")[0].as_deref(), Some("other"));
+    assert_eq!(network.snapshot().find("first").count(), 0);
+}
