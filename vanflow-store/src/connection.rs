@@ -27,8 +27,10 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp};
 
 use crate::{
     changes::Revision,
+    halves::{Counted, HalfMembership, MOST_FAR_HALVES},
     lane::Lane,
     record::{Record, Service},
+    row::Table,
     schema::COUNTERFLOW,
     snapshot::{Snapshot, Text},
 };
@@ -73,7 +75,7 @@ impl<'s> Halved<'s> {
             return None;
         }
         let halves = match record.kind()? {
-            RecordKind::Flow if record.is_far_half() => Halves::Far,
+            RecordKind::Flow if record.flow_id() != record.id() => Halves::Far,
             RecordKind::Flow => Halves::Near(record.far_half()),
             _ => Halves::Whole,
         };
@@ -81,10 +83,7 @@ impl<'s> Halved<'s> {
     }
 
     fn id(&self) -> Text<'s> {
-        match self.halves {
-            Halves::Far => self.record.text(Attribute::Counterflow).unwrap_or_else(|| self.record.id()),
-            Halves::Whole | Halves::Near(_) => self.record.id(),
-        }
+        self.record.flow_id()
     }
 
     fn near(&self) -> Option<Record<'s>> {
@@ -213,10 +212,8 @@ impl<'s> Connection<'s> {
     pub fn octets_reverse(&self) -> Option<u64> {
         let reported = self.0.reverse(Record::uint, Attribute::OctetsReverse, Attribute::Octets);
         reported.or_else(|| match self.0.halves {
-            Halves::Near(None) => {
-                self.requests().filter_map(|request| request.octets_reverse()).reduce(u64::wrapping_add)
-            }
-            _ => None,
+            Halves::Near(None) => self.0.record.half().map(|half| half.answered).filter(|octets| *octets > 0),
+            Halves::Near(Some(_)) | Halves::Whole | Halves::Far => None,
         })
     }
 
@@ -279,38 +276,28 @@ impl<'s> Connection<'s> {
     pub fn connector(&self) -> Option<Record<'s>> {
         match self.0.halves {
             Halves::Whole => self.0.record.connector(),
-            Halves::Near(_) | Halves::Far => {
-                self.0.far()?.parent().filter(|parent| parent.kind() == Some(RecordKind::Connector))
-            }
+            Halves::Near(_) | Halves::Far => self.0.far()?.parent(),
         }
     }
 
     /// Where none was reported, the only connector of the service that was there when it began (faults 11).
     pub fn connector_inferred(&self) -> Option<Record<'s>> {
-        match self.0.halves {
-            Halves::Whole => self.0.record.connector_inferred(),
-            _ if self.connector_id().is_some() => None,
-            Halves::Near(_) | Halves::Far => self.0.record.only_connector(),
-        }
+        self.lane()?.connector_inferred()
     }
 
     /// The service, by its listener or connector.
     pub fn service(&self) -> Option<Service<'s>> {
-        self.0.record.service()
+        self.lane()?.service()
     }
 
-    /// The PROCESS of the client; see [`Record::process`].
+    /// The PROCESS of the client when it began; see [`Record::process`].
     pub fn process(&self) -> Option<Record<'s>> {
-        self.0.near()?.process()
+        self.lane()?.process()
     }
 
-    /// The PROCESS behind the connector, reported or inferred.
+    /// The PROCESS behind the connector, reported or inferred, when it began.
     pub fn server_process(&self) -> Option<Record<'s>> {
-        if let Halves::Whole = self.0.halves {
-            return self.0.record.server_process();
-        }
-        let start = self.start().map_or(u64::MAX, Timestamp::as_micros);
-        self.connector().or_else(|| self.connector_inferred())?.server_at(start)
+        self.lane()?.server_process()
     }
 
     /// Its requests, live and ended, the one that was reported last first.
@@ -382,54 +369,37 @@ impl<'s> Record<'s> {
         match self.kind()? {
             RecordKind::BiflowTport => Some(FlowKind::Connection),
             RecordKind::BiflowApp => Some(FlowKind::Request),
-            RecordKind::Flow => self.kind_of_half(),
+            RecordKind::Flow => match self.half()?.counted {
+                Counted::Nothing => None,
+                Counted::Connection { .. } => Some(FlowKind::Connection),
+                Counted::Request { .. } => Some(FlowKind::Request),
+            },
             _ => None,
         }
     }
 
-    fn kind_of_half(&self) -> Option<FlowKind> {
-        let parent = self.parent();
-        let parent_kind = parent.and_then(|parent| parent.kind());
-        match parent_kind {
-            Some(RecordKind::Listener) => return Some(FlowKind::Connection),
-            _ if self.is_far_half() && self.referred(Attribute::Counterflow).is_some() => return None,
-            Some(RecordKind::Connector) => return self.is_far_half().then_some(FlowKind::Connection),
-            _ => {}
+    /// Of a FLOW, how it is counted.
+    fn half(&self) -> Option<&'s HalfMembership> {
+        match self.at.table() {
+            Table::Flows => Some(&self.view.flows.get(self.at.slot())?.membership),
+            _ => None,
         }
-        if self.is_far_half() {
-            return (parent_kind == Some(RecordKind::Flow)).then_some(FlowKind::Request);
-        }
-        let is_of_listener = |parent: Record<'_>| {
-            parent.parent().is_some_and(|listener| listener.kind() == Some(RecordKind::Listener))
-        };
-        if parent.is_some_and(|parent| parent_kind == Some(RecordKind::Flow) && is_of_listener(parent))
-            || self.get(Attribute::Method).is_some()
-        {
-            return Some(FlowKind::Request);
-        }
-        let far = self.far_half()?;
-        let far_parent = far.parent().and_then(|parent| parent.kind());
-        Some(if far_parent == Some(RecordKind::Flow) { FlowKind::Request } else { FlowKind::Connection })
     }
 
-    /// Of a FLOW, whether it names another as its counterflow.
-    fn is_far_half(&self) -> bool {
-        !self.row.references()[COUNTERFLOW].is_none()
-    }
-
-    /// Of a FLOW, the one that names it as its counterflow.
+    /// Of a FLOW, the one that names it as its counterflow and counts.
     fn far_half(&self) -> Option<Record<'s>> {
-        self.referrers(COUNTERFLOW)
-            .max_by(|left, right| left.start().cmp(&right.start()).then_with(|| right.id().cmp(&left.id())))
+        let naming = self.referrers(COUNTERFLOW).filter(|record| record.at.table() == Table::Flows);
+        naming.take(MOST_FAR_HALVES).max_by(|left, right| {
+            let by_start = left.start().cmp(&right.start());
+            by_start.then_with(|| right.id().cmp(&left.id())).then_with(|| left.at.cmp(&right.at))
+        })
     }
 
-    /// The record that stands for the connection or request that this one is part of: itself, or the other half.
-    pub fn flow(&self) -> Option<Record<'s>> {
-        if self.flow_kind().is_some() {
-            return Some(*self);
-        }
-        let near = self.referred(Attribute::Counterflow).filter(|_| self.kind() == Some(RecordKind::Flow))?;
-        near.flow_kind().is_some().then_some(near)
+    /// The identity of the connection or request that it stands for: its own, unless it is the far half of what is known
+    /// by the near one.
+    pub fn flow_id(&self) -> Text<'s> {
+        let key = self.half().and_then(|half| half.counted.key());
+        key.and_then(|key| self.view.id(key)).unwrap_or_else(|| self.id())
     }
 }
 
@@ -437,36 +407,36 @@ impl Snapshot {
     /// Every record that stands for a connection or request, live and ended, in the order of
     /// [`RecordRef`](crate::RecordRef).
     pub fn flows(&self, kind: FlowKind) -> impl Iterator<Item = Record<'_>> {
-        self.of_kind(kind.biflow())
-            .chain(self.of_kind(RecordKind::Flow).filter(move |record| record.flow_kind() == Some(kind)))
+        let halves = self.of_kind(RecordKind::Flow).filter(move |record| record.flow_kind() == Some(kind));
+        self.of_kind(kind.biflow()).chain(halves)
     }
 
-    /// Those that live.
+    /// Those that live: costs what there is that lives.
     pub fn live_flows(&self, kind: FlowKind) -> impl Iterator<Item = Record<'_>> {
-        self.live_of_kind(kind.biflow())
-            .chain(self.live_of_kind(RecordKind::Flow).filter(move |record| record.flow_kind() == Some(kind)))
+        let halves =
+            self.live_of_kind(RecordKind::Flow).filter(move |record| record.flow_kind() == Some(kind));
+        self.live_of_kind(kind.biflow()).chain(halves)
     }
 
-    /// How many of them live.
+    /// How many of them live: costs nothing.
     pub fn live_flow_count(&self, kind: FlowKind) -> usize {
-        self.live_count(kind.biflow())
-            + self.live_of_kind(RecordKind::Flow).filter(|record| record.flow_kind() == Some(kind)).count()
+        self.live_count(kind.biflow()) + self.view.halves[kind as usize].live
     }
 
-    /// How many of them there are, live and ended.
+    /// How many of them there are, live and ended: costs nothing.
     pub fn retained_flow_count(&self, kind: FlowKind) -> usize {
-        self.retained_count(kind.biflow())
-            + self.of_kind(RecordKind::Flow).filter(|record| record.flow_kind() == Some(kind)).count()
+        self.retained_count(kind.biflow()) + self.view.halves[kind as usize].retained
     }
 
     /// The record that stands for the connection or request with that id. Of several that had it, one after the other
     /// (faults 6), the present one.
     pub fn flow(&self, kind: FlowKind, id: &str) -> Option<Record<'_>> {
-        let own = self.find(id).find(|record| record.flow_kind() == Some(kind));
-        own.or_else(|| {
-            self.of_kind(RecordKind::Flow)
-                .filter(|record| record.flow_kind() == Some(kind))
-                .find(|record| Halved::new(*record, kind).is_some_and(|flow| flow.id() == *id))
+        let is_one = |record: &Record<'_>| record.flow_kind() == Some(kind) && record.flow_id() == *id;
+        let view = &*self.view;
+        view.scopes.keys(id).filter_map(|key| view.index.get(key)).find_map(|at| {
+            // What only the far half is known of is found by its counterflow, which holds a place.
+            let naming = view.referrers(at, COUNTERFLOW).take(MOST_FAR_HALVES);
+            view.record(at).into_iter().chain(naming).find(is_one)
         })
     }
 }

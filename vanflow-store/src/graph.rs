@@ -21,7 +21,7 @@ use crate::{
     merge::{Changed, Vocabulary, fold},
     oddity::Oddity,
     row::{AnyRow, Cell, Flags, RecordRef, Row, Siblings, Table, with_table},
-    schema::{self, AppRow, COUNTERFLOW, EntityRow, FlowRow, GROUP, PARENT, TportRow},
+    schema::{self, AppRow, EntityRow, FlowRow, GROUP, PARENT, TportRow},
     slab::Slab,
 };
 
@@ -57,9 +57,8 @@ impl Standing {
     pub(crate) fn of(row: &dyn AnyRow, table: Table) -> Self {
         let counted = match table {
             Table::Tports => true,
-            // The far side of a pair names the near side as its counterflow, and the two count as one.
-            Table::Flows => row.references()[COUNTERFLOW].is_none(),
-            Table::Entities | Table::Apps => false,
+            // FLOW records are counted as the connections that they make up.
+            Table::Entities | Table::Apps | Table::Flows => false,
         };
         let parent = row.references()[PARENT];
         Self {
@@ -448,6 +447,22 @@ impl Graph {
             }
             seen.push(other);
             if self.is_needed_beside(other, lanes, seen) {
+                return true;
+            }
+        }
+        // The halves of a connection leave together.
+        if at.table() != Table::Flows {
+            return false;
+        }
+        for half in self.other_halves(at) {
+            if seen.contains(&half) {
+                continue;
+            }
+            if seen.len() == MOST_LOOKED_AT {
+                return false;
+            }
+            seen.push(half);
+            if !self.row(half).head().flags.has(Flags::HELD) || self.is_needed_beside(half, lanes, seen) {
                 return true;
             }
         }

@@ -1,7 +1,7 @@
 //! Lanes: what connections with the same ends come to together.
 //!
-//! A *lane* is all BIFLOW_TPORT records with the same parent, source host and connector, and the same processes at both
-//! ends. It is no term of VAN-Flow but of this store. Everything about a connection beside its own figures depends on its
+//! A *lane* is all connections with the same parent, source host and connector, and the same processes at both ends, be
+//! they BIFLOW_TPORT records or [pairs](crate::connection) of FLOW records. It is no term of VAN-Flow but of this store. Everything about a connection beside its own figures depends on its
 //! lane alone: the processes, components and sites at its ends, its service, its protocol. So whoever wants to know that
 //! of all connections asks it once a lane, and there are few lanes where there are many connections.
 //!
@@ -31,9 +31,10 @@ use std::{fmt, sync::LazyLock};
 use vanflow_proto::{RecordKind, Timestamp};
 
 use crate::{
+    halves::Counted,
     lanes::{INTERNAL_BOUNDS, KeptRequests, LATENCY_BOUNDS, LaneRow, Latencies},
-    record::Record,
-    row::{RecordRef, Table},
+    record::{Record, Service},
+    row::Table,
     schema::place,
     snapshot::{Text, View},
     text::Symbol,
@@ -110,6 +111,11 @@ impl<'s> Lane<'s> {
         self.view.by_key(self.row.key.path.parent)
     }
 
+    /// The service of its connections, by their listener, or by their connector where no parent was reported.
+    pub fn service(&self) -> Option<Service<'s>> {
+        if self.row.key.path.parent.is_none() { self.connector() } else { self.listener() }?.offered()
+    }
+
     /// The id of the connector that its connections name, if it was reported.
     pub fn connector_id(&self) -> Option<Text<'s>> {
         self.view.id(self.row.key.path.connector)
@@ -128,9 +134,8 @@ impl<'s> Lane<'s> {
     /// Its connections, live and ended, the one that came to it last first.
     pub fn connections(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
         let view = self.view;
-        let row = move |at: RecordRef| view.tports.get(at.slot());
         std::iter::successors(self.row.first.some(), move |&at| {
-            row(at).and_then(|row| row.membership.siblings.next.some())
+            view.row(at)?.membership()?.siblings.next.some()
         })
         .filter_map(move |at| view.record(at))
     }
@@ -247,8 +252,14 @@ impl<'s> LaneRequests<'s> {
     fn each(&self) -> impl Iterator<Item = Record<'s>> {
         let (view, protocol) = (self.lane.view, self.row.protocol);
         self.lane.connections().flat_map(|connection| connection.children()).filter(move |request| {
-            request.at.table() == Table::Apps
-                && view.apps.get(request.at.slot()).is_some_and(|row| row.texts[place::PROTOCOL] == protocol)
+            let slot = request.at.slot();
+            match request.at.table() {
+                Table::Apps => view.apps.get(slot).is_some_and(|row| row.texts[place::PROTOCOL] == protocol),
+                Table::Flows => view.flows.get(slot).is_some_and(|row| {
+                    matches!(row.membership.counted, Counted::Request { share, .. } if share.protocol == protocol)
+                }),
+                Table::Entities | Table::Tports => false,
+            }
         })
     }
 }
@@ -380,11 +391,21 @@ impl<'s> Histogram<'s> {
 }
 
 impl<'s> Record<'s> {
-    /// The lane that a BIFLOW_TPORT is in; of a BIFLOW_APP, that of its connection.
+    /// The lane that a connection is in, whatever record stands for it; of a request, that of its connection.
     pub fn lane(&self) -> Option<Lane<'s>> {
         match self.kind()? {
             RecordKind::BiflowTport => self.view.lane(self.view.tports.get(self.at.slot())?.membership.lane),
             RecordKind::BiflowApp => self.connection()?.lane(),
+            RecordKind::Flow => {
+                let half = self.view.flows.get(self.at.slot())?.membership;
+                match half.counted {
+                    Counted::Nothing => None,
+                    Counted::Connection { .. } => self.view.lane(half.membership.lane),
+                    Counted::Request { connection, .. } => {
+                        self.view.lane(self.view.row(connection?)?.membership()?.lane)
+                    }
+                }
+            }
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     merge::Vocabulary,
     pages::Pages,
     row::{AnyRow, Cell, RecordRef},
-    schema::{AppRow, CONNECTOR, END, PARENT, START, TportRow, place},
+    schema::{AppRow, CONNECTOR, END, FlowRow, PARENT, START, TportRow, place},
     text::Symbol,
 };
 
@@ -228,7 +228,7 @@ pub(crate) struct EndedRequests {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConnectionShare {
     pub(crate) is_reported: bool,
-    is_live: bool,
+    pub(crate) is_live: bool,
     pub(crate) start: Option<u64>,
     pub(crate) end: Option<u64>,
     octets: u64,
@@ -253,13 +253,39 @@ impl ConnectionShare {
             latencies: row.number(place::LATENCY).zip(row.number(place::PROCESS_LATENCY)),
         }
     }
+
+    /// Of FLOW records: the near half, which is what the connection is, if it is reported, and the far half. `answered` is
+    /// what went back where there is no far half.
+    pub(crate) fn of_halves(near: Option<&FlowRow>, far: Option<&FlowRow>, answered: u64) -> Self {
+        let number = |row: Option<&FlowRow>, place| {
+            let row: &dyn AnyRow = row?;
+            row.number(place)
+        };
+        let stands = near.or(far);
+        let is_live = stands.is_some_and(|row| {
+            let row: &dyn AnyRow = row;
+            row.is_live()
+        });
+        Self {
+            is_reported: stands.is_some(),
+            is_live,
+            start: number(stands, START),
+            end: number(stands, END),
+            octets: number(near, place::flow::OCTETS).unwrap_or(0),
+            octets_reverse: match far {
+                Some(_) => number(far, place::flow::OCTETS).unwrap_or(0),
+                None => answered,
+            },
+            latencies: number(near, place::flow::LATENCY).zip(number(far, place::flow::LATENCY)),
+        }
+    }
 }
 
 /// What a request adds to the lane of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestShare {
     pub(crate) is_reported: bool,
-    is_live: bool,
+    pub(crate) is_live: bool,
     start: Option<u64>,
     pub(crate) end: Option<u64>,
     pub(crate) protocol: Symbol,
@@ -271,7 +297,21 @@ impl RequestShare {
     pub(crate) fn of(row: &AppRow) -> Self {
         let [protocol, method, result] =
             [place::PROTOCOL, place::METHOD, place::RESULT].map(|place| row.texts[place]);
-        let row: &dyn AnyRow = row;
+        Self::new(row, protocol, method, result)
+    }
+
+    /// Of FLOW records: the near half, if it is reported, and else the far one. The protocol is that of the listener.
+    pub(crate) fn of_halves(near: Option<&FlowRow>, far: Option<&FlowRow>, protocol: Symbol) -> Self {
+        match (near, far) {
+            (Some(near), _) => {
+                Self::new(near, protocol, near.texts[place::flow::METHOD], near.texts[place::flow::RESULT])
+            }
+            (None, Some(far)) => Self::new(far, protocol, Symbol::NONE, Symbol::NONE),
+            (None, None) => Self::default(),
+        }
+    }
+
+    fn new(row: &dyn AnyRow, protocol: Symbol, method: Symbol, result: Symbol) -> Self {
         if !row.is_reported() {
             return Self::default();
         }

@@ -55,6 +55,7 @@ pub mod connection;
 pub mod derived;
 mod ends;
 mod graph;
+mod halves;
 mod identity;
 mod index;
 pub mod lane;

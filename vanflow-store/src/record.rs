@@ -209,12 +209,7 @@ impl<'s> Record<'s> {
     }
 
     pub(crate) fn referrers(&self, place: usize) -> impl Iterator<Item = Record<'s>> + use<'s> {
-        let view = self.view;
-        let first = self.row.referrers().get(place).and_then(|first| first.some());
-        std::iter::successors(first, move |&at| {
-            view.row(at).and_then(|row| row.siblings().get(place)).and_then(|siblings| siblings.next.some())
-        })
-        .filter_map(move |at| view.record(at))
+        self.view.referrers(self.at, place)
     }
 
     /// Of a LINK, the ROUTER_ACCESS that it arrived at.
@@ -278,6 +273,12 @@ impl<'s> Record<'s> {
         self.endpoint()?.joined_service()
     }
 
+    /// The service of a LISTENER or CONNECTOR.
+    pub(crate) fn offered(&self) -> Option<Service<'s>> {
+        let offers = matches!(self.kind()?, RecordKind::Listener | RecordKind::Connector);
+        if offers { self.joined_service() } else { None }
+    }
+
     fn joined_service(&self) -> Option<Service<'s>> {
         self.view.by_key(self.row.references()[GROUP])?.as_service()
     }
@@ -285,15 +286,6 @@ impl<'s> Record<'s> {
     /// The CONNECTOR of a BIFLOW_TPORT that names none, where its service had just one when it began (faults 11).
     pub fn connector_inferred(&self) -> Option<Record<'s>> {
         if self.kind() == Some(RecordKind::BiflowTport) { self.lane()?.connector_inferred() } else { None }
-    }
-
-    /// The connector of the service of a FLOW, if it had just one when that began.
-    pub(crate) fn only_connector(&self) -> Option<Record<'s>> {
-        let service = self.view.entities.get(self.service()?.at().slot())?;
-        let (start, end) = (self.row.number(START).unwrap_or(u64::MAX), self.row.number(END));
-        let mut steady = Steady::ALWAYS;
-        let only = self.view.facts().only_connector(service, start, end, &mut steady)?;
-        self.view.by_key(only.head.key)
     }
 
     /// The PROCESS at an end of a flow or behind a CONNECTOR: of a FLOW under one the server, of a BIFLOW_TPORT and of a
@@ -441,7 +433,7 @@ impl<'s> Service<'s> {
         self.record.row.number(LIVE_CONNECTORS).unwrap_or(0)
     }
 
-    /// How many connections were reported; a FLOW and its counterflow count as one.
+    /// How many connections were reported; a FLOW and its counterflow count as one, a connector's own FLOW as none.
     pub fn total_flows(&self) -> u64 {
         self.sum(TOTAL_FLOWS)
     }

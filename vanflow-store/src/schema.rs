@@ -100,7 +100,7 @@ const fn position(attributes: &[Attribute], attribute: Attribute) -> usize {
 
 /// Where connections and requests keep what lanes count.
 pub(crate) mod place {
-    use super::{APP_SCHEMA, Attribute, Place, Schema, TPORT_SCHEMA};
+    use super::{APP_SCHEMA, Attribute, FLOW_SCHEMA, Place, Schema, TPORT_SCHEMA};
 
     const fn number(schema: &Schema, attribute: Attribute) -> usize {
         match schema.places[attribute.code() as usize] {
@@ -124,6 +124,17 @@ pub(crate) mod place {
     pub(crate) const PROTOCOL: usize = text(&APP_SCHEMA, Attribute::Protocol);
     pub(crate) const METHOD: usize = text(&APP_SCHEMA, Attribute::Method);
     pub(crate) const RESULT: usize = text(&APP_SCHEMA, Attribute::Result);
+
+    /// The same of FLOW records.
+    pub(crate) mod flow {
+        use super::{Attribute, FLOW_SCHEMA, number, text};
+
+        pub(crate) const OCTETS: usize = number(&FLOW_SCHEMA, Attribute::Octets);
+        pub(crate) const LATENCY: usize = number(&FLOW_SCHEMA, Attribute::Latency);
+        pub(crate) const SOURCE_HOST: usize = text(&FLOW_SCHEMA, Attribute::SourceHost);
+        pub(crate) const METHOD: usize = text(&FLOW_SCHEMA, Attribute::Method);
+        pub(crate) const RESULT: usize = text(&FLOW_SCHEMA, Attribute::Result);
+    }
 }
 
 /// Everything but flows: what they all have, what any of them refers to, and the rest beside it.
@@ -158,8 +169,12 @@ pub(crate) type TportRow = crate::row::Row<
 >;
 pub(crate) type AppRow =
     crate::row::Row<{ APP_SCHEMA.numbers }, { APP_SCHEMA.texts }, { APP_SCHEMA.references }>;
-pub(crate) type FlowRow =
-    crate::row::Row<{ FLOW_SCHEMA.numbers }, { FLOW_SCHEMA.texts }, { FLOW_SCHEMA.references }>;
+pub(crate) type FlowRow = crate::row::Row<
+    { FLOW_SCHEMA.numbers },
+    { FLOW_SCHEMA.texts },
+    { FLOW_SCHEMA.references },
+    crate::halves::HalfMembership,
+>;
 
 /// Where an entity has numbers that are counted and not reported; what they count depends on its kind.
 pub(crate) const COUNTS: std::ops::Range<usize> = 2..4;

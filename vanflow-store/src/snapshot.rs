@@ -27,7 +27,7 @@ use crate::{
 /// an old snapshot takes memory until that is dropped.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    view: Arc<View>,
+    pub(crate) view: Arc<View>,
 }
 
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub(crate) struct View {
     pub(crate) tport_orders: Orders,
     pub(crate) app_orders: Orders,
     pub(crate) tallies: [Tally; TALLIES],
+    pub(crate) halves: [Tally; 2],
     pub(crate) lanes: Pages<LaneRow>,
     pub(crate) lanes_revision: u64,
     pub(crate) sources: Arc<Vec<Source>>,
@@ -231,6 +232,15 @@ impl View {
             scopes: &self.scopes,
             hosts: &self.hosts,
         }
+    }
+
+    /// The records that refer to a row in that place; the row may only hold a place itself.
+    pub(crate) fn referrers(&self, at: RecordRef, place: usize) -> impl Iterator<Item = Record<'_>> {
+        let first = self.row(at).and_then(|row| row.referrers().get(place)?.some());
+        std::iter::successors(first, move |&at| {
+            self.row(at).and_then(|row| row.siblings().get(place)).and_then(|siblings| siblings.next.some())
+        })
+        .filter_map(move |at| self.record(at))
     }
 
     /// The records of a kind that is not one of flows, live and ended.

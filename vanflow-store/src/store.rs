@@ -2,6 +2,7 @@
 
 mod derivation;
 mod expiry;
+mod halves;
 mod hosts;
 mod membership;
 
@@ -75,6 +76,8 @@ pub struct Store {
     sharers: HashMap<RecordRef, SmallVec<[SourceId; 2]>>,
     hosts: Hosts,
     tallies: [Tally; TALLIES],
+    /// What FLOW records make up, by [`FlowKind`](crate::FlowKind).
+    halves: [Tally; 2],
     expiry: Expiry,
 }
 
@@ -142,6 +145,7 @@ impl Store {
             sharers: HashMap::new(),
             hosts: Hosts::default(),
             tallies: [Tally::default(); TALLIES],
+            halves: [Tally::default(); 2],
             expiry: Expiry::default(),
         }
     }
@@ -313,6 +317,7 @@ impl Store {
             tport_orders: self.tport_orders.orders(),
             app_orders: self.app_orders.orders(),
             tallies: self.tallies,
+            halves: self.halves,
             lanes: self.lanes.rows().clone(),
             lanes_revision: self.lanes.revision(),
             sources: self.sources.clone(),

@@ -28,8 +28,8 @@ use std::{
 };
 
 use tokio::time::Instant;
-use vanflow_proto::{Attribute, RecordKind, Timestamp};
-use vanflow_store::{Lane, LaneRef, Record, Snapshot, lane::LaneRevision};
+use vanflow_proto::{RecordKind, Timestamp};
+use vanflow_store::{Connection, Lane, LaneRef, Record, Snapshot, lane::LaneRevision};
 
 use crate::{
     metrics::{
@@ -133,7 +133,7 @@ impl Ledger {
             }
             let Some(connection) = lane.connections().next() else { continue };
             let derived = derived.get_or_insert_with(|| Derived::new(snapshot, Needs::default()));
-            let Some(flow) = vanflow_store::Connection::new(connection).map(Flow::new) else { continue };
+            let Some(flow) = Connection::new(connection).map(Flow::new) else { continue };
             if seen.series.is_none() && flow.connector().is_none() && !is_never_reported(lane) {
                 continue;
             }
@@ -340,9 +340,8 @@ fn standing(snapshot: &Snapshot) -> Standing {
 /// Whether a connector that is not known will not be reported any more: mostly it comes milliseconds after the start, and
 /// what is merely not reported yet makes no series.
 fn is_never_reported(lane: Lane<'_>) -> bool {
-    lane.connections().any(|connection| {
-        let octets =
-            [Attribute::Octets, Attribute::OctetsReverse].map(|attribute| connection.uint(attribute));
+    lane.connections().filter_map(Connection::new).any(|connection| {
+        let octets = [connection.octets(), connection.octets_reverse()];
         let is_used = octets.into_iter().flatten().any(|octets| octets > 0);
         let is_old = connection.duration_micros().is_some_and(|micros| micros >= REPORTED_WITHIN_MICROS);
         !connection.is_live() || is_used && is_old

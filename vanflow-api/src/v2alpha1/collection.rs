@@ -157,8 +157,9 @@ impl Collection {
                 let Some(service) = view.snapshot.service(at) else { return Vec::new() };
                 return match self {
                     Self::Connections => {
-                        let flows = service.flows();
-                        flows.filter(|flow| flow.flow_kind() == self.flow_kind()).map(record).collect()
+                        let all = view.snapshot.flows(FlowKind::Connection).filter_map(Connection::new);
+                        let its = all.filter(|connection| connection.service() == Some(service));
+                        its.map(|connection| record(connection.record())).collect()
                     }
                     Self::Processes => {
                         let mut items: Vec<_> = service
@@ -189,7 +190,10 @@ impl Collection {
         record.is_some_and(|record| match scope {
             Scope::All => self.flow_kind().is_some(),
             Scope::Site(site) => record.site().is_some_and(|its| its.at() == site),
-            Scope::Service(service) => record.service().is_some_and(|its| its.at() == service),
+            Scope::Service(service) => {
+                let its = Connection::new(record).and_then(|connection| connection.service());
+                its.is_some_and(|its| its.at() == service)
+            }
         })
     }
 

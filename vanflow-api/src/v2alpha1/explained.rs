@@ -11,7 +11,7 @@ use std::{
 };
 
 use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::{FlowKind, Lane, LaneRef, Record, RecordRef, Revision, Snapshot, Text};
+use vanflow_store::{Connection, FlowKind, Lane, LaneRef, Record, RecordRef, Revision, Snapshot, Text};
 
 use crate::v2alpha1::{
     connection::Flow,
@@ -186,6 +186,6 @@ impl Explained {
 
 /// Whether the trace of a connection has one of these names.
 fn passes(connection: Record<'_>, routers: &[String]) -> bool {
-    let trace = connection.text(Attribute::Trace).map(Text::to_cow);
+    let trace = Connection::new(connection).and_then(|connection| connection.trace()).map(Text::to_cow);
     trace.is_some_and(|trace| trace.split('|').any(|name| routers.iter().any(|router| router == name)))
 }

@@ -93,17 +93,14 @@ const FEW: usize = 1024;
 impl<'v> Plan<'v> {
     /// None where the query is about anything else than connections and requests.
     pub(crate) fn new(query: &'v Query, view: View<'v>, scope: Scope) -> Option<Self> {
-        // FLOW records are not in the orders: with those, each is looked at.
-        let kind =
-            query.collection.flow_kind().filter(|_| view.snapshot.retained_count(RecordKind::Flow) == 0)?;
+        let kind = query.collection.flow_kind()?;
         let (of_lanes, filters): (Vec<_>, Vec<_>) =
             query.filters.iter().partition(|filter| filter.property.is_of_lane);
         let lanes = match scope {
             Scope::All if of_lanes.is_empty() => Lanes::all(),
             Scope::All => Lanes::new(view, kind, &of_lanes, |_| true),
             Scope::Service(service) => Lanes::new(view, kind, &of_lanes, |lane| {
-                let its = lane.listener().and_then(|listener| listener.service());
-                its.is_some_and(|its| its.at() == service)
+                lane.service().is_some_and(|its| its.at() == service)
             }),
             Scope::Site(_) => return None,
         };
@@ -296,7 +293,7 @@ impl<'v> Plan<'v> {
         let mut positions: Vec<_> = ended
             .chain(live.into_iter().flatten())
             .map(|record| {
-                let first = order.rank(&record.id().to_cow());
+                let first = order.rank(&record.flow_id().to_cow());
                 // Several can have had that identity, one after the other.
                 first + order.range(first..order.len()).take_while(|other| *other != record).count()
             })
@@ -327,7 +324,7 @@ impl<'v> Plan<'v> {
         let mut best = Best::new(page.end, false);
         if !page.is_empty() {
             let live = self.view.snapshot.live_flows(self.kind).filter(|record| self.is_in(*record));
-            live.for_each(|record| best.add((), || record.id(), record.at()));
+            live.for_each(|record| best.add((), || record.flow_id(), record.at()));
         }
         best.into_sorted(page.start)
     }
@@ -381,7 +378,7 @@ impl<'v> Plan<'v> {
             });
         }
         match property.kind {
-            _ if property.name == "identity" => self.best(is_descending, |record| record.id()),
+            _ if property.name == "identity" => self.best(is_descending, |record| record.flow_id()),
             Kind::Instant | Kind::Number => self.best(is_descending, |record| self.number(property, record)),
             _ => match self.ranks(property) {
                 Some(ranks) => self.best(is_descending, |record| ranks.of(record)),
@@ -407,7 +404,7 @@ impl<'v> Plan<'v> {
             if self.has(record) {
                 total += 1;
                 if end > 0 {
-                    best.add(key(record), || record.id(), record.at());
+                    best.add(key(record), || record.flow_id(), record.at());
                 }
             }
         });
@@ -504,9 +501,9 @@ impl Walk {
         {
             let end = first.end();
             let mut best = Best::new(self.passed_over + self.left, false);
-            best.add((), || first.id(), first.at());
+            best.add((), || first.flow_id(), first.at());
             while let Some(tied) = records.next_if(|record| record.end() == end) {
-                best.add((), || tied.id(), tied.at());
+                best.add((), || tied.flow_id(), tied.at());
             }
             let tied = best.total();
             let taken = best.into_sorted(self.passed_over);

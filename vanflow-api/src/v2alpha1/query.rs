@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
-use vanflow_proto::{RecordKind, Timestamp};
+use vanflow_proto::Timestamp;
 use vanflow_store::Snapshot;
 
 use crate::{
@@ -248,7 +248,7 @@ impl Query {
         // Of connections and requests it is known how many ended before the window: they leave it in that order.
         let ended = self.collection.flow_kind().map(|kind| snapshot.ended_by_time(kind));
         let left = ended
-            .filter(|_| operation == Operation::Intersects && snapshot.retained_count(RecordKind::Flow) == 0)
+            .filter(|_| operation == Operation::Intersects)
             .map(|ended| ended.rank(Timestamp::from_micros(self.range.from(snapshot.now()))) as u64);
         is_moving.then(|| left.unwrap_or_else(|| snapshot.now().as_micros()))
     }

@@ -171,7 +171,7 @@ impl Derived {
             if reported.peek().is_none() {
                 continue;
             }
-            let Some(service) = lane.listener().and_then(|listener| listener.service()) else { continue };
+            let Some(service) = lane.service() else { continue };
             let protocols = self.protocols.entry(service.at()).or_default();
             for protocol in reported {
                 protocols.insert(protocol_name(protocol).into_owned());

@@ -297,11 +297,10 @@ impl Watch {
     /// Reports a connection or request, if it is one of those that are watched.
     fn report(&mut self, json: &mut Json, view: View<'_>, record: Record<'_>, revision: Option<Revision>) {
         let collection = self.query.collection;
-        // What changed can be the other half of what is shown.
-        let Some(record) = record.flow().filter(|flow| flow.flow_kind() == collection.flow_kind()) else {
-            return;
-        };
         let item = Item::Record(record.at());
+        if record.flow_kind() != collection.flow_kind() {
+            return;
+        }
         self.explained.note(view, record, &self.query);
         // Whoever goes on from a record has received what explains those before it.
         let revision = revision.filter(|_| self.stale_since.is_none() && self.explained.is_reported());

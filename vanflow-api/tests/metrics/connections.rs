@@ -459,7 +459,7 @@ fn no_counter_falls_whatever_becomes_of_a_capture() {
             known = now;
             seen += known.len();
         });
-        assert_eq!(seen == 0, capture == "router-2.7", "{capture}: routers of 2.7 report no biflows");
+        assert!(seen > 0, "{capture}");
     }
 }
 

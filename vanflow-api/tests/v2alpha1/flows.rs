@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use vanflow_store::derived;
 
 use super::{results, single};
-use crate::support::{Fixture, capture_path};
+use crate::support::{Fixture, capture_path, replay};
 
 const CAPTURE: &str = "router-2.7";
 
@@ -304,4 +304,104 @@ fn lists_of_pairs_are_filtered_sorted_and_paged_like_any_others() {
     let west = records.of_type(0).find(|(_, site)| site[NAME] == "west").unwrap().0;
     let from_west = results(&fixture, &format!("applicationflows?{ALL}&sourceSiteId={west}"));
     assert_eq!(from_west.len(), 550);
+}
+
+/// The pairs of processes, with how many connections and requests there are between each, by protocol.
+#[test]
+fn pairs_of_processes_have_the_connections_and_requests_between_them() {
+    let (records, fixture) = (Records::new(), Fixture::replayed(CAPTURE));
+    let mut expected = BTreeMap::<String, u64>::new();
+    let requests = records.requests().map(|(_, request)| records.parent(request).unwrap());
+    for connection in records.connections().map(|(_, connection)| connection).chain(requests) {
+        let listener = records.parent(connection).unwrap();
+        let [server, ..] = server(listener[ADDRESS].as_str().unwrap());
+        if server != "unknown" {
+            let (client, _) = client(connection[SOURCE_HOST].as_str().unwrap());
+            *expected.entry(derived::process_pair_id(&client, server, "http1")).or_default() += 1;
+        }
+    }
+    assert_eq!(expected.values().sum::<u64>(), 82 + 296);
+    let pairs = results(&fixture, &format!("processpairs?{ALL}"));
+    let found: BTreeMap<_, _> = pairs
+        .iter()
+        .map(|pair| (pair["identity"].as_str().unwrap().to_owned(), pair["recordCount"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(found, expected);
+    let sites = results(&fixture, &format!("sitepairs?{ALL}"));
+    assert_eq!(sites.iter().map(|pair| pair["recordCount"].as_u64().unwrap()).sum::<u64>(), 82 + 296);
+    let web = derived::service_id("web", "http1");
+    assert_eq!(results(&fixture, &format!("services/{web}/processpairs?{ALL}")).len(), pairs.len());
+    assert_eq!(results(&fixture, &format!("services/{web}/connections?{ALL}")).len(), 82);
+    let observed = |address: &str| {
+        let id = derived::service_id(address, if address == "web" { "http1" } else { "tcp" });
+        single(&fixture, &format!("services/{id}"))["observedApplicationProtocols"].clone()
+    };
+    assert_eq!([observed("web"), observed("echo:7")], [json!(["http1"]), json!([])]);
+    // Clients that no record speaks of are there because connections come from them.
+    let clients = results(&fixture, "processes?state=all&timeRangeStart=0&name=site-client");
+    let hosts: Vec<_> = clients.iter().map(|client| client["sourceHost"].as_str().unwrap()).collect();
+    assert_eq!(hosts, ["127.0.0.1", "127.0.0.23"]);
+}
+
+/// The sum of all samples of a metric whose labels include these.
+fn sum(exposition: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let samples = exposition.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+    let matching = samples
+        .filter(|line| labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\""))));
+    matching.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+}
+
+#[test]
+fn metrics_are_the_sums_of_the_pairs() {
+    let records = Records::new();
+    let mut options = vanflow_api::Options::default();
+    options.metrics.zero_for = std::time::Duration::ZERO;
+    let fixture = Fixture::with_options(replay(CAPTURE, u64::MAX), options);
+    let exposition = fixture.get("/metrics").text().to_owned();
+    for address in ["echo:7", "shop", "web", "dead"] {
+        let rows: Vec<_> = records
+            .connections()
+            .filter(|(_, near)| records.parent(near).unwrap()[ADDRESS] == address)
+            .map(|(id, near)| expected_connection(&records, id, near))
+            .collect();
+        let [sent, received] = octets(&rows).map(|octets| octets as f64);
+        let count = rows.len() as f64;
+        let labels = [("routing_key", address)];
+        for (name, expected) in [
+            ("skupper_connections_opened_total", count),
+            ("skupper_connections_closed_total", count),
+            ("skupper_sent_bytes_total", sent),
+            ("skupper_received_bytes_total", received),
+        ] {
+            assert_eq!(sum(&exposition, name, &labels), expected, "{name} of {address}");
+        }
+        let timed = rows.iter().filter(|row| row["latency"] != 0 && row["latencyReverse"] != 0);
+        let incoming = [labels[0], ("direction", "incoming")];
+        let observed = sum(&exposition, "legacy_flow_latency_microseconds_count", &incoming);
+        assert_eq!(observed, timed.count() as f64, "{address}");
+        for (method, class) in [("GET", '2'), ("GET", '4'), ("POST", '2'), ("DELETE", '5')] {
+            let requests = records.requests().filter(|(_, request)| {
+                records.parent(records.parent(request).unwrap()).unwrap()[ADDRESS] == address
+                    && request[METHOD] == method
+                    && request[RESULT].as_str().unwrap().starts_with(class)
+            });
+            let code = format!("{class}xx");
+            let labels = [labels[0], ("method", method), ("code", &*code), ("protocol", "http1")];
+            let counted = sum(&exposition, "skupper_requests_total", &labels);
+            assert_eq!(counted, requests.count() as f64, "{method} {class}xx of {address}");
+        }
+    }
+    assert_eq!(sum(&exposition, "skupper_connections_opened_total", &[]), 291.0);
+    assert_eq!(sum(&exposition, "skupper_requests_total", &[]), 550.0);
+}
+
+#[test]
+fn what_is_shown_in_the_midst_of_the_traffic_is_what_is_known_by_then() {
+    let fixture = Fixture::new(replay(CAPTURE, 20_000_000));
+    let live = results(&fixture, &format!("connections?{ALL}&state=active"));
+    let ended = results(&fixture, &format!("connections?{ALL}&state=terminated"));
+    assert!(!live.is_empty() && live.len() < ended.len(), "{} {}", live.len(), ended.len());
+    assert!(live.iter().all(|item| item["endTime"] == 0));
+    let all = results(&fixture, &format!("connections?{ALL}"));
+    assert_eq!(all.len(), live.len() + ended.len());
 }

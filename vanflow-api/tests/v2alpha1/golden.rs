@@ -29,6 +29,12 @@ fn every_list_in_the_midst_of_the_traffic_and_when_it_is_over() {
 }
 
 #[test]
+fn every_list_of_routers_up_to_2_x() {
+    let fixture = Fixture::replayed("router-2.7");
+    insta::assert_snapshot!("v2alpha1-lists-router-2.7", lists(&fixture, "limit=6&timeRangeStart=0"));
+}
+
+#[test]
 fn what_has_gone_when_asked_for() {
     let fixture = Fixture::replayed("router-3.5");
     insta::assert_snapshot!("v2alpha1-lists-gone", lists(&fixture, "state=terminated&limit=12"));

@@ -320,3 +320,23 @@ async fn who_goes_on_has_been_reported_all_before() {
     let revision = fixture.publisher.write().revision();
     assert_eq!(next(&mut body).await, format!(": nothing new\nid: test-{revision}\n\n"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_reported_again_when_its_other_half_comes() {
+    let mut fixture = network();
+    let mut body = watch(&fixture, "connections?watch=1");
+    lines(&mut body).await;
+    let near = new(RecordKind::Flow, "ra:9").with(Attribute::Parent, "ra:1");
+    fixture.report(&[near.with(Attribute::SourceHost, "10.0.0.7").with(Attribute::Octets, 3)]);
+    let shown = |items: Vec<Value>| {
+        let [item] = &items[..] else { panic!("one item: {items:?}") };
+        ["identity", "octetCount", "octetReverseCount", "connectorId"].map(|name| item[name].to_string())
+    };
+    assert_eq!(shown(lines(&mut body).await), ["\"ra:9\"", "3", "0", "\"rb:1\""]);
+    let far = new(RecordKind::Flow, "rb:9").with(Attribute::Parent, "rb:1").with(Attribute::Octets, 4);
+    fixture.report(&[far.with(Attribute::Counterflow, "ra:9")]);
+    assert_eq!(shown(lines(&mut body).await), ["\"ra:9\"", "3", "4", "\"rb:1\""]);
+    fixture.report(&[UpdateBuf::new(RecordKind::Flow, "rb:9").with(Attribute::Octets, 5)]);
+    assert_eq!(shown(lines(&mut body).await), ["\"ra:9\"", "3", "5", "\"rb:1\""]);
+    assert!(is_quiet(&mut body).await);
+}

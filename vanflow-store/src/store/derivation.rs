@@ -89,6 +89,12 @@ impl Store {
                     let host = self.host(at, Attribute::DestHost);
                     self.hosts.set_target(at, host);
                 }
+                if is_new {
+                    self.recount_children(at);
+                }
+                if is_new || changed.has(Attribute::Protocol) {
+                    self.recount_requests(at);
+                }
                 if is_new || changed.has(Attribute::VanAddress) || changed.has(Attribute::Protocol) {
                     self.join_service(at);
                 } else if is_at_another_time && let Some(service) = self.group(at) {

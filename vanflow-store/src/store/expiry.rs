@@ -2,7 +2,8 @@
 //! a retained record refers to is retained with it (faults 25).
 //!
 //! A record whose turn it is while others refer to it is *held*: it leaves the queue, and is looked at again each time
-//! that one of those others ceases to refer to it. So the last of them takes along what was only there for it.
+//! that one of those others ceases to refer to it. So the last of them takes along what was only there for it. The two
+//! halves of a connection hold each other, so that they leave together.
 
 use std::collections::VecDeque;
 

@@ -7,11 +7,12 @@ use vanflow_proto::Attribute;
 use super::{Store, derivation::LaneSet, seconds};
 use crate::{
     ends::{Ends, Path},
+    halves::Counted,
     identity::Key,
     lanes::{ConnectionShare, LaneKey, RequestShare},
     merge::Changed,
-    row::{AnyRow, Flags, Membership, NO_LANE, RecordRef, Siblings, Table},
-    schema::{CONNECTOR, END, PARENT, START},
+    row::{Flags, Membership, NO_LANE, RecordRef, Siblings, Table},
+    schema::{CONNECTOR, COUNTERFLOW, END, PARENT, START},
 };
 
 /// What a record adds to a lane.
@@ -20,6 +21,8 @@ pub(super) enum Share {
     Connection(ConnectionShare),
     /// With its connection and the lane of that.
     Request(RequestShare, Key, Option<u32>),
+    /// A FLOW adds what it is counted as: whether it was reported, and what it named as its counterflow.
+    Half(bool, Option<RecordRef>),
     None,
 }
 
@@ -34,7 +37,8 @@ impl Store {
                 let connection = row.references[PARENT];
                 Share::Request(RequestShare::of(row), connection, self.lane_of(connection))
             }
-            Table::Entities | Table::Flows => Share::None,
+            Table::Flows => Share::Half(self.row(at).is_reported(), self.graph.target(at, COUNTERFLOW)),
+            Table::Entities => Share::None,
         }
     }
 
@@ -44,6 +48,7 @@ impl Store {
         match before {
             Share::Connection(before) => self.update_connection(at, before, changed),
             Share::Request(before, connection, lane) => self.update_request(at, before, (*connection, *lane)),
+            Share::Half(was_reported, near) => self.update_halves(at, (*was_reported, *near), changed),
             Share::None => {}
         }
     }
@@ -78,10 +83,12 @@ impl Store {
     }
 
     /// The lane that a connection belongs into.
-    fn lane_for(&mut self, at: RecordRef) -> u32 {
-        let row = self.graph.tports.get(at.slot());
-        let path = Path::of(row);
-        let row: &dyn AnyRow = row;
+    pub(super) fn lane_for(&mut self, at: RecordRef) -> u32 {
+        let path = match at.table() {
+            Table::Flows => self.graph.path_of_halves(at),
+            _ => Path::of(self.graph.tports.get(at.slot())),
+        };
+        let row = self.row(at);
         let (start, end) = (row.number(START).unwrap_or(u64::MAX), row.number(END));
         if let Some(lane) = self.lanes.routed(&path, start) {
             return lane;
@@ -123,7 +130,7 @@ impl Store {
         let mut last = 0;
         for at in self.members(lane) {
             let new = self.lane_for(at);
-            let share = ConnectionShare::of(self.graph.tports.get(at.slot()));
+            let share = self.connection_share(at);
             if new == lane {
                 last = last.max(share.start.unwrap_or(u64::MAX));
                 continue;
@@ -138,15 +145,32 @@ impl Store {
         self.lanes.row_mut(lane).last_start = last;
     }
 
+    /// What a member of a lane is counted with.
+    fn connection_share(&self, at: RecordRef) -> ConnectionShare {
+        if at.table() == Table::Tports {
+            return ConnectionShare::of(self.graph.tports.get(at.slot()));
+        }
+        match self.graph.flows.get(at.slot()).membership.counted {
+            Counted::Connection { share, .. } => share,
+            Counted::Nothing | Counted::Request { .. } => ConnectionShare::default(),
+        }
+    }
+
     fn members(&self, lane: u32) -> Vec<RecordRef> {
         let next = |at: &RecordRef| self.row(*at).membership().and_then(|member| member.siblings.next.some());
         std::iter::successors(self.lanes.row(lane).first.some(), next).collect()
     }
 
-    fn requests(&self, connection: RecordRef) -> SmallVec<[RecordRef; 4]> {
+    /// The requests of a connection.
+    pub(super) fn requests(&self, connection: RecordRef) -> SmallVec<[RecordRef; 4]> {
         let next = |at: &RecordRef| self.row(*at).siblings()[PARENT].next.some();
         let first = self.row(connection).referrers()[PARENT].some();
-        std::iter::successors(first, next).filter(|at| at.table() == Table::Apps).collect()
+        let is_request = |at: &RecordRef| match at.table() {
+            Table::Apps => connection.table() == Table::Tports,
+            Table::Flows => self.graph.is_request_of(*at, connection),
+            Table::Entities | Table::Tports => false,
+        };
+        std::iter::successors(first, next).filter(is_request).collect()
     }
 
     /// What is at these ends may be needed no more.
@@ -161,7 +185,7 @@ impl Store {
     }
 
     /// Takes a connection and its requests out of one lane, if it is in one, and puts them into another.
-    fn change_lane(
+    pub(super) fn change_lane(
         &mut self,
         at: RecordRef,
         (old, before): (u32, &ConnectionShare),
@@ -242,6 +266,7 @@ impl Store {
                     self.lanes.forget_request(lane, &share, &mut self.graph.vocabulary);
                 }
             }
+            Share::Half(..) => self.forget_half(at),
             Share::None => {}
         }
     }
@@ -256,13 +281,19 @@ impl Store {
     /// What each request of a connection adds to its lane.
     fn each_request(&mut self, at: RecordRef, mut take: impl FnMut(&mut Self, RequestShare)) {
         for request in self.requests(at) {
-            let share = RequestShare::of(self.graph.apps.get(request.slot()));
+            let share = match request.table() {
+                Table::Apps => RequestShare::of(self.graph.apps.get(request.slot())),
+                _ => match self.graph.flows.get(request.slot()).membership.counted {
+                    Counted::Request { share, .. } => share,
+                    Counted::Nothing | Counted::Connection { .. } => continue,
+                },
+            };
             take(self, share);
         }
     }
 
     /// Puts a row into the list of a lane.
-    fn insert_member(&mut self, at: RecordRef, lane: u32) {
+    pub(super) fn insert_member(&mut self, at: RecordRef, lane: u32) {
         let next = std::mem::replace(&mut self.lanes.row_mut(lane).first, at);
         let siblings = Siblings { next, previous: RecordRef::NONE };
         *self.membership_mut(at) = Membership { lane, siblings };
@@ -272,7 +303,7 @@ impl Store {
     }
 
     /// Takes a row out of the list of its lane.
-    fn remove_member(&mut self, at: RecordRef) {
+    pub(super) fn remove_member(&mut self, at: RecordRef) {
         let Membership { lane, siblings } = std::mem::take(self.membership_mut(at));
         match siblings.previous.some() {
             Some(previous) => self.membership_mut(previous).siblings.next = siblings.next,
@@ -295,7 +326,7 @@ impl Store {
     /// Looks for the first start in a lane that what started first has left. That is a connection which just started,
     /// as long as its connector was not reported, and so one of few; ends are left to readers, as all those that were
     /// presumed can be taken back at once.
-    fn settle_start(&mut self, lane: u32) {
+    pub(super) fn settle_start(&mut self, lane: u32) {
         let row = self.lanes.row(lane);
         if !row.span.is_start_stale {
             return;
@@ -303,15 +334,16 @@ impl Store {
         let (known, mut next) = (row.span.start, row.first);
         let mut start = None;
         while let Some(at) = next.some() {
-            let row = self.graph.tports.get(at.slot());
-            let own = ConnectionShare::of(row).start;
+            // A connection that FLOW records make up starts when the row starts that stands for it.
+            let row = self.row(at);
+            let own = row.number(START);
             if let Some(own) = own {
                 start = Some(start.map_or(own, |start: u64| start.min(own)));
             }
             if own.is_some() && own == known {
                 break;
             }
-            next = row.membership.siblings.next;
+            next = row.membership().map_or(RecordRef::NONE, |membership| membership.siblings.next);
         }
         let span = &mut self.lanes.row_mut(lane).span;
         span.start = start;

@@ -3,6 +3,7 @@
 mod captures;
 mod ends;
 mod faults;
+mod halves;
 mod lanes;
 mod merge;
 mod orders;

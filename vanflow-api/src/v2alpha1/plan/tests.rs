@@ -93,6 +93,46 @@ fn flow(kind: RecordKind, id: String, start: u8, lasts: Option<u8>, octets: u8) 
     }
 }
 
+/// A connection that 2.x routers report, by both halves or by one of them.
+fn halves(number: usize, (listener, host, connector, start, lasts, octets): Traits) -> Vec<UpdateBuf> {
+    let id = format!("ra:{}", 2000 + number);
+    let mut near = flow(RecordKind::Flow, id.clone(), start, lasts, octets)
+        .with(Attribute::Parent, ["ra:1", "ra:2", "rb:1"][usize::from(listener) % 3])
+        .with(Attribute::SourceHost, format!("10.0.0.{host}"))
+        .with(Attribute::SourcePort, u64::from(octets).to_string());
+    if octets == 4 {
+        near = near.with(Attribute::Result, "delivery-failed").with(Attribute::Reason, "link lost");
+    }
+    let far = flow(RecordKind::Flow, format!("rb:{}", 2000 + number), start, lasts, octets / 2)
+        .with(Attribute::Parent, ["rb:10", "rb:11", "nowhere:2"][usize::from(connector) % 3])
+        .with(Attribute::Trace, "0/ra:0")
+        .with(Attribute::Counterflow, &*id);
+    match octets {
+        0 => vec![near],
+        1 => vec![far],
+        2 => vec![far, near],
+        _ => vec![near, far],
+    }
+}
+
+/// A request that they report, in one of those connections or in none.
+fn request_halves(
+    number: usize,
+    (parent, host, status, start, lasts, octets): Traits,
+    connections: usize,
+) -> Vec<UpdateBuf> {
+    let parent = (usize::from(parent) * 7 + usize::from(host)) % (connections + 1);
+    let id = format!("ra:{}", 3000 + number);
+    let near = flow(RecordKind::Flow, id.clone(), start, lasts, octets)
+        .with(Attribute::Parent, format!("ra:{}", 2000 + parent))
+        .with(Attribute::Method, ["GET", "PUT"][usize::from(status) % 2])
+        .with(Attribute::Result, ["200", "404", "500"][usize::from(octets) % 3]);
+    let far = flow(RecordKind::Flow, format!("rb:{}", 3000 + number), start, lasts, octets / 2)
+        .with(Attribute::Parent, "rb:1999")
+        .with(Attribute::Counterflow, &*id);
+    if octets % 2 == 0 { vec![near] } else { vec![far, near] }
+}
+
 fn connection(number: usize, (listener, host, connector, start, lasts, octets): Traits) -> UpdateBuf {
     let scope = ["ra", "r", "ra:7"][usize::from(octets) % 3];
     let mut update = flow(RecordKind::BiflowTport, format!("{scope}:{}", 100 + number), start, lasts, octets)
@@ -137,6 +177,14 @@ fn snapshot(
     let each = requests.iter().enumerate();
     updates.extend(each.map(|(number, traits)| request(number, *traits, connections.len())));
     updates.extend(again.iter().enumerate().map(|(number, traits)| connection(number * 3, *traits)));
+    // Some of the network has not been moved yet: in a quarter of these numbers there are 2.x routers too.
+    updates.push(flow(RecordKind::Flow, "rb:1999".to_owned(), 0, None, 1).with(Attribute::Parent, "rb:10"));
+    let old = connections.len() / 4;
+    let each = connections.iter().take(old).enumerate();
+    updates.extend(each.flat_map(|(number, traits)| halves(number, *traits)));
+    let each = requests.iter().take(requests.len() / 4).enumerate();
+    updates.extend(each.flat_map(|(number, traits)| request_halves(number, *traits, old)));
+    updates.extend(again.iter().enumerate().flat_map(|(number, traits)| halves(number * 3, *traits)));
     let encoder = Encoder::new(Dialect::Router);
     let many = updates.len() as u64;
     for (number, update) in updates.into_iter().enumerate() {

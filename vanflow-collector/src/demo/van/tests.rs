@@ -353,6 +353,77 @@ fn the_2_x_routers_report_flow_pairs_and_both_sides_of_their_link() {
     assert_eq!(sides, [("dc-1", "outgoing"), ("dock-1", "incoming"), ("warehouse-1", "outgoing")].into());
 }
 
+/// What the network observer's API answers once all of this was reported.
+async fn answer(sent: &[Sent], path: &str) -> serde_json::Value {
+    use http_body_util::BodyExt;
+
+    let mut store = vanflow_store::Store::new(vanflow_store::Options::default());
+    for Sent { at, outgoing } in sent {
+        let message = Message::decode(&outgoing.message).expect("decodes");
+        let Body::Records(updates) = message.body else { continue };
+        let name = outgoing.address.strip_prefix("mc/sfe.").expect("an address of a source");
+        let id = name.split('.').next().expect("a name");
+        let source = store.source_seen(id, SourceType::Router, *at);
+        for update in updates {
+            store.apply(source, &update.expect("decodes"), *at);
+        }
+    }
+    let (network, _publisher) = vanflow_api::Network::new(store);
+    let api = vanflow_api::Api::new(network, vanflow_api::Options::default());
+    let request = http::Request::get(format!("/api/v2alpha1/{path}")).body(()).expect("a request");
+    let body = api.respond(&request.into_parts().0).into_body().collect().await.expect("a body");
+    let mut answer: serde_json::Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
+    answer["results"].take()
+}
+
+#[tokio::test]
+async fn the_warehouse_of_2_x_routers_shows_its_traffic() {
+    let sent = Van::new(Options { rate: 20.0, ..quiet() }, START).advance(after(90));
+    let records = records(&sent);
+    let flows: HashMap<_, _> = of_kind(&records, RecordKind::Flow).map(|flow| (&*flow.id, flow)).collect();
+    let number = |record: &UpdateBuf, attribute| record.get(attribute).and_then(Value::as_uint).unwrap_or(0);
+    let listeners: HashMap<_, _> = of_kind(&records, RecordKind::Listener)
+        .map(|listener| (&*listener.id, text(listener, Attribute::VanAddress)))
+        .collect();
+    // Each connection over a listener of the warehouse, and what went both ways.
+    let far: HashMap<_, _> = flows.values().map(|flow| (text(flow, Attribute::Counterflow), *flow)).collect();
+    let mut expected = BTreeMap::new();
+    for near in flows.values() {
+        let Some(&address) = listeners.get(text(near, Attribute::Parent)) else { continue };
+        let back = match far.get(&*near.id) {
+            Some(far) => number(far, Attribute::Octets),
+            None => {
+                let requests = flows.values().filter(|flow| text(flow, Attribute::Parent) == near.id);
+                let answers = requests.filter_map(|request| far.get(&*request.id));
+                answers.map(|answer| number(answer, Attribute::Octets)).sum()
+            }
+        };
+        expected.insert(near.id.clone(), (address.to_owned(), number(near, Attribute::Octets), back));
+    }
+    let shown = answer(&sent, "connections?timeRangeStart=0&sourceSiteName=warehouse").await;
+    let mut found = BTreeMap::new();
+    for item in shown.as_array().expect("a list") {
+        let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        let octets = |name: &str| item[name].as_u64().unwrap_or_default();
+        assert_eq!(text("destSiteName"), "warehouse", "{item}");
+        assert_ne!(text("destProcessName"), "unknown", "{item}");
+        let figures = (text("routingKey"), octets("octetCount"), octets("octetReverseCount"));
+        found.insert(text("identity"), figures);
+    }
+    assert_eq!(found, expected);
+    for service in ["stock-api", "label-printer:9100"] {
+        let many = expected.values().filter(|(address, ..)| address == service).count();
+        assert!(many > 10, "{many} to {service}");
+    }
+
+    let made = flows.values().filter(|flow| flow.get(Attribute::Method).is_some()).count();
+    let requests = answer(&sent, "applicationflows?timeRangeStart=0&routingKey=stock-api").await;
+    assert_eq!(requests.as_array().map(Vec::len), Some(made));
+    let pairs = answer(&sent, "processpairs?timeRangeStart=0&sourceSiteName=warehouse").await;
+    let protocols = pairs.as_array().expect("a list").iter().filter_map(|pair| pair["protocol"].as_str());
+    assert_eq!(protocols.collect::<BTreeSet<_>>(), ["http1", "tcp"].into());
+}
+
 #[test]
 fn links_go_down_and_up_and_count_it() {
     let sent = Van::new(Options::default(), START).advance(after(900));
