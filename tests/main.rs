@@ -3,6 +3,7 @@
 mod architecture;
 mod captures;
 mod demo;
+mod deployment;
 mod frames;
 mod late_join;
 mod leaving;

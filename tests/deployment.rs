@@ -1,0 +1,82 @@
+//! The manifests ask the collector for what it can do.
+
+use std::{fs, path::Path};
+
+use clap::{CommandFactory, Parser};
+use vanflow_collector::config::{Args, Router, Settings, Source};
+
+const MANIFESTS: [&str; 2] = ["deploy.yaml", "deploy-skupper-1.yaml"];
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above");
+    fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The option that a variable of the environment stands for.
+fn option(variable: &str) -> String {
+    let command = Args::command();
+    let argument = command
+        .get_arguments()
+        .find(|argument| argument.get_env().is_some_and(|name| name == variable))
+        .unwrap_or_else(|| panic!("no option can be given as {variable}"));
+    argument.get_long().expect("every option is long").to_owned()
+}
+
+/// The variables that a manifest sets for the collector, in its order.
+fn environment(manifest: &str) -> Vec<(String, String)> {
+    let text = read(manifest);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("- name: ").filter(|name| name.starts_with("VANFLOW_")) {
+            let value = lines.next().and_then(|line| line.strip_prefix("value: ")).expect("a value");
+            found.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    found
+}
+
+fn settings(manifest: &str) -> Settings {
+    let environment = environment(manifest);
+    assert!(environment.len() > 4, "{environment:?}");
+    let options = environment.into_iter().map(|(name, value)| format!("--{}={value}", option(&name)));
+    let args = Args::try_parse_from(["vanflow-collector".to_owned()].into_iter().chain(options));
+    let args = args.unwrap_or_else(|error| panic!("{manifest}: {error}"));
+    Settings::new(args, |_| false).unwrap_or_else(|error| panic!("{manifest}: {error}"))
+}
+
+#[test]
+fn manifests_set_variables_that_exist_to_values_that_make_sense() {
+    for manifest in MANIFESTS {
+        let settings = settings(manifest);
+        assert_eq!(settings.http.listen, ["0.0.0.0:8010"], "{manifest}");
+        assert_eq!(settings.metrics_listen.as_deref(), Some("0.0.0.0:9000"), "{manifest}");
+        assert!(settings.store.memory_bound.is_some(), "{manifest}");
+    }
+}
+
+#[test]
+fn a_collector_at_skupper_2_shows_its_router_the_certificate_that_was_made_for_it() {
+    let Source::Router(Router::Url { url, ca, identity }) = settings("deploy.yaml").source else {
+        panic!("it attaches to a router by its address")
+    };
+    assert_eq!(url, "amqps://skupper-router-local:5671");
+    assert_eq!(ca, Some("/etc/messaging/ca.crt".into()));
+    assert_eq!(identity, Some(("/etc/messaging/tls.crt".into(), "/etc/messaging/tls.key".into())));
+}
+
+#[test]
+fn a_collector_at_skupper_1_attaches_by_what_skupper_mounts() {
+    let source = settings("deploy-skupper-1.yaml").source;
+    assert_eq!(source, Source::Router(Router::ConnectJson("/etc/messaging/connect.json".into())));
+}
+
+#[test]
+fn variables_that_documents_name_exist() {
+    for document in ["README.md", "Containerfile", "docs/moving.md", "docs/metrics.md", "docs/console.md"] {
+        for rest in read(document).split("VANFLOW_").skip(1) {
+            let name = rest.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_')).next();
+            option(&format!("VANFLOW_{}", name.unwrap_or_default()));
+        }
+    }
+}
