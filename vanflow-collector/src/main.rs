@@ -1,11 +1,14 @@
 //! The collector's process: arguments, logs, signals and exit codes.
 
+mod log;
+
 use std::{
-    io::{IsTerminal, stderr},
+    io::{Write, stderr},
+    process::ExitCode,
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,16 +20,31 @@ use vanflow_collector::{
 };
 
 /// Exits with 0 after SIGTERM or SIGINT, with 2 where the arguments make no sense, with 1 where something else fails.
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
     let refuse = |kind, message: String| -> ! { Args::command().error(kind, message).exit() };
     let filter = EnvFilter::try_new(&args.log)
         .unwrap_or_else(|error| refuse(ErrorKind::InvalidValue, format!("--log is `{}`: {error}", args.log)));
     let settings = Settings::new(args, |path| path.exists())
         .unwrap_or_else(|error| refuse(ErrorKind::ArgumentConflict, error.to_string()));
-    log_to_stderr(filter);
+    log::to_stderr(filter);
+    match collect(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Errors of this crate name what they come from; anyhow would have their sources a second time. Where nobody
+            // reads it, the exit code has to do.
+            let _ = writeln!(stderr(), "error: {}", log::Line(error));
+            ExitCode::FAILURE
+        }
+    }
+}
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+/// Collects until a signal asks to leave.
+fn collect(settings: Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| anyhow!("cannot start a runtime: {error}"))?;
     let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
@@ -45,16 +63,4 @@ fn main() -> anyhow::Result<()> {
     // A write to a disk that hangs is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(500));
     outcome
-}
-
-/// Plain lines; a person at a terminal knows what time it is, and who speaks. Where nobody reads them any more they are
-/// lost, and nothing else: to complain of that on stderr would be a panic of whoever logged.
-fn log_to_stderr(filter: EnvFilter) {
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).log_internal_errors(false);
-    if stderr().is_terminal() {
-        lines.without_time().with_target(false).init();
-    } else {
-        lines.with_ansi(false).init();
-    }
 }

@@ -32,15 +32,20 @@ impl Process {
         Self { child, stderr }
     }
 
-    /// Reads what it says up to a line with that text.
+    /// Reads what it says up to a line with that text, which is answered.
     fn says(&mut self, text: &str) -> String {
+        self.says_all_to(text).lines().next_back().map(str::to_owned).expect("a line")
+    }
+
+    /// Reads what it says up to a line with that text.
+    fn says_all_to(&mut self, text: &str) -> String {
         let mut said = String::new();
         loop {
             let before = said.len();
             let octets = self.stderr.read_line(&mut said).expect("UTF-8");
             assert_ne!(octets, 0, "{text:?} was not said, but:\n{said}");
             if said[before..].contains(text) {
-                return said.split_off(before);
+                return said;
             }
         }
     }
@@ -115,9 +120,28 @@ fn what_fails_from_the_start_is_named_and_ends_it_with_1() {
     let (code, said) = output(&["--replay", "/no/such/file", "--listen", "127.0.0.1:0"]);
     assert_eq!(code, Some(1));
     assert!(
-        said.ends_with("Error: cannot replay /no/such/file: No such file or directory (os error 2)\n"),
+        said.ends_with("error: cannot replay /no/such/file: No such file or directory (os error 2)\n"),
         "{said}"
     );
+}
+
+#[test]
+fn what_the_network_sends_forges_no_line_of_the_log() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cases/log-injection.jsonl");
+    let arguments = ["--replay", capture, "--speed", "max", "--listen", "127.0.0.1:0", "--log", "debug"];
+    let mut process = Process::start(&arguments);
+    let said = process.says_all_to("answering on");
+    assert!(
+        said.contains("ROUTER x is gone\\n2026-11-26T14:00:00.000000Z  INFO vanflow_collector: "),
+        "{said}"
+    );
+    for line in said.lines() {
+        let mut words = line.split_whitespace();
+        let (time, level) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        assert!(time.ends_with('Z') && ["ERROR", "WARN", "INFO", "DEBUG"].contains(&level), "{line:?}");
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert!(line.chars().count() < 1_400, "{line}");
+    }
 }
 
 #[test]
