@@ -515,7 +515,7 @@ fn refusal(error: &ApiError, is_coded: bool) -> Response<Body> {
 }
 
 fn ready(status: &Status) -> Response<Body> {
-    let is_ready = status.attached && status.flushed;
+    let is_ready = status.ready;
     let mut json = Json::default();
     let mut object = Object::open(&mut json);
     object.string("status", if is_ready { "ready" } else { "not ready" });

@@ -17,7 +17,7 @@
 //! | `/openapi.json` | both APIs as an OpenAPI document |
 //! | `/swagger` | a page to read that document in |
 //! | `/metrics` | [metrics] of the network and of the collector |
-//! | `/healthz`, `/readyz` | whether the collector is alive, and attached to a router |
+//! | `/healthz`, `/readyz` | whether the collector is alive, and has a network to answer from |
 //! | `/` | a page for people |
 //!
 //! Every list of the original API takes `includeDeleted`, `limit`, `offset` and `watch`.

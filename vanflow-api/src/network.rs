@@ -35,7 +35,10 @@ pub struct Status {
     pub attached: bool,
     /// Whether the sources that are known were asked for all of their records.
     pub flushed: bool,
-    /// The same in words, for people.
+    /// Whether there is a network to answer from: once there was a connection and the sources were asked, and from then
+    /// on, or from the start where records were restored. What is not attached any more answers from what it has.
+    pub ready: bool,
+    /// How it is doing in words, for people.
     pub detail: String,
 }
 
@@ -94,6 +97,7 @@ impl Publisher {
         self.status.send_if_modified(|status| {
             let before = status.clone();
             change(status);
+            status.ready |= status.attached && status.flushed;
             *status != before
         });
     }

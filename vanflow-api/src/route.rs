@@ -30,7 +30,7 @@ pub(crate) enum Endpoint {
     Index,
     /// Whether the process is alive.
     Alive,
-    /// Whether it is attached to a router and has been reported the network.
+    /// Whether it can answer.
     Ready,
     /// What Prometheus scrapes.
     Metrics,
@@ -418,7 +418,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/readyz",
         endpoint: Endpoint::Ready,
-        summary: "Whether the collector is attached to a router and has been reported the network",
+        summary: "Whether the collector can answer: it has received the network once",
         parameters: &[],
     },
     Route { path: "/", endpoint: Endpoint::Index, summary: "What there is here", parameters: &[] },

@@ -329,6 +329,18 @@ fn the_collector_is_alive_and_ready_when_it_is() {
         answer.text(),
         "{\"status\":\"ready\",\"attached\":true,\"flushed\":true,\"detail\":\"attached to amqp://localhost\"}\n"
     );
+
+    // Its router is away: it answers from what it has, and says so.
+    fixture.publisher.update_status(|status| {
+        (status.attached, status.flushed) = (false, false);
+        status.detail = "not attached to amqp://localhost: reset".to_owned();
+    });
+    let answer = fixture.get("/readyz");
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(
+        answer.text(),
+        "{\"status\":\"ready\",\"attached\":false,\"flushed\":false,\"detail\":\"not attached to amqp://localhost: reset\"}\n"
+    );
 }
 
 #[test]

@@ -157,6 +157,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         restored = sources;
     }
     let (network, publisher) = Network::new(store);
+    publisher.update_status(|status| status.ready = !restored.is_empty());
     let health = Arc::new(Health::default());
     let ingest = Ingest::new(publisher, restored).counted_in(health.clone());
     let status = network.status();

@@ -219,7 +219,10 @@ fn what_was_persisted_survives_a_kill() {
 
     let mut process = Process::start(&[&["--router", "amqp://127.0.0.1:1"], &persisting[..]].concat());
     process.says("restored ");
-    let sites = get(process.address(), "/api/v1alpha1/sites");
+    let address = process.address();
+    let ready = get(address, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 200 ") && ready.contains("\"attached\":false"), "{ready}");
+    let sites = get(address, "/api/v1alpha1/sites");
     for id in known {
         assert!(sites.contains(id), "{id} is not in {sites}");
     }

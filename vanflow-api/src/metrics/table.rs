@@ -138,7 +138,7 @@ metrics! {
     Attached "vanflow_collector_attached" Gauge, NONE []
         "1 while there is a connection to a router, or to what stands in for one.";
     Ready "vanflow_collector_ready" Gauge, NONE []
-        "1 while the collector is attached and its sources were asked for all of their records.";
+        "1 while the collector is attached and its sources were asked for all of their records: what it shows is up to date.";
     RouterConnections "vanflow_collector_router_connections_total" Counter, NONE []
         "AMQP connections to the router that came about; all but the first are reconnects.";
     RouterFailures "vanflow_collector_router_failures_total" Counter, NONE []

@@ -118,7 +118,11 @@ fn responses(endpoint: Endpoint) -> Value {
     match endpoint {
         Endpoint::Alive => json!({ "200": { "description": "Alive", "content": content("Alive") } }),
         Endpoint::Ready => json!({
-            "200": { "description": "Ready", "content": content("Ready") },
+            "200": {
+                "description": "Ready: it has received the network once, or restored it. Without a connection it goes on \
+                    answering from what it has, and `attached` is false.",
+                "content": content("Ready"),
+            },
             "503": { "description": "Not ready: `error` says why", "content": content("Ready") },
         }),
         Endpoint::OpenApi => json!({
