@@ -38,6 +38,9 @@ pub struct Status {
     /// Whether there is a network to answer from: once there was a connection and the sources were asked, and from then
     /// on, or from the start where records were restored. What is not attached any more answers from what it has.
     pub ready: bool,
+    /// Whether nothing more will be reported, since all comes from a capture that is at its end: what it comes to is
+    /// shown at once then, and nothing is waited for.
+    pub complete: bool,
     /// How it is doing in words, for people.
     pub detail: String,
 }

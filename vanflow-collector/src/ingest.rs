@@ -265,6 +265,7 @@ impl Replayed {
         self.ingest.report(|status| {
             status.attached = true;
             status.flushed = true;
+            status.complete = true;
             status.detail = "replayed a capture to its end".into();
         });
     }

@@ -18,6 +18,7 @@ pub(super) const UNKNOWN: &str = "unknown";
 pub(super) type Ends = [Option<String>; 2];
 
 /// What a lane's labels are, and the processes at its ends.
+#[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) values: Values,
     pub(super) ends: Ends,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use vanflow_store::{Lane, lane};
+use vanflow_store::{Connection, Lane, Text, lane};
 
 use crate::{
     metrics::{ends::UNKNOWN, exposition::Histogram},
@@ -35,11 +35,7 @@ impl Counted {
         let totals = lane.totals();
         let mut requests = HashMap::new();
         for ended in totals.requests() {
-            let protocol = ended
-                .protocol
-                .map_or_else(|| UNKNOWN.to_owned(), |reported| protocol_name(reported).into_owned());
-            let method = ended.method.map(|method| method.to_cow());
-            let key = (protocol, known_method(method.as_deref()), class(ended.class));
+            let key = request_key(ended.protocol, ended.method, ended.class);
             *requests.entry(key).or_default() += signed(ended.count);
         }
         let observed = [totals.latency(), totals.latency_reverse(), totals.internal_latency()];
@@ -50,6 +46,34 @@ impl Counted {
             live: lane.live() as i64,
             octets: signed(totals.octets()),
             octets_reverse: signed(totals.octets_reverse()),
+            requests,
+            latencies,
+        }
+    }
+
+    /// What a connection and its requests add to the totals of its lane.
+    pub(super) fn of_connection(connection: Connection<'_>, lane: Lane<'_>) -> Self {
+        let totals = lane.totals();
+        let mut requests = HashMap::new();
+        for ended in connection.requests().filter(|request| !request.is_live()) {
+            let result = ended.result().and_then(|result| result.to_cow().parse::<u16>().ok());
+            let class =
+                result.filter(|result| (100..600).contains(result)).map(|result| (result / 100) as u8);
+            *requests.entry(request_key(ended.protocol(), ended.method(), class)).or_default() += 1;
+        }
+        let latencies = connection.latency().zip(connection.process_latency()).map(|(latency, reverse)| {
+            let (latency, reverse) = (signed(latency), signed(reverse));
+            Box::new([
+                Observed::one(latency, totals.latency().bounds_micros()),
+                Observed::one(reverse, totals.latency_reverse().bounds_micros()),
+                Observed::one(latency - reverse, totals.internal_latency().bounds_micros()),
+            ])
+        });
+        Self {
+            opened: 1,
+            live: connection.is_live().into(),
+            octets: signed(connection.octets().unwrap_or(0)),
+            octets_reverse: signed(connection.octets_reverse().unwrap_or(0)),
             requests,
             latencies,
         }
@@ -84,6 +108,12 @@ impl Counted {
 }
 
 impl Observed {
+    fn one(value: i64, bounds: &[i64]) -> Self {
+        let mut counts = vec![0; bounds.len() + 1];
+        counts[bounds.partition_point(|bound| *bound < value)] = 1;
+        Self { counts, sum: value }
+    }
+
     pub(super) fn of(histogram: &lane::Histogram<'_>) -> Self {
         Self {
             counts: histogram.counts().iter().map(|count| signed(*count)).collect(),
@@ -116,6 +146,13 @@ impl Observed {
         let sum = if has_lost { self.sum.max(0) } else { self.sum };
         histogram.sum += sum as f64 / unit;
     }
+}
+
+fn request_key(protocol: Option<Text<'_>>, method: Option<Text<'_>>, of_class: Option<u8>) -> RequestKey {
+    let protocol =
+        protocol.map_or_else(|| UNKNOWN.to_owned(), |reported| protocol_name(reported).into_owned());
+    let method = method.map(|method| method.to_cow());
+    (protocol, known_method(method.as_deref()), class(of_class))
 }
 
 /// A method as the network observer calls it.

@@ -29,7 +29,7 @@ use std::{
 
 use tokio::time::Instant;
 use vanflow_proto::{RecordKind, Timestamp};
-use vanflow_store::{Connection, Lane, LaneRef, Record, Snapshot, lane::LaneRevision};
+use vanflow_store::{Connection, LaneRef, Record, RecordRef, Snapshot, lane::LaneRevision};
 
 use crate::{
     metrics::{
@@ -40,6 +40,7 @@ use crate::{
         labels::Labels,
         series::{Birth, Series},
         table::Name,
+        withheld::{Left, Unresolved},
     },
     v2alpha1::{Derived, Flow, Needs, View},
 };
@@ -57,8 +58,19 @@ pub(crate) struct Ledger {
     seen: Vec<Option<Seen>>,
     /// How the records stood that labels are made of, when they were looked at last.
     standing: Standing,
+    /// Connections that were counted before it was known where they go, for as long as they are retained.
+    carried: HashMap<RecordRef, Carried>,
     /// Series that have something to be added, or no lane any more.
     touched: BTreeSet<usize>,
+}
+
+/// A connection that is counted as opened, and in the end as closed, by another series than that of its lane.
+#[derive(Debug)]
+struct Carried {
+    id: String,
+    from: usize,
+    to: usize,
+    is_live: bool,
 }
 
 /// Records that labels are made of: how many there are, and the revision of the latest change.
@@ -74,19 +86,19 @@ struct Seen {
     at: LaneRef,
     revision: LaneRevision,
     is_drained: bool,
-    /// None until it is known where the lane goes, or nobody reports although something happened on it.
+    /// None until it is known where the lane goes, or that was waited for long enough.
     series: Option<usize>,
     counted: Counted,
+    /// Its connections, while it is not known where they go.
+    unresolved: Option<Box<Unresolved>>,
+    /// What its labels were last, while nothing of it is counted.
+    labels: Option<Resolved>,
 }
 
 struct Move {
     ends: Ends,
     lanes: Vec<usize>,
 }
-
-/// How old a connection that something went through is when its connector counts as never reported, in microseconds by the
-/// clock of its source.
-const REPORTED_WITHIN_MICROS: u64 = 5_000_000;
 
 impl Ledger {
     pub(crate) fn new(detail: Detail, identity: Labels, zero_for: Duration) -> Self {
@@ -99,12 +111,13 @@ impl Ledger {
             by_values: HashMap::new(),
             seen: Vec::new(),
             standing: Standing::default(),
+            carried: HashMap::new(),
             touched: BTreeSet::new(),
         }
     }
 
-    /// Counts what happened since the last time.
-    pub(crate) fn observe(&mut self, snapshot: &Snapshot, now: Instant) {
+    /// Counts what happened since the last time. `is_final` says that nothing more will be reported.
+    pub(crate) fn observe(&mut self, snapshot: &Snapshot, now: Instant, is_final: bool) {
         let standing = standing(snapshot);
         let is_new_standing = standing != std::mem::replace(&mut self.standing, standing);
         self.leave(snapshot);
@@ -115,15 +128,26 @@ impl Ledger {
         // Lanes whose labels are others now, by their series and the new labels.
         let mut moves = BTreeMap::<(usize, Values), Move>::new();
         let mut changed = Vec::new();
+        let mut left = Vec::new();
         for lane in snapshot.lanes() {
             let slot = lane.at().slot();
             let seen = self.seen[slot].get_or_insert_with(|| Seen::new(lane.at()));
             let is_changed = seen.revision != lane.revision();
-            if !is_changed && !is_new_standing && seen.series.is_some() {
+            if !is_changed && !is_new_standing && !seen.withholds() && seen.series.is_some() {
                 continue;
             }
             if is_changed {
                 seen.revision = lane.revision();
+                changed.push(slot);
+            }
+            let is_resolved = lane.connector_or_inferred().is_some() && lane.listener().is_some();
+            if !is_resolved || seen.unresolved.is_some() {
+                let unresolved = seen.unresolved.get_or_insert_default();
+                let gone = unresolved.observe(snapshot, lane, is_resolved, is_final);
+                left.extend(gone.into_iter().filter_map(|gone| Some((seen.series?, gone))));
+                if is_resolved {
+                    seen.unresolved = None;
+                }
                 changed.push(slot);
             }
             let was_drained = std::mem::replace(&mut seen.is_drained, lane.retained() == 0);
@@ -131,13 +155,30 @@ impl Ledger {
                 series.drained += usize::from(seen.is_drained);
                 series.drained -= usize::from(was_drained);
             }
-            let Some(connection) = lane.connections().next() else { continue };
+            let withheld = seen.unresolved.as_ref().map_or(0, |waiting| waiting.withheld_connections());
+            let is_withheld = withheld.unsigned_abs() >= lane.totals().opened();
+            let Some(connection) = lane.connections().next() else {
+                // All of it left the store before it was counted.
+                if seen.series.is_none()
+                    && !is_withheld
+                    && let Some(labels) = seen.labels.take()
+                {
+                    let id = self.enter(labels, Birth(Some(now)));
+                    if let Some(seen) = &mut self.seen[slot] {
+                        seen.series = Some(id);
+                    }
+                    changed.push(slot);
+                }
+                continue;
+            };
             let derived = derived.get_or_insert_with(|| Derived::new(snapshot, Needs::default()));
             let Some(flow) = Connection::new(connection).map(Flow::new) else { continue };
-            if seen.series.is_none() && flow.connector().is_none() && !is_never_reported(lane) {
+            let resolved = resolve(&flow, View { snapshot, derived }, self.detail);
+            if seen.series.is_none() && is_withheld {
+                seen.labels = Some(resolved);
                 continue;
             }
-            let resolved = resolve(&flow, View { snapshot, derived }, self.detail);
+            seen.labels = None;
             let Some(id) = seen.series else {
                 let birth = Birth((!is_from_before(connection, lane.start())).then_some(now));
                 let id = self.enter(resolved, birth);
@@ -168,11 +209,70 @@ impl Ledger {
             let (Some(id), Some(lane)) = (seen.series, snapshot.lane(seen.at)) else { continue };
             let Some(series) = self.series[id].as_mut() else { continue };
             let counted = Counted::of(lane);
+            let counted = match &seen.unresolved {
+                Some(unresolved) => unresolved.without_withheld(counted),
+                None => counted,
+            };
             series.pending.add(&counted, &seen.counted);
             seen.counted = counted;
             self.touched.insert(id);
         }
+        self.end_carried(snapshot);
+        for (from, left) in left {
+            self.carry(snapshot, from, left);
+        }
         self.settle(snapshot, now, is_new_standing);
+    }
+
+    /// Keeps what was counted of a connection where it was counted, though it turned out to belong elsewhere.
+    fn carry(&mut self, snapshot: &Snapshot, from: usize, Left { at, id, counted }: Left) {
+        let Some(connection) = snapshot.get(at).and_then(Connection::new) else { return };
+        let Some(lane) = connection.lane() else { return };
+        let to = self.seen[lane.at().slot()].as_ref().and_then(|seen| seen.series);
+        let Some(to) = to.filter(|to| *to != from) else { return };
+        let stays = Counted { live: connection.is_live().into(), ..counted };
+        let nothing = Counted::default();
+        for (series, now, before) in [(from, &stays, &nothing), (to, &nothing, &stays)] {
+            let Some(series) = self.series[series].as_mut() else { continue };
+            series.pending.add(now, before);
+            series.carried += 1;
+        }
+        self.touched.extend([from, to]);
+        let carried = Carried { id, from, to, is_live: connection.is_live() };
+        if let Some(before) = self.carried.insert(at, carried) {
+            self.release(&before);
+        }
+    }
+
+    /// Closes carried connections where they were opened.
+    fn end_carried(&mut self, snapshot: &Snapshot) {
+        let mut all = std::mem::take(&mut self.carried);
+        all.retain(|at, carried| {
+            let record = snapshot.get(*at).filter(|record| record.id() == *carried.id);
+            if carried.is_live && !record.is_some_and(|record| record.is_live()) {
+                carried.is_live = false;
+                for (id, change) in [(carried.from, -1), (carried.to, 1)] {
+                    if let Some(series) = self.series[id].as_mut() {
+                        series.pending.live += change;
+                    }
+                    self.touched.insert(id);
+                }
+            }
+            if record.is_none() {
+                self.release(carried);
+            }
+            record.is_some()
+        });
+        self.carried = all;
+    }
+
+    fn release(&mut self, carried: &Carried) {
+        for id in [carried.from, carried.to] {
+            if let Some(series) = self.series[id].as_mut() {
+                series.carried -= 1;
+            }
+            self.touched.insert(id);
+        }
     }
 
     /// Lets go of lanes that are no more.
@@ -261,7 +361,9 @@ impl Ledger {
         let looked_at: Box<dyn Iterator<Item = usize>> =
             if is_new_standing { Box::new(all) } else { Box::new(touched.into_iter()) };
         for id in looked_at {
-            let is_over = |series: &Series| series.lanes == 0 && !is_between_live(&series.ends, snapshot);
+            let is_over = |series: &Series| {
+                series.lanes == 0 && series.carried == 0 && !is_between_live(&series.ends, snapshot)
+            };
             if let Some(series) = self.series[id].take_if(|series| is_over(series)) {
                 self.by_values.remove(&series.values);
                 self.free.push(id);
@@ -274,9 +376,10 @@ impl Ledger {
         (self.by_values.len(), self.seen.iter().flatten().count())
     }
 
-    pub(crate) fn gather(&self, now: Instant, gathered: &mut Gathered) {
+    pub(crate) fn gather(&self, now: Instant, is_final: bool, gathered: &mut Gathered) {
         for series in self.series.iter().flatten() {
-            let is_recent = |birth: Birth| birth.is_recent(now, self.zero_for);
+            // Nobody will see growth of what has ended.
+            let is_recent = |birth: Birth| !is_final && birth.is_recent(now, self.zero_for);
             let mut push = |name, labels: &Labels, value, birth| {
                 gathered.push(
                     name,
@@ -318,7 +421,14 @@ impl Seen {
             is_drained: false,
             series: None,
             counted: Counted::default(),
+            unresolved: None,
+            labels: None,
         }
+    }
+
+    /// Whether something of it is not counted yet.
+    fn withholds(&self) -> bool {
+        self.unresolved.as_ref().is_some_and(|unresolved| unresolved.withheld_connections() > 0)
     }
 }
 
@@ -335,17 +445,6 @@ fn standing(snapshot: &Snapshot) -> Standing {
         }
     }
     standing
-}
-
-/// Whether a connector that is not known will not be reported any more: mostly it comes milliseconds after the start, and
-/// what is merely not reported yet makes no series.
-fn is_never_reported(lane: Lane<'_>) -> bool {
-    lane.connections().filter_map(Connection::new).any(|connection| {
-        let octets = [connection.octets(), connection.octets_reverse()];
-        let is_used = octets.into_iter().flatten().any(|octets| octets > 0);
-        let is_old = connection.duration_micros().is_some_and(|micros| micros >= REPORTED_WITHIN_MICROS);
-        !connection.is_live() || is_used && is_old
-    })
 }
 
 /// Whether a lane began before its source was seen, by the clock of the source.

@@ -13,6 +13,7 @@ mod labels;
 mod ledger;
 mod series;
 mod table;
+mod withheld;
 
 use std::{
     collections::BTreeSet,
@@ -177,7 +178,8 @@ impl Metrics {
     /// Takes note of what happened since the last time.
     pub(crate) fn observe(&self) {
         let snapshot = self.network.snapshot();
-        self.lock().observe(&snapshot, Instant::now());
+        let is_final = self.is_final();
+        self.lock().observe(&snapshot, Instant::now(), is_final);
     }
 
     /// Everything as it is now, in that format.
@@ -194,9 +196,10 @@ impl Metrics {
         let mut gathered = Gathered::without(&self.excluded);
         let now = Instant::now();
         let mut state = self.lock();
-        state.observe(&snapshot, now);
+        let is_final = self.is_final();
+        state.observe(&snapshot, now, is_final);
         state.entities.gather(&self.identity, &mut gathered);
-        state.ledger.gather(now, &mut gathered);
+        state.ledger.gather(now, is_final, &mut gathered);
         let (series, lanes) = state.ledger.size();
         drop(state);
         for (name, count) in [(Name::Series, series), (Name::Lanes, lanes)] {
@@ -207,6 +210,11 @@ impl Metrics {
         gathered
     }
 
+    /// Whether nothing more will be reported.
+    fn is_final(&self) -> bool {
+        self.network.status().borrow().complete
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // What a thread that panicked left behind is counted anew from what the store has.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -214,9 +222,9 @@ impl Metrics {
 }
 
 impl State {
-    fn observe(&mut self, snapshot: &Snapshot, now: Instant) {
+    fn observe(&mut self, snapshot: &Snapshot, now: Instant, is_final: bool) {
         self.entities.observe(snapshot);
-        self.ledger.observe(snapshot, now);
+        self.ledger.observe(snapshot, now, is_final);
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::metrics::{
     ends::{Ends, PROTOCOL, Values, named, swapped},
     exposition::Histogram,
-    growth::{Counted, RequestKey},
+    growth::{Counted, Observed, RequestKey},
     labels::Labels,
     table::{MICROSECONDS, SECONDS},
 };
@@ -23,6 +23,8 @@ pub(super) struct Series {
     pub(super) lanes: usize,
     /// Those of them that have no connection any more.
     pub(super) drained: usize,
+    /// Connections that were opened here and are in a lane of another series, or the reverse.
+    pub(super) carried: usize,
     pub(super) pending: Counted,
     pub(super) opened: u64,
     pub(super) closed: u64,
@@ -71,6 +73,7 @@ impl Series {
             birth,
             lanes: 0,
             drained: 0,
+            carried: 0,
             pending: Counted::default(),
             opened: 0,
             closed: 0,
@@ -107,7 +110,8 @@ impl Series {
             });
             requests.count += growth.unsigned_abs();
         }
-        let Some(pending) = pending.latencies else { return };
+        let has_observations = |pending: &[Observed; 3]| pending[0].counts.iter().any(|count| *count > 0);
+        let Some(pending) = pending.latencies.filter(|pending| has_observations(pending)) else { return };
         let values = &self.values;
         let latencies =
             self.latencies.get_or_insert_with(|| Box::new(Latencies::new(identity, values, birth)));

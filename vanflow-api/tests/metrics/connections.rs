@@ -19,16 +19,16 @@ const BETWEEN: &str = "source_site_id=\"west-1\",dest_site_id=\"east-1\",source_
     dest_component_id=\"pg-1ae2866d06f6ef13\",source_component_name=\"client\",dest_component_name=\"server\",\
     routing_key=\"shop\",protocol=\"tcp\",source_process_name=\"client-1\",dest_process_name=\"server-1\"";
 
-fn record(kind: RecordKind, id: &str) -> UpdateBuf {
+pub(super) fn record(kind: RecordKind, id: &str) -> UpdateBuf {
     UpdateBuf::new(kind, id).with(Attribute::StartTime, EPOCH)
 }
 
-fn change(kind: RecordKind, id: &str) -> UpdateBuf {
+pub(super) fn change(kind: RecordKind, id: &str) -> UpdateBuf {
     UpdateBuf::new(kind, id)
 }
 
 /// Two sites with a router each, a listener here and a connector there.
-fn network() -> Vec<UpdateBuf> {
+pub(super) fn network() -> Vec<UpdateBuf> {
     let mut updates = Vec::new();
     for (site, router) in [("west", "gv_ZW:0"), ("east", "e:0")] {
         let id = format!("{site}-1");
@@ -46,7 +46,7 @@ fn network() -> Vec<UpdateBuf> {
     updates
 }
 
-fn process(id: &str, site: &str, host: &str, name: &str, group: &str) -> UpdateBuf {
+pub(super) fn process(id: &str, site: &str, host: &str, name: &str, group: &str) -> UpdateBuf {
     record(RecordKind::Process, id)
         .with(Attribute::Parent, site)
         .with(Attribute::SourceHost, host)
@@ -54,11 +54,11 @@ fn process(id: &str, site: &str, host: &str, name: &str, group: &str) -> UpdateB
         .with(Attribute::Group, group)
 }
 
-fn client() -> UpdateBuf {
+pub(super) fn client() -> UpdateBuf {
     process("p1", "west-1", "10.0.0.1", "client-1", "client")
 }
 
-fn server() -> UpdateBuf {
+pub(super) fn server() -> UpdateBuf {
     process("p2", "east-1", "10.0.0.2", "server-1", "server")
 }
 
@@ -86,12 +86,12 @@ fn fixture(set: impl FnOnce(&mut metrics::Options)) -> Fixture {
     fixture
 }
 
-fn scrape(fixture: &Fixture) -> Vec<String> {
+pub(super) fn scrape(fixture: &Fixture) -> Vec<String> {
     fixture.get("/metrics").text().lines().map(str::to_owned).collect()
 }
 
 /// The values of a metric by the rest of the line.
-fn samples(lines: &[String], start: &str) -> Vec<(String, f64)> {
+pub(super) fn samples(lines: &[String], start: &str) -> Vec<(String, f64)> {
     let lines = lines.iter().filter(|line| line.starts_with(start));
     let split = lines.filter_map(|line| line.rsplit_once(' '));
     split.map(|(labels, value)| (labels.to_owned(), value.parse().expect("a number"))).collect()
@@ -213,20 +213,53 @@ async fn nothing_is_counted_of_a_connection_of_which_nothing_is_known_yet() {
     };
     fixture.report(&[unresolved]);
     let until = |second: u64| Timestamp::from_micros(EPOCH + second * 1_000_000);
-    fixture.publisher.write().advance(until(4));
     assert_eq!(counts(&scrape_later(&fixture).await), []);
     fixture.report(&[octets(2, 5)]);
+    fixture.publisher.write().advance(until(14));
     assert_eq!(counts(&scrape_later(&fixture).await), [], "the connector may be reported yet");
-    fixture.publisher.write().advance(until(5));
+    fixture.publisher.write().advance(until(15));
     assert_eq!(counts(&scrape_later(&fixture).await), [("client-1 > unknown".into(), [1.0, 0.0, 5.0, 0.0])]);
     fixture.report(&[connection(2), octets(2, 9)]);
-    // What was counted before stays; the connection itself is closed there and opened here.
+    // What was counted before stays there, and only what is new is counted with the connector.
     assert_eq!(
         counts(&scrape_later(&fixture).await),
         [
-            ("client-1 > server-1".into(), [1.0, 0.0, 9.0, 0.0]),
+            ("client-1 > server-1".into(), [0.0, 0.0, 4.0, 0.0]),
+            ("client-1 > unknown".into(), [1.0, 0.0, 5.0, 0.0]),
+        ]
+    );
+    fixture.report(&[octets(2, 11), end(2)]);
+    assert_eq!(
+        counts(&scrape_later(&fixture).await),
+        [
+            ("client-1 > server-1".into(), [0.0, 0.0, 6.0, 0.0]),
             ("client-1 > unknown".into(), [1.0, 1.0, 5.0, 0.0]),
         ]
+    );
+}
+
+#[test]
+fn what_a_capture_comes_to_is_there_when_it_is_at_its_end() {
+    let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
+    fixture.report(&[client(), server(), connection(2), octets(2, 5)]);
+    let waiting = UpdateBuf {
+        attributes: connection(3)
+            .attributes
+            .into_iter()
+            .filter(|(code, _)| *code == Attribute::StartTime.code())
+            .collect(),
+        ..connection(3)
+    };
+    fixture.report(&[waiting.with(Attribute::Parent, "gv_ZW:9")]);
+    assert_eq!(counts(&scrape(&fixture)), [("client-1 > server-1".into(), [0.0; 4])]);
+    fixture.publisher.update_status(|status| status.complete = true);
+    assert_eq!(
+        counts(&scrape(&fixture)),
+        [
+            ("client-1 > server-1".into(), [1.0, 0.0, 5.0, 0.0]),
+            ("unknown > unknown".into(), [1.0, 0.0, 0.0, 0.0]),
+        ],
+        "at once, and all of it"
     );
 }
 
