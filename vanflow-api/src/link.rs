@@ -85,6 +85,28 @@ impl Side {
     }
 }
 
+/// `inter-router` or `edge`; none where neither was reported.
+///
+/// Routers up to 2.x report no role but a mode, that of the connection: `interior` is between two of these.
+pub(crate) fn role(link: Record<'_>) -> Option<&'static str> {
+    let reported = link.text(Attribute::Role).or_else(|| link.text(Attribute::Mode))?;
+    [("inter-router", "inter-router"), ("edge", "edge"), ("interior", "inter-router")]
+        .into_iter()
+        .find_map(|(name, role)| (reported == *name).then_some(role))
+}
+
+/// `up` or `down`.
+///
+/// Routers up to 2.x report a link while it is connected, and nothing else of how it is; and what is known of a link by
+/// its counters alone has passed something.
+pub(crate) fn status(link: Record<'_>) -> &'static str {
+    let is_up = match link.text(Attribute::OperStatus) {
+        Some(status) => status == *"up",
+        None => link.is_live(),
+    };
+    if is_up { "up" } else { "down" }
+}
+
 /// The routers at both ends of a LINK, as far as they are known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends<'s> {

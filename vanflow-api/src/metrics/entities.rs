@@ -1,15 +1,26 @@
 //! What sites have: routers, links, listeners, connectors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::{Record, Snapshot, Text};
 
-use crate::metrics::{
-    exposition::{Gathered, Value},
-    labels::Labels,
-    table::Name,
+use crate::{
+    link::{self, Routers, Side},
+    metrics::{
+        ends::UNKNOWN,
+        exposition::{Gathered, Value},
+        labels::Labels,
+        table::Name,
+    },
 };
+
+/// How many links are remembered that are not there any more, so that what happened to them meanwhile is counted when
+/// they come back.
+const MOST_ABSENT: usize = 10_000;
 
 /// What there is, and what was counted of it.
 #[derive(Debug, Default)]
@@ -17,16 +28,30 @@ pub(crate) struct Entities {
     /// How many there are of each, by metric and the values of its labels.
     levels: BTreeMap<(Name, Vec<String>), u64>,
     /// How often each LINK was down, by its id, when it was looked at last.
-    down_counts: HashMap<String, u64>,
+    down_counts: HashMap<String, DownCount>,
     /// By site and role.
-    errors: BTreeMap<(String, String), u64>,
+    errors: BTreeMap<(String, String), Errors>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct DownCount {
+    count: u64,
+    is_there: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Errors {
+    count: u64,
+    /// Whether the site is there, or such a link.
+    is_there: bool,
 }
 
 impl Entities {
     /// Looks at what there is now.
     pub(crate) fn observe(&mut self, snapshot: &Snapshot) {
         self.levels.clear();
-        let known = std::mem::take(&mut self.down_counts);
+        self.down_counts.values_mut().for_each(|known| known.is_there = false);
+        let routers = OnceCell::new();
         let mut sites = Vec::new();
         // Flows come after all others.
         let is_flow = |record: &Record<'_>| record.kind().is_some_and(RecordKind::is_flow);
@@ -43,27 +68,41 @@ impl Entities {
                 Some(RecordKind::Listener) => self.add(Name::SiteListeners, [site()]),
                 Some(RecordKind::Connector) => self.add(Name::SiteConnectors, [site()]),
                 Some(RecordKind::Link) => {
-                    self.add(Name::SiteLinks, [site(), of(Attribute::Role), of(Attribute::OperStatus)]);
-                    let id = record.id().to_string();
-                    let errors = self.errors.entry((site(), of(Attribute::Role))).or_default();
-                    if let Some(count) = record.uint(Attribute::DownCount) {
-                        // What happened before the collector looked is no growth.
-                        *errors += count.saturating_sub(*known.get(&id).unwrap_or(&count));
-                        self.down_counts.insert(id, count);
+                    let ends =
+                        link::Ends::of(routers.get_or_init(|| Routers::new(snapshot)), snapshot, record);
+                    // A link counts once, where it was set up: routers up to 2.x report it from both sides.
+                    if Side::of(record) == Some(Side::Accepts) && ends.silent().is_none() {
+                        continue;
                     }
+                    let site = text(ends.connects.and_then(|router| router.text(Attribute::Parent)));
+                    let role = link::role(record).unwrap_or(UNKNOWN).to_owned();
+                    self.add(Name::SiteLinks, [site.clone(), role.clone(), link::status(record).to_owned()]);
+                    self.count_downs(record, (site, role));
                 }
                 _ => {}
             }
         }
-        // Links come and go with routers; what was counted of them goes with the site.
-        let (errors, levels) = (&mut self.errors, &self.levels);
-        errors.retain(|(site, role), _| {
-            let mut links = levels.range((Name::SiteLinks, vec![site.clone(), role.clone()])..);
+        // Links come and go with routers; what was counted of them is shown for as long as the site is there.
+        for ((site, role), errors) in &mut self.errors {
+            let mut links = self.levels.range((Name::SiteLinks, vec![site.clone(), role.clone()])..);
             let has_some = links.next().is_some_and(|((name, labels), _)| {
                 *name == Name::SiteLinks && labels.starts_with(&[site.clone(), role.clone()])
             });
-            has_some || sites.contains(site)
-        });
+            errors.is_there = has_some || sites.contains(site);
+        }
+        if self.down_counts.values().filter(|known| !known.is_there).count() > MOST_ABSENT {
+            self.down_counts.retain(|_, known| known.is_there);
+            self.errors.retain(|_, errors| errors.is_there);
+        }
+    }
+
+    /// Adds how often a link went down since it was there last, however long ago that was (faults 28).
+    fn count_downs(&mut self, link: Record<'_>, of: (String, String)) {
+        let errors = self.errors.entry(of).or_default();
+        let Some(count) = link.uint(Attribute::DownCount) else { return };
+        // What happened before the collector first looked is no growth. A lower value is a new beginning.
+        let known = self.down_counts.insert(link.id().to_string(), DownCount { count, is_there: true });
+        errors.count += known.map_or(0, |known| count.checked_sub(known.count).unwrap_or(count));
     }
 
     fn add<const N: usize>(&mut self, name: Name, labels: [String; N]) {
@@ -75,13 +114,13 @@ impl Entities {
             let labels = name.metric().labels.iter().copied().zip(values.iter().map(String::as_str));
             gathered.add(*name, identity.with(labels), Value::Count(*level));
         }
-        for ((site, role), errors) in &self.errors {
+        for ((site, role), errors) in self.errors.iter().filter(|(_, errors)| errors.is_there) {
             let labels = identity.with([("site_id", site.as_str()), ("role", role.as_str())]);
-            gathered.add(Name::SiteLinkErrors, labels, Value::Count(*errors));
+            gathered.add(Name::SiteLinkErrors, labels, Value::Count(errors.count));
         }
     }
 }
 
 fn text(text: Option<Text<'_>>) -> String {
-    text.filter(|text| *text != "").map_or_else(|| "unknown".to_owned(), |text| text.to_string())
+    text.filter(|text| *text != "").map_or_else(|| UNKNOWN.to_owned(), |text| text.to_string())
 }

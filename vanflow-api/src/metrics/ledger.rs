@@ -6,9 +6,11 @@
 //!
 //! # Counters do not fall
 //!
-//! A lane's totals may: a connection goes to another lane when its connector is reported. What the lanes of a series lost
-//! and gained between two looks is taken together; a loss that remains is passed over. Connections opened less those
-//! closed is always the number of those that are open.
+//! A lane's totals may: a connection goes to another lane when its connector is reported. So what it comes to is withheld
+//! until both of its routers have reported it, or that was waited for long enough (`withheld`); one that goes elsewhere
+//! even later is carried: it stays counted where it was, and is counted elsewhere without that. What else the lanes of a
+//! series lost and gained between two looks is taken together; a loss that remains is passed over. Connections opened
+//! less those closed is always the number of those that are open.
 //!
 //! # Label sets change
 //!

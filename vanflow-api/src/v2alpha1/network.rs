@@ -3,9 +3,12 @@
 use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::Record;
 
-use crate::v2alpha1::{
-    schema::{Cell, UNKNOWN, one_of, schema},
-    view::{Subject, end_of, key, start_of},
+use crate::{
+    link,
+    v2alpha1::{
+        schema::{Cell, UNKNOWN, schema},
+        view::{Subject, end_of, key, start_of},
+    },
 };
 
 schema! {
@@ -84,7 +87,7 @@ schema! {
                 _ => Cell::Null,
             };
         "role" Text Always "`inter-router`, `edge` or `unknown`." =>
-            Cell::one_of(link.text(Attribute::Role).or_else(|| link.text(Attribute::Mode)), LINK_ROLES, UNKNOWN);
+            Cell::text(link::role(*link).unwrap_or(UNKNOWN));
         "routerAccessId" Text Nullable "The router access that it arrived at, once it has been connected." =>
             Cell::or_null(link.text(Attribute::Peer));
         "routerId" Text Always "The router that connects." => Cell::or_unknown(view.ends(*link).connecting_id());
@@ -94,19 +97,8 @@ schema! {
             Cell::or_unknown(view.ends(*link).connects.and_then(|router| router.text(Attribute::Parent)));
         "sourceSiteName" Text Always "The name of that site." => site_name(view.ends(*link).connects);
         "startTime" Instant Always "When the link was set up." => start_of(*link);
-        "status" Text Always "`up` or `down`." => Cell::text(status(*link));
+        "status" Text Always "`up` or `down`." => Cell::text(link::status(*link));
     }
-}
-
-/// Routers up to 2.x report no role but a mode, that of the connection: `interior` is between two of these.
-const LINK_ROLES: &[(&str, &str)] =
-    &[("inter-router", "inter-router"), ("edge", "edge"), ("interior", "inter-router")];
-
-/// Routers up to 2.x report a link while it is connected, and nothing else of how it is; and what is known of a link
-/// by its counters alone has passed something.
-fn status(link: Record<'_>) -> &'static str {
-    let otherwise = if link.is_live() && link.text(Attribute::OperStatus).is_none() { "up" } else { "down" };
-    one_of(link.text(Attribute::OperStatus), &[("up", "up")], otherwise)
 }
 
 fn has_been_connected(link: Record<'_>) -> bool {

@@ -5,10 +5,10 @@ mod late;
 
 use http::{Method, StatusCode};
 use vanflow_api::{Options, metrics};
-use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
+use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::Store;
 
-use crate::support::{Answer, Fixture, request_by, request_with};
+use crate::support::{Answer, EPOCH, Fixture, replay_watched, request_by, request_with};
 
 const OPENMETRICS: &[(&str, &str)] = &[("accept", "application/openmetrics-text;version=1.0.0,*/*;q=0.1")];
 
@@ -189,4 +189,61 @@ fn monitors_are_answered_what_is_for_them_and_nothing_else() {
     for path in ["/", "/api/v1alpha1/links", "/api/v2alpha1/sites", "/openapi.json"] {
         assert_eq!(status(path), StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+/// The last metrics of those of a capture that begin like that; somebody scrapes all the while.
+fn last_of_case(name: &str, start: &str) -> Vec<String> {
+    let fixture = fixture(|options| options.zero_for = std::time::Duration::ZERO);
+    let mut last = Vec::new();
+    replay_watched(&format!("../cases/{name}"), |store| {
+        std::mem::swap(&mut *fixture.publisher.write(), store);
+        last = lines(&fixture.get("/metrics"), start).into_iter().map(str::to_owned).collect();
+        std::mem::swap(&mut *fixture.publisher.write(), store);
+    });
+    last
+}
+
+#[test]
+fn what_happened_to_a_link_while_its_router_was_silent_is_counted_once() {
+    // faults 28
+    for case in ["link-outage-15s", "link-outage-50s"] {
+        assert_eq!(
+            last_of_case(case, "skupper_site_link_errors_total"),
+            ["skupper_site_link_errors_total{site_id=\"site-west\",role=\"inter-router\"} 1"],
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn a_count_of_downs_that_is_lower_is_a_new_beginning() {
+    // faults 28
+    let mut fixture = fixture(|_| {});
+    let errors = |fixture: &Fixture| lines(&fixture.get("/metrics"), "skupper_site_link_errors").join("\n");
+    fixture.report(&network());
+    errors(&fixture);
+    {
+        let mut store = fixture.publisher.write();
+        let now = Timestamp::from_micros(EPOCH + 1);
+        let router = store.source_seen("gv_ZW:0", SourceType::Router, now);
+        store.source_restarted(router, now);
+    }
+    errors(&fixture);
+    fixture.report(&[network()[1].clone().with(Attribute::StartTime, EPOCH + 2)]);
+    let again = UpdateBuf::new(RecordKind::Link, "gv_ZW:1")
+        .with(Attribute::StartTime, EPOCH + 3)
+        .with(Attribute::Parent, "gv_ZW:0")
+        .with(Attribute::Role, "inter-router")
+        .with(Attribute::DownCount, 2);
+    fixture.report(&[again]);
+    assert!(errors(&fixture).ends_with("} 2"), "{}", errors(&fixture));
+}
+
+#[test]
+fn a_link_between_routers_of_2_x_is_one_link_with_role_and_status() {
+    // faults 32
+    assert_eq!(
+        last_of_case("links-of-2x-routers", "skupper_site_links_total"),
+        ["skupper_site_links_total{site_id=\"site-e\",role=\"inter-router\",status=\"up\"} 1"]
+    );
 }
