@@ -42,7 +42,7 @@ use crate::{
         labels::Labels,
         series::{Birth, Series},
         table::Name,
-        withheld::{Left, Unresolved},
+        withheld::{Left, Unresolved, connection_of},
     },
     v2alpha1::{Derived, Flow, Needs, View},
 };
@@ -227,8 +227,8 @@ impl Ledger {
     }
 
     /// Keeps what was counted of a connection where it was counted, though it turned out to belong elsewhere.
-    fn carry(&mut self, snapshot: &Snapshot, from: usize, Left { at, id, counted }: Left) {
-        let Some(connection) = snapshot.get(at).and_then(Connection::new) else { return };
+    fn carry(&mut self, snapshot: &Snapshot, from: usize, Left { at, counted }: Left) {
+        let Some(connection) = snapshot.get(at).and_then(connection_of) else { return };
         let Some(lane) = connection.lane() else { return };
         let to = self.seen[lane.at().slot()].as_ref().and_then(|seen| seen.series);
         let Some(to) = to.filter(|to| *to != from) else { return };
@@ -240,6 +240,7 @@ impl Ledger {
             series.carried += 1;
         }
         self.touched.extend([from, to]);
+        let (at, id) = (connection.record().at(), connection.record().id().to_string());
         let carried = Carried { id, from, to, is_live: connection.is_live() };
         if let Some(before) = self.carried.insert(at, carried) {
             self.release(&before);

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use vanflow_proto::Timestamp;
-use vanflow_store::{Connection, Lane, RecordRef, Snapshot};
+use vanflow_store::{Connection, Lane, Record, RecordRef, Snapshot};
 
 use crate::metrics::growth::Counted;
 
@@ -39,9 +39,13 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) at: RecordRef,
-    pub(super) id: String,
     /// What was counted of it there.
     pub(super) counted: Counted,
+}
+
+/// The connection that a record stands for, or that it is the other half of by now.
+pub(super) fn connection_of(record: Record<'_>) -> Option<Connection<'_>> {
+    Connection::new(record).or_else(|| Connection::new(record.counterflow()?))
 }
 
 impl Unresolved {
@@ -89,12 +93,14 @@ impl Unresolved {
             self.connections.insert(record.at(), waiting);
         }
         // What has left the store stays counted.
-        let is_there = |at, id: &str| snapshot.get(at).is_some_and(|record| record.id() == *id);
+        let is_elsewhere = |at, id: &str| {
+            let record = snapshot.get(at).filter(|record| record.id() == *id);
+            record.and_then(|record| connection_of(record)?.lane()).is_some_and(|other| other != lane)
+        };
         known
             .into_iter()
-            .filter_map(|(at, Waiting { id, counted, .. })| Some(Left { at, counted: counted?, id }))
-            .filter(|left| is_there(left.at, &left.id))
-            .filter(|left| snapshot.get(left.at).and_then(|record| record.lane()) != Some(lane))
+            .filter(|(at, waiting)| is_elsewhere(*at, &waiting.id))
+            .filter_map(|(at, Waiting { counted, .. })| Some(Left { at, counted: counted? }))
             .collect()
     }
 
