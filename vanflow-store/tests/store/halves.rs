@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
-use vanflow_store::{Connection, FlowKind, Record, RecordRef, Request, Snapshot, SourceId, Text};
+use vanflow_store::{Connection, Ended, FlowKind, Record, RecordRef, Request, Snapshot, SourceId, Text};
 
 use crate::support::{Network, change};
 
@@ -98,6 +98,7 @@ fn update() -> impl Strategy<Value = UpdateBuf> {
 #[derive(Clone, Debug)]
 enum Event {
     Reported(UpdateBuf),
+    Restored(UpdateBuf, bool),
     Lost(usize),
     Restarted(usize),
     Waited(u64),
@@ -110,6 +111,21 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0_usize..2).prop_map(Event::Restarted),
         2 => prop_oneof![Just(1), Just(20), Just(100)].prop_map(Event::Waited),
     ]
+}
+
+/// What a former run of the program held, each record once, and then what happens.
+fn history() -> impl Strategy<Value = Vec<Event>> {
+    let held = prop::collection::vec((update(), any::<bool>()), 0..5);
+    (held, prop::collection::vec(event(), 1..50)).prop_map(|(held, events)| {
+        let by_id: BTreeMap<_, _> =
+            held.into_iter().map(|(update, ended)| (update.id.clone(), (update, ended))).collect();
+        let held = by_id.into_values().map(|(mut update, ended)| {
+            // One that comes with another start afterwards would be a restart.
+            update.attributes.retain(|(code, _)| *code != Attribute::StartTime.code());
+            Event::Restored(update, ended)
+        });
+        held.chain(events).collect()
+    })
 }
 
 /// A store that knows of a site.
@@ -129,6 +145,11 @@ fn happen(network: &mut Network, event: &Event) {
         Event::Reported(update) => {
             let source = network.router(if update.id.starts_with('a') { SOURCES[0] } else { SOURCES[1] });
             network.report(source, std::slice::from_ref(update));
+        }
+        Event::Restored(update, ended) => {
+            let source = network.router(if update.id.starts_with('a') { SOURCES[0] } else { SOURCES[1] });
+            let ended = ended.then_some(Ended { at: network.now, presumed: true });
+            network.restore(source, update, ended);
         }
         Event::Lost(number) => {
             let source = network.router(SOURCES[*number]);
@@ -172,7 +193,9 @@ impl<'s> Pair<'s> {
 impl Reference {
     fn note(&mut self, snapshot: &Snapshot, event: &Event) {
         match event {
-            Event::Reported(update) if update.get(Attribute::Counterflow).is_some() => {
+            Event::Reported(update) | Event::Restored(update, _)
+                if update.get(Attribute::Counterflow).is_some() =>
+            {
                 if let Some(record) = snapshot.find(&update.id).next() {
                     self.named_in.insert(record.at(), self.life);
                 }
@@ -460,7 +483,7 @@ proptest! {
 
     #[test]
     fn pairs_are_what_their_records_come_to_whatever_happens(
-        events in prop::collection::vec(event(), 1..50),
+        events in history(),
     ) {
         let mut network = network(30);
         let mut reference = Reference::default();
@@ -474,7 +497,7 @@ proptest! {
 
     #[test]
     fn as_long_as_nothing_leaves_totals_are_those_of_the_pairs(
-        events in prop::collection::vec(event(), 1..50),
+        events in history(),
     ) {
         let mut network = network(1_000_000);
         let mut reference = Reference::default();
@@ -492,7 +515,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn pairs_that_leave_take_nothing_from_the_totals(events in prop::collection::vec(event(), 1..50)) {
+    fn pairs_that_leave_take_nothing_from_the_totals(events in history(),) {
         let mut network = network(30);
         for event in &events {
             let Event::Waited(_) = event else {
