@@ -311,7 +311,9 @@ impl RequestShare {
         }
     }
 
-    fn new(row: &dyn AnyRow, protocol: Symbol, method: Symbol, result: Symbol) -> Self {
+    #[inline]
+    fn new<R: AnyRow>(row: &R, protocol: Symbol, method: Symbol, result: Symbol) -> Self {
+        let row: &dyn AnyRow = row;
         if !row.is_reported() {
             return Self::default();
         }

@@ -20,6 +20,7 @@ type Rows = SmallVec<[RecordRef; 4]>;
 
 impl Store {
     /// Brings everything up to date with a change of a FLOW, which named the counterflow `old_near` before.
+    #[cold]
     pub(super) fn update_halves(
         &mut self,
         at: RecordRef,
@@ -284,6 +285,7 @@ impl Store {
     }
 
     /// A FLOW is about to leave the store. What passed by it has passed.
+    #[cold]
     pub(super) fn forget_half(&mut self, at: RecordRef) {
         // What stayed for it stays no more.
         let others: Rows = self.graph.other_halves(at).collect();

@@ -37,9 +37,15 @@ impl Store {
                 let connection = row.references[PARENT];
                 Share::Request(RequestShare::of(row), connection, self.lane_of(connection))
             }
-            Table::Flows => Share::Half(self.row(at).is_reported(), self.graph.target(at, COUNTERFLOW)),
+            Table::Flows => self.share_of_half(at),
             Table::Entities => Share::None,
         }
+    }
+
+    // Apart, so that it costs other records nothing.
+    #[cold]
+    fn share_of_half(&self, at: RecordRef) -> Share {
+        Share::Half(self.row(at).is_reported(), self.graph.target(at, COUNTERFLOW))
     }
 
     /// Brings lanes and orders up to date with a change of a record that added `before` to a lane.
