@@ -1,72 +1,60 @@
-//! The store without a router, a runtime or a clock: updates in, questions answered, changes watched.
+//! A program of one's own on the store: attached to a router, it says every five seconds which services there are.
 //!
 //! ```sh
-//! cargo run -p vanflow-examples --example embed_store
+//! cargo run -p vanflow-examples --example embed_store -- amqp://127.0.0.1:5672
 //! ```
+//!
+//! `network_status` asks the store for more.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use vanflow_proto::{
-    Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
+use std::{
+    env,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use vanflow_store::{Options, Store, Typed};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Whoever embeds the store says what time it is.
-    let now = Timestamp::from_micros(1_795_347_888_000_000);
-    let mut store = Store::new(Options::default());
-    let west = store.source_seen("gv_ZW:0", SourceType::Router, now);
-    let seen = store.revision();
+use tokio::time::interval;
+use vanflow_proto::{
+    Timestamp,
+    router::{self, Config, Event},
+};
+use vanflow_store::{Follower, Options, Store};
 
-    // Updates come from RECORD messages; here is one, as a router would have sent it. The connection comes before the
-    // listener that it belongs to, as it can.
-    let message = Encoder::new(Dialect::Router).records(
-        "mc/sfe.gv_ZW:0",
-        1,
-        &[
-            UpdateBuf::new(RecordKind::BiflowTport, "gv_ZW:7")
-                .with(Attribute::Parent, "gv_ZW:3")
-                .with(Attribute::StartTime, now)
-                .with(Attribute::SourceHost, "10.1.0.17")
-                .with(Attribute::Octets, 4096),
-            UpdateBuf::new(RecordKind::Listener, "gv_ZW:3")
-                .with(Attribute::Parent, "gv_ZW:0")
-                .with(Attribute::StartTime, now)
-                .with(Attribute::Protocol, "tcp")
-                .with(Attribute::VanAddress, "inventory:5432"),
-            UpdateBuf::new(RecordKind::Router, "gv_ZW:0")
-                .with(Attribute::StartTime, now)
-                .with(Attribute::Name, "0/west-1"),
-        ],
-    );
-    let Body::Records(updates) = Message::decode(&message)?.body else {
-        return Err("no RECORD message".into());
-    };
-    for update in updates {
-        store.apply(west, &update?, now);
-    }
-
-    // A snapshot is a consistent view; holding it does not hold up the store.
-    let snapshot = store.snapshot();
-    for service in snapshot.services() {
-        println!("service {} over {}", service.address(), service.protocol().ok_or("it was reported")?);
-        for flow in service.flows() {
-            let Some(Typed::BiflowTport(flow)) = flow.typed() else { continue };
-            let router = flow.router().and_then(|router| router.text(Attribute::Name));
-            println!(
-                "  {} from {}, through router {}: {} octets",
-                flow.id(),
-                flow.source_host().ok_or("it was reported")?,
-                router.ok_or("it was reported")?,
-                flow.octets().unwrap_or(0)
-            );
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let url = env::args().nth(1).ok_or("usage: embed_store amqp://HOST[:PORT]")?;
+    let (handle, mut events) = router::connect(Config::from_url(&url, Arc::new(clock))?);
+    let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
+    let mut seconds = interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::Source { at, event }) => follower.event(&mut store, &event, at),
+                Some(Event::Heartbeat { at, source, clock }) => follower.heartbeat(&mut store, &source, clock, at),
+                Some(Event::Records { at, source, records }) => {
+                    follower.records(&mut store, &source, records.updates(), at);
+                }
+                Some(_) => {}
+                None => return Ok(()),
+            },
+            _ = seconds.tick() => {
+                // Evicts what ended long ago, and has sources asked again whose answer was lost.
+                while store.advance(clock()) {}
+                for (source, is_incomplete) in follower.incomplete(&store) {
+                    handle.incomplete(&source, is_incomplete);
+                }
+                for service in store.snapshot().services() {
+                    println!("{}: {} open connections", service.address(), service.current_flows());
+                }
+            }
         }
     }
+}
 
-    // What changed since: each record once, in its latest state.
-    let changes = store.changes(seen, 100);
-    let snapshot = store.snapshot();
-    for record in changes.records.iter().filter_map(|&at| snapshot.get(at)) {
-        println!("changed: {} {}", record.kind().map_or("service", RecordKind::name), record.id());
-    }
-    Ok(())
+/// Neither the store nor the connection reads a clock; whoever embeds them says what time it is.
+fn clock() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "a program has to read the clock somewhere")]
+    let now = SystemTime::now();
+    let micros = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }

@@ -10,7 +10,6 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{
-    collections::HashMap,
     env,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -18,10 +17,10 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 use vanflow_proto::{
-    Attribute, Body, Message, RecordKind, SourceType, Timestamp, discovery,
+    Attribute, RecordKind, Timestamp,
     router::{self, Config, Event},
 };
-use vanflow_store::{Options, Record, Snapshot, SourceId, Store};
+use vanflow_store::{Follower, Options, Record, Snapshot, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,22 +29,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = arguments.next().map_or(Ok(12), |seconds| seconds.parse())?;
 
     let (handle, mut events) = router::connect(Config::from_url(&url, Arc::new(clock))?);
-    let mut store = Store::new(Options::default());
-    let mut sources = HashMap::new();
+    let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
     let until = Instant::now() + Duration::from_secs(seconds);
     while let Ok(Some(event)) = timeout_at(until, events.next()).await {
         match event {
             Event::Detached { reason, .. } => println!("not attached: {reason}"),
-            Event::Source { at, event } => follow(&mut store, &mut sources, event, at),
-            Event::Heartbeat { at, source, clock } => store.heartbeat(sources[&source], clock, at),
-            Event::Records { at, source, bytes } => {
-                if let Body::Records(updates) = Message::decode(&bytes)?.body {
-                    updates.flatten().for_each(|update| store.apply(sources[&source], &update, at));
-                }
-                // A source that is known by halves is asked again.
-                handle.incomplete(&source, store.is_incomplete(sources[&source]));
+            Event::Source { at, event } => follower.event(&mut store, &event, at),
+            Event::Heartbeat { at, source, clock } => follower.heartbeat(&mut store, &source, clock, at),
+            Event::Records { at, source, records } => {
+                follower.records(&mut store, &source, records.updates(), at);
             }
             _ => {}
+        }
+        // A source that is known by halves is asked again.
+        for (source, is_incomplete) in follower.incomplete(&store) {
+            handle.incomplete(&source, is_incomplete);
         }
     }
     handle.close().await;
@@ -58,26 +56,6 @@ fn clock() -> Timestamp {
     let now = SystemTime::now();
     let micros = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
     Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
-}
-
-fn follow(
-    store: &mut Store,
-    sources: &mut HashMap<Arc<str>, SourceId>,
-    event: discovery::Event,
-    at: Timestamp,
-) {
-    match event {
-        discovery::Event::SourceSeen { source, source_type } => {
-            let id = store.source_seen(&source, SourceType::from_name(&source_type), at);
-            sources.insert(source, id);
-        }
-        discovery::Event::SourceRestarted { source } => store.source_restarted(sources[&source], at),
-        discovery::Event::EpochStarted { source } => store.source_reattached(sources[&source], at),
-        discovery::Event::SourceLost { source, last_heard } => {
-            store.source_lost(sources[&source], last_heard, at);
-        }
-        _ => {}
-    }
 }
 
 fn print(network: &Snapshot) {

@@ -157,6 +157,13 @@ impl Network {
         let listening = listened.wait_for(|listened| listened.contains(address));
         timeout(PATIENCE, listening).await.expect("it is listened in time").expect("the network is there");
     }
+
+    /// Waits until nobody listens on that address.
+    pub(crate) async fn deserted_by_all(&self, address: &str) {
+        let mut listened = self.listened.clone();
+        let deserted = listened.wait_for(|listened| !listened.contains(address));
+        timeout(PATIENCE, deserted).await.expect("it is deserted in time").expect("the network is there");
+    }
 }
 
 impl Drop for Network {

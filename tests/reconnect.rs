@@ -1,7 +1,10 @@
 //! A connection that drops and comes back.
 
 use serde_json::Value;
-use vanflow_proto::source::{ExchangeOptions, Source};
+use vanflow_proto::{
+    Attribute, RecordKind, UpdateBuf,
+    source::{ExchangeOptions, FlushFault, Source},
+};
 
 use crate::network::{EPOCH, Network, flow_count, listener, router};
 
@@ -45,5 +48,54 @@ async fn what_ended_while_nobody_listened_is_swept_and_the_rest_lives() {
     assert_eq!(ids(&all), ["a:1", "a:2", "a:3"]);
     assert!(all[1]["endTime"].is_u64(), "{all}");
     collector.ready().await;
+    collector.leave().await;
+}
+
+/// A PROCESS record.
+fn process(id: &str, name: &str) -> UpdateBuf {
+    UpdateBuf::new(RecordKind::Process, id)
+        .with(Attribute::Parent, "site-east")
+        .with(Attribute::StartTime, EPOCH)
+        .with(Attribute::Name, name)
+}
+
+#[tokio::test]
+async fn nothing_ends_before_its_source_has_answered_however_often_flush_is_refused() {
+    // faults 29
+    let network = Network::start(ExchangeOptions::default()).await;
+    network.add(Source::controller("site-east"));
+    network.report("site-east", |source| {
+        source.update(UpdateBuf::new(RecordKind::Site, "site-east").with(Attribute::StartTime, EPOCH));
+        source.update(process("pod-1", "cart"));
+        source.update(process("pod-2", "stock"));
+    });
+    let collector = network
+        .collector(|settings| {
+            settings.waits.shortest_retry = 100_000;
+            settings.waits.grace = 200_000;
+        })
+        .await;
+    collector.ready().await;
+    let list = "/api/v1alpha1/processes";
+    assert_eq!(ids(&collector.get(list).await), ["pod-1", "pod-2"]);
+
+    network.report_nobody("site-east", |source| source.end("pod-2", EPOCH.plus_micros(70)));
+    network.hold_answers(true);
+    network.exchange().fail_flushes("sfe.site-east", FlushFault::Released, 3);
+    let asked = network.flushes("sfe.site-east");
+    network.exchange().sever();
+    network.deserted_by_all("mc/sfe.site-east").await;
+    network.listened("mc/sfe.site-east").await;
+    network.report("site-east", |source| source.update(process("pod-1", "cart-2")));
+    collector.until(list, |processes| processes[0]["name"] == "cart-2").await;
+    // Three FLUSHes were refused; two were taken, the second because the first was not answered.
+    network.flushed("sfe.site-east", asked + 2).await;
+    let processes = collector.get(list).await;
+    assert_eq!(ids(&processes), ["pod-1", "pod-2"], "{processes}");
+    assert_eq!(ids(&collector.get("/api/v1alpha1/sites").await), ["site-east"]);
+
+    network.hold_answers(false);
+    collector.until(list, |processes| ids(processes) == ["pod-1"]).await;
+    assert_eq!(ids(&collector.get("/api/v1alpha1/sites").await), ["site-east"]);
     collector.leave().await;
 }

@@ -76,7 +76,7 @@ fn api(ended: bool) -> Api {
     for batch in updates(ended).chunks(50) {
         let bytes = encoder.records("mc/sfe.gv_ZW:0", 1, batch);
         let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
-        updates.for_each(|update| store.apply(source, &update.unwrap(), now));
+        updates.for_each(|update| store.apply(source, update.unwrap(), now));
     }
     Api::new(Network::new(store).0, Options::default())
 }
@@ -158,7 +158,7 @@ fn shop(lanes: u64, each: u64) -> Api {
         for batch in updates.chunks(50) {
             let bytes = encoder.records("mc/sfe.gv_ZW:0", 1, batch);
             let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
-            updates.for_each(|update| store.apply(source, &update.unwrap(), now));
+            updates.for_each(|update| store.apply(source, update.unwrap(), now));
         }
     };
     let host = |client: u64| format!("10.1.{}.{}", client / 250, client % 250);

@@ -83,7 +83,7 @@ fn apply(store: &mut Store, source: SourceId, updates: &[UpdateBuf]) {
     for batch in updates.chunks(50) {
         let bytes = encoder.records("mc/sfe.gv_ZW:0", 1, batch);
         let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
-        updates.for_each(|update| store.apply(source, &update.unwrap(), now));
+        updates.for_each(|update| store.apply(source, update.unwrap(), now));
     }
 }
 

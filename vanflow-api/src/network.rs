@@ -141,7 +141,7 @@ mod tests {
         let message = vanflow_proto::Message::decode(&bytes).expect("it was encoded");
         let vanflow_proto::Body::Records(updates) = message.body else { panic!("they are records") };
         for update in updates {
-            store.apply(source, &update.expect("it was encoded"), now);
+            store.apply(source, update.expect("it was encoded"), now);
         }
     }
 

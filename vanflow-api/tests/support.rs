@@ -1,7 +1,6 @@
 //! Networks to ask about, and somebody who asks.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::BufReader,
     path::{Path, PathBuf},
@@ -13,11 +12,10 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use vanflow_api::{Api, Body, Network, Options, Publisher};
 use vanflow_proto::{
-    Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
-    capture,
-    discovery::{Action, Discovery, Event, FlushOutcome, Output, Settings},
+    Attribute, Message, RecordKind, SourceType, Timestamp, UpdateBuf, capture,
+    discovery::{Discovery, Settings},
 };
-use vanflow_store::{SourceId, Store};
+use vanflow_store::{Follower, SourceId, Store};
 
 pub(crate) const CAPTURES: [&str; 3] = ["router-2.7", "router-3.5", "router-3.5-halves"];
 
@@ -53,9 +51,7 @@ impl Fixture {
         let mut store = self.publisher.write();
         let source =
             *self.source.get_or_insert_with(|| store.source_seen("gv_ZW:0", SourceType::Router, now));
-        for updates in updates.chunks(50) {
-            apply(&mut store, source, updates, now);
-        }
+        apply(&mut store, source, updates, now);
         drop(store);
         self.publisher.publish();
     }
@@ -87,11 +83,7 @@ impl Fixture {
 }
 
 pub(crate) fn apply(store: &mut Store, source: SourceId, updates: &[UpdateBuf], now: Timestamp) {
-    let bytes = Encoder::new(Dialect::Router).records("mc/sfe.gv_ZW:0", 1, updates);
-    let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
-    for update in updates {
-        store.apply(source, &update.unwrap(), now);
-    }
+    updates.iter().for_each(|update| store.apply(source, update, now));
 }
 
 pub(crate) struct Answer {
@@ -159,76 +151,19 @@ pub(crate) fn replay_lossless(name: &str) -> Store {
 }
 
 fn replay_with(name: &str, until: u64, settings: Settings, mut each: impl FnMut(&mut Store)) -> Store {
-    let mut replay = Replay {
-        store: Store::new(vanflow_store::Options::default()),
-        discovery: Discovery::new(settings, 7),
-        sources: BTreeMap::new(),
-    };
-    replay.discovery.attached(Timestamp::from_micros(EPOCH));
+    let (mut store, mut follower) = (Store::new(vanflow_store::Options::default()), Follower::new());
+    let mut discovery = Discovery::new(settings, 7);
+    discovery.attached(Timestamp::from_micros(EPOCH));
     let file = File::open(capture_path(&format!("{name}.jsonl"))).expect("the capture is there");
     let messages = capture::read(BufReader::new(file)).map(|captured| captured.expect("it reads"));
     for captured in messages.take_while(|captured| captured.micros <= until) {
         let now = Timestamp::from_micros(EPOCH + captured.micros);
-        while let Some(deadline) = replay.discovery.next_deadline().filter(|deadline| *deadline <= now) {
-            replay.discovery.advance(deadline);
-            replay.follow(deadline);
-        }
+        follower.advance(&mut store, &mut discovery, now);
         let message = Message::decode(&captured.message).expect("it decodes");
-        replay.discovery.message(now, &captured.link, &message);
-        replay.follow(now);
-        let address = captured.link.trim_start_matches("mc/sfe.");
-        let id = [".flows", ".logs", ".heartbeats"].iter().fold(address, |id, end| id.trim_end_matches(end));
-        match message.body {
-            Said::Heartbeat(beat) => replay.store.heartbeat(replay.sources[beat.id], beat.now, now),
-            Said::Records(updates) => {
-                for update in updates {
-                    replay.store.apply(replay.sources[id], &update.expect("it decodes"), now);
-                }
-            }
-            _ => {}
-        }
-        replay.store.advance(now);
-        each(&mut replay.store);
+        follower.hear(&mut store, &mut discovery, &captured.link, &message, now);
+        each(&mut store);
     }
-    replay.store
-}
-
-struct Replay {
-    store: Store,
-    discovery: Discovery,
-    sources: BTreeMap<String, SourceId>,
-}
-
-impl Replay {
-    /// Does what discovery says, as a collector would; what it asks for was done when the capture was taken.
-    fn follow(&mut self, now: Timestamp) {
-        while let Some(output) = self.discovery.next_output() {
-            let event = match output {
-                Output::Event(event) => event,
-                Output::Action(Action::Flush { source, .. }) => {
-                    self.discovery.flush_outcome(now, &source, FlushOutcome::Accepted);
-                    continue;
-                }
-                _ => continue,
-            };
-            match event {
-                Event::SourceSeen { source, source_type } => {
-                    let id = self.store.source_seen(&source, SourceType::from_name(&source_type), now);
-                    self.sources.insert(source.to_string(), id);
-                }
-                Event::SourceRestarted { source } => {
-                    self.store.source_restarted(self.sources[&*source], now);
-                }
-                Event::EpochStarted { source } => {
-                    self.store.source_reattached(self.sources[&*source], now);
-                }
-                Event::SourceLost { source, last_heard } => {
-                    self.store.source_lost(self.sources[&*source], last_heard, now);
-                }
-                _ => {}
-            }
-        }
-    }
+    store
 }
 
 /// A router with a listener, a connector on it, and connections between them, each with so many requests.

@@ -4,24 +4,21 @@
 //! should a message have more, so that readers who want a snapshot get one within a millisecond. It never waits for
 //! them: what cannot be merged in time waits at the router, as its credit runs out (faults 18).
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use tracing::{debug, info, warn};
 use vanflow_api::{Publisher, Status, metrics::Health};
 use vanflow_proto::{
-    BEACON_ADDRESS, Body, Message, RecordKind, SourceType, Timestamp, Updates,
+    Message, Timestamp, Updates,
     capture::Captured,
-    discovery::{self, Discovery, Output},
+    discovery::{self, Action, Discovery, FlushOutcome, Heard, Known, Output},
 };
-use vanflow_store::{SourceId, Store};
+use vanflow_store::Follower;
 
-use crate::{config::Speed, occasion::Occasion, replay::Listener, state::Restored};
+use crate::{config::Speed, occasion::Occasion, replay::Listener};
 
 /// Updates that are merged before the lock is given back.
 const UPDATES: usize = 1000;
-
-/// How long after attaching a source whose records were restored has to be seen, in microseconds (faults 4).
-const HEARD_WITHIN: u64 = 30_000_000;
 
 /// How long after attaching the collector counts as ready at the latest, in microseconds: by then every source that
 /// it knows was asked for all of its records, though some answers may have been lost (faults 1).
@@ -31,30 +28,20 @@ const READY_WITHIN: u64 = 30_000_000;
 #[derive(Debug)]
 pub(crate) struct Ingest {
     publisher: Publisher,
-    sources: HashMap<Arc<str>, Known>,
-    /// Sources that are known from the state alone.
-    restored: HashMap<String, Restored>,
+    follower: Follower,
     /// To whom there is a connection, and since when.
     attached: Option<(String, Timestamp)>,
     refused: Occasion,
     health: Arc<Health>,
 }
 
-#[derive(Debug)]
-struct Known {
-    id: SourceId,
-    is_alive: bool,
-    is_incomplete: bool,
-}
-
 impl Ingest {
-    /// An ingest into that store, which came back with the records of these sources.
-    pub(crate) fn new(publisher: Publisher, restored: Vec<Restored>) -> Self {
+    /// An ingest into the network of that publisher.
+    pub(crate) fn new(publisher: Publisher) -> Self {
         publisher.update_status(|status| status.detail = "starting".into());
         Self {
             publisher,
-            sources: HashMap::new(),
-            restored: restored.into_iter().map(|source| (source.id.clone(), source)).collect(),
+            follower: Follower::new(),
             attached: None,
             refused: Occasion::default(),
             health: Arc::default(),
@@ -91,73 +78,46 @@ impl Ingest {
         });
     }
 
-    /// Something is known of a source.
+    /// Something became of a source.
     pub(crate) fn event(&mut self, event: &discovery::Event, now: Timestamp) {
         use discovery::Event::*;
         match event {
-            SourceSeen { source, source_type } => {
-                let mut store = self.publisher.write();
-                let id = store.source_seen(source, SourceType::from_name(source_type), now);
-                if self.restored.remove(&**source).is_some() {
-                    store.source_reattached(id, now);
-                }
-                drop(store);
-                debug!("{source_type} {source} is there");
-                self.sources.insert(source.clone(), Known { id, is_alive: true, is_incomplete: false });
-            }
-            SourceRestarted { source } => {
-                info!("{source} restarted");
-                self.with(source, |store, id| store.source_restarted(id, now));
-            }
-            EpochStarted { source } => self.with(source, |store, id| store.source_reattached(id, now)),
-            SourceLost { source, last_heard } => {
-                info!("{source} is gone, or cannot be heard any more");
-                self.with(source, |store, id| store.source_lost(id, *last_heard, now));
-                if let Some(known) = self.sources.get_mut(source) {
-                    known.is_alive = false;
-                }
-            }
-            // The store finds out by itself when a source has repeated what it has.
+            SourceSeen { source, source_type } => debug!("{source_type} {source} is there"),
+            SourceRestarted { source } => info!("{source} restarted"),
+            EpochStarted { source } => debug!("{source} is asked to repeat all that it has"),
+            SourceLost { source, .. } => info!("{source} is gone, or cannot be heard any more"),
             _ => {}
         }
+        self.follower.event(&mut self.publisher.write(), event, now);
     }
 
     /// A source is alive, and its clock shows that time.
     pub(crate) fn heartbeat(&mut self, source: &str, clock: Timestamp, now: Timestamp) {
-        self.with(source, |store, id| store.heartbeat(id, clock, now));
+        self.follower.heartbeat(&mut self.publisher.write(), source, clock, now);
     }
 
     /// A source reported records.
     pub(crate) fn records(&mut self, source: &str, mut updates: Updates<'_>, now: Timestamp) {
-        let Some(&Known { id, .. }) = self.sources.get(source) else { return };
-        let mut merged = Merged::default();
-        let mut is_over = false;
-        while !is_over {
-            let mut garbled = None;
-            let mut store = self.publisher.write();
-            for _ in 0..UPDATES {
-                match updates.next() {
-                    Some(Ok(update)) => {
-                        merged.count(update.kind(), &self.health);
-                        store.apply(id, &update, now);
-                    }
-                    Some(Err(error)) => {
-                        garbled = Some(error);
-                        break;
-                    }
-                    None => {
-                        is_over = true;
-                        break;
-                    }
-                }
+        loop {
+            let merged = self.follower.records(
+                &mut self.publisher.write(),
+                source,
+                updates.by_ref().take(UPDATES),
+                now,
+            );
+            for (kind, updates) in merged.by_kind() {
+                self.health.merged(kind, updates);
             }
-            drop(store);
-            if let Some(error) = garbled {
+            for _ in 0..merged.refused() {
                 self.health.refused();
-                self.refused(source, &error);
+            }
+            if let Some(error) = merged.error() {
+                self.refused(source, error);
+            }
+            if merged.total() < UPDATES as u64 {
+                return;
             }
         }
-        merged.report(&self.health);
     }
 
     /// A message or a record was not taken: too large, not to be read, or not to be had.
@@ -173,24 +133,8 @@ impl Ingest {
     /// before, and those where it is the other way round.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<(Arc<str>, bool)> {
         while self.publisher.write().advance(now) {}
-        let attached_for = self.attached.as_ref().map(|(_, since)| now.micros_since(*since));
-        if attached_for.is_some_and(|micros| micros >= HEARD_WITHIN) {
-            for (_, Restored { source, id, last_heard }) in self.restored.drain() {
-                info!("{id} was not seen since the collector started: its records end");
-                self.publisher.write().source_lost(source, last_heard, now);
-            }
-        }
-        let mut changed = Vec::new();
-        let mut is_whole = true;
-        for (id, known) in self.sources.iter_mut().filter(|(_, known)| known.is_alive) {
-            let is_incomplete = self.publisher.write().is_incomplete(known.id);
-            if known.is_incomplete != is_incomplete {
-                known.is_incomplete = is_incomplete;
-                changed.push((id.clone(), is_incomplete));
-            }
-            is_whole &= !is_incomplete;
-        }
-        let is_ready = !self.sources.is_empty() && is_whole;
+        let changed = self.follower.incomplete(&self.publisher.write());
+        let is_ready = self.follower.is_whole();
         if let Some((whom, since)) = &self.attached
             && !self.publisher.network().status().borrow().flushed
             && (is_ready || now.micros_since(*since) >= READY_WITHIN)
@@ -212,52 +156,22 @@ impl Ingest {
     pub(crate) fn report(&self, change: impl FnOnce(&mut Status)) {
         self.publisher.update_status(change);
     }
-
-    fn with(&self, source: &str, change: impl FnOnce(&mut Store, SourceId)) {
-        if let Some(known) = self.sources.get(source) {
-            change(&mut self.publisher.write(), known.id);
-        }
-    }
-}
-
-/// Updates of one kind in a row, to be counted at once: those of a message are mostly alike.
-#[derive(Default)]
-struct Merged {
-    kind: Option<RecordKind>,
-    updates: u64,
-}
-
-impl Merged {
-    fn count(&mut self, kind: Option<RecordKind>, health: &Health) {
-        if self.kind != kind {
-            self.report(health);
-            self.kind = kind;
-        }
-        self.updates += 1;
-    }
-
-    fn report(&mut self, health: &Health) {
-        let updates = std::mem::take(&mut self.updates);
-        if updates > 0 {
-            health.merged(self.kind, updates);
-        }
-    }
 }
 
 /// Hears a capture replayed: finds out about sources as the connection to a router does, but in the capture's time.
 pub(crate) struct Replayed {
     ingest: Ingest,
     discovery: Discovery,
-    /// Whose addresses links are.
-    links: HashMap<String, Arc<str>>,
     speed: Speed,
 }
 
 impl Replayed {
-    pub(crate) fn new(ingest: Ingest, speed: Speed) -> Self {
+    /// A replay into a store that may hold records of known sources.
+    pub(crate) fn new(ingest: Ingest, known: &[Known], speed: Speed) -> Self {
         // Nothing is sent, so there is nothing to keep out of step with others.
-        let discovery = Discovery::new(discovery::Settings::default(), 0);
-        Self { ingest, discovery, links: HashMap::new(), speed }
+        let mut discovery = Discovery::new(discovery::Settings::default(), 0);
+        known.iter().for_each(|known| discovery.restore(known));
+        Self { ingest, discovery, speed }
     }
 
     /// The capture is at its end. What was not answered by then never will be.
@@ -272,9 +186,13 @@ impl Replayed {
 
     fn follow(&mut self, now: Timestamp) {
         while let Some(output) = self.discovery.next_output() {
-            // Whoever made the capture has done what was to be done.
-            if let Output::Event(event) = output {
-                self.ingest.event(&event, now);
+            match output {
+                Output::Event(event) => self.ingest.event(&event, now),
+                // Whoever made the capture has done what was to be done.
+                Output::Action(Action::Flush { source, .. }) => {
+                    self.discovery.flush_outcome(now, &source, FlushOutcome::Accepted);
+                }
+                Output::Action(_) => {}
             }
         }
     }
@@ -295,18 +213,11 @@ impl Listener for Replayed {
         let Captured { link, message, .. } = message;
         match Message::decode(message) {
             Ok(message) => {
-                if let (Body::Beacon(beacon), BEACON_ADDRESS) = (&message.body, &**link) {
-                    self.links.entry(beacon.address.to_owned()).or_insert_with(|| beacon.id.into());
-                }
-                self.discovery.message(now, link, &message);
+                let heard = self.discovery.hear(now, link, &message);
                 self.follow(now);
-                // Links have the address of a source, or one with a suffix.
-                let source = self.links.get(link).or_else(|| self.links.get(link.rsplit_once('.')?.0));
-                match (source, message.body) {
-                    (Some(source), Body::Heartbeat(heartbeat)) => {
-                        self.ingest.heartbeat(source, heartbeat.now, now)
-                    }
-                    (Some(source), Body::Records(updates)) => self.ingest.records(source, updates, now),
+                match heard {
+                    Some(Heard::Heartbeat { source, clock }) => self.ingest.heartbeat(&source, clock, now),
+                    Some(Heard::Records { source, updates }) => self.ingest.records(&source, updates, now),
                     _ => {}
                 }
             }
@@ -319,8 +230,10 @@ impl Listener for Replayed {
     }
 
     fn tick(&mut self, now: Timestamp) {
-        self.discovery.advance(now);
-        self.follow(now);
+        while let Some(deadline) = self.discovery.next_deadline().filter(|deadline| *deadline <= now) {
+            self.discovery.advance(deadline);
+            self.follow(deadline);
+        }
         for (source, is_incomplete) in self.ingest.tick(now) {
             self.discovery.incomplete(now, &source, is_incomplete);
         }
@@ -332,8 +245,8 @@ impl Listener for Replayed {
 mod tests {
     use futures_util::FutureExt;
     use vanflow_api::Network;
-    use vanflow_proto::{Attribute, Dialect, Encoder, UpdateBuf};
-    use vanflow_store::Options;
+    use vanflow_proto::{Attribute, Body, Dialect, Encoder, RecordKind, UpdateBuf};
+    use vanflow_store::{Options, Store};
 
     use super::*;
 
@@ -344,7 +257,7 @@ mod tests {
     }
 
     fn ingest() -> Ingest {
-        Ingest::new(Network::new(Store::new(Options::default())).1, Vec::new())
+        Ingest::new(Network::new(Store::new(Options::default())).1)
     }
 
     fn seen(ingest: &mut Ingest, id: &str, now: Timestamp) {
@@ -374,52 +287,6 @@ mod tests {
             .collect();
         ids.sort_unstable();
         ids
-    }
-
-    /// An ingest into a store that came back with a router and a link of it.
-    fn restored() -> Ingest {
-        let mut store = Store::new(Options::default());
-        let source = store.source_seen("a:0", SourceType::Router, NOW);
-        for update in [update(RecordKind::Router, "a:0"), update(RecordKind::Link, "a:1")] {
-            let message = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, &[update]);
-            let Ok(Body::Records(updates)) = Message::decode(&message).map(|message| message.body) else {
-                panic!("it was encoded as records")
-            };
-            for update in updates {
-                store.restore(source, &update.expect("it was encoded"), None);
-            }
-        }
-        let restored = vec![Restored { source, id: "a:0".into(), last_heard: NOW }];
-        Ingest::new(Network::new(store).1, restored)
-    }
-
-    #[test]
-    fn restored_records_of_a_source_that_is_never_heard_again_end_when_it_was_last_heard() {
-        // faults 4, 22
-        let mut ingest = restored();
-        ingest.tick(after(300));
-        assert_eq!(live(&ingest), ["a:0", "a:1"], "nobody is heard without a connection");
-        ingest.attached("a router", after(300));
-        ingest.tick(after(329));
-        assert_eq!(live(&ingest), ["a:0", "a:1"]);
-        ingest.tick(after(330));
-        assert_eq!(live(&ingest), [""; 0]);
-        let snapshot = ingest.publisher.write().snapshot();
-        assert_eq!(snapshot.find("a:1").next().and_then(|link| link.end()), Some(NOW));
-    }
-
-    #[test]
-    fn restored_records_that_their_source_does_not_repeat_end() {
-        // faults 3, 22
-        let mut ingest = restored();
-        ingest.attached("a router", after(5));
-        seen(&mut ingest, "a:0", after(6));
-        report(&mut ingest, "a:0", &[update(RecordKind::Router, "a:0")], after(7));
-        report(&mut ingest, "a:0", &[update(RecordKind::Link, "a:2")], after(7));
-        for second in 8..100 {
-            ingest.tick(after(second));
-        }
-        assert_eq!(live(&ingest), ["a:0", "a:2"]);
     }
 
     #[test]

@@ -5,10 +5,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use vanflow_api::metrics::Connection;
-use vanflow_proto::{
-    Body, Message,
-    router::{self, Config, Event, Events, Handle},
-};
+use vanflow_proto::router::{self, Config, Event, Events, Handle};
 
 use crate::{clock, ingest::Ingest};
 
@@ -84,12 +81,7 @@ fn take(ingest: &mut Ingest, whom: &str, event: Event) {
         Event::Detached { reason, .. } => ingest.detached(whom, &reason),
         Event::Source { at, event } => ingest.event(&event, at),
         Event::Heartbeat { at, source, clock } => ingest.heartbeat(&source, clock, at),
-        Event::Records { at, source, bytes } => match Message::decode(&bytes).map(|message| message.body) {
-            Ok(Body::Records(updates)) => ingest.records(&source, updates, at),
-            // The connection has looked at it, and would have refused it.
-            Ok(_) => {}
-            Err(error) => ingest.refused(&source, &error),
-        },
+        Event::Records { at, source, records } => ingest.records(&source, records.updates(), at),
         Event::Refused { link, why, .. } => ingest.refused(&link, &why),
         // What there was not when this was written.
         _ => {}

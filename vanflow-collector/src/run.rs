@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 use vanflow_api::{Api, Network, Status, metrics::Health};
 use vanflow_proto::{
-    discovery,
+    discovery::{self, Known},
     router::{self, Tap},
 };
 use vanflow_store::Store;
@@ -138,13 +138,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let metrics_addresses = monitors.as_ref().map(Server::addresses).unwrap_or_default();
     let upstream = Upstream::open(settings.source, &settings.waits).await?;
 
-    let mut options = settings.store;
+    let options = settings.store;
     let retention = Duration::from_micros(options.retention_micros);
-    // The store finds out by itself what a source did not repeat; it is to give it as much time.
-    options.grace_micros = settings.waits.grace;
     let mut store = Store::new(options);
     let mut kept = None;
-    let mut restored = Vec::new();
+    let mut known = Vec::new();
     if let Some(state) = settings.state {
         let opening = spawn_blocking(move || {
             let opened = Keeper::open(&state.directory, &mut store, retention, clock::now());
@@ -154,12 +152,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
         let (keeper, sources, interval) = opened?;
         store = restored_store;
         kept = Some((keeper, interval));
-        restored = sources;
+        known = sources;
     }
     let (network, publisher) = Network::new(store);
-    publisher.update_status(|status| status.ready = !restored.is_empty());
+    publisher.update_status(|status| status.ready = !known.is_empty());
     let health = Arc::new(Health::default());
-    let ingest = Ingest::new(publisher, restored).counted_in(health.clone());
+    let ingest = Ingest::new(publisher).counted_in(health.clone());
     let status = network.status();
 
     // What takes records in leaves first; what keeps them leaves when that is done.
@@ -168,7 +166,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     // Made when nothing else can be wrong any more: whoever tries again finds no file in the way.
     let recorder = settings.capture.as_deref().map(Recorder::create).transpose()?;
     let (tap, capturing) = recorder.map(|recorder| recorder.tap(clock::now())).unzip();
-    let collecting = tokio::spawn(upstream.collect(ingest, tap, leave.clone()));
+    let collecting = tokio::spawn(upstream.collect(ingest, known, tap, leave.clone()));
     let keeping = kept
         .map(|(keeper, interval)| tokio::spawn(keeper.keep(network.clone(), interval, keep_until.clone())));
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
@@ -296,20 +294,20 @@ impl Upstream {
         })
     }
 
-    /// Collects until it is time to leave. `tap` sees what a router sends.
-    async fn collect(self, ingest: Ingest, tap: Option<Tap>, leave: CancellationToken) {
+    /// Collects until it is time to leave. Of `known` sources the store holds records; `tap` sees what a router sends.
+    async fn collect(self, ingest: Ingest, known: Vec<Known>, tap: Option<Tap>, leave: CancellationToken) {
         match self {
             Self::Router(mut config) => {
-                config.tap = tap;
+                (config.known, config.tap) = (known, tap);
                 live::collect(ingest, config, leave).await;
             }
             Self::Demo(mut config, demo) => {
-                config.tap = tap;
+                (config.known, config.tap) = (known, tap);
                 live::collect(ingest, config, leave).await;
                 demo.shut_down().await;
             }
             Self::Replay(capture, speed) => {
-                let mut replayed = Replayed::new(ingest, speed);
+                let mut replayed = Replayed::new(ingest, &known, speed);
                 capture.replay(speed, &mut replayed, &leave).await;
                 replayed.ended();
                 // Time stands still from here on; watches go on as long as there is somebody who could report them.

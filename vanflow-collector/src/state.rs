@@ -15,8 +15,6 @@ mod write;
 use std::{io, path::PathBuf};
 
 use thiserror::Error;
-use vanflow_proto::Timestamp;
-use vanflow_store::SourceId;
 
 pub(crate) use self::keep::Keeper;
 
@@ -38,13 +36,4 @@ pub enum StateError {
         /// The directory.
         path: PathBuf,
     },
-}
-
-/// A source whose records came back from the log, and that was not seen since.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Restored {
-    pub(crate) source: SourceId,
-    pub(crate) id: String,
-    /// When it was seen last, by our clock.
-    pub(crate) last_heard: Timestamp,
 }

@@ -12,6 +12,12 @@ use crate::{
 /// The address on which sources announce themselves.
 pub const BEACON_ADDRESS: &str = "mc/sfe.all";
 
+/// What a source's identity follows in the address that it sends to.
+pub(crate) const ADDRESS_PREFIX: &str = "mc/sfe.";
+
+/// What a source's identity follows in the address at which it takes FLUSH.
+pub(crate) const DIRECT_PREFIX: &str = "sfe.";
+
 /// What is appended to a router's address to see flows.
 pub const FLOWS_SUFFIX: &str = ".flows";
 

@@ -21,6 +21,18 @@ impl<'a> Updates<'a> {
     pub(crate) fn new(reader: Reader<'a>, count: usize) -> Self {
         Self { reader, left: count }
     }
+
+    /// Where in the message they are, and how many it promises: for [`Updates::at`].
+    #[cfg(feature = "router")]
+    pub(crate) fn place(&self) -> (std::ops::Range<usize>, usize) {
+        (self.reader.range(), self.left)
+    }
+
+    /// The updates at that place of a message.
+    #[cfg(feature = "router")]
+    pub(crate) fn at(message: &'a [u8], (range, count): &(std::ops::Range<usize>, usize)) -> Self {
+        Self { reader: Reader::within(message, range.clone()), left: *count }
+    }
 }
 
 impl<'a> Iterator for Updates<'a> {
@@ -49,7 +61,7 @@ impl<'a> Iterator for Updates<'a> {
     }
 }
 
-/// One sparse update of one record, borrowed from the message that it came in.
+/// One sparse update of one record, borrowed: from the message that it came in, or from an [`UpdateBuf`].
 #[derive(Clone, Copy, Debug)]
 pub struct Update<'a> {
     /// The code of the record type, where the update says it. See [`Update::kind`].
@@ -58,6 +70,21 @@ pub struct Update<'a> {
     pub id: &'a str,
     pairs: Reader<'a>,
     count: usize,
+    /// The attributes of an [`UpdateBuf`]; then there are no pairs.
+    owned: &'a [(u32, ValueBuf)],
+}
+
+impl<'a> From<&Update<'a>> for Update<'a> {
+    fn from(update: &Update<'a>) -> Self {
+        *update
+    }
+}
+
+impl<'a> From<&'a UpdateBuf> for Update<'a> {
+    fn from(update: &'a UpdateBuf) -> Self {
+        let UpdateBuf { type_code, id, attributes } = update;
+        Self { type_code: *type_code, id, pairs: Reader::new(&[]), count: 0, owned: attributes }
+    }
 }
 
 impl<'a> Update<'a> {
@@ -87,11 +114,11 @@ impl<'a> Update<'a> {
             // Everybody sends these two first; what follows is read when it is asked for.
             if has_type && let Some(id) = id {
                 let (pairs, count) = if position == 1 { (reader, count - 2) } else { (pairs, count) };
-                return Ok(Self { type_code, id, pairs, count });
+                return Ok(Self { type_code, id, pairs, count, owned: &[] });
             }
         }
         match id {
-            Some(id) => Ok(Self { type_code, id, pairs, count }),
+            Some(id) => Ok(Self { type_code, id, pairs, count, owned: &[] }),
             None => Err(pairs.error(DecodeErrorKind::Lacks { message: "record", what: "an identity" })),
         }
     }
@@ -105,7 +132,7 @@ impl<'a> Update<'a> {
     /// and so are keys that are no numbers. Where the bytes cannot be read further, an error is the last item.
     #[inline]
     pub fn attributes(&self) -> Attributes<'a> {
-        Attributes { reader: self.pairs, left: self.count }
+        Attributes { reader: self.pairs, left: self.count, owned: self.owned }
     }
 
     /// The value of one attribute, if the update has it.
@@ -140,6 +167,7 @@ fn key(reader: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
 pub struct Attributes<'a> {
     reader: Reader<'a>,
     left: usize,
+    owned: &'a [(u32, ValueBuf)],
 }
 
 impl<'a> Attributes<'a> {
@@ -150,6 +178,12 @@ impl<'a> Attributes<'a> {
             match key(&mut self.reader)? {
                 Some(KEY_TYPE | KEY_ID) | None => self.reader.skip()?,
                 Some(code) => return Ok(Some((code, self.reader.value()?))),
+            }
+        }
+        while let Some(((code, value), rest)) = self.owned.split_first() {
+            self.owned = rest;
+            if !matches!(*code, KEY_TYPE | KEY_ID) {
+                return Ok(Some((*code, value.borrow())));
             }
         }
         Ok(None)
@@ -169,7 +203,8 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// An owned [`Update`]: for sources, which report records, and for tests.
+/// An owned [`Update`]: for sources, which report records, and for whoever makes up updates. Where an update is taken,
+/// a reference to this does as well.
 ///
 /// ```
 /// use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
@@ -236,5 +271,36 @@ impl UpdateBuf {
                 writer.value(value.borrow());
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Body, Dialect, Encoder, Message};
+
+    #[test]
+    fn an_owned_update_reads_as_it_does_from_the_wire() {
+        let owned = UpdateBuf {
+            type_code: Some(RecordKind::Link.code()),
+            id: "a:1".into(),
+            attributes: vec![
+                (Attribute::Name.code(), "west".into()),
+                (KEY_ID, "another".into()),
+                (Attribute::Octets.code(), 7.into()),
+                (70_000, ValueBuf::Null),
+            ],
+        };
+        let bytes = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, std::slice::from_ref(&owned));
+        let Ok(Body::Records(mut updates)) = Message::decode(&bytes).map(|message| message.body) else {
+            panic!("it was encoded as records")
+        };
+        let wire = updates.next().expect("there is one").expect("it reads");
+        let update = Update::from(&owned);
+        assert_eq!((update.kind(), update.id), (wire.kind(), wire.id));
+        let attributes = |update: Update<'_>| format!("{:?}", update.attributes().collect::<Vec<_>>());
+        assert_eq!(attributes(update), attributes(wire));
+        assert_eq!(attributes(update), "[Ok((30, Text(\"west\"))), Ok((23, Uint(7))), Ok((70000, Null))]");
+        assert_eq!(update.get(Attribute::Octets), Some(Value::Uint(7)));
     }
 }

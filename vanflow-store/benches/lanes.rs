@@ -20,7 +20,7 @@ fn apply(store: &mut Store, source: SourceId, updates: &[UpdateBuf], now: Timest
         unreachable!("records were encoded")
     };
     for update in updates {
-        store.apply(source, &update.expect("it decodes"), now);
+        store.apply(source, update.expect("it decodes"), now);
     }
 }
 

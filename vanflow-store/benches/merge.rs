@@ -84,7 +84,7 @@ fn updates(message: &[u8]) -> vanflow_proto::Updates<'_> {
 
 fn apply(store: &mut Store, source: SourceId, message: &[u8], now: Timestamp) {
     for update in updates(message) {
-        store.apply(source, &update.expect("it decodes"), now);
+        store.apply(source, update.expect("it decodes"), now);
     }
 }
 

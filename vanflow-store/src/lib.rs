@@ -21,7 +21,7 @@
 //! ]);
 //! let Body::Records(updates) = Message::decode(&bytes)?.body else { unreachable!() };
 //! for update in updates {
-//!     store.apply(router, &update?, now);
+//!     store.apply(router, update?, now);
 //! }
 //!
 //! let snapshot = store.snapshot();
@@ -47,13 +47,15 @@
 //! # How long records stay
 //!
 //! A record lives until its source says that its object is gone, until the source is lost or restarts, or until the
-//! source fails to repeat it after the connection was lost. Ended records stay for [`Options::retention_micros`],
+//! source has repeated what it has and this is not in it. The store decides none of that: see
+//! [`vanflow_proto::discovery`], and [`Follower`], which takes its decisions here. Ended records stay for [`Options::retention_micros`],
 //! unless [`Options::memory_bound`] calls for them earlier. Live records stay.
 
 mod changes;
 pub mod connection;
 pub mod derived;
 mod ends;
+pub mod follower;
 mod graph;
 mod halves;
 mod identity;
@@ -77,6 +79,7 @@ pub mod typed;
 
 pub use changes::{Changes, Revision};
 pub use connection::{Connection, FlowKind, Request};
+pub use follower::{Follower, Merged};
 pub use lane::{Lane, LaneRef};
 pub use oddity::{Oddities, Oddity};
 pub use record::{Record, Service};

@@ -15,18 +15,6 @@ impl SourceId {
 /// A router stops making flow records when it has this many live ones (faults 15).
 pub(crate) const ROUTER_FLOW_LIMIT: u32 = 5000;
 
-/// What became of the records that were there before the connection to the network was lost (faults 3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Sweep {
-    /// All that lives was reported since.
-    #[default]
-    Done,
-    /// The source was asked for all that lives; nothing that shows its answer came yet.
-    Asked { at: Timestamp },
-    /// Its answer is coming in; what it has not repeated by then is gone.
-    Due { at: Timestamp },
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) id: Arc<str>,
@@ -36,11 +24,10 @@ pub(crate) struct Source {
     pub(crate) last_heard: Timestamp,
     /// What has to be added to our clock to get the source's, in microseconds.
     pub(crate) clock_offset: i64,
-    /// Grows each time that the source is asked for all that lives after the connection was lost.
+    /// Grows each time that something may have been missed, and the source is asked for all that lives.
     pub(crate) epoch: u16,
-    pub(crate) sweep: Sweep,
-    /// Whether a flow was reported in this epoch.
-    pub(crate) reported_flows: bool,
+    /// Whether it has not answered in this epoch.
+    pub(crate) is_awaited: bool,
     /// Live records that it reported.
     pub(crate) live: u32,
     /// Those of them that are flows.
@@ -89,8 +76,7 @@ impl Source {
             last_heard: now,
             clock_offset: 0,
             epoch: 0,
-            sweep: Sweep::Done,
-            reported_flows: false,
+            is_awaited: false,
             live: 0,
             live_flows: 0,
             halves: 0,

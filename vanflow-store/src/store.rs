@@ -5,11 +5,11 @@ mod expiry;
 mod halves;
 mod hosts;
 mod membership;
+mod sources;
 
 use std::{collections::HashMap, sync::Arc};
 
-use smallvec::SmallVec;
-use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, Update};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, Update};
 
 use crate::{
     changes::{Changes, Revision},
@@ -19,10 +19,10 @@ use crate::{
     oddity::{Oddities, Oddity},
     order::OrdersWriter,
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
-    schema::{END, START},
+    schema::START,
     snapshot::{Snapshot, View},
-    source::{OwnedSourceType, Source, SourceId, Sweep},
-    store::{expiry::Expiry, hosts::Hosts},
+    source::{OwnedSourceType, Source, SourceId},
+    store::{expiry::Expiry, hosts::Hosts, sources::Sharers},
 };
 
 pub(crate) use hosts::ProcessesByHost;
@@ -38,27 +38,15 @@ pub struct Options {
     /// first. No bound unless set. Live records and what they refer to are never evicted, so that many of them can
     /// exceed it.
     pub memory_bound: Option<usize>,
-    /// How long a source has, after it was asked again for all that lives, to repeat what it reported before the
-    /// connection was lost, in microseconds; 10 seconds unless set.
-    pub grace_micros: u64,
     /// How many changes are remembered for watchers; 65,536 unless set.
     pub remembered_changes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            retention_micros: 15 * 60 * 1_000_000,
-            memory_bound: None,
-            grace_micros: 10_000_000,
-            remembered_changes: 65_536,
-        }
+        Self { retention_micros: 15 * 60 * 1_000_000, memory_bound: None, remembered_changes: 65_536 }
     }
 }
-
-/// How long a source may keep silent about its flows after a new connection before they count as gone: long enough
-/// for another FLUSH or two, as the answer to the first can be lost (faults 1).
-const LAST_SWEEP_MICROS: u64 = 60_000_000;
 
 /// The record graph. See the [crate's documentation](crate).
 #[derive(Debug)]
@@ -72,8 +60,7 @@ pub struct Store {
     lanes: Lanes,
     sources: Arc<Vec<Source>>,
     source_ids: HashMap<Arc<str>, SourceId>,
-    /// The sources of records that several reported.
-    sharers: HashMap<RecordRef, SmallVec<[SourceId; 2]>>,
+    sharers: Sharers,
     hosts: Hosts,
     tallies: [Tally; TALLIES],
     /// What FLOW records make up, by [`FlowKind`](crate::FlowKind).
@@ -142,7 +129,7 @@ impl Store {
             lanes: Lanes::default(),
             sources: Arc::default(),
             source_ids: HashMap::new(),
-            sharers: HashMap::new(),
+            sharers: Sharers::default(),
             hosts: Hosts::default(),
             tallies: [Tally::default(); TALLIES],
             halves: [Tally::default(); 2],
@@ -150,39 +137,15 @@ impl Store {
         }
     }
 
-    /// A source is there. Says so of a known one too; only then does it count as seen again.
-    pub fn source_seen(&mut self, id: &str, source_type: SourceType<'_>, now: Timestamp) -> SourceId {
-        self.report_time(now);
-        if let Some(&known) = self.source_ids.get(id) {
-            let source = self.source_mut(known);
-            source.is_alive = true;
-            source.last_heard = source.last_heard.max(now);
-            source.source_type = OwnedSourceType::new(source_type);
-            return known;
-        }
-        let new = SourceId(u32::try_from(self.sources.len()).expect("sources are few"));
-        let source = Source::new(id, source_type, now);
-        self.source_ids.insert(source.id.clone(), new);
-        Arc::make_mut(&mut self.sources).push(source);
-        new
-    }
-
-    /// A source is alive, and its clock shows `source_now`. Durations of live records are measured by that clock
-    /// (faults 20).
-    pub fn heartbeat(&mut self, source: SourceId, source_now: Timestamp, now: Timestamp) {
-        self.report_time(now);
-        let source = self.source_mut(source);
-        source.is_alive = true;
-        source.last_heard = source.last_heard.max(now);
-        let offset = i128::from(source_now.as_micros()) - i128::from(now.as_micros());
-        source.clock_offset = i64::try_from(offset).unwrap_or(0);
-    }
-
     /// Merges one update that came from that source.
     ///
     /// The same update twice comes to the same as once, and the pieces of one in any order to the same as the whole.
     /// What cannot be merged is counted in [`Stats::oddities`] and costs nothing else.
-    pub fn apply(&mut self, source: SourceId, update: &Update<'_>, now: Timestamp) {
+    pub fn apply<'u>(&mut self, source: SourceId, update: impl Into<Update<'u>>, now: Timestamp) {
+        self.apply_update(source, &update.into(), now);
+    }
+
+    fn apply_update(&mut self, source: SourceId, update: &Update<'_>, now: Timestamp) {
         self.report_time(now);
         {
             let source = self.source_mut(source);
@@ -196,7 +159,6 @@ impl Store {
             && self.withdraw(at, source);
         let reporter = Reporter { source, vouches: !keep_end };
         self.merge(at, Some(reporter), |row, vocabulary| row.fold(update, keep_end, vocabulary));
-        self.note_epoch(source, at, now);
         self.evict(expiry::PER_UPDATE);
     }
 
@@ -204,13 +166,13 @@ impl Store {
     /// gave, and [`Record::ended`].
     ///
     /// To be called after [`Store::source_seen`] and before anything new is heard, in the order of their revisions. If
-    /// there is a record with that id already, that one was of the source's life before (faults 6). When the source is
-    /// heard again, [`Store::source_reattached`] has what it does not repeat swept; if it never is,
-    /// [`Store::source_lost`] ends its records.
+    /// there is a record with that id already, that one was of the source's life before (faults 6). The source counts as
+    /// known from then on: an epoch starts for it with the first connection ([`Store::epoch_started`]).
     ///
     /// [`Record::fields`]: crate::Record::fields
     /// [`Record::ended`]: crate::Record::ended
-    pub fn restore(&mut self, source: SourceId, update: &Update<'_>, ended: Option<Ended>) {
+    pub fn restore<'u>(&mut self, source: SourceId, update: impl Into<Update<'u>>, ended: Option<Ended>) {
+        let update = &update.into();
         let found = self.graph.find(update.id);
         if self.reported(found).is_some() {
             self.graph.retire(update.id);
@@ -229,42 +191,13 @@ impl Store {
         }
     }
 
-    /// A source restarted and counts its records from 0 again, under the same id (faults 6): what it reported before has
-    /// ended, and the same ids mean new records from now on.
-    ///
-    /// A ROUTER record with a newer start says the same by itself.
-    pub fn source_restarted(&mut self, source: SourceId, now: Timestamp) {
-        self.report_time(now);
-        self.end_all(source, |_| true);
-        let id = self.sources[source.0 as usize].id.clone();
-        self.graph.retire(&id);
+    /// The source with that identity.
+    pub fn source_id(&self, id: &str) -> Option<SourceId> {
+        self.source_ids.get(id).copied()
     }
 
-    /// The connection to the network is there again after it was lost, and the source was asked for all that lives
-    /// (faults 3). What it does not repeat within [`Options::grace_micros`] of the start of its answer has ended.
-    pub fn source_reattached(&mut self, source: SourceId, now: Timestamp) {
-        self.report_time(now);
-        let source = self.source_mut(source);
-        source.epoch = source.epoch.wrapping_add(1);
-        source.reported_flows = false;
-        source.sweep = Sweep::Asked { at: now };
-    }
-
-    /// Nothing more is seen a source (faults 4): its live records end with the time that it was last heard. They
-    /// come back to life should it speak of them again (faults 5).
-    pub fn source_lost(&mut self, source: SourceId, last_heard: Timestamp, now: Timestamp) {
-        self.report_time(now);
-        {
-            let source = self.source_mut(source);
-            source.is_alive = false;
-            source.sweep = Sweep::Done;
-            source.last_heard = last_heard;
-        }
-        self.end_all(source, |_| true);
-    }
-
-    /// Whether a source should be asked again for all that lives: some of its records are known by halves, or a
-    /// router's own record is not there (faults 1).
+    /// Whether a source should be asked again for all that lives: some of its records are known by halves, a router's
+    /// own record is not there, or it has not answered in this epoch (faults 1).
     pub fn is_incomplete(&self, source: SourceId) -> bool {
         let state = &self.sources[source.0 as usize];
         let own = || {
@@ -274,28 +207,10 @@ impl Store {
         is_incomplete(state, own)
     }
 
-    /// Lets records go whose time is over, and ends those that a source failed to repeat. To be called about once a
-    /// second, and again while it answers that there is more to do.
+    /// Evicts records whose retention has passed. To be called about once a second, and again while it answers that
+    /// there is more to do.
     pub fn advance(&mut self, now: Timestamp) -> bool {
         self.report_time(now);
-        for position in 0..self.sources.len() {
-            let id = SourceId(u32::try_from(position).expect("sources are few"));
-            let source = &self.sources[position];
-            let epoch = source.epoch;
-            match source.sweep {
-                Sweep::Due { at } if at <= self.now => {
-                    let reported_flows = source.reported_flows;
-                    self.source_mut(id).sweep =
-                        if reported_flows { Sweep::Done } else { Sweep::Asked { at: self.now } };
-                    self.end_all(id, |row| row.epoch != epoch && (reported_flows || !is_flow(row.type_code)));
-                }
-                Sweep::Asked { at } if self.now.micros_since(at) >= LAST_SWEEP_MICROS && source.is_alive => {
-                    self.source_mut(id).sweep = Sweep::Done;
-                    self.end_all(id, |row| row.epoch != epoch);
-                }
-                _ => {}
-            }
-        }
         let drained = self.lanes.free_drained(seconds(self.now), &mut self.graph.vocabulary);
         (self.evict(expiry::PER_ADVANCE) == expiry::PER_ADVANCE) | drained
     }
@@ -426,24 +341,6 @@ impl Store {
         }
     }
 
-    /// Notes that a source vouches for a record no more, and whether others still do (faults 13).
-    fn withdraw(&mut self, at: RecordRef, source: SourceId) -> bool {
-        if !self.row(at).head().flags.has(Flags::SHARED) {
-            return false;
-        }
-        let Some(sharers) = self.sharers.get_mut(&at) else { return false };
-        sharers.retain(|sharer| *sharer != source);
-        let Some(&other) = sharers.first() else { return false };
-        let live = self.row(at).is_live();
-        if live && self.row(at).head().owner == source {
-            let standing = Standing::of(self.row(at), at.table());
-            self.count_source(source, at, &standing, &Standing::default());
-            self.graph.row_mut(at).head_mut().owner = other;
-            self.count_source(other, at, &Standing::default(), &standing);
-        }
-        true
-    }
-
     /// Changes a row by `change`, and everything that follows from it.
     fn merge(
         &mut self,
@@ -457,6 +354,7 @@ impl Store {
             let mut changed = change(row, vocabulary);
             if let Some(Reporter { source: reporter, vouches }) = reporter {
                 let head = row.any().head_mut();
+                let before = (head.owner, head.epoch);
                 head.flags.set(Flags::RESTORED, false);
                 if !head.flags.has(Flags::REPORTED) {
                     head.flags.set(Flags::REPORTED, true);
@@ -464,13 +362,10 @@ impl Store {
                     changed.add(Attribute::RecordType.code());
                 }
                 head.epoch = sources[reporter.0 as usize].epoch;
-                if vouches && head.owner != reporter && at.table() == Table::Entities {
-                    let owner = head.owner;
+                let is_shared = head.owner != reporter || head.flags.has(Flags::SHARED);
+                if vouches && is_shared && at.table() == Table::Entities {
                     head.flags.set(Flags::SHARED, true);
-                    let sharers = sharers.entry(at).or_insert_with(|| SmallVec::from_slice(&[owner]));
-                    if !sharers.contains(&reporter) {
-                        sharers.push(reporter);
-                    }
+                    sharers.vouch(at, before, (reporter, head.epoch));
                 }
             }
             changed
@@ -526,66 +421,13 @@ impl Store {
             adjust(&mut source.live_flows, before.live, after.live);
         }
     }
-
-    /// Ends the live records of a source for which `which` holds, as of when it was last heard.
-    fn end_all(&mut self, source: SourceId, which: impl Fn(&crate::row::Head) -> bool) {
-        let state = &self.sources[source.0 as usize];
-        let end = state.clock(state.last_heard).as_micros();
-        let mut ending = Vec::new();
-        macro_rules! collect {
-            ($table:expr, $slab:expr) => {
-                for slot in $slab.rows().live() {
-                    let head = &$slab.get(slot).head;
-                    if (head.owner == source || head.flags.has(Flags::SHARED)) && which(head) {
-                        ending.push(RecordRef::new($table, slot));
-                    }
-                }
-            };
-        }
-        collect!(Table::Entities, self.graph.entities);
-        collect!(Table::Tports, self.graph.tports);
-        collect!(Table::Apps, self.graph.apps);
-        collect!(Table::Flows, self.graph.flows);
-        for at in ending {
-            if self.withdraw(at, source) || self.row(at).head().owner != source {
-                continue;
-            }
-            self.merge(at, None, |row, _| {
-                let row = row.any();
-                let start = row.number(START).unwrap_or(0);
-                row.set_number(END, Some(end.max(start)));
-                row.head_mut().flags.set(Flags::PRESUMED_END, true);
-                let mut changed = Changed::default();
-                changed.add(Attribute::EndTime.code());
-                changed
-            });
-        }
-    }
-
-    /// A source that was asked for all that lives answers.
-    fn note_epoch(&mut self, source: SourceId, at: RecordRef, now: Timestamp) {
-        let state = &self.sources[source.0 as usize];
-        if state.sweep == Sweep::Done {
-            return;
-        }
-        let is_flow = at.table() != Table::Entities;
-        let is_router = state.source_type == OwnedSourceType::Router;
-        // A router answers with its own record among others; counters come without being asked for.
-        let answers = !is_router || self.row(at).head().type_code == RecordKind::Router.code();
-        let due = now.plus_micros(self.options.grace_micros);
-        let source = self.source_mut(source);
-        source.reported_flows |= is_flow;
-        if answers && matches!(source.sweep, Sweep::Asked { .. }) {
-            source.sweep = Sweep::Due { at: due };
-        }
-    }
 }
 
 /// Whether a source should be asked again for all that lives; `own` finds its ROUTER record.
 pub(crate) fn is_incomplete<'r>(source: &Source, own: impl FnOnce() -> Option<&'r dyn AnyRow>) -> bool {
     source.is_alive
         && (source.halves > 0
-            || matches!(source.sweep, Sweep::Asked { .. })
+            || source.is_awaited
             || source.source_type == OwnedSourceType::Router
                 && !own().is_some_and(|row| row.is_live() && !row.is_half()))
 }
@@ -602,8 +444,4 @@ fn adjust<T: std::ops::AddAssign + std::ops::SubAssign + From<bool>>(
 /// Seconds since the epoch, in which the ends of records are kept.
 fn seconds(time: Timestamp) -> u32 {
     u32::try_from(time.as_micros() / 1_000_000).unwrap_or(u32::MAX)
-}
-
-fn is_flow(type_code: u32) -> bool {
-    RecordKind::from_code(type_code).is_some_and(RecordKind::is_flow)
 }

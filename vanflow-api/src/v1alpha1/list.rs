@@ -410,7 +410,7 @@ mod tests {
         for captured in capture::read(BufReader::new(File::open(path).unwrap())) {
             let captured = captured.unwrap();
             let Body::Records(updates) = Message::decode(&captured.message).unwrap().body else { continue };
-            updates.for_each(|update| store.apply(source, &update.unwrap(), now));
+            updates.for_each(|update| store.apply(source, update.unwrap(), now));
         }
         store.snapshot()
     }

@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::time::{Instant, timeout};
 use vanflow_proto::{
-    Attribute, Body, Message, RecordKind, Timestamp, UpdateBuf, Value,
+    Attribute, Body, FLOWS_SUFFIX, Message, RecordKind, Timestamp, UpdateBuf, Value,
     router::{self, Config, Event},
     source::MAX_BATCH,
 };
@@ -24,16 +27,24 @@ fn clock() -> impl Fn() -> Timestamp + Send + Sync + 'static {
 }
 
 /// Attaches a collector, and hands the updates that come to `until`, by message, until that is content.
-async fn collect(url: &str, mut until: impl FnMut(Option<u64>, Vec<UpdateBuf>) -> bool) {
-    let config = Config::from_url(url, Arc::new(clock())).expect("a URL");
+async fn collect(url: &str, until: impl FnMut(Vec<UpdateBuf>) -> bool) {
+    collect_tapped(url, |_, _| {}, until).await;
+}
+
+/// The same; `tap` sees every message before that, with the address that it was received on.
+async fn collect_tapped(
+    url: &str,
+    tap: impl Fn(&str, Message<'_>) + Send + Sync + 'static,
+    mut until: impl FnMut(Vec<UpdateBuf>) -> bool,
+) {
+    let mut config = Config::from_url(url, Arc::new(clock())).expect("a URL");
+    config.tap = Some(Arc::new(move |_, link, bytes| tap(link, Message::decode(bytes).expect("decodes"))));
     let (handle, mut events) = router::connect(config);
     let collecting = async {
         while let Some(event) = events.next().await {
-            let Event::Records { bytes, .. } = event else { continue };
-            let message = Message::decode(&bytes).expect("decodes");
-            let Body::Records(updates) = message.body else { continue };
-            let updates = updates.map(|update| update.expect("decodes").to_owned()).collect();
-            if until(message.message_id, updates) {
+            let Event::Records { records, .. } = event else { continue };
+            let updates = records.updates().map(|update| update.expect("decodes").to_owned()).collect();
+            if until(updates) {
                 return;
             }
         }
@@ -53,7 +64,7 @@ async fn a_collector_gets_every_source_of_the_network_whole() {
     let demo = start(options, clock()).await.expect("starts");
     let mut names: BTreeMap<RecordKind, BTreeSet<String>> = BTreeMap::new();
     let mut kinds = HashSet::new();
-    collect(&demo.url(), |_, updates| {
+    collect(&demo.url(), |updates| {
         for update in updates {
             let kind = kind(&update).expect("a kind of the table");
             kinds.insert(kind);
@@ -85,14 +96,18 @@ async fn the_load_arrives_to_the_last_update_and_in_order() {
     let options = LoadOptions { updates: 20_000, start: START };
     let mut load = Load::start(&options, clock()).await.expect("starts");
     let url = load.url();
-    let (mut flows, mut ended, mut last) = (0, 0, None);
-    let collecting = collect(&url, |message_id, updates| {
+    let last = AtomicU64::new(0);
+    let in_order = move |link: &str, message: Message<'_>| {
+        if link.starts_with("mc/sfe.LoAdA:") && link.ends_with(FLOWS_SUFFIX) {
+            let id = message.message_id.expect("routers number their messages");
+            let last = last.swap(id, Ordering::Relaxed);
+            assert!(id > last, "{id} comes after {last}");
+        }
+    };
+    let (mut flows, mut ended) = (0, 0);
+    let collecting = collect_tapped(&url, in_order, |updates| {
         let ours = updates.iter().filter(|update| update.id.starts_with("LoAdA:"));
         let ours: Vec<_> = ours.filter(|update| kind(update).is_some_and(RecordKind::is_flow)).collect();
-        if !ours.is_empty() {
-            assert!(message_id > last, "{message_id:?} comes after {last:?}");
-            last = message_id;
-        }
         flows += ours.len();
         ended += ours.iter().filter(|update| update.get(Attribute::EndTime).is_some()).count();
         flows == options.updates

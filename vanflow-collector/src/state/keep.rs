@@ -12,11 +12,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_api::Network;
-use vanflow_proto::Timestamp;
+use vanflow_proto::{Timestamp, discovery::Known};
 use vanflow_store::{Revision, Store};
 
 use super::{
-    Restored, StateError,
+    StateError,
     file::{Fault, Writer},
     read::Loaded,
     write::{Frames, write_whole},
@@ -64,7 +64,7 @@ impl Keeper {
         store: &mut Store,
         retention: Duration,
         now: Timestamp,
-    ) -> Result<(Self, Vec<Restored>), StateError> {
+    ) -> Result<(Self, Vec<Known>), StateError> {
         let lock = lock(directory)?;
         let path = directory.join(LOG);
         let mut loaded = Loaded::default();

@@ -3,13 +3,10 @@
 use std::{collections::HashMap, fs::File, time::Duration};
 
 use foldhash::fast::FixedState;
-use vanflow_proto::{Attribute, Body, Message, SourceType, Timestamp, Update};
+use vanflow_proto::{Attribute, Body, Message, SourceType, Timestamp, Update, discovery::Known};
 use vanflow_store::{Ended, SourceId, Store};
 
-use super::{
-    Restored,
-    file::{Entry, Fault, Reader},
-};
+use super::file::{Entry, Fault, Reader};
 
 /// What was read of a log.
 #[derive(Default)]
@@ -25,6 +22,7 @@ pub(super) struct Loaded {
 
 struct LoadedSource {
     id: SourceId,
+    source_type: String,
     last_heard: Timestamp,
     lives: bool,
 }
@@ -91,7 +89,7 @@ impl Loaded {
 
         for (id, source_type, last_heard) in heard {
             let source = store.source_seen(&id, SourceType::from_name(&source_type), last_heard);
-            self.sources.insert(id, LoadedSource { id: source, last_heard, lives: false });
+            self.sources.insert(id, LoadedSource { id: source, source_type, last_heard, lives: false });
         }
         let mut reader = match Reader::open(second) {
             Ok(reader) => reader,
@@ -112,7 +110,7 @@ impl Loaded {
                 }
                 let source = self.sources.get_mut(entry.source).expect("every source was met before");
                 source.lives |= ended.is_none();
-                store.restore(source.id, &update, ended);
+                store.restore(source.id, update, ended);
                 self.restored += 1;
             }
         }
@@ -125,11 +123,15 @@ impl Loaded {
     }
 
     /// The sources that are to be waited for. Those without a live record were lost already.
-    pub(super) fn await_sources(&self, store: &mut Store, now: Timestamp) -> Vec<Restored> {
+    pub(super) fn await_sources(&self, store: &mut Store, now: Timestamp) -> Vec<Known> {
         let mut restored = Vec::new();
         for (id, source) in &self.sources {
             if source.lives {
-                restored.push(Restored { source: source.id, id: id.clone(), last_heard: source.last_heard });
+                restored.push(Known {
+                    id: id.as_str().into(),
+                    source_type: source.source_type.as_str().into(),
+                    last_heard: source.last_heard,
+                });
             } else {
                 store.source_lost(source.id, source.last_heard, now);
             }

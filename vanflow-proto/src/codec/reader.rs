@@ -29,6 +29,19 @@ impl<'a> Reader<'a> {
         Self { rest: bytes, offset: 0 }
     }
 
+    /// Reads that part of a message, which holds whole values.
+    #[cfg(feature = "router")]
+    pub(crate) fn within(message: &'a [u8], range: std::ops::Range<usize>) -> Self {
+        let offset = range.start;
+        Self { rest: message.get(range).unwrap_or_default(), offset }
+    }
+
+    /// The part of the message that is left to read.
+    #[cfg(feature = "router")]
+    pub(crate) fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.rest.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

@@ -37,6 +37,8 @@ pub struct Config {
     pub max_message_size: usize,
     /// How long to wait for what.
     pub discovery: discovery::Settings,
+    /// Sources of which the caller holds records from before; see [`Discovery::restore`](discovery::Discovery::restore).
+    pub known: Vec<discovery::Known>,
     #[cfg(test)]
     pub(super) dial: Option<super::tests::Dial>,
 }
@@ -211,6 +213,7 @@ impl Config {
             tap: None,
             max_message_size: 16 * 1024 * 1024,
             discovery: discovery::Settings::default(),
+            known: Vec::new(),
             #[cfg(test)]
             dial: None,
         }

@@ -12,15 +12,15 @@ use tokio::{
 };
 
 use super::{
-    Event,
+    Event, Records,
     config::Config,
     connection::{self, Open, Order, Report},
     stats::Counters,
     tls::Contents,
 };
 use crate::{
-    BEACON_ADDRESS, Body, FLOWS_SUFFIX, HEARTBEATS_SUFFIX, LOGS_SUFFIX, Message,
-    discovery::{Action, Discovery, FlushOutcome, Output},
+    BEACON_ADDRESS, FLOWS_SUFFIX, HEARTBEATS_SUFFIX, LOGS_SUFFIX, Message,
+    discovery::{Action, Discovery, FlushOutcome, Heard, Output},
 };
 
 /// Between a lost connection and the next try; doubles from try to try.
@@ -68,7 +68,8 @@ impl Driver {
         commands: mpsc::UnboundedReceiver<Command>,
         counters: Arc<Counters>,
     ) -> Self {
-        let discovery = Discovery::new(config.discovery.clone(), rand::random());
+        let mut discovery = Discovery::new(config.discovery.clone(), rand::random());
+        config.known.iter().for_each(|known| discovery.restore(known));
         let container = format!("vanflow-collector-{:016x}", rand::random::<u64>());
         Self { config, container, discovery, events, commands, counters, refusals: Bounded::default() }
     }
@@ -228,19 +229,13 @@ impl Driver {
                 return self.refused(link, format!("a message that cannot be read: {error}")).await;
             }
         };
-        self.discovery.message(at, &link, &message);
-        self.counters.beacons_refused.store(self.discovery.refused(), Ordering::Relaxed);
-        let event = match message.body {
-            Body::Records(_) => self.discovery.source_of(&link).map(|source| Event::Records {
-                at,
-                source: Arc::clone(source),
-                bytes: bytes.clone(),
-            }),
-            Body::Heartbeat(heartbeat) => {
-                Some(Event::Heartbeat { at, source: heartbeat.id.into(), clock: heartbeat.now })
+        let event = self.discovery.hear(at, &link, &message).map(|heard| match heard {
+            Heard::Heartbeat { source, clock } => Event::Heartbeat { at, source, clock },
+            Heard::Records { source, updates } => {
+                Event::Records { at, source, records: Records::new(bytes.clone(), &updates) }
             }
-            _ => None,
-        };
+        });
+        self.counters.beacons_refused.store(self.discovery.refused(), Ordering::Relaxed);
         // What discovery makes of a message comes before the message: nobody sees records of an unknown source.
         self.act(open).await?;
         match event {

@@ -6,16 +6,13 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! use vanflow_proto::{Body, Message, Timestamp};
 //! use vanflow_proto::router::{self, Config, Event};
 //!
 //! # async fn example(clock: router::Clock) -> Result<(), Box<dyn std::error::Error>> {
 //! let (handle, mut events) = router::connect(Config::from_url("amqp://127.0.0.1:5672", clock)?);
 //! while let Some(event) = events.next().await {
-//!     if let Event::Records { bytes, .. } = event
-//!         && let Body::Records(updates) = Message::decode(&bytes)?.body
-//!     {
-//!         for update in updates.flatten() {
+//!     if let Event::Records { records, .. } = event {
+//!         for update in records.updates().flatten() {
 //!             println!("{:?} {}", update.kind(), update.id);
 //!         }
 //!     }
@@ -28,6 +25,7 @@
 mod config;
 mod connection;
 mod driver;
+mod records;
 mod sasl;
 mod stats;
 #[cfg(test)]
@@ -36,10 +34,10 @@ mod tls;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 pub use config::{Clock, Config, ConfigError, Credentials, Endpoint, Tap, TlsFiles};
+pub use records::Records;
 pub use stats::Stats;
 
 use crate::{Timestamp, discovery};
@@ -97,14 +95,14 @@ pub enum Event {
         /// The source's clock.
         clock: Timestamp,
     },
-    /// A RECORD message of a known source.
+    /// A known source reported records.
     Records {
         /// When it was received.
         at: Timestamp,
         /// The identity of the source.
         source: Arc<str>,
-        /// The message; [`Message::decode`](crate::Message::decode) reads it.
-        bytes: Bytes,
+        /// The records.
+        records: Records,
     },
     /// A message was not taken, or a link was refused. Others are as well as before.
     Refused {

@@ -115,7 +115,7 @@ impl Store {
         let mut lanes = LaneSet::new();
         self.explained_by(at, &mut lanes, 0);
         self.hosts.remove(at);
-        self.sharers.remove(&at);
+        self.sharers.remove(at);
         let group = self.group(at);
         self.graph.clear(at);
         if let Some(group) = group {

@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use vanflow_proto::{Attribute, Body, Message, RecordKind, Timestamp, capture};
-use vanflow_store::{Field, Options, Record, Snapshot, Store};
+use vanflow_proto::{
+    Attribute, Message, RecordKind, Timestamp, capture,
+    discovery::{Discovery, Settings},
+};
+use vanflow_store::{Field, Follower, Options, Record, Snapshot, Store};
 
 fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures").join(file)
@@ -16,29 +19,20 @@ fn path(file: &str) -> PathBuf {
 
 /// Everything in a capture, each message `times` times.
 fn replay(name: &str, times: usize) -> Store {
-    let mut store = Store::new(Options::default());
-    let mut sources = BTreeMap::new();
+    let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
+    // However silent, no source is lost: everything is as it was reported.
+    let mut settings = Settings::default();
+    settings.silence = 3_600_000_000;
+    let mut discovery = Discovery::new(settings, 7);
+    discovery.attached(Timestamp::default());
     let file = File::open(path(&format!("{name}.jsonl"))).expect("the capture is there");
     for captured in capture::read(BufReader::new(file)) {
         let captured = captured.expect("it reads");
         let now = Timestamp::from_micros(1_795_347_880_000_000 + captured.micros);
+        let message = Message::decode(&captured.message).expect("it decodes");
         for _ in 0..times {
-            match Message::decode(&captured.message).expect("it decodes").body {
-                Body::Beacon(beacon) => {
-                    let source = store.source_seen(beacon.id, beacon.source_type, now);
-                    sources.insert(beacon.address.to_owned(), source);
-                }
-                Body::Heartbeat(beat) => {
-                    store.heartbeat(sources[&format!("mc/sfe.{}", beat.id)], beat.now, now)
-                }
-                Body::Records(updates) => {
-                    let source = sources[captured.link.trim_end_matches(".flows").trim_end_matches(".logs")];
-                    for update in updates {
-                        store.apply(source, &update.expect("it decodes"), now);
-                    }
-                }
-                _ => {}
-            }
+            let merged = follower.hear(&mut store, &mut discovery, &captured.link, &message, now);
+            assert_eq!(merged.refused(), 0, "{:?}", merged.error());
         }
     }
     store

@@ -2,7 +2,7 @@
 //! project keeps in `docs/faults.md`.
 
 use crate::support::{Network, SECOND, change, find, ids, live};
-use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf, discovery::Extent};
 use vanflow_store::{Oddity, Options, Record, Revision};
 
 #[test]
@@ -34,44 +34,82 @@ fn what_is_not_repeated_after_a_reconnect_has_ended_meanwhile() {
     let lost_at = network.now;
     network.store.heartbeat(west, network.now, network.now);
     network.wait(3);
-    network.store.source_reattached(west, network.now);
+    network.store.epoch_started(west, network.now);
     assert!(network.store.is_incomplete(west), "the answer is still to come");
-    // A counter that comes unasked is no answer.
+    // A counter that comes unasked shows that its record is there, as well as the answer would.
     network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Octets, 5)]);
-    network.wait(30);
-    assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:10", "west:11"]);
+    network.store.source_answered(west, network.now);
+    assert!(!network.store.is_incomplete(west));
     let start = Timestamp::from_micros(1_795_347_888 * SECOND);
     let router = change(RecordKind::Router, "west:0").with(Attribute::StartTime, start);
     let listener = change(RecordKind::Listener, "west:1").with(Attribute::StartTime, start);
-    network.report(west, &[router, listener, stays]);
-    network.wait(9);
-    assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:10", "west:11"], "grace");
-    network.wait(1);
+    network.report(west, &[router, listener]);
+    network.wait(300);
+    assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:10", "west:11"]);
+    network.store.source_settled(west, Extent::All, network.now);
     let snapshot = network.snapshot();
     assert_eq!(live(&snapshot, RecordKind::BiflowTport), ["west:10"]);
     assert_eq!(live(&snapshot, RecordKind::Listener), ["west:1"]);
     let gone = find(&snapshot, "west:11");
     assert!(gone.is_end_presumed());
     assert!(gone.end() >= Some(lost_at));
-    assert!(!network.store.is_incomplete(west));
 }
 
 #[test]
-fn an_answer_about_flows_that_never_comes_ends_them_only_after_a_minute() {
+fn nothing_ends_before_it_is_said_that_its_source_has_answered() {
+    // faults 29: neither time nor updates decide it
+    let mut network = Network::new();
+    let (west, controller) = (network.west(), network.controller("site-west"));
+    let connection = network.connection("west:10");
+    network.report(west, &[connection]);
+    let pods = ["pod-1", "pod-2"].map(|id| network.started(RecordKind::Process, id, "site-west"));
+    network.report(controller, &pods);
+    for source in [west, controller] {
+        network.store.epoch_started(source, network.now);
+    }
+    network.report(controller, &pods[..1]);
+    network.report(west, &[change(RecordKind::Router, "west:0").with(Attribute::Name, "0/west-2")]);
+    network.wait(3600);
+    let snapshot = network.snapshot();
+    assert_eq!(live(&snapshot, RecordKind::Process), ["pod-1", "pod-2"]);
+    assert_eq!(live(&snapshot, RecordKind::BiflowTport), ["west:10"]);
+    assert!(network.store.is_incomplete(west) && network.store.is_incomplete(controller));
+}
+
+#[test]
+fn flows_end_only_where_the_source_has_settled_for_them_too() {
     // faults 1 and 3: each suffix is a route of its own, and the answer on one can be lost.
     let mut network = Network::new();
     let west = network.west();
     let connection = network.connection("west:10");
     network.report(west, &[connection]);
-    network.store.source_reattached(west, network.now);
+    network.store.epoch_started(west, network.now);
     let start = Timestamp::from_micros(1_795_347_888 * SECOND);
     network.report(west, &[change(RecordKind::Router, "west:0").with(Attribute::StartTime, start)]);
-    network.wait(10);
+    network.store.source_settled(west, Extent::AllButFlows, network.now);
+    assert_eq!(live(&network.snapshot(), RecordKind::Listener), [""; 0]);
     assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), ["west:10"]);
-    assert!(network.store.is_incomplete(west), "so that it is asked again");
-    network.wait(60);
+    network.store.source_settled(west, Extent::All, network.now);
     assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), [""; 0]);
-    assert!(!network.store.is_incomplete(west));
+}
+
+#[test]
+fn a_shared_record_lives_by_the_source_that_repeats_it() {
+    // faults 3, 13: each of its sources has epochs of its own
+    let mut network = Network::new();
+    let (router, controller) = (network.router("west:0"), network.controller("site-west"));
+    let site = [network.started(RecordKind::Site, "site-west", "")];
+    network.report(router, &site);
+    network.report(controller, &site);
+    network.store.epoch_started(controller, network.now);
+    network.report(controller, &site);
+    network.report(router, &site);
+    network.store.source_settled(controller, Extent::All, network.now);
+    network.store.source_lost(router, network.now, network.now);
+    assert_eq!(live(&network.snapshot(), RecordKind::Site), ["site-west"], "the controller repeated it");
+    network.store.epoch_started(controller, network.now);
+    network.store.source_settled(controller, Extent::All, network.now);
+    assert_eq!(live(&network.snapshot(), RecordKind::Site), [""; 0]);
 }
 
 #[test]
@@ -654,21 +692,16 @@ fn what_a_former_run_held_comes_back_and_is_swept_or_repeated() {
         })
         .collect();
     for (update, ended) in persisted {
-        let bytes = vanflow_proto::Encoder::new(vanflow_proto::Dialect::Controller).records("", 0, &[update]);
-        let vanflow_proto::Body::Records(mut updates) =
-            vanflow_proto::Message::decode(&bytes).expect("it decodes").body
-        else {
-            unreachable!("records were encoded")
-        };
-        after.store.restore(source, &updates.next().expect("there is one").expect("it decodes"), ended);
+        after.store.restore(source, &update, ended);
     }
     let all = |network: &Network| ids(network.snapshot().records());
     assert_eq!(all(&after), all(&network));
     assert_eq!(live(&after.snapshot(), RecordKind::BiflowTport), ["west:10", "west:11"]);
-    after.store.source_reattached(source, after.now);
+    after.store.epoch_started(source, after.now);
     let start = Timestamp::from_micros(1_795_347_888 * SECOND);
     after.report(source, &[change(RecordKind::Router, "west:0").with(Attribute::StartTime, start), stays]);
     after.wait(11);
+    after.store.source_settled(source, Extent::All, after.now);
     assert_eq!(live(&after.snapshot(), RecordKind::BiflowTport), ["west:10"]);
     after.wait(15 * 60 - 70);
     assert!(
@@ -684,15 +717,7 @@ fn a_router_that_restarted_while_we_were_away_is_not_mixed_with_what_we_held() {
     let mut network = Network::new();
     let source = network.router("west:0");
     let held = network.connection("west:10").with(Attribute::Octets, 7);
-    let bytes = vanflow_proto::Encoder::new(vanflow_proto::Dialect::Controller).records("", 0, &[held]);
-    let vanflow_proto::Body::Records(updates) =
-        vanflow_proto::Message::decode(&bytes).expect("it decodes").body
-    else {
-        unreachable!("records were encoded")
-    };
-    for update in updates.flatten() {
-        network.store.restore(source, &update, None);
-    }
+    network.store.restore(source, &held, None);
     network.wait(5);
     let new = network.connection("west:10");
     network.report(source, &[new]);

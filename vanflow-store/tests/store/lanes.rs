@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf, discovery::Extent};
 use vanflow_store::{Ended, Lane, Record, Snapshot};
 
 use crate::support::{Network, change, find, ids};
@@ -84,7 +84,8 @@ pub enum Event {
     Restored(usize, UpdateBuf, bool),
     Lost(usize),
     Restarted(usize),
-    Reattached(usize),
+    EpochStarted(usize),
+    Settled(usize),
     Waited(u64),
 }
 
@@ -95,7 +96,8 @@ pub fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(source, update, ended)| Event::Restored(source, update, ended)),
         1 => (0_usize..2).prop_map(Event::Lost),
         1 => (0_usize..2).prop_map(Event::Restarted),
-        1 => (0_usize..2).prop_map(Event::Reattached),
+        1 => (0_usize..2).prop_map(Event::EpochStarted),
+        1 => (0_usize..2).prop_map(Event::Settled),
         2 => prop_oneof![Just(1), Just(20), Just(100)].prop_map(Event::Waited),
     ]
 }
@@ -113,7 +115,7 @@ pub fn happen(network: &mut Network, event: &Event) {
         Event::Restored(number, update, ended) => {
             let source = source(network, *number);
             let ended = ended.then_some(Ended { at: network.now, presumed: true });
-            network.restore(source, update, ended);
+            network.store.restore(source, update, ended);
         }
         Event::Lost(number) => {
             let source = source(network, *number);
@@ -123,9 +125,13 @@ pub fn happen(network: &mut Network, event: &Event) {
             let source = source(network, *number);
             network.store.source_restarted(source, network.now);
         }
-        Event::Reattached(number) => {
+        Event::EpochStarted(number) => {
             let source = source(network, *number);
-            network.store.source_reattached(source, network.now);
+            network.store.epoch_started(source, network.now);
+        }
+        Event::Settled(number) => {
+            let source = source(network, *number);
+            network.store.source_settled(source, Extent::All, network.now);
         }
         Event::Waited(seconds) => network.wait(*seconds),
     }

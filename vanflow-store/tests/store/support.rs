@@ -1,9 +1,7 @@
-//! A store that is reported updates as sources send them, through the codec.
+//! A store, and a clock.
 
-use vanflow_proto::{
-    Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
-};
-use vanflow_store::{Ended, Options, Record, Snapshot, SourceId, Store};
+use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
+use vanflow_store::{Options, Record, Snapshot, SourceId, Store};
 
 pub const SECOND: u64 = 1_000_000;
 
@@ -38,22 +36,8 @@ impl Network {
     }
 
     pub fn report(&mut self, source: SourceId, updates: &[UpdateBuf]) {
-        let bytes = Encoder::new(Dialect::Router).records("mc/sfe.x", 1, updates);
-        let Body::Records(updates) = Message::decode(&bytes).expect("it decodes").body else {
-            unreachable!("records were encoded")
-        };
-        for update in updates.flatten() {
-            self.store.apply(source, &update, self.now);
-        }
-    }
-
-    pub fn restore(&mut self, source: SourceId, update: &UpdateBuf, ended: Option<Ended>) {
-        let bytes = Encoder::new(Dialect::Router).records("mc/sfe.x", 1, std::slice::from_ref(update));
-        let Body::Records(updates) = Message::decode(&bytes).expect("it decodes").body else {
-            unreachable!("records were encoded")
-        };
-        for update in updates.flatten() {
-            self.store.restore(source, &update, ended);
+        for update in updates {
+            self.store.apply(source, update, self.now);
         }
     }
 

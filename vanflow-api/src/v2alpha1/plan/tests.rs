@@ -195,7 +195,7 @@ fn snapshot(
             unreachable!()
         };
         for record in records {
-            store.apply(source, &record.expect("it decodes"), now);
+            store.apply(source, record.expect("it decodes"), now);
         }
         store.advance(now);
     }

@@ -365,7 +365,7 @@ async fn answer(sent: &[Sent], path: &str) -> serde_json::Value {
         let id = name.split('.').next().expect("a name");
         let source = store.source_seen(id, SourceType::Router, *at);
         for update in updates {
-            store.apply(source, &update.expect("decodes"), *at);
+            store.apply(source, update.expect("decodes"), *at);
         }
     }
     let (network, _publisher) = vanflow_api::Network::new(store);

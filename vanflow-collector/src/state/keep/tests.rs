@@ -24,7 +24,7 @@ fn report(store: &mut Store, source: SourceId, updates: &[UpdateBuf], now: Times
         panic!("it was encoded as records")
     };
     for update in updates {
-        store.apply(source, &update.expect("it was encoded"), now);
+        store.apply(source, update.expect("it was encoded"), now);
     }
 }
 
@@ -85,7 +85,7 @@ fn contents(store: &Store) -> Vec<String> {
     records
 }
 
-fn open(directory: &TempDir, now: Timestamp) -> (Keeper, Store, Vec<Restored>) {
+fn open(directory: &TempDir, now: Timestamp) -> (Keeper, Store, Vec<Known>) {
     let mut store = Store::new(Options::default());
     let (keeper, restored) =
         Keeper::open(directory.path(), &mut store, RETENTION, now).expect("a directory of our own");
@@ -97,7 +97,7 @@ fn directory() -> TempDir {
 }
 
 /// Keeps a store, and brings it back in another one.
-fn kept(store: Store, now: Timestamp) -> (Store, Vec<Restored>) {
+fn kept(store: Store, now: Timestamp) -> (Store, Vec<Known>) {
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
     keeper.try_write(&Network::new(store).0).expect("writes");
