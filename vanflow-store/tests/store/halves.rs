@@ -149,7 +149,7 @@ fn happen(network: &mut Network, event: &Event) {
         Event::Restored(update, ended) => {
             let source = network.router(if update.id.starts_with('a') { SOURCES[0] } else { SOURCES[1] });
             let ended = ended.then_some(Ended { at: network.now, presumed: true });
-            network.restore(source, update, ended);
+            network.store.restore(source, update, ended);
         }
         Event::Lost(number) => {
             let source = network.router(SOURCES[*number]);
