@@ -1,4 +1,4 @@
-//! From what is heard to the store.
+//! From what is received to the store.
 //!
 //! There is one writer. It takes the store's lock for a message at a time, and for no more than a thousand updates
 //! should a message have more, so that readers who want a snapshot get one within a millisecond. It never waits for
@@ -24,7 +24,7 @@ const UPDATES: usize = 1000;
 /// it knows was asked for all of its records, though some answers may have been lost (faults 1).
 const READY_WITHIN: u64 = 30_000_000;
 
-/// Merges what is heard into a store, and says who waits for it.
+/// Merges what is received into a store, and wakes those who wait for it.
 #[derive(Debug)]
 pub(crate) struct Ingest {
     publisher: Publisher,
@@ -152,7 +152,7 @@ impl Ingest {
         self.publisher.publish();
     }
 
-    /// Changes the status, and reports those who wait for it if that made a difference.
+    /// Changes the status, and wakes those who wait for it if that made a difference.
     pub(crate) fn report(&self, change: impl FnOnce(&mut Status)) {
         self.publisher.update_status(change);
     }

@@ -31,7 +31,7 @@ const AHEAD: usize = 1024;
 /// How far into a capture the first HEARTBEAT is looked for.
 const ANCHOR_WITHIN: usize = 4096;
 
-/// How often, in the time of the capture, those who listen are reported that time passes: in microseconds.
+/// How often, in the time of the capture, the listener is called with the time: in microseconds.
 const TICK: u64 = 1_000_000;
 
 /// A capture that cannot be opened.

@@ -102,7 +102,7 @@ impl Running {
         &self.metrics_addresses
     }
 
-    /// Reported of how the collector is doing.
+    /// How the collector is doing, and whenever that changes.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }

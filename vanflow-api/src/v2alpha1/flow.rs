@@ -157,7 +157,7 @@ pub(crate) fn protocol_name(reported: Text<'_>) -> Cow<'_, str> {
 }
 
 schema! {
-    /// What goes from one site to another by one protocol, all connections or requests taken together.
+    /// The traffic from one site to another by one protocol, all connections or requests taken together.
     SITE_PAIR "SitePair" |view, Subject::Pair(pair)| {
         "destinationId" Text Always "Where they go." => Cell::text(pair.destination.id.as_str());
         "destinationName" Text Always "Its name." => Cell::text(pair.destination.name.as_str());
@@ -175,12 +175,12 @@ schema! {
 /// As between sites.
 pub(crate) static COMPONENT_PAIR: Schema = Schema {
     name: "ComponentPair",
-    description: "What goes from one component to another by one protocol, all connections or requests taken together.",
+    description: "The traffic from one component to another by one protocol, all connections or requests taken together.",
     lines: SITE_PAIR.lines,
 };
 
 schema! {
-    /// What goes from one process to another by one protocol, all connections or requests taken together.
+    /// The traffic from one process to another by one protocol, all connections or requests taken together.
     PROCESS_PAIR "ProcessPair" |view, Subject::Pair(pair)| {
         "destinationId" Text Always "Where they go." => Cell::text(pair.destination.id.as_str());
         "destinationName" Text Always "Its name." => Cell::text(pair.destination.name.as_str());
