@@ -179,7 +179,7 @@ impl Graph {
         let old = self.row(at);
         let old_key = old.head().key;
         let referrers: SmallVec<[RecordRef; MOST_REFERENCES]> = SmallVec::from_slice(old.referrers());
-        let counts: SmallVec<[Option<u64>; 2]> = schema::COUNTS.map(|place| old.number(place)).collect();
+        let counts: SmallVec<[Option<u64>; 9]> = schema::COUNTS.map(|place| old.number(place)).collect();
         let key = self.vocabulary.scopes.share(old_key);
         self.index.remove(key);
         let Some(new) = self.insert(key, table) else {
@@ -247,7 +247,7 @@ impl Graph {
     ) -> Option<Change> {
         let row = self.row_mut(at);
         let before = Standing::of(row, at.table());
-        let old = (row.head().present, SmallVec::<[u64; 4]>::from_slice(row.numbers()));
+        let old = (row.head().present, SmallVec::<[u64; 11]>::from_slice(row.numbers()));
         change(row);
         let is_first = row.head().revision == Revision::default();
         let is_changed = (row.head().present, row.numbers()) != (old.0, &old.1[..]);

@@ -158,9 +158,9 @@ pub(crate) static TPORT: Schema = TPORT_SCHEMA;
 pub(crate) static APP: Schema = APP_SCHEMA;
 pub(crate) static FLOW: Schema = FLOW_SCHEMA;
 
-/// Rows of the kind of table that their schema is for. Entities have two numbers more, the [`COUNTS`], and one reference
+/// Rows of the kind of table that their schema is for. Entities have more numbers, the [`COUNTS`], and one reference
 /// more, the [`GROUP`], for what is derived.
-pub(crate) type EntityRow = crate::row::Row<4, 0, { GROUP + 1 }>;
+pub(crate) type EntityRow = crate::row::Row<{ COUNTS.end }, 0, { GROUP + 1 }>;
 pub(crate) type TportRow = crate::row::Row<
     { TPORT_SCHEMA.numbers },
     { TPORT_SCHEMA.texts },
@@ -177,11 +177,25 @@ pub(crate) type FlowRow = crate::row::Row<
 >;
 
 /// Where an entity has numbers that are counted and not reported; what they count depends on its kind.
-pub(crate) const COUNTS: std::ops::Range<usize> = 2..4;
+pub(crate) const COUNTS: std::ops::Range<usize> = 2..11;
 /// Of a listener or connector: how many connections it has had, ended ones that left too.
 pub(crate) const TOTAL_FLOWS: usize = COUNTS.start;
 /// Of a listener or connector: how many connections live.
 pub(crate) const LIVE_FLOWS: usize = COUNTS.start + 1;
+/// Of a listener: its `flowCountL4` when that was first seen.
+pub(crate) const COUNTED_AT_FIRST: usize = COUNTS.start + 2;
+/// Of a listener: when that was, by the clock of its source.
+pub(crate) const COUNTED_SINCE: usize = COUNTS.start + 3;
+/// Of a listener: how many of its connections had started before.
+pub(crate) const FLOWS_BEFORE: usize = COUNTS.start + 4;
+/// Of a listener: a value of that counter whose connections are still to come.
+pub(crate) const AWAITED: usize = COUNTS.start + 5;
+/// Of a listener: when that value came, by the clock of its source.
+pub(crate) const AWAITED_SINCE: usize = COUNTS.start + 6;
+/// Of a listener: how many connections have started after that, and been received.
+pub(crate) const FLOWS_LATER: usize = COUNTS.start + 7;
+/// Of a listener: how many connections were counted there and never reported.
+pub(crate) const NEVER_REPORTED: usize = COUNTS.start + 8;
 /// Of a service: how many listeners live.
 pub(crate) const LIVE_LISTENERS: usize = COUNTS.start;
 /// Of a service: how many connectors live.

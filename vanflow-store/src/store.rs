@@ -1,5 +1,6 @@
 //! The store: where updates enter, and where everything that follows from them is kept in step.
 
+mod accepted;
 mod derivation;
 mod expiry;
 mod halves;
@@ -22,7 +23,7 @@ use crate::{
     schema::START,
     snapshot::{Snapshot, View},
     source::{OwnedSourceType, Source, SourceId},
-    store::{expiry::Expiry, hosts::Hosts, sources::Sharers},
+    store::{accepted::Awaited, expiry::Expiry, hosts::Hosts, sources::Sharers},
 };
 
 pub(crate) use hosts::ProcessesByHost;
@@ -66,6 +67,7 @@ pub struct Store {
     /// What FLOW records make up, by [`FlowKind`](crate::FlowKind).
     halves: [Tally; 2],
     expiry: Expiry,
+    awaited: Awaited,
 }
 
 /// Records there are, by type: one for each kind of the table, one for types that it does not have.
@@ -134,6 +136,7 @@ impl Store {
             tallies: [Tally::default(); TALLIES],
             halves: [Tally::default(); 2],
             expiry: Expiry::default(),
+            awaited: Awaited::default(),
         }
     }
 
@@ -159,6 +162,9 @@ impl Store {
             && self.withdraw(at, source);
         let reporter = Reporter { source, vouches: !keep_end };
         self.merge(at, Some(reporter), |row, vocabulary| row.fold(update, keep_end, vocabulary));
+        if update.get(Attribute::FlowCountL4).is_some() {
+            self.note_counter(at);
+        }
         self.evict(expiry::PER_UPDATE);
     }
 
@@ -211,6 +217,7 @@ impl Store {
     /// there is more to do.
     pub fn advance(&mut self, now: Timestamp) -> bool {
         self.report_time(now);
+        self.compare_counters();
         let drained = self.lanes.free_drained(seconds(self.now), &mut self.graph.vocabulary);
         (self.evict(expiry::PER_ADVANCE) == expiry::PER_ADVANCE) | drained
     }
@@ -400,7 +407,7 @@ impl Store {
             self.graph.row_mut(at).head_mut().ended_at = second;
             self.expiry.push(at, second);
         }
-        self.count_flow(before, after);
+        self.count_flow(at, before, after);
     }
 
     /// The count of records of a type; services have none.

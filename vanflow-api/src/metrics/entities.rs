@@ -65,7 +65,13 @@ impl Entities {
                     self.add(Name::SiteInfo, [id, of(Attribute::Name), of(Attribute::BuildVersion)]);
                 }
                 Some(RecordKind::Router) => self.add(Name::Routers, [site(), of(Attribute::Mode)]),
-                Some(RecordKind::Listener) => self.add(Name::SiteListeners, [site()]),
+                Some(RecordKind::Listener) => {
+                    self.add(Name::SiteListeners, [site()]);
+                    if let Some(missing) = record.connections_never_reported() {
+                        let labels = [site(), of(Attribute::VanAddress)];
+                        *self.levels.entry((Name::NeverReported, labels.into())).or_default() += missing;
+                    }
+                }
                 Some(RecordKind::Connector) => self.add(Name::SiteConnectors, [site()]),
                 Some(RecordKind::Link) => {
                     let ends =

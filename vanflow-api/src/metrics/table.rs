@@ -130,6 +130,8 @@ metrics! {
         "How often links of the site went down since the collector first saw each.";
     SiteListeners "skupper_site_listeners_total" Gauge, NONE ["site_id"]
         "Listeners of the site.";
+    NeverReported "skupper_listener_connections_never_reported" Gauge, NONE ["site_id", "routing_key"]
+        "Connections that routers counted at listeners that are there, since the collector first saw each, and never reported.";
     SiteConnectors "skupper_site_connectors_total" Gauge, NONE ["site_id"]
         "Connectors of the site.";
 

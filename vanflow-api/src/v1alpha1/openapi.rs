@@ -6,7 +6,10 @@ use vanflow_proto::{Attribute, AttributeKind, RecordKind, Unit};
 use crate::{
     params::{Form, Parameter},
     route::{Endpoint, ROUTES, Route},
-    v1alpha1::{Collection, render::FAR},
+    v1alpha1::{
+        Collection,
+        render::{FAR, NEVER_REPORTED},
+    },
 };
 
 /// The document, ready to be sent.
@@ -251,6 +254,13 @@ fn record(kind: RecordKind) -> Value {
             properties.insert(
                 "linkName".to_owned(),
                 text("The link's own name; `name` is the `name` of the ROUTER at the other end."),
+            );
+        }
+        RecordKind::Listener => {
+            let description = "How many connections its router has counted since the collector knows it, and never reported.";
+            properties.insert(
+                NEVER_REPORTED.to_owned(),
+                json!({ "type": "integer", "minimum": 0, "description": description }),
             );
         }
         RecordKind::Router => {

@@ -16,6 +16,9 @@ use crate::{
 /// controllers' are UUIDs, so that no id ends like this; and it needs no escaping in a URL.
 pub(crate) const FAR: &str = ".far";
 
+/// Of a LISTENER, how many connections were counted there and never reported (faults 33).
+pub(crate) const NEVER_REPORTED: &str = "connectionsNeverReported";
+
 /// Which of the records that a reported record is shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Face {
@@ -161,6 +164,9 @@ fn whole(json: &mut Json, record: Record<'_>, kind: RecordKind) {
         object.text(Attribute::Counterflow.name(), counterflow.id());
     }
     write_process(&mut object, process);
+    if let Some(missing) = record.connections_never_reported() {
+        object.uint(NEVER_REPORTED, missing);
+    }
     if kind == RecordKind::Router {
         let source = record.source().filter(|_| record.is_live());
         let is_incomplete = source.is_some_and(|source| source.is_incomplete());

@@ -12,6 +12,12 @@ use crate::v2alpha1::{
 schema! {
     /// Where a router accepts connections of clients.
     LISTENER "Listener" |view, Subject::Record(listener)| {
+        "connectionCount" Number Nullable "How many connections its router has counted since it came to be; null where it does not count." =>
+            Cell::number_or_null(listener.uint(Attribute::FlowCountL4));
+        "connectionsNeverReported" Number Nullable "How many of those that were opened since the collector knows the listener its router has never reported, known within a minute; null where it does not count." =>
+            Cell::number_or_null(listener.connections_never_reported());
+        "connectionsReceived" Number Always "How many connections the collector has received, those that have left included." =>
+            Cell::Number(listener.connections_received().unwrap_or(0));
         "destHost" Text Always "The host that it listens on." => Cell::or_unknown(listener.text(Attribute::DestHost));
         "destPort" Text Always "The port that it listens on." => Cell::or_unknown(listener.text(Attribute::DestPort));
         "endTime" Instant Always "When it went; 0 while it is there." => end_of(*listener);

@@ -171,3 +171,31 @@ fn properties_come_in_the_order_of_their_names() {
         }
     }
 }
+
+#[test]
+fn a_listener_says_how_many_connections_were_never_reported() {
+    // faults 33
+    let mut fixture = network();
+    let names = ["connectionCount", "connectionsReceived", "connectionsNeverReported"];
+    let shown = |fixture: &Fixture| {
+        let listener = single(fixture, "listeners/ra:1");
+        json!(names.map(|name| listener[name].clone()))
+    };
+    assert_eq!(shown(&fixture), json!([null, 0, null]), "its router does not count");
+    let counter =
+        |count: u64| UpdateBuf::new(RecordKind::Listener, "ra:1").with(Attribute::FlowCountL4, count);
+    fixture.report(&[counter(0), connection("ra:10", "10.0.0.9")]);
+    let advance = |fixture: &Fixture, seconds: u64| {
+        fixture.publisher.write().advance(Timestamp::from_micros(EPOCH + seconds * 1_000_000));
+    };
+    advance(&fixture, 31);
+    fixture.report(&[counter(3)]);
+    assert_eq!(shown(&fixture), json!([3, 1, 0]), "two may be on their way");
+    advance(&fixture, 62);
+    assert_eq!(shown(&fixture), json!([3, 1, 2]));
+    let listener = &fixture.list("/api/v1alpha1/listeners")[0];
+    assert_eq!((&listener["flowCountL4"], &listener["connectionsNeverReported"]), (&json!(3), &json!(2)));
+    let metrics = fixture.get("/metrics").text().to_owned();
+    let line = "skupper_listener_connections_never_reported{site_id=\"aaaa1111-site-a\",routing_key=\"backend\"} 2\n";
+    assert!(metrics.contains(line), "{metrics}");
+}

@@ -64,6 +64,9 @@ const DIFFERENCES: &[Difference] = &[
 /// `docs/differences.md`.
 const ADDITIONS: &[&str] = &[
     "clientAddress",
+    "connectionCount",
+    "connectionsNeverReported",
+    "connectionsReceived",
     "key",
     "latencyKnown",
     "latencyReverseKnown",

@@ -25,7 +25,7 @@ const DEPTH: usize = 8;
 
 impl Store {
     /// Counts a connection at the listener or connector that it belongs to, and at the service of that.
-    pub(super) fn count_flow(&mut self, before: &Standing, after: &Standing) {
+    pub(super) fn count_flow(&mut self, at: RecordRef, before: &Standing, after: &Standing) {
         if before.counted_under.is_none() && after.counted_under.is_none() {
             return;
         }
@@ -40,7 +40,12 @@ impl Store {
             let row = self.graph.entities.get_mut(parent.slot());
             if before.counted_under != after.counted_under {
                 count(&mut row.numbers[TOTAL_FLOWS]);
+                if is_new {
+                    let start = self.row(at).number(START);
+                    self.note_received(parent, start);
+                }
             }
+            let row = self.graph.entities.get_mut(parent.slot());
             if standing.live {
                 count(&mut row.numbers[LIVE_FLOWS]);
             }

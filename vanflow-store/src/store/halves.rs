@@ -145,7 +145,7 @@ impl Store {
                 self.insert_member(at, lane);
                 self.lanes.exchange(lane, &ConnectionShare::default(), &share);
                 let path = self.lanes.row(lane).key.path;
-                self.count_flow(&Standing::default(), &Self::standing(path, &share));
+                self.count_flow(at, &Standing::default(), &Self::standing(path, &share));
                 self.tally_halves(FlowKind::Connection, false, share.is_live, (false, true));
                 self.set_counted(at, counted);
             }
@@ -176,7 +176,7 @@ impl Store {
                         self.lanes.exchange_request(lane, &share, &nothing, &mut self.graph.vocabulary);
                     }
                     let path = self.lanes.row(lane).key.path;
-                    self.count_flow(&Self::standing(path, &share), &Standing::default());
+                    self.count_flow(at, &Self::standing(path, &share), &Standing::default());
                     self.remove_member(at);
                     self.lanes.exchange(lane, &share, &ConnectionShare::default());
                     self.settle_start(lane);
@@ -210,7 +210,7 @@ impl Store {
         let [before, after] = [(lane, old), (to, new)]
             .map(|(lane, share)| Self::standing(self.lanes.row(lane).key.path, share));
         if before != after {
-            self.count_flow(&before, &after);
+            self.count_flow(at, &before, &after);
         }
         if to == lane {
             self.lanes.exchange(lane, old, new);

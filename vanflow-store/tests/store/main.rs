@@ -6,6 +6,7 @@ mod faults;
 mod halves;
 mod lanes;
 mod merge;
+mod never_reported;
 mod orders;
 mod retention;
 mod support;
