@@ -282,6 +282,11 @@ impl Api {
                 .map_or_else(user::nobody, |json| whole(StatusCode::OK, JSON, json.bytes))),
             Endpoint::Logout => Ok(user::logout(&request.headers, &request.uri)),
             Endpoint::Chart(_) => unreachable!("charts were answered before methods were looked at"),
+            Endpoint::Metadata => {
+                let (status, json) = charts::metadata(request.uri.query(), self.shared.metrics.described());
+                Ok(compressed(&request.headers, rendered(status, json)))
+            }
+            Endpoint::BuildInfo => Ok(whole(StatusCode::OK, JSON, charts::build_info())),
             Endpoint::Yaml => Ok(whole(StatusCode::OK, YAML, self.shared.whole_document.clone())),
             Endpoint::Swagger(asset) => Ok(part(request, asset)),
         }
@@ -291,23 +296,19 @@ impl Api {
         self.shared.network.snapshot()
     }
 
-    fn asked_by_chart(&self, request: &Parts, kind: QueryKind, form: &[u8]) -> Response<Body> {
+    fn asked_by_chart(&self, request: &Parts, kind: QueryKind<'_>, form: &[u8]) -> Response<Body> {
         let remembered = self.shared.history.as_ref();
         let remembered = remembered.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
         let history = remembered.as_deref().map(|remembered| (&remembered.history, remembered.latest));
-        let (status, json) = match request.method {
-            Method::GET | Method::HEAD => charts::answer(kind, request.uri.query(), &[], history),
-            Method::POST => charts::answer(kind, request.uri.query(), form, history),
-            _ => charts::refused(&request.method),
-        };
-        let is_refused = status == StatusCode::METHOD_NOT_ALLOWED;
-        let mut response = whole(status, JSON, json);
-        if is_refused {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+        if !charts::takes(kind, &request.method) {
+            let (status, json, allowed) = charts::refused(kind, &request.method);
+            let mut response = whole(status, JSON, json);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
             return response;
         }
-        response.headers_mut().remove(CONTENT_LENGTH);
-        compressed(&request.headers, response)
+        let form = if request.method == Method::POST { form } else { &[] };
+        let (status, json) = charts::answer(kind, request.uri.query(), form, history);
+        compressed(&request.headers, rendered(status, json))
     }
 
     fn v2_list(
@@ -432,13 +433,20 @@ fn whole(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>
     response
 }
 
+/// An answer that may still be compressed.
+fn rendered(status: StatusCode, json: Vec<u8>) -> Response<Body> {
+    let mut response = whole(status, JSON, json);
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response
+}
+
 /// What to do with a path: whether it is this API's, rather than that of a file of a console.
 pub fn is_ours(path: &str) -> bool {
     route::is_ours(path)
 }
 
 /// The query that a path is for, if it is for one of a chart.
-pub fn chart(path: &str) -> Option<QueryKind> {
+pub fn chart(path: &str) -> Option<QueryKind<'_>> {
     route::chart(path)
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    route::{self, Endpoint, V1ALPHA1, V2ALPHA1},
+    route::{self, Endpoint, PROMETHEUS, V1ALPHA1, V2ALPHA1},
     v1alpha1, v2alpha1,
 };
 
@@ -33,10 +33,12 @@ pub(crate) fn document() -> Vec<u8> {
 fn tag(document: &mut Value) {
     const OBSERVER: &str = "The network observer's API";
     const CONSOLE: &str = "What the console asks besides";
+    const HISTORY: &str = "The history of metrics, as Prometheus answers";
     const ORIGINAL: &str = "The original API";
     const COLLECTOR: &str = "The collector";
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         let tag = match route::find(path).map(|(route, _)| route.endpoint) {
+            _ if path.starts_with(PROMETHEUS) => HISTORY,
             Some(Endpoint::User | Endpoint::Logout | Endpoint::Chart(_)) => CONSOLE,
             _ if path.starts_with(V2ALPHA1) => OBSERVER,
             _ if path.starts_with(V1ALPHA1) => ORIGINAL,
@@ -46,7 +48,7 @@ fn tag(document: &mut Value) {
             operation["tags"] = json!([tag]);
         }
     }
-    let names = [OBSERVER, CONSOLE, ORIGINAL, COLLECTOR].map(|name| json!({ "name": name }));
+    let names = [OBSERVER, CONSOLE, HISTORY, ORIGINAL, COLLECTOR].map(|name| json!({ "name": name }));
     document["tags"] = json!(names);
 }
 

@@ -54,8 +54,12 @@ pub(crate) enum Endpoint {
     User,
     /// The end of that.
     Logout,
-    /// What a chart of the console asks.
-    Chart(QueryKind),
+    /// What a chart asks of the history of metrics, or a client that draws some.
+    Chart(QueryKind<'static>),
+    /// What metrics mean, as Prometheus says it.
+    Metadata,
+    /// Which Prometheus answers are like.
+    BuildInfo,
     /// The OpenAPI document of everything, where the network observer has its own.
     Yaml,
     /// A page to read that in, and its parts.
@@ -67,6 +71,9 @@ pub(crate) const V1ALPHA1: &str = "/api/v1alpha1/";
 
 /// Where the network observer's API lives.
 pub(crate) const V2ALPHA1: &str = "/api/v2alpha1/";
+
+/// Where the metrics' history answers as Prometheus does: `/api/v1/query` and the rest are below it.
+pub(crate) const PROMETHEUS: &str = "/prometheus/";
 
 /// The route that a path leads to, and the identity in the path as it is there. A slash at its end makes no
 /// difference.
@@ -83,11 +90,13 @@ pub(crate) fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
 }
 
 /// The chart that a path is for, with one slash at its end or none.
-pub(crate) fn chart(path: &str) -> Option<QueryKind> {
+pub(crate) fn chart(path: &str) -> Option<QueryKind<'_>> {
     if path.contains("//") {
         return None;
     }
-    match find(path)?.0.endpoint {
+    let (route, name) = find(path)?;
+    match route.endpoint {
+        Endpoint::Chart(QueryKind::LabelValues(_)) => name.map(QueryKind::LabelValues),
         Endpoint::Chart(kind) => Some(kind),
         _ => None,
     }
@@ -116,6 +125,8 @@ pub(crate) fn known(is_served: &dyn Fn(&Route) -> bool) -> String {
             Endpoint::List(_) => (&mut second, V2ALPHA1),
             // They are reported with their lists.
             _ if route.path.starts_with(V2ALPHA1) => continue,
+            // A client needs its base alone.
+            _ if route.path.starts_with(PROMETHEUS) => continue,
             // Nobody would look for its parts.
             Endpoint::Yaml => continue,
             Endpoint::Swagger(asset) if asset != Asset::Page => continue,
@@ -391,6 +402,34 @@ pub(crate) static ROUTES: &[Route] = &[
         Endpoint::Chart(QueryKind::Range),
         "The same under its other name",
     ),
+    other(
+        "/prometheus/api/v1/query",
+        Endpoint::Chart(QueryKind::Instant),
+        "PromQL at one time, for clients of Prometheus",
+    ),
+    other(
+        "/prometheus/api/v1/query_range",
+        Endpoint::Chart(QueryKind::Range),
+        "PromQL over a range of time, for clients of Prometheus",
+    ),
+    other(
+        "/prometheus/api/v1/labels",
+        Endpoint::Chart(QueryKind::Labels),
+        "The names of the labels of series",
+    ),
+    other(
+        "/prometheus/api/v1/label/{id}/values",
+        // Its name is in the path.
+        Endpoint::Chart(QueryKind::LabelValues("")),
+        "The values of a label",
+    ),
+    other("/prometheus/api/v1/series", Endpoint::Chart(QueryKind::Series), "The labels of series"),
+    other("/prometheus/api/v1/metadata", Endpoint::Metadata, "The type and the meaning of each metric"),
+    other(
+        "/prometheus/api/v1/status/buildinfo",
+        Endpoint::BuildInfo,
+        "The version of Prometheus whose rules are followed",
+    ),
     other("/swagger", Endpoint::Swagger(Asset::Page), "Both APIs on a page to read, and to try them"),
     Route {
         path: "/openapi.json",
@@ -471,6 +510,9 @@ mod tests {
             assert_eq!(super::chart(&format!("{path}/x")), None);
         }
         assert_eq!(super::chart("/api/v2alpha1/sites"), None);
+        let values = "/prometheus/api/v1/label/site_id/values";
+        assert_eq!(super::chart(values), Some(QueryKind::LabelValues("site_id")));
+        assert_eq!(super::chart("/prometheus/api/v1/label//values"), None);
     }
 
     #[test]

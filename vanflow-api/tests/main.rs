@@ -6,6 +6,7 @@ mod cases;
 mod console;
 mod document;
 mod golden;
+mod grafana;
 mod metrics;
 mod old_terms;
 mod support;

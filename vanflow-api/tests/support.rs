@@ -65,7 +65,16 @@ impl Fixture {
     }
 
     pub(crate) fn ask(&self, request: Parts) -> Answer {
-        let (head, body) = self.respond(request).into_parts();
+        Self::whole(self.respond(request))
+    }
+
+    /// A form that is posted, and the answer to it.
+    pub(crate) fn post(&self, path: &str, form: &str) -> Answer {
+        Self::whole(self.api.respond_to_form(&request_by(Method::POST, path), form.as_bytes()))
+    }
+
+    fn whole(response: Response<Body>) -> Answer {
+        let (head, body) = response.into_parts();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let body = runtime.block_on(body.collect()).unwrap().to_bytes();
         Answer { status: head.status, headers: head.headers, body }

@@ -44,7 +44,7 @@ impl Answers {
         }
     }
 
-    async fn chart<B>(&self, kind: QueryKind, asked: &Parts, body: B) -> Response<Body>
+    async fn chart<B>(&self, kind: QueryKind<'_>, asked: &Parts, body: B) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {

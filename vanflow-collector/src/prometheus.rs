@@ -116,7 +116,7 @@ impl Prometheus {
     }
 
     /// What it answers, or why it does not.
-    pub(crate) async fn ask<B>(&self, kind: QueryKind, asked: &Parts, body: B) -> Response<Body>
+    pub(crate) async fn ask<B>(&self, kind: QueryKind<'_>, asked: &Parts, body: B) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {
@@ -151,7 +151,7 @@ impl Prometheus {
 
     fn request(
         &self,
-        kind: QueryKind,
+        kind: QueryKind<'_>,
         asked: &Parts,
         form: Bytes,
     ) -> Result<Request<Full<Bytes>>, http::Error> {
@@ -388,7 +388,11 @@ mod tests {
         Ok(response.expect("a response"))
     }
 
-    async fn ask(prometheus: &Prometheus, kind: QueryKind, request: Request<Full<Bytes>>) -> Response<Body> {
+    async fn ask(
+        prometheus: &Prometheus,
+        kind: QueryKind<'_>,
+        request: Request<Full<Bytes>>,
+    ) -> Response<Body> {
         let (parts, body) = request.into_parts();
         prometheus.ask(kind, &parts, body).await
     }

@@ -203,19 +203,31 @@ impl History {
 
     /// Adds to `samples` those of a series from one time to another, in milliseconds since the epoch, both included.
     pub(crate) fn read(&self, found: &Found<'_>, from_ms: i64, to_ms: i64, samples: &mut Vec<Sample>) {
-        let position = |at: i64| self.times.partition_point(|&time| time < at) as u32;
-        let from = (self.base + position(from_ms)).max(self.oldest());
-        let Some(to) = (self.base + position(to_ms.saturating_add(1))).checked_sub(1) else { return };
-        if from > to {
-            return;
-        }
-        let kept = found.series.samples(from, to);
+        let kept = self.within(found, from_ms, to_ms).into_iter().flatten();
         samples.extend(
             kept.map(|kept| Sample {
                 at: self.times[(kept.ordinal - self.base) as usize],
                 value: kept.value,
             }),
         );
+    }
+
+    /// Whether a series has a value from one time to another, in milliseconds since the epoch, both included.
+    pub(crate) fn has_values(&self, found: &Found<'_>, from_ms: i64, to_ms: i64) -> bool {
+        self.within(found, from_ms, to_ms).into_iter().flatten().any(|kept| kept.value.is_some())
+    }
+
+    /// What is kept of a series from one time to another; nothing where no scrape was then.
+    fn within<'f>(
+        &self,
+        found: &Found<'f>,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Option<impl Iterator<Item = Kept> + use<'f>> {
+        let position = |at: i64| self.times.partition_point(|&time| time < at) as u32;
+        let from = (self.base + position(from_ms)).max(self.oldest());
+        let to = (self.base + position(to_ms.saturating_add(1))).checked_sub(1)?;
+        (from <= to).then(|| found.series.samples(from, to))
     }
 
     /// The ordinal of the oldest scrape that is within the horizon and was not given up.

@@ -1,17 +1,21 @@
 //! Answers to PromQL, from a [history](crate::history): `parse` reads a query, `eval` evaluates it step by step,
-//! `respond` renders the answer.
+//! `respond` renders the answer. `explore` answers which series and labels there are.
 
 mod aggregate;
 mod binary;
 mod budget;
 mod error;
 mod eval;
+mod explore;
 mod functions;
 mod histogram;
+mod json;
 mod number;
+mod parameters;
 mod parse;
 mod respond;
 mod value;
 mod window;
 
-pub use respond::{QueryKind, error_body, respond};
+pub use json::error_body;
+pub use respond::{QueryKind, respond};

@@ -61,7 +61,7 @@ fn prometheus_and_we_say_the_same() {
 
 /// When to ask: at a sample, between samples, after the last, before the first; in small odd steps, in steps longer
 /// than the look-back, and beyond both ends.
-fn times(end: i64) -> Vec<(QueryKind, String)> {
+fn times(end: i64) -> Vec<(QueryKind<'static>, String)> {
     let instants = [EPOCH + 300_000, EPOCH + 417_350, end + 7_777, end + 200_000, EPOCH - 10_000];
     let ranges = [
         (EPOCH + 100_000, end - 100_000, "7"),
@@ -77,7 +77,7 @@ fn times(end: i64) -> Vec<(QueryKind, String)> {
     instants.into_iter().chain(ranges).collect()
 }
 
-fn ask(history: &History, kind: QueryKind, form: &str, now_ms: i64) -> (u16, Value) {
+fn ask(history: &History, kind: QueryKind<'_>, form: &str, now_ms: i64) -> (u16, Value) {
     let (status, body) = respond(kind, None, form, history, now_ms);
     (status.as_u16(), serde_json::from_slice(&body).unwrap())
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use vanflow_history::{History, HistoryOptions, QueryKind, respond};
 
-fn ask(history: &History, kind: QueryKind, query: &str) -> (StatusCode, String) {
+fn ask(history: &History, kind: QueryKind<'_>, query: &str) -> (StatusCode, String) {
     let (status, body) = respond(kind, Some(query), "", history, 60_000);
     (status, String::from_utf8(body).unwrap())
 }
@@ -12,7 +12,7 @@ fn instant(history: &History, query: &str) -> String {
     ask(history, QueryKind::Instant, query).1
 }
 
-fn refused(history: &History, kind: QueryKind, query: &str) -> (u16, String, String) {
+fn refused(history: &History, kind: QueryKind<'_>, query: &str) -> (u16, String, String) {
     let (status, body) = ask(history, kind, query);
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["status"], "error");

@@ -4,6 +4,7 @@
 
 mod against_prometheus;
 mod answers;
+mod explore;
 mod prometheus;
 mod robust;
 mod world;

@@ -110,15 +110,24 @@ impl Prometheus {
         (status, serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}")))
     }
 
+    /// The status and the JSON of the answer to a request without a body.
+    pub(crate) fn get(&self, path: &str) -> (u16, serde_json::Value) {
+        let (status, answer) = self.exchange(&format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"), &[]);
+        (status, serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}")))
+    }
+
     fn post(&self, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
         let length = body.len();
-        // With 1.0 the answer comes in one piece and ends with the connection.
-        write!(
-            stream,
-            "POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n"
-        )
-        .unwrap();
+        let head =
+            format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n");
+        self.exchange(&head, body)
+    }
+
+    /// Sends a request; the status and the body of the answer. With 1.0 that comes in one piece and ends with the
+    /// connection.
+    fn exchange(&self, head: &str, body: &[u8]) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -5,7 +5,7 @@ use vanflow_history::{History, HistoryOptions, QueryKind, respond};
 
 use crate::world::EPOCH;
 
-fn ask(history: &History, kind: QueryKind, query: &str, times: &str) -> (u16, serde_json::Value) {
+fn ask(history: &History, kind: QueryKind<'_>, query: &str, times: &str) -> (u16, serde_json::Value) {
     let encoded: String = query.bytes().map(|octet| format!("%{octet:02X}")).collect();
     let (status, body) = respond(kind, Some(&format!("query={encoded}&{times}")), "", history, EPOCH);
     (status.as_u16(), serde_json::from_slice(&body).unwrap())

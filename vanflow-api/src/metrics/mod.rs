@@ -139,10 +139,12 @@ pub struct Described {
 
 /// Every metric there is.
 pub fn described() -> impl Iterator<Item = Described> {
-    Name::ALL.iter().map(|name| {
-        let table::Metric { name, form, labels, help } = *name.metric();
-        Described { name, form: form.name(), labels, help }
-    })
+    Name::ALL.iter().map(|name| describe(*name))
+}
+
+fn describe(name: Name) -> Described {
+    let table::Metric { name, form, labels, help } = *name.metric();
+    Described { name, form: form.name(), labels, help }
 }
 
 /// What is counted between scrapes, and asked for by them.
@@ -173,6 +175,11 @@ impl Metrics {
             identity,
             state: Mutex::new(State { entities: Entities::default(), ledger }),
         }
+    }
+
+    /// The metrics that are not left out.
+    pub(crate) fn described(&self) -> impl Iterator<Item = Described> {
+        Name::ALL.iter().filter(|name| !self.excluded.contains(name)).map(|name| describe(*name))
     }
 
     /// Takes note of what happened since the last time.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use vanflow_history::QueryKind;
 
 use crate::{
-    route::{Endpoint, ID, ROUTES, Route, V2ALPHA1},
+    route::{Endpoint, ID, PROMETHEUS as PROMETHEUS_BASE, ROUTES, Route, V2ALPHA1},
     v2alpha1::{
         collection::Collection,
         query::RESERVED,
@@ -21,7 +21,9 @@ fn collections() -> impl Iterator<Item = Collection> {
 }
 
 pub(crate) fn paths() -> Map<String, Value> {
-    let routes = ROUTES.iter().filter(|route| route.path.starts_with(V2ALPHA1));
+    let routes = ROUTES
+        .iter()
+        .filter(|route| route.path.starts_with(V2ALPHA1) || route.path.starts_with(PROMETHEUS_BASE));
     routes.map(|route| (route.path.to_owned(), path(route))).collect()
 }
 
@@ -88,6 +90,7 @@ fn path(route: &Route) -> Value {
     match route.endpoint {
         Endpoint::User | Endpoint::Logout => return account(route),
         Endpoint::Chart(kind) => return query_of_chart(route, kind),
+        Endpoint::Metadata | Endpoint::BuildInfo => return about_metrics(route),
         _ => {}
     }
     let mut parameters = Vec::new();
@@ -165,8 +168,11 @@ fn account(route: &Route) -> Value {
 }
 
 /// What a chart asks, in the query string or in a form.
-fn query_of_chart(route: &Route, kind: QueryKind) -> Value {
-    let name = route.path.rsplit('/').next().unwrap_or_default();
+fn query_of_chart(route: &Route, kind: QueryKind<'_>) -> Value {
+    let name = match route.path.strip_prefix(PROMETHEUS_BASE) {
+        Some(path) => format!("prometheus-{}", path.replace(ID, "name").replace('/', "-")),
+        None => format!("v2alpha1-prom-{}", route.path.rsplit('/').next().unwrap_or_default()),
+    };
     let time = json!({
         "type": "string",
         "description": "Seconds since the Unix epoch, with a fraction, or a time as in RFC 3339.",
@@ -179,8 +185,10 @@ fn query_of_chart(route: &Route, kind: QueryKind) -> Value {
             json!(["query", "start", "end", "step"]),
             json!({ "query": text, "start": time, "end": time, "step": step, "timeout": text }),
         ),
+        QueryKind::Labels | QueryKind::LabelValues(_) => (json!([]), about_series(&time)),
+        QueryKind::Series => (json!(["match[]"]), about_series(&time)),
     };
-    let parameters: Vec<_> = members
+    let mut parameters: Vec<_> = members
         .as_object()
         .into_iter()
         .flatten()
@@ -189,12 +197,14 @@ fn query_of_chart(route: &Route, kind: QueryKind) -> Value {
             json!({ "name": name, "in": "query", "required": is_required, "schema": schema })
         })
         .collect();
-    let answer = |description: &str| {
-        json!({
-            "description": description,
-            "content": { "application/json": { "schema": reference("schemas", PROMETHEUS) } },
-        })
-    };
+    if let QueryKind::LabelValues(_) = kind {
+        let description = "The name of a label: letters, digits and underscores, no digit first.";
+        let schema = json!({ "type": "string", "minLength": 1 });
+        parameters.push(
+            json!({ "name": "id", "in": "path", "required": true, "description": description, "schema": schema }),
+        );
+    }
+    let answer = answer_of_prometheus;
     let responses = json!({
         "200": answer("What the query comes to"),
         "400": answer("A parameter is missing, or makes no sense"),
@@ -204,15 +214,17 @@ fn query_of_chart(route: &Route, kind: QueryKind) -> Value {
         "503": answer("The query was given up, or took too long"),
         "504": answer("The Prometheus that was named does not answer"),
     });
-    json!({
+    let mut operations = json!({
         "get": {
-            "operationId": format!("v2alpha1-prom-{name}"),
+            "operationId": name,
             "summary": route.summary,
             "parameters": parameters,
             "responses": responses,
         },
-        "post": {
-            "operationId": format!("v2alpha1-prom-{name}-form"),
+    });
+    if kind.takes_form() {
+        operations["post"] = json!({
+            "operationId": format!("{name}-form"),
             "summary": format!("{}, asked in a form", route.summary),
             "requestBody": {
                 "required": true,
@@ -223,8 +235,56 @@ fn query_of_chart(route: &Route, kind: QueryKind) -> Value {
                 } } },
             },
             "responses": responses,
-        },
+        });
+    }
+    operations
+}
+
+/// The parameters of a question about which series there are.
+fn about_series(time: &Value) -> Value {
+    let selectors = json!({
+        "type": "array",
+        "items": { "type": "string" },
+        "description": "Selectors of series, such as `skupper_site_info{name=\"west\"}`; what any of them finds is meant.",
+    });
+    let limit = json!({
+        "type": "integer",
+        "minimum": 0,
+        "description": "How many items the answer has at most; 0 is no limit.",
+    });
+    json!({ "match[]": selectors, "start": time, "end": time, "limit": limit })
+}
+
+fn answer_of_prometheus(description: &str) -> Value {
+    json!({
+        "description": description,
+        "content": { "application/json": { "schema": reference("schemas", PROMETHEUS) } },
     })
+}
+
+/// What is known of metrics and of who answers, without a history.
+fn about_metrics(route: &Route) -> Value {
+    let mut operation = json!({
+        "operationId": format!("prometheus-{}", route.path.trim_start_matches(PROMETHEUS_BASE).replace('/', "-")),
+        "summary": route.summary,
+        "responses": { "200": answer_of_prometheus("What was asked for") },
+    });
+    if route.endpoint == Endpoint::Metadata {
+        operation["parameters"] = json!([
+            query_parameter(
+                "metric",
+                "The name of the one metric that is meant.",
+                json!({ "type": "string" })
+            ),
+            query_parameter(
+                "limit",
+                "How many metrics the answer has at most; one below 0 is no limit.",
+                json!({ "type": "integer" })
+            ),
+        ]);
+        operation["responses"]["400"] = answer_of_prometheus("A parameter makes no sense");
+    }
+    json!({ "get": operation })
 }
 
 /// What Prometheus answers.
@@ -237,8 +297,8 @@ fn prometheus_answer() -> Value {
         "properties": {
             "status": { "enum": ["success", "error"] },
             "data": {
-                "type": "object",
-                "required": ["resultType", "result"],
+                "type": ["object", "array"],
+                "description": "The result of a query with its type, or a list, or what is known of metrics.",
                 "properties": {
                     "resultType": { "enum": ["vector", "matrix", "scalar", "string"] },
                     "result": { "type": "array" },

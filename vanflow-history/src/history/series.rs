@@ -44,7 +44,7 @@ impl Series {
     }
 
     /// All samples from one ordinal to another, both included.
-    pub(super) fn samples(&self, from: u32, to: u32) -> impl Iterator<Item = Kept> {
+    pub(super) fn samples(&self, from: u32, to: u32) -> impl Iterator<Item = Kept> + use<'_> {
         let begin = self.chunks.partition_point(|chunk| chunk.last < from);
         let packed = self.chunks[begin..].iter().take_while(move |chunk| chunk.first <= to);
         let open = (self.open.count() > 0 && self.open.first() <= to).then(|| self.open.iter());

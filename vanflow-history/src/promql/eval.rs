@@ -127,7 +127,8 @@ impl<'h> Evaluator<'h> {
         Ok(tracks)
     }
 
-    fn select(&self, selector: &VectorSelector) -> Result<Vec<Found<'h>>, QueryError> {
+    /// The series that a selector is about, in the order of their labels.
+    pub(crate) fn select(&self, selector: &VectorSelector) -> Result<Vec<Found<'h>>, QueryError> {
         if !selector.matchers.or_matchers.is_empty() {
             return Err(QueryError::unsupported("or between matchers"));
         }
