@@ -14,9 +14,9 @@
 //!
 //! # Label sets change
 //!
-//! A process may be reported after its connections, or be renamed. When all lanes of a series go over to one label set that
-//! has no series yet, the series itself goes over, with its counts. Otherwise its past stays, and the connections that
-//! are open are closed there and opened here.
+//! A process may be reported after its connections, or be renamed. When all lanes of a series go over to one label set, its
+//! counts go with them: the series itself, or, where that label set has one, into that. Otherwise its past stays, and the
+//! connections that are open are closed there and opened here.
 //!
 //! # Birth
 //!
@@ -323,7 +323,11 @@ impl Ledger {
     /// Takes lanes of a series over to another label set.
     fn relabel(&mut self, from: usize, to: Resolved, lanes: &[usize], now: Instant) {
         let Some(series) = self.series[from].as_mut() else { return };
-        if lanes.len() == series.lanes - series.drained && !self.by_values.contains_key(&to.values) {
+        let is_all = lanes.len() == series.lanes - series.drained;
+        if is_all && let Some(other) = self.by_values.get(&to.values).copied() {
+            return self.merge(from, other, now);
+        }
+        if is_all {
             self.by_values.remove(&series.values);
             self.by_values.insert(to.values.clone(), from);
             series.labels = self.identity.with(named(&to.values));
@@ -349,6 +353,28 @@ impl Ledger {
             if let Some(seen) = &mut self.seen[*slot] {
                 seen.series = Some(id);
             }
+        }
+    }
+
+    /// Adds what was counted in a series to another, which takes its place.
+    fn merge(&mut self, from: usize, to: usize, now: Instant) {
+        let Some(gone) = self.series[from].take() else { return };
+        self.by_values.remove(&gone.values);
+        self.free.push(from);
+        self.touched.remove(&from);
+        self.touched.insert(to);
+        for seen in self.seen.iter_mut().flatten().filter(|seen| seen.series == Some(from)) {
+            seen.series = Some(to);
+        }
+        for carried in self.carried.values_mut() {
+            for end in [&mut carried.from, &mut carried.to] {
+                if *end == from {
+                    *end = to;
+                }
+            }
+        }
+        if let Some(series) = self.series[to].as_mut() {
+            series.absorb(gone, &self.identity, now);
         }
     }
 

@@ -121,6 +121,41 @@ impl Series {
         internal.add_to(&mut latencies.internal, 1e6);
     }
 
+    /// Adds what another series counted, which is no more.
+    pub(super) fn absorb(&mut self, other: Self, identity: &Labels, now: Instant) {
+        self.lanes += other.lanes;
+        self.drained += other.drained;
+        self.carried += other.carried;
+        self.pending.add(&other.pending, &Counted::default());
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.octets += other.octets;
+        self.octets_reverse += other.octets_reverse;
+        let values = &self.values;
+        for (key, theirs) in other.requests {
+            let requests = self.requests.entry(key).or_insert_with_key(|key| Requests {
+                labels: request_labels(identity, values, key),
+                birth: Birth(Some(now)),
+                count: 0,
+            });
+            requests.count += theirs.count;
+        }
+        if let Some(theirs) = other.latencies {
+            let ours = self
+                .latencies
+                .get_or_insert_with(|| Box::new(Latencies::new(identity, values, Birth(Some(now)))));
+            for (ours, theirs) in [
+                (&mut ours.incoming.1, &theirs.incoming.1),
+                (&mut ours.outgoing.1, &theirs.outgoing.1),
+                (&mut ours.internal, &theirs.internal),
+            ] {
+                let ours = Arc::make_mut(ours);
+                ours.counts.iter_mut().zip(&theirs.counts).for_each(|(ours, theirs)| *ours += theirs);
+                ours.sum += theirs.sum;
+            }
+        }
+    }
+
     /// Goes on with other values.
     pub(super) fn begin_again(&mut self, identity: &Labels, now: Instant, zero_for: Duration) {
         self.birth = self.birth.again(now, zero_for);

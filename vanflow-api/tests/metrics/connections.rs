@@ -288,6 +288,40 @@ fn a_process_that_is_reported_late_takes_over_what_was_counted() {
 }
 
 #[test]
+fn what_was_counted_goes_into_the_label_set_that_all_of_it_turns_out_to_have() {
+    let mut fixture = fixture(|_| {});
+    fixture.report(&[client(), server(), connection(2), octets(2, 5), end(2)]);
+    // A restarted router has another connector to the same server, whose address is reported after connections to it.
+    let connector = |host: Option<&str>| {
+        let connector = record(RecordKind::Connector, "e:9")
+            .with(Attribute::Parent, "e:0")
+            .with(Attribute::VanAddress, "shop")
+            .with(Attribute::Protocol, "tcp");
+        host.into_iter().fold(connector, |connector, host| connector.with(Attribute::DestHost, host))
+    };
+    let request = record(RecordKind::BiflowApp, "gv_ZW:8").with(Attribute::Parent, "gv_ZW:3");
+    fixture.report(&[
+        connector(None),
+        connection(3)
+            .with(Attribute::Connector, "e:9")
+            .with(Attribute::Latency, 1500)
+            .with(Attribute::ProcessLatency, 900),
+        octets(3, 7),
+        request.with(Attribute::EndTime, EPOCH + 1),
+    ]);
+    let before = counts(&scrape(&fixture));
+    assert_eq!(before.len(), 2, "{before:?}");
+    fixture.report(&[connector(Some("10.0.0.2"))]);
+    let lines = scrape(&fixture);
+    assert_eq!(counts(&lines), [("client-1 > server-1".into(), [2.0, 1.0, 12.0, 0.0])]);
+    let sum = |name: &str| samples(&lines, name).into_iter().map(|(_, count)| count).sum::<f64>();
+    assert_eq!(sum("skupper_requests_total"), 1.0);
+    assert_eq!(sum("skupper_internal_latency_seconds_count"), 1.0);
+    fixture.report(&[end(3)]);
+    assert_eq!(counts(&scrape(&fixture)), [("client-1 > server-1".into(), [2.0, 2.0, 12.0, 0.0])]);
+}
+
+#[test]
 fn counters_outlive_the_connections_and_go_with_a_process() {
     let mut fixture = fixture(|_| {});
     fixture.report(&[client(), server(), connection(2), octets(2, 5), end(2)]);
