@@ -33,7 +33,9 @@ async fn a_late_collector_learns_what_was_reported_and_loses_nothing_that_change
         source.update(flow_count("a:1", 5));
         source.end("a:3", EPOCH.plus_micros(70));
     });
-    let half = json!([{"rtype": "LISTENER", "id": "a:1", "flowCountL4": 5, "incomplete": true}]);
+    let half = json!([{
+        "rtype": "LISTENER", "id": "a:1", "flowCountL4": 5, "connectionsNeverReported": 0, "incomplete": true,
+    }]);
     collector.until("/api/v1alpha1/listeners", |listeners| *listeners == half).await;
     let end = |records: &serde_json::Value| records[0]["endTime"] == EPOCH.plus_micros(70).as_micros();
     collector.until("/api/v1alpha1/records?rtype=BIFLOW_TPORT&includeDeleted=1", end).await;
