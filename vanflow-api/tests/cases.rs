@@ -138,3 +138,22 @@ fn a_process_that_is_reported_late_takes_over_what_is_its_own_and_nothing_else()
     let new = sent(&fixture).into_iter().find(|(source, ..)| source == "new");
     assert_eq!(new, Some(("new".into(), "server".into(), 12)));
 }
+
+#[test]
+fn a_process_reported_whole_after_its_end_lives_again() {
+    // faults 9
+    let process = |seconds| {
+        let processes = results(
+            &case("told-again-after-end-newer-start", seconds),
+            "/api/v2alpha1/processes?state=all&timeRangeStart=0",
+        );
+        assert_eq!(processes.len(), 1);
+        let time = |name: &str| processes[0][name].as_u64().expect("a time");
+        (time("startTime"), time("endTime"))
+    };
+    let (first, end) = process(15);
+    assert!(end > first);
+    let (second, end) = process(25);
+    assert_eq!(end, 0, "it lives");
+    assert!((18_000_000..19_000_000).contains(&(second - first)), "{}", second - first);
+}

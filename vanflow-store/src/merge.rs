@@ -6,9 +6,11 @@
 //! |---|---|
 //! | counter | the highest value stays: a lower one is stale, or reported by something broken (faults 9, 10) |
 //! | end | once reported it stays, whatever comes late (faults 9); an end that we presumed is taken back when the source speaks of the record again (faults 5) |
+//! | start newer than the known one, of an ended record | without an end beside it, the record lives again since then; not of connections, requests and FLOWs, which live once (faults 9) |
 //! | any other | the last value |
 //!
-//! So an update cut into pieces comes to the same in any order, and twice comes to the same as once.
+//! So an update cut into pieces comes to the same in any order, if its start and its end stay together, and twice comes
+//! to the same as once.
 
 use std::sync::Arc;
 
@@ -76,8 +78,11 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
     let mut changed = Changed::default();
     if row.head.flags.has(Flags::PRESUMED_END) {
         row.head.flags.set(Flags::PRESUMED_END, false);
-        row.head.present &= !(1 << END);
-        row.numbers[END] = 0;
+        clear_end(row);
+        changed.add(Attribute::EndTime.code());
+    }
+    if schema.lives_again && lives_again(row, update) {
+        clear_end(row);
         changed.add(Attribute::EndTime.code());
     }
     for attribute in update.attributes() {
@@ -153,6 +158,27 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
         vocabulary.oddities.add(Oddity::EndBeforeStart);
     }
     changed
+}
+
+fn clear_end<const N: usize, const M: usize, const K: usize, S>(row: &mut Row<N, M, K, S>) {
+    row.head.present &= !(1 << END);
+    row.numbers[END] = 0;
+}
+
+/// Whether an ended record is reported with a newer start, and without an end: then its object is there again. With the
+/// same start it is a late duplicate. Where no start is known, one after the end is newer.
+#[inline]
+fn lives_again<const N: usize, const M: usize, const K: usize, S>(
+    row: &Row<N, M, K, S>,
+    update: &Update<'_>,
+) -> bool {
+    if row.head.present & 1 << END == 0 {
+        return false;
+    }
+    let number = |attribute| update.get(attribute).and_then(Value::as_uint);
+    let known = if row.head.present & 1 << START != 0 { START } else { END };
+    number(Attribute::StartTime).is_some_and(|start| start > row.numbers[known])
+        && number(Attribute::EndTime).is_none_or(|end| end == 0)
 }
 
 fn is_counter(code: u32) -> bool {

@@ -25,6 +25,9 @@ pub(crate) struct Schema {
     pub(crate) texts: usize,
     /// How many references there are.
     pub(crate) references: usize,
+    /// Whether an ended record lives again when it is reported with a newer start. A connection lives once: under a
+    /// newer start its id means another one (faults 6).
+    pub(crate) lives_again: bool,
 }
 
 /// Every row has its start and end first among its numbers,
@@ -49,8 +52,13 @@ impl Schema {
 
     /// But for one, given by its position, that few records have: a place for it would cost all others.
     const fn of_but(attributes: &[Attribute], rare: usize) -> Self {
-        let mut schema =
-            Self { places: [Place::Rest; Attribute::ALL.len()], numbers: 0, texts: 0, references: 0 };
+        let mut schema = Self {
+            places: [Place::Rest; Attribute::ALL.len()],
+            numbers: 0,
+            texts: 0,
+            references: 0,
+            lives_again: false,
+        };
         let mut position = 0;
         while position < attributes.len() {
             let attribute = attributes[position];
@@ -138,13 +146,16 @@ pub(crate) mod place {
 }
 
 /// Everything but flows: what they all have, what any of them refers to, and the rest beside it.
-pub(crate) static ENTITY: Schema = Schema::of(&[
-    Attribute::Parent,
-    Attribute::StartTime,
-    Attribute::EndTime,
-    Attribute::Process,
-    Attribute::Peer,
-]);
+pub(crate) static ENTITY: Schema = Schema {
+    lives_again: true,
+    ..Schema::of(&[
+        Attribute::Parent,
+        Attribute::StartTime,
+        Attribute::EndTime,
+        Attribute::Process,
+        Attribute::Peer,
+    ])
+};
 
 const TPORT_SCHEMA: Schema = Schema::of(RecordKind::BiflowTport.attributes());
 /// A request has a `sourceHost` where there is a proxy in front of its listener.

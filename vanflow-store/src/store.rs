@@ -172,16 +172,20 @@ impl Store {
     /// gave, and [`Record::ended`].
     ///
     /// To be called after [`Store::source_seen`] and before anything new is heard, in the order of their revisions. If
-    /// there is a record with that id already, that one was of the source's life before (faults 6). The source counts as
-    /// known from then on: an epoch starts for it with the first connection ([`Store::epoch_started`]).
+    /// there is a record with that id already, that one was of the source's life before (faults 6), or, where the id is
+    /// not one that sources count up, the record lives again (faults 9). The source counts as known from then on: an epoch starts for it with the first connection ([`Store::epoch_started`]).
     ///
     /// [`Record::fields`]: crate::Record::fields
     /// [`Record::ended`]: crate::Record::ended
     pub fn restore<'u>(&mut self, source: SourceId, update: impl Into<Update<'u>>, ended: Option<Ended>) {
         let update = &update.into();
         let found = self.graph.find(update.id);
-        if self.reported(found).is_some() {
-            self.graph.retire(update.id);
+        if let Some(at) = self.reported(found) {
+            let row = self.row(at);
+            let lives_again = ended.is_none() && !row.is_live() && row.head().key.number().is_none();
+            if !lives_again {
+                self.graph.retire(update.id);
+            }
         }
         let Some(at) = self.place(source, update, self.now) else { return };
         let reporter = Reporter { source, vouches: true };

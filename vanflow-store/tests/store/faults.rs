@@ -3,7 +3,7 @@
 
 use crate::support::{Network, SECOND, change, find, ids, live};
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf, discovery::Extent};
-use vanflow_store::{Oddity, Options, Record, Revision};
+use vanflow_store::{Oddity, Options, Record, Revision, Snapshot};
 
 #[test]
 fn a_source_known_by_halves_is_incomplete_until_it_is_reported_whole() {
@@ -260,6 +260,66 @@ fn an_update_after_the_end_is_kept_and_the_end_stands() {
     assert_eq!((connection.end(), connection.uint(Attribute::Octets)), (Some(end), Some(9)));
     let service = connection.service().expect("its listener is known");
     assert_eq!((service.total_flows(), service.current_flows()), (1, 0));
+}
+
+#[test]
+fn a_record_reported_whole_with_a_newer_start_lives_again() {
+    // faults 9
+    let mut network = Network::with_retention(60);
+    let controller = network.controller("site-west");
+    let old = network.started(RecordKind::Process, "pod-1", "site-west").with(Attribute::Name, "web-1");
+    let end = change(RecordKind::Process, "pod-1").with(Attribute::EndTime, network.now.plus_micros(SECOND));
+    network.report(controller, &[old.clone(), end.clone()]);
+    network.report(controller, &[old]);
+    assert_eq!(live(&network.snapshot(), RecordKind::Process), [""; 0], "a late duplicate");
+    network.wait(10);
+    let new = network.started(RecordKind::Process, "pod-1", "site-west");
+    network.report(controller, &[new.clone(), new.clone()]);
+    let started = network.now;
+    let check = |snapshot: &Snapshot| {
+        let process = find(snapshot, "pod-1");
+        assert_eq!((process.is_live(), process.start(), process.end()), (true, Some(started), None));
+        assert_eq!(process.text(Attribute::Name).expect("it is the same record"), "web-1");
+        assert_eq!(
+            (snapshot.live_count(RecordKind::Process), snapshot.of_kind(RecordKind::Process).count()),
+            (1, 1)
+        );
+    };
+    check(&network.snapshot());
+    network.wait(300);
+    check(&network.snapshot());
+    assert_eq!(network.store.stats().evicted, 0, "it does not leave with its former end");
+    let end = change(RecordKind::Process, "pod-1").with(Attribute::EndTime, network.now);
+    network.report(controller, &[end]);
+    assert_eq!(find(&network.snapshot(), "pod-1").end(), Some(network.now));
+    network.wait(62);
+    assert_eq!(network.snapshot().records().count(), 0);
+}
+
+#[test]
+fn a_life_reported_with_its_end_is_over() {
+    // faults 9: start and end in one map
+    let mut network = Network::new();
+    let controller = network.controller("site-west");
+    let life = |start: u64, end: u64| {
+        change(RecordKind::Process, "pod-1").with(Attribute::StartTime, start).with(Attribute::EndTime, end)
+    };
+    network.report(controller, &[life(1, 5), life(7, 9)]);
+    let snapshot = network.snapshot();
+    assert_eq!(find(&snapshot, "pod-1").end(), Some(Timestamp::from_micros(9)));
+}
+
+#[test]
+fn a_connection_lives_once() {
+    // faults 6, 9
+    let mut network = Network::new();
+    let west = network.west();
+    let connection = network.connection("west:10").with(Attribute::EndTime, network.now);
+    network.report(west, &[connection]);
+    network.wait(10);
+    let newer = network.connection("west:10");
+    network.report(west, &[newer]);
+    assert_eq!(live(&network.snapshot(), RecordKind::BiflowTport), [""; 0]);
 }
 
 #[test]
