@@ -1,6 +1,9 @@
 //! A connection that drops and comes back.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::sleep;
 use vanflow_proto::{
     Attribute, RecordKind, UpdateBuf,
     source::{ExchangeOptions, FlushFault, Source},
@@ -97,5 +100,33 @@ async fn nothing_ends_before_its_source_has_answered_however_often_flush_is_refu
     network.hold_answers(false);
     collector.until(list, |processes| ids(processes) == ["pod-1"]).await;
     assert_eq!(ids(&collector.get("/api/v1alpha1/sites").await), ["site-east"]);
+    collector.leave().await;
+}
+
+#[tokio::test]
+async fn a_source_that_was_silent_for_a_while_is_asked_what_it_still_has() {
+    // faults 27
+    let network = Network::start(ExchangeOptions::default()).await;
+    network.add(Source::controller("site-east"));
+    network.report("site-east", |source| {
+        source.update(UpdateBuf::new(RecordKind::Site, "site-east").with(Attribute::StartTime, EPOCH));
+        source.update(process("pod-1", "cart"));
+        source.update(process("pod-2", "stock"));
+    });
+    let collector = network.collector(|settings| settings.waits.gap = 700_000).await;
+    collector.ready().await;
+    let list = "/api/v1alpha1/processes";
+    let asked = network.flushes("sfe.site-east");
+
+    network.exchange().silence("site-east", true);
+    network.report_nobody("site-east", |source| source.end("pod-2", EPOCH.plus_micros(70)));
+    // The silence itself: far shorter than that after which a source is lost.
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(ids(&collector.get(list).await), ["pod-1", "pod-2"]);
+    network.exchange().silence("site-east", false);
+    network.flushed("sfe.site-east", asked + 1).await;
+    collector.until(list, |processes| ids(processes) == ["pod-1"]).await;
+    let all = collector.get("/api/v1alpha1/processes?includeDeleted=1").await;
+    assert!(all[1]["id"] == "pod-2" && all[1]["endTime"].is_u64(), "{all}");
     collector.leave().await;
 }

@@ -10,7 +10,7 @@ use std::{
 use vanflow_proto::{
     Attribute, AttributeKind, Body, Dialect, Encoder, Message, RecordKind, Timestamp, Value,
     capture::{self, Captured},
-    discovery::{Action, Discovery, Event, FlushOutcome, Output, Settings},
+    discovery::{Action, Discovery, Event, FlushOutcome, Heard, Output, Settings},
 };
 
 const CAPTURES: [&str; 3] = ["router-2.7", "router-3.5", "router-3.5-halves"];
@@ -20,7 +20,11 @@ fn path(file: &str) -> PathBuf {
 }
 
 fn messages(name: &str) -> Vec<Captured> {
-    let file = File::open(path(&format!("{name}.jsonl"))).expect("the capture is there");
+    read(&path(&format!("{name}.jsonl")))
+}
+
+fn read(path: &Path) -> Vec<Captured> {
+    let file = File::open(path).expect("the capture is there");
     capture::read(BufReader::new(file)).collect::<Result<_, _>>().expect("the capture reads")
 }
 
@@ -215,4 +219,21 @@ fn every_source_that_answered_its_flush_settles_and_no_other_does() {
     // East's controller, which was away for less than 30 s when its router was.
     assert!(silent.iter().all(|(_, source)| source.starts_with("22222222-")), "{silent:?}");
     assert_eq!(unsettled, unanswered.map(|(name, source)| (name, source.to_owned())));
+}
+
+#[test]
+fn a_source_that_claims_the_address_of_another_is_refused_and_the_other_is_heard() {
+    // faults 24: the claim comes first
+    let mut discovery = Discovery::new(Settings::default(), 7);
+    discovery.attached(Timestamp::from_micros(0));
+    let mut reports: BTreeMap<String, usize> = BTreeMap::new();
+    for captured in read(&path("../cases/address-squatting.jsonl")) {
+        let message = Message::decode(&captured.message).expect("decodes");
+        let now = Timestamp::from_micros(captured.micros);
+        if let Some(Heard::Records { source, updates }) = discovery.hear(now, &captured.link, &message) {
+            *reports.entry(source.to_string()).or_default() += updates.count();
+        }
+    }
+    assert!(discovery.refused() > 0);
+    assert_eq!(reports.keys().collect::<Vec<_>>(), ["A:0"]);
 }
