@@ -162,9 +162,7 @@ impl Store {
             && self.withdraw(at, source);
         let reporter = Reporter { source, vouches: !keep_end };
         self.merge(at, Some(reporter), |row, vocabulary| row.fold(update, keep_end, vocabulary));
-        if update.get(Attribute::FlowCountL4).is_some() {
-            self.note_counter(at);
-        }
+        self.note_counter(at, update);
         self.evict(expiry::PER_UPDATE);
     }
 

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use vanflow_proto::{Attribute, RecordKind, Timestamp};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, Update};
 
 use super::Store;
 use crate::{
@@ -37,9 +37,11 @@ pub(super) struct Awaited {
 
 impl Store {
     /// A source has reported the counter of a record, if that is a listener.
-    pub(super) fn note_counter(&mut self, at: RecordRef) {
+    pub(super) fn note_counter(&mut self, at: RecordRef, update: &Update<'_>) {
         let row = self.row(at);
-        if row.head().type_code != RecordKind::Listener.code() {
+        // Looking for an attribute reads the update once more, which only those of listeners are worth.
+        if row.head().type_code != RecordKind::Listener.code() || update.get(Attribute::FlowCountL4).is_none()
+        {
             return;
         }
         let (Some(Cell::Uint(count)), owner) =
