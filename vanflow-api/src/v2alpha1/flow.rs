@@ -25,6 +25,8 @@ schema! {
                 Some(reported) => Cell::text(reported.to_cow()),
                 None => Cell::or_unknown(flow.connector().map(|connector| connector.id())),
             };
+        "connectorInferred" Truth Always of_lane "Whether no router named the connector, which is the only one that the service had." =>
+            Cell::Truth(flow.connection.connector_id().is_none() && flow.connector().is_some());
         "destHost" Text Always of_lane "The host that the connector connects to." =>
             Cell::or_unknown(flow.connector().and_then(|connector| connector.text(Attribute::DestHost)));
         "destPort" Text Always of_lane "The port that the connector connects to." =>

@@ -67,6 +67,7 @@ const ADDITIONS: &[&str] = &[
     "connectionCount",
     "connectionsNeverReported",
     "connectionsReceived",
+    "connectorInferred",
     "key",
     "latencyKnown",
     "latencyReverseKnown",
