@@ -32,6 +32,7 @@ pub(crate) struct Ingest {
     /// To whom there is a connection, and since when.
     attached: Option<(String, Timestamp)>,
     refused: Occasion,
+    foreign: Occasion,
     health: Arc<Health>,
 }
 
@@ -44,6 +45,7 @@ impl Ingest {
             follower: Follower::new(),
             attached: None,
             refused: Occasion::default(),
+            foreign: Occasion::default(),
             health: Arc::default(),
         }
     }
@@ -113,6 +115,14 @@ impl Ingest {
             }
             if let Some(error) = merged.error() {
                 self.refused(source, error);
+            }
+            for _ in 0..merged.foreign() {
+                if let Some(times) = self.foreign.arises() {
+                    warn!(
+                        "{times} updates were refused since this was said last, for they are of records of other \
+                         sources; now of {source}"
+                    );
+                }
             }
             if merged.total() < UPDATES as u64 {
                 return;
@@ -246,7 +256,7 @@ mod tests {
     use futures_util::FutureExt;
     use vanflow_api::Network;
     use vanflow_proto::{Attribute, Body, Dialect, Encoder, RecordKind, UpdateBuf};
-    use vanflow_store::{Options, Store};
+    use vanflow_store::{Oddity, Options, Store};
 
     use super::*;
 
@@ -299,6 +309,21 @@ mod tests {
         report(&mut ingest, "a:0", &updates, NOW);
         assert_eq!(live(&ingest), ["a:1", "a:2"]);
         assert!(ingest.refused.is_over(), "it was reported");
+    }
+
+    #[test]
+    fn what_a_source_reports_of_records_of_another_is_refused_and_said() {
+        // faults 24
+        let mut ingest = ingest();
+        seen(&mut ingest, "a:0", NOW);
+        seen(&mut ingest, "e:0", NOW);
+        report(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
+        assert!(!ingest.foreign.is_over());
+        let end = update(RecordKind::Link, "a:1").with(Attribute::EndTime, NOW);
+        report(&mut ingest, "e:0", &[end, update(RecordKind::Link, "e:1")], NOW);
+        assert_eq!(live(&ingest), ["a:1", "e:1"]);
+        assert!(ingest.foreign.is_over(), "it was said");
+        assert_eq!(ingest.publisher.write().oddities().count(Oddity::Foreign), 1);
     }
 
     #[test]

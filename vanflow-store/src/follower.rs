@@ -36,7 +36,7 @@ use vanflow_proto::{
     discovery::{Action, Discovery, Event, FlushOutcome, Heard, Output},
 };
 
-use crate::{source::SourceId, store::Store};
+use crate::{oddity::Oddity, source::SourceId, store::Store};
 
 /// Takes what is received of a network to a store.
 #[derive(Debug, Default)]
@@ -57,6 +57,7 @@ pub struct Merged {
     /// Updates of one kind in a row: those of a message are mostly alike.
     by_kind: SmallVec<[(Option<RecordKind>, u64); 2]>,
     refused: u64,
+    foreign: u64,
     error: Option<DecodeError>,
 }
 
@@ -69,7 +70,7 @@ impl Merged {
 
     /// How many updates there were, merged and refused.
     pub fn total(&self) -> u64 {
-        self.by_kind.iter().map(|(_, updates)| updates).sum::<u64>() + self.refused
+        self.by_kind.iter().map(|(_, updates)| updates).sum::<u64>() + self.refused + self.foreign
     }
 
     /// How many updates could not be read.
@@ -80,6 +81,11 @@ impl Merged {
     /// Why the last of those could not be read.
     pub fn error(&self) -> Option<&DecodeError> {
         self.error.as_ref()
+    }
+
+    /// How many updates were refused, wholly or in part, since only another source may report that (faults 24).
+    pub fn foreign(&self) -> u64 {
+        self.foreign
     }
 
     fn count(&mut self, kind: Option<RecordKind>) {
@@ -146,8 +152,13 @@ impl Follower {
         for update in updates {
             match update {
                 Ok(update) => {
-                    merged.count(update.kind());
+                    let (kind, before) = (update.kind(), store.oddities().count(Oddity::Foreign));
                     store.apply(id, update, now);
+                    if store.oddities().count(Oddity::Foreign) == before {
+                        merged.count(kind);
+                    } else {
+                        merged.foreign += 1;
+                    }
                 }
                 Err(error) => {
                     merged.refused += 1;

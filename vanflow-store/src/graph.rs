@@ -18,7 +18,7 @@ use crate::{
     identity::Key,
     index::IndexWriter,
     lanes::{Dependence, LaneRow, Lanes},
-    merge::{Changed, Vocabulary, fold},
+    merge::{Changed, LeaveOut, Vocabulary, fold},
     oddity::Oddity,
     row::{AnyRow, Cell, Flags, RecordRef, Row, Siblings, Table, with_table},
     schema::{self, AppRow, EntityRow, FlowRow, GROUP, PARENT, TportRow},
@@ -487,15 +487,20 @@ const MOST_REFERENCES: usize = GROUP + 1;
 
 /// A row into which an update can be folded, with the schema of its table.
 pub(crate) trait Fold {
-    fn fold(&mut self, update: &Update<'_>, keep_end: bool, vocabulary: &mut Vocabulary) -> Changed;
+    fn fold(&mut self, update: &Update<'_>, leave_out: LeaveOut, vocabulary: &mut Vocabulary) -> Changed;
     fn any(&mut self) -> &mut dyn AnyRow;
 }
 
 macro_rules! fold_with {
     ($row:ty, $schema:expr) => {
         impl Fold for $row {
-            fn fold(&mut self, update: &Update<'_>, keep_end: bool, vocabulary: &mut Vocabulary) -> Changed {
-                fold(self, &$schema, update, keep_end, vocabulary)
+            fn fold(
+                &mut self,
+                update: &Update<'_>,
+                leave_out: LeaveOut,
+                vocabulary: &mut Vocabulary,
+            ) -> Changed {
+                fold(self, &$schema, update, leave_out, vocabulary)
             }
 
             fn any(&mut self) -> &mut dyn AnyRow {

@@ -99,6 +99,13 @@ fn split(id: &str) -> (&str, u64) {
     }
 }
 
+/// The part before the colon of an id that a source counts up.
+#[inline]
+pub(crate) fn scope(id: &str) -> Option<&str> {
+    let (scope, number) = split(id);
+    (number != NO_NUMBER).then_some(scope)
+}
+
 /// The names behind keys, as a reader sees them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScopeTable {

@@ -4,7 +4,7 @@
 //!
 //! | attribute | rule |
 //! |---|---|
-//! | counter | the highest value stays: a lower one is stale, or reported by something broken (faults 9, 10) |
+//! | counter | the highest value stays: a lower one is stale, or reported by something broken (faults 9, 10); one that is not reported by the record's owner is refused (faults 24) |
 //! | end | once reported it stays, whatever comes late (faults 9); an end that we presumed is taken back when the source speaks of the record again (faults 5) |
 //! | start newer than the known one, of an ended record | without an end beside it, the record lives again since then; not of connections, requests and FLOWs, which live once (faults 9) |
 //! | any other | the last value |
@@ -66,13 +66,22 @@ impl Changed {
     }
 }
 
-/// Folds an update into a row. `keep_end` leaves out an end: somebody else says that the object is still there.
+/// What of an update does not come into the row.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LeaveOut {
+    /// An end: somebody else says that the object is still there.
+    pub(crate) end: bool,
+    /// Counters: they are for the record's owner to report (faults 24).
+    pub(crate) counters: bool,
+}
+
+/// Folds an update into a row, but for what is left out.
 #[inline]
 pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
     row: &mut Row<N, M, K, S>,
     schema: &Schema,
     update: &Update<'_>,
-    keep_end: bool,
+    leave_out: LeaveOut,
     vocabulary: &mut Vocabulary,
 ) -> Changed {
     let mut changed = Changed::default();
@@ -90,6 +99,10 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
             vocabulary.oddities.add(Oddity::Torn);
             break;
         };
+        if leave_out.counters && is_counter(code) {
+            vocabulary.oddities.add(Oddity::Foreign);
+            continue;
+        }
         let place = schema.place(code);
         let is_changed = match (place, value) {
             (Place::Text(place), Value::Text(text)) => {
@@ -113,7 +126,7 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
             },
             (Place::Number(place), value) if let Some(number) = value.as_uint() => {
                 let place = place as usize;
-                if place == END && (keep_end || number == 0) {
+                if place == END && (leave_out.end || number == 0) {
                     if number == 0 {
                         vocabulary.oddities.add(Oddity::NoValue);
                     }

@@ -1,4 +1,4 @@
-//! What was strange in what sources reported: kept where it can be, and always counted (faults 9, 10, 17).
+//! What was strange in what sources reported: kept where it can be, and always counted (faults 9, 10, 17, 24).
 
 /// Kinds of strangeness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +25,8 @@ pub enum Oddity {
     Torn,
     /// There is no room for more records or ids; the update is refused.
     NoRoom,
+    /// A source reported what only another may; that is refused (faults 24).
+    Foreign,
 }
 
 impl Oddity {
@@ -40,6 +42,7 @@ impl Oddity {
         Self::TypeChanged,
         Self::Torn,
         Self::NoRoom,
+        Self::Foreign,
     ];
 
     /// The name under which it is counted.
@@ -55,6 +58,7 @@ impl Oddity {
             Self::TypeChanged => "type_changed",
             Self::Torn => "torn",
             Self::NoRoom => "no_room",
+            Self::Foreign => "foreign",
         }
     }
 }

@@ -6,6 +6,7 @@ mod expiry;
 mod halves;
 mod hosts;
 mod membership;
+mod ownership;
 mod sources;
 
 use std::{collections::HashMap, sync::Arc};
@@ -16,14 +17,14 @@ use crate::{
     changes::{Changes, Revision},
     graph::{Change, Fold, Found, Graph, Standing},
     lanes::Lanes,
-    merge::{Changed, Vocabulary},
+    merge::{Changed, LeaveOut, Vocabulary},
     oddity::{Oddities, Oddity},
     order::OrdersWriter,
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::START,
     snapshot::{Snapshot, View},
     source::{OwnedSourceType, Source, SourceId},
-    store::{accepted::Awaited, expiry::Expiry, hosts::Hosts, sources::Sharers},
+    store::{accepted::Awaited, expiry::Expiry, hosts::Hosts, ownership::Routers, sources::Sharers},
 };
 
 pub(crate) use hosts::ProcessesByHost;
@@ -62,6 +63,7 @@ pub struct Store {
     sources: Arc<Vec<Source>>,
     source_ids: HashMap<Arc<str>, SourceId>,
     sharers: Sharers,
+    routers: Routers,
     hosts: Hosts,
     tallies: [Tally; TALLIES],
     /// What FLOW records make up, by [`FlowKind`](crate::FlowKind).
@@ -132,6 +134,7 @@ impl Store {
             sources: Arc::default(),
             source_ids: HashMap::new(),
             sharers: Sharers::default(),
+            routers: Routers::default(),
             hosts: Hosts::default(),
             tallies: [Tally::default(); TALLIES],
             halves: [Tally::default(); 2],
@@ -157,11 +160,15 @@ impl Store {
             source.updates += 1;
         }
         let Some(at) = self.place(source, update, now) else { return };
-        let keep_end = self.row(at).head().flags.has(Flags::SHARED)
-            && update.get(Attribute::EndTime).is_some()
-            && self.withdraw(at, source);
-        let reporter = Reporter { source, vouches: !keep_end };
-        self.merge(at, Some(reporter), |row, vocabulary| row.fold(update, keep_end, vocabulary));
+        let head = self.row(at).head();
+        let leave_out = LeaveOut {
+            counters: head.owner != source && head.owner != SourceId::NONE,
+            end: head.flags.has(Flags::SHARED)
+                && update.get(Attribute::EndTime).is_some()
+                && self.withdraw(at, source),
+        };
+        let reporter = Reporter { source, vouches: !leave_out.end };
+        self.merge(at, Some(reporter), |row, vocabulary| row.fold(update, leave_out, vocabulary));
         self.note_counter(at, update);
         self.evict(expiry::PER_UPDATE);
     }
@@ -188,7 +195,7 @@ impl Store {
         let Some(at) = self.place(source, update, self.now) else { return };
         let reporter = Reporter { source, vouches: true };
         self.merge(at, Some(reporter), |row, vocabulary| {
-            let changed = row.fold(update, false, vocabulary);
+            let changed = row.fold(update, LeaveOut::default(), vocabulary);
             row.any().head_mut().flags.set(Flags::PRESUMED_END, ended.is_some_and(|ended| ended.presumed));
             changed
         });
@@ -259,6 +266,11 @@ impl Store {
         self.graph.ring.latest()
     }
 
+    /// What was strange by now: costs nothing.
+    pub fn oddities(&self) -> &Oddities {
+        &self.graph.vocabulary.oddities
+    }
+
     /// What is held, and what was met.
     pub fn stats(&self) -> Stats {
         let kinds = RecordKind::ALL.iter().map(|&kind| (kind, self.tallies[kind.code() as usize]));
@@ -311,6 +323,10 @@ impl Store {
             found = self.graph.find(update.id);
             reported = self.reported(found);
         }
+        if !self.may_report(source, reported, update) {
+            self.graph.vocabulary.oddities.add(Oddity::Foreign);
+            return None;
+        }
         let known = reported.map(|at| self.row(at).head().type_code);
         match (known, update.type_code) {
             (Some(_), None) => reported,
@@ -360,8 +376,10 @@ impl Store {
         let before = self.share(at);
         let (sources, sharers) = (&self.sources, &mut self.sharers);
         let change = self.graph.change(at, |row, vocabulary| {
+            let was_live = row.any().is_live();
             let mut changed = change(row, vocabulary);
             if let Some(Reporter { source: reporter, vouches }) = reporter {
+                let is_live = row.any().is_live();
                 let head = row.any().head_mut();
                 let before = (head.owner, head.epoch);
                 head.flags.set(Flags::RESTORED, false);
@@ -369,6 +387,11 @@ impl Store {
                     head.flags.set(Flags::REPORTED, true);
                     head.owner = reporter;
                     changed.add(Attribute::RecordType.code());
+                } else if head.owner != reporter && is_live && !was_live {
+                    // Those who said so before say so no more: it lives by this word alone.
+                    head.owner = reporter;
+                    sharers.remove(at);
+                    head.flags.set(Flags::SHARED, false);
                 }
                 head.epoch = sources[reporter.0 as usize].epoch;
                 let is_shared = head.owner != reporter || head.flags.has(Flags::SHARED);

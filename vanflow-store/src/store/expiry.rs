@@ -96,7 +96,7 @@ impl Store {
         }
     }
 
-    fn evict_record(&mut self, at: RecordRef) {
+    pub(super) fn evict_record(&mut self, at: RecordRef) {
         // Services and images leave with the last record that they follow from, and are none themselves.
         self.expiry.evicted += u64::from(!self.row(at).head().flags.has(Flags::DERIVED));
         self.remove(at);

@@ -35,7 +35,7 @@ impl Sharers {
     }
 
     /// The epoch in which the source vouched for the record last.
-    fn epoch(&self, at: RecordRef, source: SourceId) -> Option<u16> {
+    pub(super) fn epoch(&self, at: RecordRef, source: SourceId) -> Option<u16> {
         let sharers = self.by_record.get(&at)?;
         sharers.iter().find(|(sharer, _)| *sharer == source).map(|(_, epoch)| *epoch)
     }
@@ -61,12 +61,14 @@ impl Store {
             source.is_alive = true;
             source.last_heard = source.last_heard.max(now);
             source.source_type = OwnedSourceType::new(source_type);
+            self.claim_scope(known);
             return known;
         }
         let new = SourceId(u32::try_from(self.sources.len()).expect("sources are few"));
         let source = Source::new(id, source_type, now);
         self.source_ids.insert(source.id.clone(), new);
         Arc::make_mut(&mut self.sources).push(source);
+        self.claim_scope(new);
         new
     }
 
@@ -162,16 +164,21 @@ impl Store {
             if self.withdraw(at, source) {
                 continue;
             }
-            self.merge(at, None, |row, _| {
-                let row = row.any();
-                let start = row.number(START).unwrap_or(0);
-                row.set_number(END, Some(end.max(start)));
-                row.head_mut().flags.set(Flags::PRESUMED_END, true);
-                let mut changed = Changed::default();
-                changed.add(Attribute::EndTime.code());
-                changed
-            });
+            self.end(at, end);
         }
+    }
+
+    /// Presumes that a record has ended.
+    pub(super) fn end(&mut self, at: RecordRef, end: u64) {
+        self.merge(at, None, |row, _| {
+            let row = row.any();
+            let start = row.number(START).unwrap_or(0);
+            row.set_number(END, Some(end.max(start)));
+            row.head_mut().flags.set(Flags::PRESUMED_END, true);
+            let mut changed = Changed::default();
+            changed.add(Attribute::EndTime.code());
+            changed
+        });
     }
 
     /// Notes that a source vouches for a record no more, and whether others still do (faults 13).

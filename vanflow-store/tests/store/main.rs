@@ -8,5 +8,6 @@ mod lanes;
 mod merge;
 mod never_reported;
 mod orders;
+mod ownership;
 mod retention;
 mod support;

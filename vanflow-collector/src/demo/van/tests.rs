@@ -353,10 +353,8 @@ fn the_2_x_routers_report_flow_pairs_and_both_sides_of_their_link() {
     assert_eq!(sides, [("dc-1", "outgoing"), ("dock-1", "incoming"), ("warehouse-1", "outgoing")].into());
 }
 
-/// What the network observer's API answers once all of this was reported.
-async fn answer(sent: &[Sent], path: &str) -> serde_json::Value {
-    use http_body_util::BodyExt;
-
+/// All of this, merged.
+fn merged(sent: &[Sent]) -> vanflow_store::Store {
     let mut store = vanflow_store::Store::new(vanflow_store::Options::default());
     for Sent { at, outgoing } in sent {
         let message = Message::decode(&outgoing.message).expect("decodes");
@@ -368,6 +366,23 @@ async fn answer(sent: &[Sent], path: &str) -> serde_json::Value {
             store.apply(source, update.expect("decodes"), *at);
         }
     }
+    store
+}
+
+#[test]
+fn no_source_reports_records_of_another() {
+    // faults 24
+    let sent = Van::new(Options { rate: 20.0, ..Options::default() }, START).advance(after(600));
+    let store = merged(&sent);
+    assert!(store.snapshot().records().count() > 100);
+    assert_eq!(store.oddities().count(vanflow_store::Oddity::Foreign), 0);
+}
+
+/// What the network observer's API answers once all of this was reported.
+async fn answer(sent: &[Sent], path: &str) -> serde_json::Value {
+    use http_body_util::BodyExt;
+
+    let store = merged(sent);
     let (network, _publisher) = vanflow_api::Network::new(store);
     let api = vanflow_api::Api::new(network, vanflow_api::Options::default());
     let request = http::Request::get(format!("/api/v2alpha1/{path}")).body(()).expect("a request");
