@@ -51,3 +51,8 @@ pub use api::{Api, Cors, Options, chart, is_ours};
 pub use body::Body;
 pub use network::{Network, Publisher, Status};
 pub use pace::STALL_LIMIT;
+
+/// The example of the README is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -58,3 +58,8 @@ pub use message::{
 pub use record_kind::RecordKind;
 pub use update::{Attributes, Update, UpdateBuf, Updates};
 pub use value::{Timestamp, Value, ValueBuf};
+
+/// The example of the README is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -88,3 +88,8 @@ pub use snapshot::{Field, Snapshot, Text};
 pub use source::{SourceId, SourceState};
 pub use store::{Ended, Options, Stats, Store, Tally};
 pub use typed::Typed;
+
+/// The example of the README is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
