@@ -195,9 +195,10 @@ impl Snapshot {
         LaneRevision(self.view.lanes_revision)
     }
 
-    /// The sources, in the order in which they were first seen.
+    /// The sources that are seen, and those that were lost and are not forgotten, in an order that stays.
     pub fn sources(&self) -> impl Iterator<Item = SourceState<'_>> {
-        (0..self.view.sources.len()).map(|position| {
+        let kept = (0..self.view.sources.len()).filter(|&position| !self.view.sources[position].is_forgotten);
+        kept.map(|position| {
             self.view
                 .source(SourceId(u32::try_from(position).expect("sources are few")))
                 .expect("it is in range")

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use vanflow_proto::{SourceType, Timestamp};
 
-/// Stands for a source within one store.
+/// Stands for a source within one store, until it is forgotten: once it is lost, the retention has passed since, and
+/// none of its records is left. Then it may stand for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub(crate) u32);
 
@@ -20,6 +21,8 @@ pub(crate) struct Source {
     pub(crate) id: Arc<str>,
     pub(crate) source_type: OwnedSourceType,
     pub(crate) is_alive: bool,
+    /// Whether nothing is left of it, and this only holds a place for another.
+    pub(crate) is_forgotten: bool,
     pub(crate) first_heard: Timestamp,
     pub(crate) last_heard: Timestamp,
     /// What has to be added to our clock to get the source's, in microseconds.
@@ -28,6 +31,8 @@ pub(crate) struct Source {
     pub(crate) epoch: u16,
     /// Whether it has not answered in this epoch.
     pub(crate) is_awaited: bool,
+    /// Records of its own, live and ended.
+    pub(crate) retained: u32,
     /// Live records that it reported.
     pub(crate) live: u32,
     /// Those of them that are flows.
@@ -72,16 +77,24 @@ impl Source {
             id: id.into(),
             source_type: OwnedSourceType::new(source_type),
             is_alive: true,
+            is_forgotten: false,
             first_heard: now,
             last_heard: now,
             clock_offset: 0,
             epoch: 0,
             is_awaited: false,
+            retained: 0,
             live: 0,
             live_flows: 0,
             halves: 0,
             updates: 0,
         }
+    }
+
+    /// A place for another source.
+    pub(crate) fn forgotten() -> Self {
+        let new = Self::new("", SourceType::Other(""), Timestamp::default());
+        Self { is_alive: false, is_forgotten: true, ..new }
     }
 
     /// What the source's clock shows when ours shows `now`.

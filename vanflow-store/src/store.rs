@@ -62,6 +62,10 @@ pub struct Store {
     lanes: Lanes,
     sources: Arc<Vec<Source>>,
     source_ids: HashMap<Arc<str>, SourceId>,
+    /// Places of sources that were forgotten.
+    forgotten: Vec<SourceId>,
+    /// The second in which it was last looked for sources to forget.
+    looked_at: u32,
     sharers: Sharers,
     routers: Routers,
     hosts: Hosts,
@@ -133,6 +137,8 @@ impl Store {
             lanes: Lanes::default(),
             sources: Arc::default(),
             source_ids: HashMap::new(),
+            forgotten: Vec::new(),
+            looked_at: 0,
             sharers: Sharers::default(),
             routers: Routers::default(),
             hosts: Hosts::default(),
@@ -222,11 +228,12 @@ impl Store {
         is_incomplete(state, own)
     }
 
-    /// Evicts records whose retention has passed. To be called about once a second, and again while it answers that
+    /// Evicts records whose retention has passed, and forgets lost sources that none is left of. To be called about once a second, and again while it answers that
     /// there is more to do.
     pub fn advance(&mut self, now: Timestamp) -> bool {
         self.report_time(now);
         self.compare_counters();
+        self.forget_sources();
         let drained = self.lanes.free_drained(seconds(self.now), &mut self.graph.vocabulary);
         (self.evict(expiry::PER_ADVANCE) == expiry::PER_ADVANCE) | drained
     }
@@ -375,6 +382,7 @@ impl Store {
     ) {
         let before = self.share(at);
         let (sources, sharers) = (&self.sources, &mut self.sharers);
+        let mut former_owner = None;
         let change = self.graph.change(at, |row, vocabulary| {
             let was_live = row.any().is_live();
             let mut changed = change(row, vocabulary);
@@ -389,6 +397,7 @@ impl Store {
                     changed.add(Attribute::RecordType.code());
                 } else if head.owner != reporter && is_live && !was_live {
                     // Those who said so before say so no more: it lives by this word alone.
+                    former_owner = Some(head.owner);
                     head.owner = reporter;
                     sharers.remove(at);
                     head.flags.set(Flags::SHARED, false);
@@ -402,6 +411,9 @@ impl Store {
             }
             changed
         });
+        if let Some(former) = former_owner {
+            self.move_ended(at, former);
+        }
         if change.changed.any() {
             self.account(at, &change);
             if at.table() == Table::Entities {
@@ -447,6 +459,7 @@ impl Store {
         }
         let is_flow = at.table() != Table::Entities;
         let source = self.source_mut(owner);
+        adjust(&mut source.retained, before.reported, after.reported);
         adjust(&mut source.live, before.live, after.live);
         adjust(&mut source.halves, before.half, after.half);
         if is_flow {

@@ -8,7 +8,10 @@
 use std::collections::VecDeque;
 
 use super::{Store, derivation::LaneSet, seconds};
-use crate::row::{Flags, RecordRef, Table};
+use crate::{
+    graph::Standing,
+    row::{Flags, RecordRef, Table},
+};
 
 /// Ended records that may leave with each update, so that no single one has to wait for many.
 pub(super) const PER_UPDATE: usize = 2;
@@ -105,6 +108,8 @@ impl Store {
     /// Removes a record, and what follows from it. If others refer to it, its place is held for as long as they do.
     pub(super) fn remove(&mut self, at: RecordRef) {
         self.remove_from_lane(at);
+        let standing = Standing::of(self.row(at), at.table());
+        self.count_source(self.row(at).head().owner, at, &standing, &Standing::default());
         let type_code = self.row(at).head().type_code;
         if let Some(tally) = self.tally(type_code) {
             tally.retained -= 1;

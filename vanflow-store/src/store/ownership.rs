@@ -24,6 +24,12 @@ pub(super) struct Routers {
 }
 
 impl Routers {
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_scope.len()
+    }
+
     /// The router that counts up the ids with that scope.
     fn of_scope(&self, scope: &str) -> Option<SourceId> {
         self.by_scope.get(scope).copied()
@@ -123,5 +129,14 @@ impl Store {
             && head.owner != SourceId::NONE
             && head.key.number().is_some()
             && self.graph.vocabulary.scopes.table().name(head.key) == scope
+    }
+
+    /// A source is forgotten.
+    pub(super) fn disclaim_scope(&mut self, source: SourceId) {
+        if let Some(scope) = own_scope(&self.sources[source.0 as usize].id)
+            && self.routers.of_scope(scope) == Some(source)
+        {
+            self.routers.by_scope.remove(scope);
+        }
     }
 }

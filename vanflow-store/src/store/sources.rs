@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use smallvec::SmallVec;
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, discovery::Extent};
 
-use super::Store;
+use super::{Store, seconds};
 use crate::{
     graph::Standing,
     merge::Changed,
@@ -47,6 +47,11 @@ impl Sharers {
         sharers.first().map(|(sharer, _)| *sharer)
     }
 
+    /// Whether the source vouches for a record.
+    fn has(&self, source: SourceId) -> bool {
+        self.by_record.values().flatten().any(|(sharer, _)| *sharer == source)
+    }
+
     pub(super) fn remove(&mut self, at: RecordRef) {
         self.by_record.remove(&at);
     }
@@ -64,10 +69,20 @@ impl Store {
             self.claim_scope(known);
             return known;
         }
-        let new = SourceId(u32::try_from(self.sources.len()).expect("sources are few"));
         let source = Source::new(id, source_type, now);
-        self.source_ids.insert(source.id.clone(), new);
-        Arc::make_mut(&mut self.sources).push(source);
+        let key = Arc::clone(&source.id);
+        let new = match self.forgotten.pop() {
+            Some(place) => {
+                *self.source_mut(place) = source;
+                place
+            }
+            None => {
+                let place = SourceId(u32::try_from(self.sources.len()).expect("sources are few"));
+                Arc::make_mut(&mut self.sources).push(source);
+                place
+            }
+        };
+        self.source_ids.insert(key, new);
         self.claim_scope(new);
         new
     }
@@ -181,6 +196,38 @@ impl Store {
         });
     }
 
+    /// An ended record of another is alive, and by that its reporter's own.
+    pub(super) fn move_ended(&mut self, at: RecordRef, former: SourceId) {
+        let ended = Standing { reported: true, ..Standing::default() };
+        self.count_source(former, at, &ended, &Standing::default());
+        self.count_source(self.row(at).head().owner, at, &Standing::default(), &ended);
+    }
+
+    /// Forgets sources that were lost longer ago than the retention, once no record is theirs, or shared by them. Looks
+    /// for them once a second.
+    pub(super) fn forget_sources(&mut self) {
+        let second = seconds(self.now);
+        if std::mem::replace(&mut self.looked_at, second) == second {
+            return;
+        }
+        for position in 0..self.sources.len() {
+            let source = &self.sources[position];
+            let is_due = !source.is_alive
+                && !source.is_forgotten
+                // It may be heard soon.
+                && !source.is_awaited
+                && source.retained == 0
+                && self.now.micros_since(source.last_heard) > self.options.retention_micros;
+            let id = SourceId(u32::try_from(position).expect("sources are few"));
+            if is_due && !self.sharers.has(id) {
+                self.disclaim_scope(id);
+                self.source_ids.remove(&*self.sources[position].id);
+                *self.source_mut(id) = Source::forgotten();
+                self.forgotten.push(id);
+            }
+        }
+    }
+
     /// Notes that a source vouches for a record no more, and whether others still do (faults 13).
     pub(super) fn withdraw(&mut self, at: RecordRef, source: SourceId) -> bool {
         if !self.row(at).head().flags.has(Flags::SHARED) {
@@ -195,5 +242,89 @@ impl Store {
             self.count_source(other, at, &Standing::default(), &standing);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vanflow_proto::UpdateBuf;
+
+    use super::*;
+    use crate::store::Options;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros((1_795_347_888 + seconds) * SECOND)
+    }
+
+    /// A source that is seen, reports a router, and is lost.
+    fn passes(store: &mut Store, number: u64, now: Timestamp) -> SourceId {
+        let id = format!("r{number}:0");
+        let source = store.source_seen(&id, SourceType::Router, now);
+        let router = UpdateBuf::new(RecordKind::Router, &*id).with(Attribute::StartTime, now);
+        store.apply(source, &router, now);
+        store.source_lost(source, now, now);
+        source
+    }
+
+    #[test]
+    fn lost_sources_are_forgotten_after_the_retention() {
+        // faults 4
+        let mut store = Store::new(Options { retention_micros: 60 * SECOND, ..Options::default() });
+        let stays = store.source_seen("stays:0", SourceType::Router, at(0));
+        for number in 0..20_000 {
+            let now = at(number / 10);
+            passes(&mut store, number, now);
+            while store.advance(now) {}
+        }
+        assert!(store.sources.len() < 1000, "{}", store.sources.len());
+        assert!(store.routers.len() < 1000 && store.source_ids.len() < 1000);
+        // Their records leave first.
+        for seconds in 3000..3002 {
+            while store.advance(at(seconds)) {}
+        }
+        assert_eq!((store.source_ids.len(), store.routers.len()), (1, 1));
+        assert_eq!(store.source_id("stays:0"), Some(stays));
+        assert_eq!(
+            store.snapshot().sources().map(|source| source.id().to_owned()).collect::<Vec<_>>(),
+            ["stays:0"]
+        );
+    }
+
+    #[test]
+    fn a_source_is_kept_while_a_record_is_its_own_or_shared_by_it() {
+        // faults 4, 13
+        let mut store = Store::new(Options { retention_micros: 60 * SECOND, ..Options::default() });
+        let [first, second] = ["one", "two"].map(|id| store.source_seen(id, SourceType::Controller, at(0)));
+        let site = UpdateBuf::new(RecordKind::Site, "site").with(Attribute::StartTime, at(0));
+        for source in [first, second] {
+            store.apply(source, &site, at(0));
+        }
+        // The first's connection stays for a request that lives.
+        let connection = UpdateBuf::new(RecordKind::BiflowTport, "one:1").with(Attribute::StartTime, at(0));
+        let request = UpdateBuf::new(RecordKind::BiflowApp, "two:1")
+            .with(Attribute::StartTime, at(0))
+            .with(Attribute::Parent, "one:1");
+        store.apply(first, &connection, at(0));
+        store.apply(second, &request, at(0));
+        store.source_lost(first, at(0), at(0));
+        for second in 0..300 {
+            while store.advance(at(second)) {}
+        }
+        let source = |store: &Store, id: &str| {
+            let snapshot = store.snapshot();
+            let record = snapshot.find(id).next()?;
+            record.source().map(|source| source.id().to_owned())
+        };
+        assert_eq!(source(&store, "one:1").as_deref(), Some("one"));
+        assert_eq!(source(&store, "site").as_deref(), Some("two"), "it lives by the other");
+        let end = UpdateBuf::new(RecordKind::BiflowApp, "two:1").with(Attribute::EndTime, at(300));
+        store.apply(second, &end, at(300));
+        for second in 300..600 {
+            while store.advance(at(second)) {}
+        }
+        assert_eq!(store.source_id("one"), None);
+        assert_eq!(store.source_id("two"), Some(second));
     }
 }
