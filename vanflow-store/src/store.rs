@@ -158,7 +158,7 @@ impl Store {
     }
 
     fn apply_update(&mut self, source: SourceId, update: &Update<'_>, now: Timestamp) {
-        self.report_time(now);
+        self.advance_clock(now);
         {
             let source = self.source_mut(source);
             source.is_alive = true;
@@ -231,7 +231,7 @@ impl Store {
     /// Evicts records whose retention has passed, and forgets lost sources that none is left of. To be called about once a second, and again while it answers that
     /// there is more to do.
     pub fn advance(&mut self, now: Timestamp) -> bool {
-        self.report_time(now);
+        self.advance_clock(now);
         self.compare_counters();
         self.forget_sources();
         let drained = self.lanes.free_drained(seconds(self.now), &mut self.graph.vocabulary);
@@ -304,7 +304,7 @@ impl Store {
             + self.expiry.octets()
     }
 
-    fn report_time(&mut self, now: Timestamp) {
+    fn advance_clock(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 

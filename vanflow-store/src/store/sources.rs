@@ -60,7 +60,7 @@ impl Sharers {
 impl Store {
     /// A source is there. Says so of a known one too; only then does it count as seen again.
     pub fn source_seen(&mut self, id: &str, source_type: SourceType<'_>, now: Timestamp) -> SourceId {
-        self.report_time(now);
+        self.advance_clock(now);
         if let Some(&known) = self.source_ids.get(id) {
             let source = self.source_mut(known);
             source.is_alive = true;
@@ -90,7 +90,7 @@ impl Store {
     /// A source is alive, and its clock shows `source_now`. Durations of live records are measured by that clock
     /// (faults 20).
     pub fn heartbeat(&mut self, source: SourceId, source_now: Timestamp, now: Timestamp) {
-        self.report_time(now);
+        self.advance_clock(now);
         let source = self.source_mut(source);
         source.is_alive = true;
         source.last_heard = source.last_heard.max(now);
@@ -102,7 +102,7 @@ impl Store {
     /// [`source_answered`](Store::source_answered) its records count as incomplete; they live on until
     /// [`source_settled`](Store::source_settled).
     pub fn epoch_started(&mut self, source: SourceId, now: Timestamp) {
-        self.report_time(now);
+        self.advance_clock(now);
         let source = self.source_mut(source);
         source.epoch = source.epoch.wrapping_add(1);
         source.is_awaited = true;
@@ -110,14 +110,14 @@ impl Store {
 
     /// A source has begun to repeat what it has.
     pub fn source_answered(&mut self, source: SourceId, now: Timestamp) {
-        self.report_time(now);
+        self.advance_clock(now);
         self.source_mut(source).is_awaited = false;
     }
 
     /// A source has repeated what it has, to that extent: whatever of it was not reported since the epoch started has
     /// ended. Whether that is so is for [discovery](vanflow_proto::discovery) to say (faults 29).
     pub fn source_settled(&mut self, source: SourceId, extent: Extent, now: Timestamp) {
-        self.report_time(now);
+        self.advance_clock(now);
         self.source_mut(source).is_awaited = false;
         let epoch = self.sources[source.0 as usize].epoch;
         self.end_live(source, |type_code, reported| {
@@ -131,7 +131,7 @@ impl Store {
     ///
     /// A ROUTER record with a newer start says the same by itself.
     pub fn source_restarted(&mut self, source: SourceId, now: Timestamp) {
-        self.report_time(now);
+        self.advance_clock(now);
         self.end_live(source, |_, _| true);
         let id = self.sources[source.0 as usize].id.clone();
         self.graph.retire(&id);
@@ -140,7 +140,7 @@ impl Store {
     /// Nothing more is received from a source (faults 4): its live records end with the time that it was last heard.
     /// They come back to life should it report them again (faults 5).
     pub fn source_lost(&mut self, source: SourceId, last_heard: Timestamp, now: Timestamp) {
-        self.report_time(now);
+        self.advance_clock(now);
         {
             let source = self.source_mut(source);
             source.is_alive = false;
