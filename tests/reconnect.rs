@@ -62,9 +62,8 @@ fn process(id: &str, name: &str) -> UpdateBuf {
         .with(Attribute::Name, name)
 }
 
-#[tokio::test]
-async fn nothing_ends_before_its_source_has_answered_however_often_flush_is_refused() {
-    // faults 29
+/// A network with a controller that has reported its site and two pods.
+async fn two_pods() -> Network {
     let network = Network::start(ExchangeOptions::default()).await;
     network.add(Source::controller("site-east"));
     network.report("site-east", |source| {
@@ -72,6 +71,13 @@ async fn nothing_ends_before_its_source_has_answered_however_often_flush_is_refu
         source.update(process("pod-1", "cart"));
         source.update(process("pod-2", "stock"));
     });
+    network
+}
+
+#[tokio::test]
+async fn nothing_ends_before_its_source_has_answered_however_often_flush_is_refused() {
+    // faults 29
+    let network = two_pods().await;
     let collector = network
         .collector(|settings| {
             settings.waits.shortest_retry = 100_000;
@@ -106,13 +112,7 @@ async fn nothing_ends_before_its_source_has_answered_however_often_flush_is_refu
 #[tokio::test]
 async fn a_source_that_was_silent_for_a_while_is_asked_what_it_still_has() {
     // faults 27
-    let network = Network::start(ExchangeOptions::default()).await;
-    network.add(Source::controller("site-east"));
-    network.report("site-east", |source| {
-        source.update(UpdateBuf::new(RecordKind::Site, "site-east").with(Attribute::StartTime, EPOCH));
-        source.update(process("pod-1", "cart"));
-        source.update(process("pod-2", "stock"));
-    });
+    let network = two_pods().await;
     let collector = network.collector(|settings| settings.waits.gap = 700_000).await;
     collector.ready().await;
     let list = "/api/v1alpha1/processes";

@@ -96,10 +96,11 @@ impl OrdersWriter {
         self.ids.insert(entry, entry.probe(scopes));
     }
 
-    /// A record is there no more.
-    pub(crate) fn forget(&mut self, at: RecordRef, key: Key, scopes: &ScopeTable) {
+    /// A record with that end, or none, is there no more.
+    pub(crate) fn remove(&mut self, at: RecordRef, key: Key, end: Option<u64>, scopes: &ScopeTable) {
         let entry = IdEntry { key: halves(key.to_bits()), at };
         self.ids.remove(entry.probe(scopes));
+        self.end(at, end, None);
     }
 
     /// A record has another end than before, or none.

@@ -184,7 +184,8 @@ impl Store {
     ///
     /// To be called after [`Store::source_seen`] and before anything new is heard, in the order of their revisions. If
     /// there is a record with that id already, that one was of the source's life before (faults 6), or, where the id is
-    /// not one that sources count up, the record lives again (faults 9). The source counts as known from then on: an epoch starts for it with the first connection ([`Store::epoch_started`]).
+    /// not one that sources count up, the record lives again (faults 9). The source counts as known from then on: an
+    /// epoch starts for it with the first connection ([`Store::epoch_started`]).
     ///
     /// [`Record::fields`]: crate::Record::fields
     /// [`Record::ended`]: crate::Record::ended
@@ -228,8 +229,8 @@ impl Store {
         is_incomplete(state, own)
     }
 
-    /// Evicts records whose retention has passed, and forgets lost sources that none is left of. To be called about once a second, and again while it answers that
-    /// there is more to do.
+    /// Evicts records whose retention has passed, and forgets lost sources that none is left of. To be called about once
+    /// a second, and again while it answers that there is more to do.
     pub fn advance(&mut self, now: Timestamp) -> bool {
         self.advance_clock(now);
         self.compare_counters();

@@ -21,7 +21,7 @@
 //! # Birth
 //!
 //! Prometheus sees growth only between two samples, so that a counter that begins above 0 loses what it began with. A
-//! series is shown as 0 for a while; but not one that begins with connections from before the collector seen their
+//! series is shown as 0 for a while; but not one that begins with connections from before the collector knew their
 //! source, whose counts are no growth. All scrapers see the same: nothing is kept of them.
 
 use std::{

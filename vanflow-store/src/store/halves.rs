@@ -167,8 +167,7 @@ impl Store {
         match counted {
             Counted::Nothing => {}
             Counted::Connection { share, .. } => {
-                self.tport_orders.forget(at, key, scopes);
-                self.tport_orders.end(at, share.end, None);
+                self.tport_orders.remove(at, key, share.end, scopes);
                 if let Some(lane) = self.lane_of_row(Some(at)) {
                     for (request, share) in self.orphans(at) {
                         self.orphan(request);
@@ -186,8 +185,7 @@ impl Store {
                 self.graph.flows.get_mut(at.slot()).membership.answered = 0;
             }
             Counted::Request { share, octets_reverse, connection, .. } => {
-                self.app_orders.forget(at, key, scopes);
-                self.app_orders.end(at, share.end, None);
+                self.app_orders.remove(at, key, share.end, scopes);
                 self.tally_halves(FlowKind::Request, share.is_live, false, (true, false));
                 self.set_counted(at, Counted::Nothing);
                 self.exchange_request(connection, &share, &RequestShare::default());
@@ -296,8 +294,7 @@ impl Store {
         match counted {
             Counted::Nothing => {}
             Counted::Connection { share, .. } => {
-                self.tport_orders.forget(at, key, scopes);
-                self.tport_orders.end(at, share.end, None);
+                self.tport_orders.remove(at, key, share.end, scopes);
                 if let Some(lane) = self.lane_of_row(Some(at)) {
                     for (request, share) in self.orphans(at) {
                         self.orphan(request);
@@ -310,8 +307,7 @@ impl Store {
                 self.tally_halves(FlowKind::Connection, share.is_live, false, (true, false));
             }
             Counted::Request { share, connection, .. } => {
-                self.app_orders.forget(at, key, scopes);
-                self.app_orders.end(at, share.end, None);
+                self.app_orders.remove(at, key, share.end, scopes);
                 self.tally_halves(FlowKind::Request, share.is_live, false, (true, false));
                 if let Some(lane) = self.lane_of_row(connection) {
                     self.lanes.forget_request(lane, &share, &mut self.graph.vocabulary);

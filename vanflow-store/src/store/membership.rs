@@ -252,8 +252,7 @@ impl Store {
                 if lane == NO_LANE {
                     return;
                 }
-                self.tport_orders.forget(at, row.head.key, self.graph.vocabulary.scopes.table());
-                self.tport_orders.end(at, share.end, None);
+                self.tport_orders.remove(at, row.head.key, share.end, self.graph.vocabulary.scopes.table());
                 self.remove_member(at);
                 self.lanes.forget(lane, &share);
                 self.each_request(at, |store, request| {
@@ -266,8 +265,7 @@ impl Store {
                     return;
                 }
                 let row = self.graph.apps.get(at.slot());
-                self.app_orders.forget(at, row.head.key, self.graph.vocabulary.scopes.table());
-                self.app_orders.end(at, share.end, None);
+                self.app_orders.remove(at, row.head.key, share.end, self.graph.vocabulary.scopes.table());
                 if let Some(lane) = lane {
                     self.lanes.forget_request(lane, &share, &mut self.graph.vocabulary);
                 }
