@@ -144,23 +144,36 @@ pub(crate) fn capture_path(file: &str) -> PathBuf {
 
 /// What is in a capture up to some point, in microseconds. Sources that fall silent are lost.
 pub(crate) fn replay(name: &str, until: u64) -> Store {
-    replay_with(name, until, Settings::default(), |_| {})
+    replay_with(name, until, Settings::default(), Store::new(vanflow_store::Options::default()), |_| {})
 }
 
 /// All that is in a capture; `each` sees the store after each message.
 pub(crate) fn replay_watched(name: &str, each: impl FnMut(&mut Store)) {
-    replay_with(name, u64::MAX, Settings::default(), each);
+    replay_with(name, u64::MAX, Settings::default(), Store::new(vanflow_store::Options::default()), each);
+}
+
+/// The same with a store that keeps ended records for that many seconds.
+pub(crate) fn replay_retained(name: &str, seconds: u64, each: impl FnMut(&mut Store)) {
+    let mut options = vanflow_store::Options::default();
+    options.retention_micros = seconds * 1_000_000;
+    replay_with(name, u64::MAX, Settings::default(), Store::new(options), each);
 }
 
 /// All that is in a capture, as it was reported: however silent, no source is lost.
 pub(crate) fn replay_lossless(name: &str) -> Store {
     let mut settings = Settings::default();
     settings.silence = 3_600_000_000;
-    replay_with(name, u64::MAX, settings, |_| {})
+    replay_with(name, u64::MAX, settings, Store::new(vanflow_store::Options::default()), |_| {})
 }
 
-fn replay_with(name: &str, until: u64, settings: Settings, mut each: impl FnMut(&mut Store)) -> Store {
-    let (mut store, mut follower) = (Store::new(vanflow_store::Options::default()), Follower::new());
+fn replay_with(
+    name: &str,
+    until: u64,
+    settings: Settings,
+    mut store: Store,
+    mut each: impl FnMut(&mut Store),
+) -> Store {
+    let mut follower = Follower::new();
     let mut discovery = Discovery::new(settings, 7);
     discovery.attached(Timestamp::from_micros(EPOCH));
     let file = File::open(capture_path(&format!("{name}.jsonl"))).expect("the capture is there");

@@ -28,7 +28,8 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp};
 use crate::{
     changes::Revision,
     halves::{Counted, HalfMembership, MOST_FAR_HALVES},
-    lane::Lane,
+    lane::{Contribution, Lane},
+    lanes::ConnectionShare,
     record::{Record, Service},
     row::Table,
     schema::COUNTERFLOW,
@@ -308,6 +309,23 @@ impl<'s> Connection<'s> {
     /// The lane that it is in.
     pub fn lane(&self) -> Option<Lane<'s>> {
         self.0.record.lane()
+    }
+
+    /// What it adds to the totals of its lane, beside its requests.
+    pub fn contribution(&self) -> Contribution {
+        let record = self.0.record;
+        let (view, slot) = (record.view, record.at.slot());
+        let share = match self.0.halves {
+            Halves::Whole => view.tports.get(slot).map(|row| {
+                let share = ConnectionShare::of(row);
+                view.continued.get(&record.at).map_or(share, |before| share.beyond(before))
+            }),
+            Halves::Near(_) | Halves::Far => record.half().and_then(|half| match half.counted {
+                Counted::Connection { share, .. } => Some(share),
+                Counted::Nothing | Counted::Request { .. } => None,
+            }),
+        };
+        Contribution::new(&share.unwrap_or_default())
     }
 }
 

@@ -24,7 +24,9 @@
 //! A lane whose last connection left the store or went to another lane stays for a minute, with its totals, so that
 //! who looks more often misses nothing. A new connection with the same ends goes on from there.
 //!
-//! A record that comes again after it left the store counts again.
+//! A connection of which a router of 3.x reports more after it left the store, since that router was silent for longer than
+//! the retention, adds what it grew by ([`Connection::contribution`](crate::Connection::contribution)). Any other record that
+//! comes again after it left counts again.
 
 use std::{fmt, sync::LazyLock};
 
@@ -32,7 +34,7 @@ use vanflow_proto::{RecordKind, Timestamp};
 
 use crate::{
     halves::Counted,
-    lanes::{INTERNAL_BOUNDS, KeptRequests, LATENCY_BOUNDS, LaneRow, Latencies},
+    lanes::{ConnectionShare, INTERNAL_BOUNDS, KeptRequests, LATENCY_BOUNDS, LaneRow, Latencies},
     record::{Record, Service},
     row::Table,
     schema::place,
@@ -261,6 +263,34 @@ impl<'s> LaneRequests<'s> {
                 Table::Entities | Table::Tports => false,
             }
         })
+    }
+}
+
+/// What a connection adds to the totals of its lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Contribution {
+    /// Whether it counts as opened: not where it returned after it was evicted, and is counted already (faults 28).
+    pub is_opened: bool,
+    /// Whether it counts as closed.
+    pub is_closed: bool,
+    /// Octets from listener to connector, but for those that were counted before it was evicted.
+    pub octets: u64,
+    /// Octets from connector to listener, likewise.
+    pub octets_reverse: u64,
+    /// Both latencies in microseconds, that of the client first, once both are known and unless they were counted before.
+    pub latencies: Option<(u64, u64)>,
+}
+
+impl Contribution {
+    pub(crate) fn new(share: &ConnectionShare) -> Self {
+        Self {
+            is_opened: share.is_opened(),
+            is_closed: share.is_closed(),
+            octets: share.octets,
+            octets_reverse: share.octets_reverse,
+            latencies: share.latencies,
+        }
     }
 }
 

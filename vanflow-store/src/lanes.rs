@@ -229,12 +229,14 @@ pub(crate) struct EndedRequests {
 pub(crate) struct ConnectionShare {
     pub(crate) is_reported: bool,
     pub(crate) is_live: bool,
+    /// Whether it was opened and closed here before: it was evicted in between.
+    pub(crate) is_continued: bool,
     pub(crate) start: Option<u64>,
     pub(crate) end: Option<u64>,
-    octets: u64,
-    octets_reverse: u64,
+    pub(crate) octets: u64,
+    pub(crate) octets_reverse: u64,
     /// Both, once both are known.
-    latencies: Option<(u64, u64)>,
+    pub(crate) latencies: Option<(u64, u64)>,
 }
 
 impl ConnectionShare {
@@ -246,6 +248,7 @@ impl ConnectionShare {
         Self {
             is_reported: true,
             is_live: row.is_live(),
+            is_continued: false,
             start: row.number(START),
             end: row.number(END),
             octets: row.numbers()[place::OCTETS],
@@ -269,6 +272,7 @@ impl ConnectionShare {
         Self {
             is_reported: stands.is_some(),
             is_live,
+            is_continued: false,
             start: number(stands, START),
             end: number(stands, END),
             octets: number(near, place::flow::OCTETS).unwrap_or(0),
@@ -278,6 +282,31 @@ impl ConnectionShare {
             },
             latencies: number(near, place::flow::LATENCY).zip(number(far, place::flow::LATENCY)),
         }
+    }
+
+    /// What it adds after it was counted with `before` and evicted. A connection that started at another time is another.
+    pub(crate) fn beyond(self, before: &Self) -> Self {
+        let is_same = self.start.zip(before.start).is_none_or(|(now, before)| now == before);
+        if !is_same {
+            return self;
+        }
+        Self {
+            is_continued: true,
+            octets: self.octets.saturating_sub(before.octets),
+            octets_reverse: self.octets_reverse.saturating_sub(before.octets_reverse),
+            latencies: self.latencies.filter(|_| before.latencies.is_none()),
+            ..self
+        }
+    }
+
+    /// Whether it counts as opened.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.is_reported && !self.is_continued
+    }
+
+    /// Whether it counts as closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_opened() && !self.is_live
     }
 }
 
@@ -501,9 +530,8 @@ impl Lanes {
         let add = |count: &mut u64, before: u64, after: u64| {
             *count = count.wrapping_add(after).wrapping_sub(before);
         };
-        add(&mut row.opened, before.is_reported.into(), after.is_reported.into());
-        let is_closed = |share: &ConnectionShare| share.is_reported && !share.is_live;
-        add(&mut row.closed, is_closed(before).into(), is_closed(after).into());
+        add(&mut row.opened, before.is_opened().into(), after.is_opened().into());
+        add(&mut row.closed, before.is_closed().into(), after.is_closed().into());
         add(&mut row.octets, before.octets, after.octets);
         add(&mut row.octets_reverse, before.octets_reverse, after.octets_reverse);
         if after.is_reported {

@@ -137,6 +137,8 @@ impl Flags {
     pub(crate) const RESTORED: u8 = 16;
     /// Its time is over, but it stays for what refers to it (faults 25).
     pub(crate) const HELD: u8 = 32;
+    /// It returned after it was evicted, and a part of it was counted before (faults 28).
+    pub(crate) const CONTINUED: u8 = 64;
 
     pub(crate) fn has(self, flag: u8) -> bool {
         self.0 & flag != 0

@@ -11,7 +11,7 @@ use crate::{
     identity::{Key, ScopeTable},
     index::Index,
     lane::{Lane, LaneRef, LaneRevision},
-    lanes::LaneRow,
+    lanes::{ConnectionShare, LaneRow},
     order::{ByIdentity, EndedByTime, Orders},
     pages::Pages,
     record::{Record, Service},
@@ -48,6 +48,7 @@ pub(crate) struct View {
     pub(crate) halves: [Tally; 2],
     pub(crate) lanes: Pages<LaneRow>,
     pub(crate) lanes_revision: u64,
+    pub(crate) continued: imbl::HashMap<RecordRef, ConnectionShare>,
     pub(crate) sources: Arc<Vec<Source>>,
     pub(crate) hosts: ProcessesByHost,
 }

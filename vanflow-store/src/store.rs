@@ -1,6 +1,7 @@
 //! The store: where updates enter, and where everything that follows from them is kept in step.
 
 mod accepted;
+mod continued;
 mod derivation;
 mod expiry;
 mod halves;
@@ -16,7 +17,7 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp, Update};
 use crate::{
     changes::{Changes, Revision},
     graph::{Change, Fold, Found, Graph, Standing},
-    lanes::Lanes,
+    lanes::{ConnectionShare, Lanes},
     merge::{Changed, LeaveOut, Vocabulary},
     oddity::{Oddities, Oddity},
     order::OrdersWriter,
@@ -24,7 +25,10 @@ use crate::{
     schema::START,
     snapshot::{Snapshot, View},
     source::{OwnedSourceType, Source, SourceId},
-    store::{accepted::Awaited, expiry::Expiry, hosts::Hosts, ownership::Routers, sources::Sharers},
+    store::{
+        accepted::Awaited, continued::Remembered, expiry::Expiry, hosts::Hosts, ownership::Routers,
+        sources::Sharers,
+    },
 };
 
 pub(crate) use hosts::ProcessesByHost;
@@ -74,6 +78,10 @@ pub struct Store {
     halves: [Tally; 2],
     expiry: Expiry,
     awaited: Awaited,
+    /// What evicted connections had come to.
+    remembered: Remembered,
+    /// The same of those that returned.
+    continued: imbl::HashMap<RecordRef, ConnectionShare>,
 }
 
 /// Records there are, by type: one for each kind of the table, one for types that it does not have.
@@ -146,6 +154,8 @@ impl Store {
             halves: [Tally::default(); 2],
             expiry: Expiry::default(),
             awaited: Awaited::default(),
+            remembered: Remembered::default(),
+            continued: imbl::HashMap::new(),
         }
     }
 
@@ -235,6 +245,7 @@ impl Store {
         self.advance_clock(now);
         self.compare_counters();
         self.forget_sources();
+        self.forget_evicted();
         let drained = self.lanes.free_drained(seconds(self.now), &mut self.graph.vocabulary);
         (self.evict(expiry::PER_ADVANCE) == expiry::PER_ADVANCE) | drained
     }
@@ -259,6 +270,7 @@ impl Store {
             halves: self.halves,
             lanes: self.lanes.rows().clone(),
             lanes_revision: self.lanes.revision(),
+            continued: self.continued.clone(),
             sources: self.sources.clone(),
             hosts: self.hosts.processes().clone(),
         })
@@ -303,6 +315,8 @@ impl Store {
             + self.app_orders.octets()
             + self.lanes.octets()
             + self.expiry.octets()
+            + self.remembered.octets()
+            + self.continued.len() * 2 * size_of::<(RecordRef, ConnectionShare)>()
     }
 
     fn advance_clock(&mut self, now: Timestamp) {
@@ -383,7 +397,7 @@ impl Store {
     ) {
         let before = self.share(at);
         let (sources, sharers) = (&self.sources, &mut self.sharers);
-        let mut former_owner = None;
+        let (mut former_owner, mut is_first) = (None, false);
         let change = self.graph.change(at, |row, vocabulary| {
             let was_live = row.any().is_live();
             let mut changed = change(row, vocabulary);
@@ -395,6 +409,7 @@ impl Store {
                 if !head.flags.has(Flags::REPORTED) {
                     head.flags.set(Flags::REPORTED, true);
                     head.owner = reporter;
+                    is_first = true;
                     changed.add(Attribute::RecordType.code());
                 } else if head.owner != reporter && is_live && !was_live {
                     // Those who said so before say so no more: it lives by this word alone.
@@ -414,6 +429,9 @@ impl Store {
         });
         if let Some(former) = former_owner {
             self.move_ended(at, former);
+        }
+        if is_first {
+            self.recall(at);
         }
         if change.changed.any() {
             self.account(at, &change);

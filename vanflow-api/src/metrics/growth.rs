@@ -16,7 +16,7 @@ pub(super) type RequestKey = (String, &'static str, &'static str);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
     pub(super) opened: i64,
-    pub(super) live: i64,
+    pub(super) closed: i64,
     pub(super) octets: i64,
     pub(super) octets_reverse: i64,
     pub(super) requests: HashMap<RequestKey, i64>,
@@ -43,7 +43,7 @@ impl Counted {
             (observed[0].count() > 0).then(|| Box::new(observed.map(|histogram| Observed::of(&histogram))));
         Self {
             opened: signed(totals.opened()),
-            live: lane.live() as i64,
+            closed: signed(totals.closed()),
             octets: signed(totals.octets()),
             octets_reverse: signed(totals.octets_reverse()),
             requests,
@@ -61,7 +61,8 @@ impl Counted {
                 result.filter(|result| (100..600).contains(result)).map(|result| (result / 100) as u8);
             *requests.entry(request_key(ended.protocol(), ended.method(), class)).or_default() += 1;
         }
-        let latencies = connection.latency().zip(connection.process_latency()).map(|(latency, reverse)| {
+        let contribution = connection.contribution();
+        let latencies = contribution.latencies.map(|(latency, reverse)| {
             let (latency, reverse) = (signed(latency), signed(reverse));
             Box::new([
                 Observed::one(latency, totals.latency().bounds_micros()),
@@ -70,10 +71,10 @@ impl Counted {
             ])
         });
         Self {
-            opened: 1,
-            live: connection.is_live().into(),
-            octets: signed(connection.octets().unwrap_or(0)),
-            octets_reverse: signed(connection.octets_reverse().unwrap_or(0)),
+            opened: contribution.is_opened.into(),
+            closed: contribution.is_closed.into(),
+            octets: signed(contribution.octets),
+            octets_reverse: signed(contribution.octets_reverse),
             requests,
             latencies,
         }
@@ -82,7 +83,7 @@ impl Counted {
     /// Adds what there is now and was not before.
     pub(super) fn add(&mut self, now: &Self, before: &Self) {
         self.opened += now.opened - before.opened;
-        self.live += now.live - before.live;
+        self.closed += now.closed - before.closed;
         self.octets = self.octets.saturating_add(now.octets.saturating_sub(before.octets));
         self.octets_reverse =
             self.octets_reverse.saturating_add(now.octets_reverse.saturating_sub(before.octets_reverse));
@@ -114,6 +115,10 @@ impl Observed {
         Self { counts, sum: value }
     }
 
+    pub(super) fn is_nothing(&self) -> bool {
+        self.sum == 0 && self.counts.iter().all(|count| *count == 0)
+    }
+
     pub(super) fn of(histogram: &lane::Histogram<'_>) -> Self {
         Self {
             counts: histogram.counts().iter().map(|count| signed(*count)).collect(),
@@ -131,21 +136,28 @@ impl Observed {
         self.sum = self.sum.saturating_add(other.sum.saturating_mul(sign));
     }
 
-    /// Adds to a histogram whose sum is in so many microseconds a unit. What was lost is passed over.
-    pub(super) fn add_to(&self, histogram: &mut Arc<Histogram>, unit: f64) {
-        let has_lost = self.counts.iter().any(|count| *count < 0);
-        let has_grown = self.counts.iter().any(|count| *count > 0);
-        if !has_grown {
+    /// Moves what there is more of into a histogram whose sum is in so many microseconds a unit. What there is less of
+    /// stays, to be made up for by what comes later. `can_fall` says that the sum is of values that can be negative.
+    pub(super) fn move_to(&mut self, histogram: &mut Arc<Histogram>, unit: f64, can_fall: bool) {
+        if !self.counts.iter().any(|count| *count > 0) {
             return;
         }
         let histogram = Arc::make_mut(histogram);
-        for (total, count) in histogram.counts.iter_mut().zip(&self.counts) {
-            *total += u64::try_from(*count).unwrap_or(0);
+        for (total, count) in histogram.counts.iter_mut().zip(&mut self.counts) {
+            *total += take_growth(count);
         }
-        // What came and went in different ranges cannot be distinguished in the sum.
-        let sum = if has_lost { self.sum.max(0) } else { self.sum };
-        histogram.sum += sum as f64 / unit;
+        let is_even = self.counts.iter().all(|count| *count == 0);
+        if self.sum > 0 || can_fall && is_even {
+            histogram.sum += std::mem::take(&mut self.sum) as f64 / unit;
+        }
     }
+}
+
+/// Takes what a count is above 0. What it is below stays, to be made up for by what comes later: no counter falls.
+pub(super) fn take_growth(pending: &mut i64) -> u64 {
+    let growth = (*pending).max(0);
+    *pending -= growth;
+    growth.unsigned_abs()
 }
 
 fn request_key(protocol: Option<Text<'_>>, method: Option<Text<'_>>, of_class: Option<u8>) -> RequestKey {

@@ -31,7 +31,7 @@ use std::{
 
 use tokio::time::Instant;
 use vanflow_proto::{RecordKind, Timestamp};
-use vanflow_store::{Connection, LaneRef, Record, RecordRef, Snapshot, lane::LaneRevision};
+use vanflow_store::{Connection, Lane, LaneRef, Record, RecordRef, Snapshot, lane::LaneRevision};
 
 use crate::{
     metrics::{
@@ -72,7 +72,7 @@ struct Carried {
     id: String,
     from: usize,
     to: usize,
-    is_live: bool,
+    is_closed: bool,
 }
 
 /// Records that labels are made of: how many there are, and the revision of the latest change.
@@ -157,8 +157,7 @@ impl Ledger {
                 series.drained += usize::from(seen.is_drained);
                 series.drained -= usize::from(was_drained);
             }
-            let withheld = seen.unresolved.as_ref().map_or(0, |waiting| waiting.withheld_connections());
-            let is_withheld = withheld.unsigned_abs() >= lane.totals().opened();
+            let is_withheld = !seen.has_counts(lane);
             let Some(connection) = lane.connections().next() else {
                 // All of it left the store before it was counted.
                 if seen.series.is_none()
@@ -202,7 +201,7 @@ impl Ledger {
             }
         }
         for ((from, values), Move { ends, lanes }) in moves {
-            self.relabel(from, Resolved { values, ends }, &lanes, now);
+            self.relabel(snapshot, from, Resolved { values, ends }, &lanes, now);
         }
         changed.sort_unstable();
         changed.dedup();
@@ -210,13 +209,7 @@ impl Ledger {
             let Some(seen) = &mut self.seen[slot] else { continue };
             let (Some(id), Some(lane)) = (seen.series, snapshot.lane(seen.at)) else { continue };
             let Some(series) = self.series[id].as_mut() else { continue };
-            let counted = Counted::of(lane);
-            let counted = match &seen.unresolved {
-                Some(unresolved) => unresolved.without_withheld(counted),
-                None => counted,
-            };
-            series.pending.add(&counted, &seen.counted);
-            seen.counted = counted;
+            seen.count(lane, &mut series.pending);
             self.touched.insert(id);
         }
         self.end_carried(snapshot);
@@ -232,7 +225,7 @@ impl Ledger {
         let Some(lane) = connection.lane() else { return };
         let to = self.seen[lane.at().slot()].as_ref().and_then(|seen| seen.series);
         let Some(to) = to.filter(|to| *to != from) else { return };
-        let stays = Counted { live: connection.is_live().into(), ..counted };
+        let stays = Counted { closed: connection.contribution().is_closed.into(), ..counted };
         let nothing = Counted::default();
         for (series, now, before) in [(from, &stays, &nothing), (to, &nothing, &stays)] {
             let Some(series) = self.series[series].as_mut() else { continue };
@@ -240,9 +233,26 @@ impl Ledger {
             series.carried += 1;
         }
         self.touched.extend([from, to]);
+        self.carry_closing(connection, from, to);
+    }
+
+    /// Has a connection closed where it was opened, though its lane belongs to another series.
+    fn carry_closing(&mut self, connection: Connection<'_>, from: usize, to: usize) {
+        let contribution = connection.contribution();
         let (at, id) = (connection.record().at(), connection.record().id().to_string());
-        let carried = Carried { id, from, to, is_live: connection.is_live() };
-        if let Some(before) = self.carried.insert(at, carried) {
+        // One that was carried before is closed where it was opened.
+        let before = self.carried.remove(&at);
+        let opened_by = before.as_ref().filter(|before| before.id == id).map_or(from, |before| before.from);
+        if contribution.is_opened {
+            for series in [opened_by, to] {
+                if let Some(series) = self.series[series].as_mut() {
+                    series.carried += 1;
+                }
+            }
+            let is_closed = contribution.is_closed;
+            self.carried.insert(at, Carried { id, from: opened_by, to, is_closed });
+        }
+        if let Some(before) = before {
             self.release(&before);
         }
     }
@@ -252,11 +262,13 @@ impl Ledger {
         let mut all = std::mem::take(&mut self.carried);
         all.retain(|at, carried| {
             let record = snapshot.get(*at).filter(|record| record.id() == *carried.id);
-            if carried.is_live && !record.is_some_and(|record| record.is_live()) {
-                carried.is_live = false;
-                for (id, change) in [(carried.from, -1), (carried.to, 1)] {
+            let connection = record.and_then(connection_of);
+            let is_closed = connection.is_none_or(|connection| connection.contribution().is_closed);
+            if is_closed != std::mem::replace(&mut carried.is_closed, is_closed) {
+                let change = if is_closed { 1 } else { -1 };
+                for (id, change) in [(carried.from, change), (carried.to, -change)] {
                     if let Some(series) = self.series[id].as_mut() {
-                        series.pending.live += change;
+                        series.pending.closed += change;
                     }
                     self.touched.insert(id);
                 }
@@ -290,7 +302,8 @@ impl Ledger {
             {
                 series.lanes -= 1;
                 series.drained -= usize::from(seen.is_drained);
-                series.pending.live -= seen.counted.live;
+                // Whatever was open has been closed since.
+                series.pending.closed += seen.counted.opened - seen.counted.closed;
                 self.touched.insert(id);
             }
             *slot = None;
@@ -321,7 +334,7 @@ impl Ledger {
     }
 
     /// Takes lanes of a series over to another label set.
-    fn relabel(&mut self, from: usize, to: Resolved, lanes: &[usize], now: Instant) {
+    fn relabel(&mut self, snapshot: &Snapshot, from: usize, to: Resolved, lanes: &[usize], now: Instant) {
         let Some(series) = self.series[from].as_mut() else { return };
         let is_all = lanes.len() == series.lanes - series.drained;
         if is_all && let Some(other) = self.by_values.get(&to.values).copied() {
@@ -338,21 +351,24 @@ impl Ledger {
         }
         for slot in lanes {
             let Some(seen) = &mut self.seen[*slot] else { continue };
-            let live = seen.counted.live;
+            let Some(lane) = snapshot.lane(seen.at) else { continue };
             if let Some(series) = self.series[from].as_mut() {
+                seen.count(lane, &mut series.pending);
                 series.lanes -= 1;
-                series.pending.live -= live;
             }
-            self.touched.insert(from);
+            let withheld = seen.unresolved.as_ref();
+            let open = lane.connections().filter(|connection| connection.is_live());
+            let open: Vec<_> = open
+                .filter(|open| withheld.is_none_or(|unresolved| !unresolved.is_withheld(open.at())))
+                .filter_map(connection_of)
+                .collect();
             let resolved = Resolved { values: to.values.clone(), ends: to.ends.clone() };
             let id = self.enter(resolved, Birth(Some(now)));
-            if let Some(series) = self.series[id].as_mut() {
-                series.pending.opened += live;
-                series.pending.live += live;
-            }
             if let Some(seen) = &mut self.seen[*slot] {
                 seen.series = Some(id);
             }
+            self.touched.insert(from);
+            open.into_iter().for_each(|connection| self.carry_closing(connection, from, id));
         }
     }
 
@@ -455,9 +471,30 @@ impl Seen {
         }
     }
 
+    /// Adds what its connections came to since it was counted last.
+    fn count(&mut self, lane: Lane<'_>, pending: &mut Counted) {
+        let counted = Counted::of(lane);
+        let counted = match &self.unresolved {
+            Some(unresolved) => unresolved.without_withheld(counted),
+            None => counted,
+        };
+        pending.add(&counted, &self.counted);
+        self.counted = counted;
+    }
+
     /// Whether something of it is not counted yet.
     fn withholds(&self) -> bool {
         self.unresolved.as_ref().is_some_and(|unresolved| unresolved.withheld_connections() > 0)
+    }
+
+    /// Whether a lane has, or had, a connection that is not withheld.
+    fn has_counts(&self, lane: Lane<'_>) -> bool {
+        let withheld = self.unresolved.as_ref().map_or(0, |unresolved| unresolved.withheld_connections());
+        lane.retained() > withheld || self.unresolved_opened() < lane.totals().opened()
+    }
+
+    fn unresolved_opened(&self) -> u64 {
+        self.unresolved.as_ref().map_or(0, |unresolved| unresolved.withheld().opened.unsigned_abs())
     }
 }
 

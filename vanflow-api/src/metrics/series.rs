@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::metrics::{
     ends::{Ends, PROTOCOL, Values, named, swapped},
     exposition::Histogram,
-    growth::{Counted, Observed, RequestKey},
+    growth::{Counted, Observed, RequestKey, take_growth},
     labels::Labels,
     table::{MICROSECONDS, SECONDS},
 };
@@ -84,41 +84,38 @@ impl Series {
         }
     }
 
-    /// Adds what is pending.
+    /// Adds what is pending, but for what is less than before.
     pub(super) fn settle(&mut self, identity: &Labels, now: Instant) {
-        let pending = std::mem::take(&mut self.pending);
-        let opened = pending.opened.max(0);
-        let closed = opened - pending.live;
-        self.opened += (opened - closed.min(0)).unsigned_abs();
-        self.closed += closed.max(0).unsigned_abs();
-        self.octets += pending.octets.max(0).unsigned_abs();
-        self.octets_reverse += pending.octets_reverse.max(0).unsigned_abs();
+        let is_first = self.opened == 0;
+        let pending = &mut self.pending;
+        self.opened += take_growth(&mut pending.opened);
+        self.closed += take_growth(&mut pending.closed);
+        self.octets += take_growth(&mut pending.octets);
+        self.octets_reverse += take_growth(&mut pending.octets_reverse);
         // What comes with the series is as old as the series.
-        let birth = if self.birth.0 == Some(now)
-            || (self.birth.0.is_none() && self.opened == opened.unsigned_abs())
-        {
-            self.birth
-        } else {
-            Birth(Some(now))
-        };
-        for (key, growth) in pending.requests.into_iter().filter(|(_, growth)| *growth > 0) {
-            let values = &self.values;
-            let requests = self.requests.entry(key).or_insert_with_key(|key| Requests {
+        let is_as_old = self.birth.0 == Some(now) || (self.birth.0.is_none() && is_first);
+        let birth = if is_as_old { self.birth } else { Birth(Some(now)) };
+        let values = &self.values;
+        for (key, pending) in pending.requests.iter_mut().filter(|(_, pending)| **pending > 0) {
+            let requests = self.requests.entry(key.clone()).or_insert_with_key(|key| Requests {
                 labels: request_labels(identity, values, key),
                 birth,
                 count: 0,
             });
-            requests.count += growth.unsigned_abs();
+            requests.count += take_growth(pending);
         }
-        let has_observations = |pending: &[Observed; 3]| pending[0].counts.iter().any(|count| *count > 0);
-        let Some(pending) = pending.latencies.filter(|pending| has_observations(pending)) else { return };
-        let values = &self.values;
+        pending.requests.retain(|_, pending| *pending != 0);
+        let has_grown = |pending: &[Observed; 3]| pending[0].counts.iter().any(|count| *count > 0);
+        let Some(observed) = pending.latencies.as_mut().filter(|observed| has_grown(observed)) else {
+            return;
+        };
         let latencies =
             self.latencies.get_or_insert_with(|| Box::new(Latencies::new(identity, values, birth)));
-        let [latency, reverse, internal] = &*pending;
-        latency.add_to(&mut latencies.incoming.1, 1.0);
-        reverse.add_to(&mut latencies.outgoing.1, 1.0);
-        internal.add_to(&mut latencies.internal, 1e6);
+        let [latency, reverse, internal] = &mut **observed;
+        latency.move_to(&mut latencies.incoming.1, 1.0, false);
+        reverse.move_to(&mut latencies.outgoing.1, 1.0, false);
+        internal.move_to(&mut latencies.internal, 1e6, true);
+        pending.latencies.take_if(|observed| observed.iter().all(Observed::is_nothing));
     }
 
     /// Adds what another series counted, which is no more.

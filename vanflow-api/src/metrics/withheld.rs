@@ -105,15 +105,23 @@ impl Unresolved {
     }
 
     /// How many connections are withheld.
-    pub(super) fn withheld_connections(&self) -> i64 {
-        self.withheld.opened
+    pub(super) fn withheld_connections(&self) -> usize {
+        self.connections.values().filter(|waiting| waiting.counted.is_none()).count()
+    }
+
+    /// What those come to.
+    pub(super) fn withheld(&self) -> &Counted {
+        &self.withheld
+    }
+
+    /// Whether the connection is withheld that this record stands for.
+    pub(super) fn is_withheld(&self, at: RecordRef) -> bool {
+        self.connections.get(&at).is_some_and(|waiting| waiting.counted.is_none())
     }
 
     /// What there is of the lane to be counted.
     pub(super) fn without_withheld(&self, mut counted: Counted) -> Counted {
-        if self.withheld.opened > 0 {
-            counted.add(&Counted::default(), &self.withheld);
-        }
+        counted.add(&Counted::default(), &self.withheld);
         counted
     }
 }

@@ -11,7 +11,9 @@ use vanflow_history::HistoryOptions;
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::Store;
 
-use crate::support::{CAPTURES, EPOCH, Fixture, apply, capture_path, replay, replay_watched, request};
+use crate::support::{
+    CAPTURES, EPOCH, Fixture, apply, capture_path, replay, replay_retained, replay_watched, request,
+};
 
 /// Labels of connections from the client to the server through the service `shop`.
 const BETWEEN: &str = "source_site_id=\"west-1\",dest_site_id=\"east-1\",source_site_name=\"west\",\
@@ -528,6 +530,51 @@ fn no_counter_falls_whatever_becomes_of_a_capture() {
         });
         assert!(seen > 0, "{capture}");
     }
+}
+
+#[test]
+fn a_connection_that_returns_after_it_was_evicted_is_counted_once() {
+    // faults 28: 1000 octets, 150 s of silence, then 5000 and 6000 in all; records are kept for 60 s.
+    let fixture = fixture(|_| {});
+    let (mut before, mut seen) = ([0.0; 4], Vec::new());
+    replay_retained("../cases/router-lost-longer-than-retention", 60, |store| {
+        std::mem::swap(&mut *fixture.publisher.write(), store);
+        let counts = counts(&scrape(&fixture));
+        std::mem::swap(&mut *fixture.publisher.write(), store);
+        let Some((names, now)) = counts.first() else { return };
+        assert_eq!((counts.len(), names.as_str()), (1, "cl > sv"), "{counts:?}");
+        assert!(now.iter().zip(before).all(|(now, before)| *now >= before), "{now:?} after {before:?}");
+        if before != *now {
+            seen.push(*now);
+        }
+        before = *now;
+    });
+    let sent: Vec<_> = seen.iter().map(|[opened, closed, sent, _]| [*opened, *closed, *sent]).collect();
+    assert_eq!(
+        sent,
+        [[1.0, 0.0, 0.0], [1.0, 0.0, 1000.0], [1.0, 1.0, 1000.0], [1.0, 1.0, 5000.0], [1.0, 1.0, 6000.0]]
+    );
+}
+
+#[test]
+fn a_presumed_end_that_is_taken_back_opens_nothing_again() {
+    // faults 5, 28
+    let mut fixture = fixture(|_| {});
+    fixture.report(&[client(), server(), connection(2), octets(2, 5)]);
+    let of = |opened, closed, sent| [("client-1 > server-1".to_owned(), [opened, closed, sent, 0.0])];
+    assert_eq!(counts(&scrape(&fixture)), of(1.0, 0.0, 5.0));
+    {
+        let mut store = fixture.publisher.write();
+        let now = Timestamp::from_micros(EPOCH);
+        let router = store.source_seen("gv_ZW:0", SourceType::Router, now);
+        store.source_lost(router, now, now);
+    }
+    let _ = scrape(&fixture);
+    fixture.report(&network());
+    fixture.report(&[client(), server(), connection(2), octets(2, 7)]);
+    assert_eq!(counts(&scrape(&fixture)), of(1.0, 1.0, 7.0), "no counter falls");
+    fixture.report(&[end(2)]);
+    assert_eq!(counts(&scrape(&fixture)), of(1.0, 1.0, 7.0));
 }
 
 /// Name and labels of a sample, in one order, and its value.

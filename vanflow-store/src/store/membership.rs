@@ -31,7 +31,7 @@ impl Store {
     #[inline]
     pub(super) fn share(&self, at: RecordRef) -> Share {
         match at.table() {
-            Table::Tports => Share::Connection(ConnectionShare::of(self.graph.tports.get(at.slot()))),
+            Table::Tports => Share::Connection(self.share_of_connection(at)),
             Table::Apps => {
                 let row = self.graph.apps.get(at.slot());
                 let connection = row.references[PARENT];
@@ -60,8 +60,8 @@ impl Store {
     }
 
     fn update_connection(&mut self, at: RecordRef, before: &ConnectionShare, changed: Changed) {
+        let after = self.share_of_connection(at);
         let row = self.graph.tports.get(at.slot());
-        let after = ConnectionShare::of(row);
         if !after.is_reported {
             return;
         }
@@ -154,7 +154,7 @@ impl Store {
     /// What a member of a lane is counted with.
     fn connection_share(&self, at: RecordRef) -> ConnectionShare {
         if at.table() == Table::Tports {
-            return ConnectionShare::of(self.graph.tports.get(at.slot()));
+            return self.share_of_connection(at);
         }
         match self.graph.flows.get(at.slot()).membership.counted {
             Counted::Connection { share, .. } => share,
@@ -259,6 +259,7 @@ impl Store {
                     store.lanes.forget_request(lane, &request, &mut store.graph.vocabulary);
                 });
                 self.lanes.note_drained(lane, seconds(self.now));
+                self.remember(at);
             }
             Share::Request(share, _, lane) => {
                 if !share.is_reported {

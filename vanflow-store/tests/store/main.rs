@@ -1,6 +1,7 @@
 //! The store, from outside.
 
 mod captures;
+mod continued;
 mod ends;
 mod faults;
 mod halves;

@@ -220,6 +220,8 @@ proptest! {
         }
         network.wait(100);
         network.wait(100);
+        // For a day connections may return.
+        network.wait(100_000);
         let evicted = network.store.stats().evicted;
         prop_assert_eq!(left(&network.store), empty);
         network.wait(100);
