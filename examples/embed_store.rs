@@ -18,13 +18,13 @@ use vanflow_proto::{
     Timestamp,
     router::{self, Config, Event},
 };
-use vanflow_store::{Follower, Options, Store};
+use vanflow_store::{Follower, Store, StoreOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = env::args().nth(1).ok_or("usage: embed_store amqp://HOST[:PORT]")?;
     let (handle, mut events) = router::connect(Config::from_url(&url, Arc::new(clock))?);
-    let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
+    let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
     let mut seconds = interval(Duration::from_secs(5));
     loop {
         tokio::select! {

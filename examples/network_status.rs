@@ -20,7 +20,7 @@ use vanflow_proto::{
     Attribute, RecordKind, Timestamp,
     router::{self, Config, Event},
 };
-use vanflow_store::{Follower, Options, Record, Snapshot, Store};
+use vanflow_store::{Follower, Record, Snapshot, Store, StoreOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = arguments.next().map_or(Ok(12), |seconds| seconds.parse())?;
 
     let (handle, mut events) = router::connect(Config::from_url(&url, Arc::new(clock))?);
-    let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
+    let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
     let until = Instant::now() + Duration::from_secs(seconds);
     while let Ok(Some(event)) = timeout_at(until, events.next()).await {
         match event {

@@ -12,11 +12,11 @@ use vanflow_proto::{
     Attribute, Message, RecordKind, Timestamp, capture,
     discovery::{Discovery, Settings},
 };
-use vanflow_store::{Field, Follower, Options, Record, Store};
+use vanflow_store::{Field, Follower, Record, Store, StoreOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = env::args().nth(1).ok_or("usage: replay CAPTURE")?;
-    let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
+    let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
     // Which sources there are follows from beacons and silence; in a capture there is nothing to be done about them.
     let mut discovery = Discovery::new(Settings::default(), 0);
     discovery.attached(Timestamp::default());

@@ -11,7 +11,7 @@ use std::{
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use http::{Request, request::Parts};
 use http_body::Body as _;
-use vanflow_api::{Api, Body, Network, Options};
+use vanflow_api::{Api, ApiOptions, Body, Network};
 use vanflow_proto::{
     Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
 };
@@ -70,7 +70,7 @@ fn updates(ended: bool) -> Vec<UpdateBuf> {
 
 fn api(ended: bool) -> Api {
     let now = Timestamp::from_micros(EPOCH + 2_000_000);
-    let mut store = Store::new(vanflow_store::Options::default());
+    let mut store = Store::new(vanflow_store::StoreOptions::default());
     let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
     let encoder = Encoder::new(Dialect::Router);
     for batch in updates(ended).chunks(50) {
@@ -78,7 +78,7 @@ fn api(ended: bool) -> Api {
         let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
         updates.for_each(|update| store.apply(source, update.unwrap(), now));
     }
-    Api::new(Network::new(store).0, Options::default())
+    Api::new(Network::new(store).0, ApiOptions::default())
 }
 
 fn request(path: &str, gzip: bool) -> Parts {
@@ -151,7 +151,7 @@ const SERVICES: u64 = 10;
 /// of the clients are reported.
 fn shop(lanes: u64, each: u64) -> Api {
     let now = Timestamp::from_micros(EPOCH + 60_000_000);
-    let mut store = Store::new(vanflow_store::Options::default());
+    let mut store = Store::new(vanflow_store::StoreOptions::default());
     let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
     let encoder = Encoder::new(Dialect::Router);
     let mut report = |updates: &[UpdateBuf]| {
@@ -210,7 +210,7 @@ fn shop(lanes: u64, each: u64) -> Api {
             .collect();
         report(&connections);
     }
-    Api::new(Network::new(store).0, Options::default())
+    Api::new(Network::new(store).0, ApiOptions::default())
 }
 
 /// What the console asks for on its pages.

@@ -12,7 +12,7 @@ use std::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, request::Parts};
 use http_body::Body as _;
-use vanflow_api::{Api, Network, Options};
+use vanflow_api::{Api, ApiOptions, Network};
 use vanflow_history::HistoryOptions;
 use vanflow_proto::{
     Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
@@ -108,11 +108,11 @@ fn scrape(api: &Api, request: &Parts) -> u64 {
 
 fn bench(criterion: &mut Criterion) {
     for has_latencies in [false, true] {
-        let mut store = Store::new(vanflow_store::Options::default());
+        let mut store = Store::new(vanflow_store::StoreOptions::default());
         let now = Timestamp::from_micros(EPOCH + 2_000_000);
         let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
         apply(&mut store, source, &network(has_latencies));
-        let mut options = Options::default();
+        let mut options = ApiOptions::default();
         options.metrics.zero_for = Duration::ZERO;
         options.history = Some(HistoryOptions::default());
         let (network, publisher) = Network::new(store);

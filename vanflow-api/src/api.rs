@@ -33,7 +33,7 @@ use crate::{
     negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known},
     network::{Network, Status},
     openapi,
-    pace::Format,
+    pace::WatchFormat,
     params::Params,
     route::{self, Endpoint, Route},
     swagger::{self, Asset, Content},
@@ -45,11 +45,11 @@ use crate::{
 /// What can be set.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Options {
+pub struct ApiOptions {
     /// Whose pages may read the answers.
     pub cors: Cors,
     /// What is measured, and how it is reported.
-    pub metrics: metrics::Options,
+    pub metrics: metrics::MetricsOptions,
     /// How what was measured is kept, for charts; none where a Prometheus does that.
     pub history: Option<HistoryOptions>,
     /// Where whoever runs the API counts what happens, for `/metrics`.
@@ -106,7 +106,7 @@ const HTML: &str = "text/html; charset=utf-8";
 
 impl Api {
     /// An API about that network.
-    pub fn new(network: Network, options: Options) -> Self {
+    pub fn new(network: Network, options: ApiOptions) -> Self {
         let instance = options.instance.unwrap_or_else(|| {
             // The keys of a hasher are random: as good a draw as any, without a clock.
             format!("{:012x}", RandomState::new().hash_one("instance") >> 16)
@@ -155,7 +155,7 @@ impl Api {
     }
 
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as
-    /// [`Options::history`] says; takes as long as there is to keep, tenths of a second where it is very much.
+    /// [`ApiOptions::history`] says; takes as long as there is to keep, tenths of a second where it is very much.
     pub fn remember(&self, at: Timestamp) {
         let Some(remembered) = &self.shared.history else { return };
         let gathered = self.shared.metrics.gather();
@@ -320,15 +320,15 @@ impl Api {
     ) -> Response<Body> {
         let takes_events = negotiate::accepts_events(&request.headers);
         if query.watch.unwrap_or(takes_events) {
-            let format = if takes_events { Format::Events } else { Format::Lines };
+            let format = if takes_events { WatchFormat::Events } else { WatchFormat::Lines };
             // As in the original API: no body, no timers.
             let body = if request.method == Method::HEAD {
                 Body::empty()
             } else {
                 let network = self.shared.network.clone();
                 let resume = match format {
-                    Format::Events => self.resume(&request.headers),
-                    Format::Lines => None,
+                    WatchFormat::Events => self.resume(&request.headers),
+                    WatchFormat::Lines => None,
                 };
                 let instance = Arc::clone(&self.shared.instance);
                 let watch = v2alpha1::Watch::new(network, Arc::new(query), scope, format, instance, resume);
@@ -354,7 +354,7 @@ impl Api {
         let takes_events = negotiate::accepts_events(&request.headers);
         let is_watch = query.watch.unwrap_or(takes_events);
         if is_watch {
-            let format = if takes_events { Format::Events } else { Format::Lines };
+            let format = if takes_events { WatchFormat::Events } else { WatchFormat::Lines };
             return Ok(compressed(&request.headers, self.watch(request, query, format)));
         }
         let snapshot = self.snapshot();
@@ -369,10 +369,10 @@ impl Api {
         Ok(unless_known(&request.headers, tag, || Body::rendered(List::new(snapshot, query, Frame::array()))))
     }
 
-    fn watch(&self, request: &Parts, query: Arc<Query>, format: Format) -> Response<Body> {
+    fn watch(&self, request: &Parts, query: Arc<Query>, format: WatchFormat) -> Response<Body> {
         let resume = match format {
-            Format::Events => self.resume(&request.headers),
-            Format::Lines => None,
+            WatchFormat::Events => self.resume(&request.headers),
+            WatchFormat::Lines => None,
         };
         // The body of an answer to HEAD is not wanted, and timers may have no runtime.
         let body = if request.method == Method::HEAD {
@@ -497,9 +497,9 @@ fn moved(path: &str, query: Option<&str>) -> Response<Body> {
 }
 
 /// The response that a watch is.
-fn watched(body: Body, format: Format) -> Response<Body> {
+fn watched(body: Body, format: WatchFormat) -> Response<Body> {
     let mut response = Response::new(body);
-    let content_type = if format == Format::Events { EVENTS } else { LINES };
+    let content_type = if format == WatchFormat::Events { EVENTS } else { LINES };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -159,12 +159,12 @@ const TAIL: &str = concat!(
 
 #[cfg(test)]
 mod tests {
-    use vanflow_store::{Options, Store};
+    use vanflow_store::{Store, StoreOptions};
 
     use super::*;
 
     fn shown(status: &Status) -> String {
-        page(status, &Store::new(Options::default()).snapshot())
+        page(status, &Store::new(StoreOptions::default()).snapshot())
     }
 
     #[test]

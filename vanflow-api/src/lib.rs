@@ -47,7 +47,7 @@ mod user;
 mod v1alpha1;
 mod v2alpha1;
 
-pub use api::{Api, Cors, Options, chart, is_ours};
+pub use api::{Api, ApiOptions, Cors, chart, is_ours};
 pub use body::Body;
 pub use network::{Network, Publisher, Status};
 pub use pace::STALL_LIMIT;

@@ -128,7 +128,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
-    use vanflow_store::Options;
+    use vanflow_store::StoreOptions;
 
     use super::*;
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_changes_wake_readers_until_the_publisher_is_dropped() {
-        let (mut network, publisher) = Network::new(Store::new(Options::default()));
+        let (mut network, publisher) = Network::new(Store::new(StoreOptions::default()));
         publisher.publish();
         assert!(!network.revision.has_changed().expect("the publisher is there"));
         change(&publisher, "a:0");

@@ -10,14 +10,14 @@ use crate::{error::error_line, json::Json, network::Network};
 
 /// How a watcher wants to be reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum WatchFormat {
     /// A JSON array on the first line, and then an object a line.
     Lines,
     /// Server-sent events: a `list`, and then a `record` each.
     Events,
 }
 
-impl Format {
+impl WatchFormat {
     /// One object, as a line or an event; `id` writes what a watcher of events can go on from, if anything.
     pub(crate) fn item(self, json: &mut Json, id: impl FnOnce(&mut Json), render: impl FnOnce(&mut Json)) {
         match self {

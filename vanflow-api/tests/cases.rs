@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use vanflow_api::Options;
+use vanflow_api::ApiOptions;
 use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
 use vanflow_store::Store;
 
@@ -11,7 +11,7 @@ use crate::support::{Fixture, replay};
 
 /// The API after that many seconds of a case.
 fn case(name: &str, seconds: u64) -> Fixture {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
     Fixture::with_options(replay(&format!("../cases/{name}"), seconds * 1_000_000), options)
 }
@@ -105,9 +105,9 @@ fn a_process_that_is_reported_late_takes_over_what_is_its_own_and_nothing_else()
             .with(Attribute::SourceHost, "10.0.0.7")
             .with(Attribute::Octets, octets)
     };
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
-    let mut fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let mut fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     let updates = [
         new(RecordKind::Site, "site", 0).with(Attribute::Name, "one"),
         new(RecordKind::Router, "gv_ZW:0", 0).with(Attribute::Parent, "site"),

@@ -2,27 +2,27 @@
 
 use http::Method;
 use serde_json::json;
-use vanflow_api::{Cors, Options};
+use vanflow_api::{ApiOptions, Cors};
 use vanflow_history::{HistoryOptions, QueryKind};
 use vanflow_store::Store;
 
 use crate::support::{Answer, Fixture, request_by, request_with};
 
 fn with_console() -> Fixture {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.console = true;
-    Fixture::with_options(Store::new(vanflow_store::Options::default()), options)
+    Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options)
 }
 
 fn without() -> Fixture {
-    Fixture::new(Store::new(vanflow_store::Options::default()))
+    Fixture::new(Store::new(vanflow_store::StoreOptions::default()))
 }
 
 /// One whose history is empty.
 fn with_history() -> Fixture {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.history = Some(HistoryOptions::default());
-    Fixture::with_options(Store::new(vanflow_store::Options::default()), options)
+    Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options)
 }
 
 fn with_cookie(path: &str, cookie: &str, host: &str) -> Answer {
@@ -125,9 +125,9 @@ fn charts_are_asked_by_post_too_but_not_by_other_methods() {
 
 #[test]
 fn charts_are_for_other_origins_as_everything_else() {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.cors = Cors::Any;
-    let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     let answer = fixture.get(&format!("{PROM}/query?query=up"));
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert_eq!(fixture.ask(request_by(Method::OPTIONS, &format!("{PROM}/query/"))).status.as_u16(), 204);

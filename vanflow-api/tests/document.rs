@@ -13,7 +13,7 @@ fn document(fixture: &Fixture) -> Value {
 
 #[test]
 fn the_document_is_what_it_was() {
-    let fixture = Fixture::new(vanflow_store::Store::new(vanflow_store::Options::default()));
+    let fixture = Fixture::new(vanflow_store::Store::new(vanflow_store::StoreOptions::default()));
     insta::assert_json_snapshot!("openapi", document(&fixture));
 }
 
@@ -53,7 +53,7 @@ fn every_reference_leads_somewhere() {
         };
         parts.into_iter().for_each(|part| walk(document, part, found));
     }
-    let document = document(&Fixture::new(vanflow_store::Store::new(vanflow_store::Options::default())));
+    let document = document(&Fixture::new(vanflow_store::Store::new(vanflow_store::StoreOptions::default())));
     let mut found = 0;
     walk(&document, &document, &mut found);
     assert!(found > 100, "{found}");
@@ -67,7 +67,7 @@ fn check(validator: &Validator, answer: &Value, path: &str) {
 
 #[test]
 fn every_answer_over_the_captures_is_as_the_document_says() {
-    let empty = Fixture::new(vanflow_store::Store::new(vanflow_store::Options::default()));
+    let empty = Fixture::new(vanflow_store::Store::new(vanflow_store::StoreOptions::default()));
     let document = document(&empty);
     let mut items = BTreeMap::<String, usize>::new();
     for capture in CAPTURES {
@@ -113,7 +113,7 @@ fn every_answer_over_the_captures_is_as_the_document_says() {
 
 #[test]
 fn answers_other_than_lists_are_as_the_document_says() {
-    let fixture = Fixture::new(vanflow_store::Store::new(vanflow_store::Options::default()));
+    let fixture = Fixture::new(vanflow_store::Store::new(vanflow_store::StoreOptions::default()));
     let document = document(&fixture);
     check(&validator(&document, "/healthz", "200", true), &fixture.get("/healthz").json(), "/healthz");
     check(&validator(&document, "/readyz", "503", true), &fixture.get("/readyz").json(), "/readyz");

@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use vanflow_api::Options;
+use vanflow_api::ApiOptions;
 use vanflow_history::HistoryOptions;
 use vanflow_proto::Timestamp;
 use vanflow_store::Store;
@@ -13,11 +13,11 @@ use crate::support::{Answer, Fixture, request_by};
 const BASE: &str = "/prometheus/api/v1";
 
 /// One that was measured twice, 5 s apart.
-fn measured(change: impl FnOnce(&mut Options)) -> Fixture {
-    let mut options = Options::default();
+fn measured(change: impl FnOnce(&mut ApiOptions)) -> Fixture {
+    let mut options = ApiOptions::default();
     options.history = Some(HistoryOptions::default());
     change(&mut options);
-    let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     for seconds in [1_795_347_880, 1_795_347_885] {
         fixture.api.remember(Timestamp::from_micros(seconds * 1_000_000));
     }
@@ -107,7 +107,7 @@ fn methods_are_those_of_prometheus() {
 
 #[test]
 fn without_a_history_what_metrics_mean_is_known_all_the_same() {
-    let fixture = Fixture::new(Store::new(vanflow_store::Options::default()));
+    let fixture = Fixture::new(Store::new(vanflow_store::StoreOptions::default()));
     success(&fixture.get(&format!("{BASE}/metadata")));
     let answer = fixture.get(&format!("{BASE}/labels"));
     assert_eq!((answer.status.as_u16(), &answer.json()["errorType"]), (503, &json!("unavailable")));

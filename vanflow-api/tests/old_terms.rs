@@ -7,7 +7,7 @@ use vanflow_store::Store;
 use crate::support::{EPOCH, Fixture, service};
 
 fn fixture(updates: &[UpdateBuf]) -> Fixture {
-    let mut fixture = Fixture::new(Store::new(vanflow_store::Options::default()));
+    let mut fixture = Fixture::new(Store::new(vanflow_store::StoreOptions::default()));
     fixture.report(updates);
     fixture
 }

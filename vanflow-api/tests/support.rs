@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use vanflow_api::{Api, Body, Network, Options, Publisher};
+use vanflow_api::{Api, ApiOptions, Body, Network, Publisher};
 use vanflow_proto::{
     Attribute, Message, RecordKind, SourceType, Timestamp, UpdateBuf, capture,
     discovery::{Discovery, Settings},
@@ -31,10 +31,10 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(store: Store) -> Self {
-        Self::with_options(store, Options::default())
+        Self::with_options(store, ApiOptions::default())
     }
 
-    pub(crate) fn with_options(store: Store, mut options: Options) -> Self {
+    pub(crate) fn with_options(store: Store, mut options: ApiOptions) -> Self {
         options.instance = Some("test".to_owned());
         let (network, publisher) = Network::new(store);
         Self { api: Api::new(network, options), publisher, source: None }
@@ -144,17 +144,23 @@ pub(crate) fn capture_path(file: &str) -> PathBuf {
 
 /// What is in a capture up to some point, in microseconds. Sources that fall silent are lost.
 pub(crate) fn replay(name: &str, until: u64) -> Store {
-    replay_with(name, until, Settings::default(), Store::new(vanflow_store::Options::default()), |_| {})
+    replay_with(name, until, Settings::default(), Store::new(vanflow_store::StoreOptions::default()), |_| {})
 }
 
 /// All that is in a capture; `each` sees the store after each message.
 pub(crate) fn replay_watched(name: &str, each: impl FnMut(&mut Store)) {
-    replay_with(name, u64::MAX, Settings::default(), Store::new(vanflow_store::Options::default()), each);
+    replay_with(
+        name,
+        u64::MAX,
+        Settings::default(),
+        Store::new(vanflow_store::StoreOptions::default()),
+        each,
+    );
 }
 
 /// The same with a store that keeps ended records for that many seconds.
 pub(crate) fn replay_retained(name: &str, seconds: u64, each: impl FnMut(&mut Store)) {
-    let mut options = vanflow_store::Options::default();
+    let mut options = vanflow_store::StoreOptions::default();
     options.retention_micros = seconds * 1_000_000;
     replay_with(name, u64::MAX, Settings::default(), Store::new(options), each);
 }
@@ -163,7 +169,7 @@ pub(crate) fn replay_retained(name: &str, seconds: u64, each: impl FnMut(&mut St
 pub(crate) fn replay_lossless(name: &str) -> Store {
     let mut settings = Settings::default();
     settings.silence = 3_600_000_000;
-    replay_with(name, u64::MAX, settings, Store::new(vanflow_store::Options::default()), |_| {})
+    replay_with(name, u64::MAX, settings, Store::new(vanflow_store::StoreOptions::default()), |_| {})
 }
 
 fn replay_with(

@@ -5,22 +5,22 @@ use std::{collections::BTreeSet, io::Read};
 use http::{Method, StatusCode};
 use hyper::{server::conn::http1, service::service_fn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vanflow_api::{Cors, Options};
+use vanflow_api::{ApiOptions, Cors};
 use vanflow_proto::{Attribute, UpdateBuf};
 use vanflow_store::Store;
 
 use crate::support::{Answer, Fixture, request, request_by, request_with, service};
 
 fn fixture() -> Fixture {
-    let mut fixture = Fixture::new(Store::new(vanflow_store::Options::default()));
+    let mut fixture = Fixture::new(Store::new(vanflow_store::StoreOptions::default()));
     fixture.report(&service("echo:7", 3, 1));
     fixture
 }
 
 fn with_cors(cors: Cors) -> Fixture {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.cors = cors;
-    Fixture::with_options(Store::new(vanflow_store::Options::default()), options)
+    Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options)
 }
 
 fn gunzipped(answer: &Answer) -> String {
@@ -149,7 +149,7 @@ fn what_takes_gzip_gets_gzip() {
 
 #[test]
 fn a_long_list_is_the_same_however_it_comes() {
-    let mut fixture = Fixture::new(Store::new(vanflow_store::Options::default()));
+    let mut fixture = Fixture::new(Store::new(vanflow_store::StoreOptions::default()));
     fixture.report(&service("echo:7", 2_000, 0));
     let path = "/api/v1alpha1/flows?vanaddr=echo:7";
     let plain = fixture.get(path);

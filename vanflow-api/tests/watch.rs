@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, advance, timeout};
 use vanflow_api::{Body, STALL_LIMIT};
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
-use vanflow_store::{Options, Store};
+use vanflow_store::{Store, StoreOptions};
 
 use crate::support::{EPOCH, Fixture, request_with, service};
 
@@ -19,7 +19,7 @@ fn fixture() -> Fixture {
 }
 
 fn fixture_that_remembers(changes: usize) -> Fixture {
-    let mut options = Options::default();
+    let mut options = StoreOptions::default();
     options.remembered_changes = changes;
     let mut fixture = Fixture::new(Store::new(options));
     fixture.report(&[router(0)]);

@@ -99,7 +99,7 @@ mod tests {
     };
     use tempfile::TempDir;
     use vanflow_api::{Cors, Network};
-    use vanflow_store::{Options, Store};
+    use vanflow_store::{Store, StoreOptions};
 
     use super::*;
     use crate::config;
@@ -111,9 +111,9 @@ mod tests {
         for name in ["index.html", "healthz", "openapi.json", "swagger", "api/v2alpha1/sites", "api/mine"] {
             fs::write(directory.path().join(name), "a file").expect("writes");
         }
-        let store = Store::new(Options::default());
+        let store = Store::new(StoreOptions::default());
         let (network, _) = Network::new(store);
-        let mut options = vanflow_api::Options::default();
+        let mut options = vanflow_api::ApiOptions::default();
         (options.console, options.cors) = (true, Cors::Any);
         options.history = Some(vanflow_history::HistoryOptions::default());
         let console = Console::open(directory.path()).expect("a console");

@@ -256,7 +256,7 @@ mod tests {
     use futures_util::FutureExt;
     use vanflow_api::Network;
     use vanflow_proto::{Attribute, Body, Dialect, Encoder, RecordKind, UpdateBuf};
-    use vanflow_store::{Oddity, Options, Store};
+    use vanflow_store::{Oddity, Store, StoreOptions};
 
     use super::*;
 
@@ -267,7 +267,7 @@ mod tests {
     }
 
     fn ingest() -> Ingest {
-        Ingest::new(Network::new(Store::new(Options::default())).1)
+        Ingest::new(Network::new(Store::new(StoreOptions::default())).1)
     }
 
     fn seen(ingest: &mut Ingest, id: &str, now: Timestamp) {

@@ -170,7 +170,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let keeping = kept
         .map(|(keeper, interval)| tokio::spawn(keeper.keep(network.clone(), interval, keep_until.clone())));
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
-    let mut options = vanflow_api::Options::default();
+    let mut options = vanflow_api::ApiOptions::default();
     options.cors = settings.http.cors;
     options.metrics = settings.metrics;
     options.health = health;

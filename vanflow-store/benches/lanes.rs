@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use vanflow_proto::{
     Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
 };
-use vanflow_store::{FlowKind, Options, SourceId, Store};
+use vanflow_store::{FlowKind, SourceId, Store, StoreOptions};
 
 const START: u64 = 1_795_347_880_000_000;
 const CLIENTS: u64 = 1000;
@@ -56,7 +56,7 @@ fn requests(number: u64) -> impl Iterator<Item = UpdateBuf> {
 
 fn filled(connections: u64) -> (Store, SourceId, Timestamp) {
     let now = Timestamp::from_micros(START);
-    let mut store = Store::new(Options::default());
+    let mut store = Store::new(StoreOptions::default());
     let source = store.source_seen("west:0", SourceType::Router, now);
     let end = |id: &str, kind, parent: &str| {
         UpdateBuf::new(kind, id)

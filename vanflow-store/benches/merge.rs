@@ -10,7 +10,7 @@ use vanflow_proto::{
     Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf, ValueBuf,
     capture,
 };
-use vanflow_store::{Options, SourceId, Store};
+use vanflow_store::{SourceId, Store, StoreOptions};
 
 const BATCH: usize = 50;
 
@@ -93,7 +93,7 @@ fn now(position: usize) -> Timestamp {
 }
 
 fn fresh() -> (Store, SourceId) {
-    let mut store = Store::new(Options::default());
+    let mut store = Store::new(StoreOptions::default());
     let source = store.source_seen("gv_ZW:0", SourceType::Router, now(0));
     (store, source)
 }

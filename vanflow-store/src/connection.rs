@@ -314,11 +314,11 @@ impl<'s> Connection<'s> {
     /// What it adds to the totals of its lane, beside its requests.
     pub fn contribution(&self) -> Contribution {
         let record = self.0.record;
-        let (view, slot) = (record.view, record.at.slot());
+        let (contents, slot) = (record.contents, record.at.slot());
         let share = match self.0.halves {
-            Halves::Whole => view.tports.get(slot).map(|row| {
+            Halves::Whole => contents.tports.get(slot).map(|row| {
                 let share = ConnectionShare::of(row);
-                view.continued.get(&record.at).map_or(share, |before| share.beyond(before))
+                contents.continued.get(&record.at).map_or(share, |before| share.beyond(before))
             }),
             Halves::Near(_) | Halves::Far => record.half().and_then(|half| match half.counted {
                 Counted::Connection { share, .. } => Some(share),
@@ -399,7 +399,7 @@ impl<'s> Record<'s> {
     /// Of a FLOW, how it is counted.
     fn half(&self) -> Option<&'s HalfMembership> {
         match self.at.table() {
-            Table::Flows => Some(&self.view.flows.get(self.at.slot())?.membership),
+            Table::Flows => Some(&self.contents.flows.get(self.at.slot())?.membership),
             _ => None,
         }
     }
@@ -417,7 +417,7 @@ impl<'s> Record<'s> {
     /// by the near one.
     pub fn flow_id(&self) -> Text<'s> {
         let key = self.half().and_then(|half| half.counted.key());
-        key.and_then(|key| self.view.id(key)).unwrap_or_else(|| self.id())
+        key.and_then(|key| self.contents.id(key)).unwrap_or_else(|| self.id())
     }
 }
 
@@ -438,23 +438,23 @@ impl Snapshot {
 
     /// How many of them live: costs nothing.
     pub fn live_flow_count(&self, kind: FlowKind) -> usize {
-        self.live_count(kind.biflow()) + self.view.halves[kind as usize].live
+        self.live_count(kind.biflow()) + self.contents.halves[kind as usize].live
     }
 
     /// How many of them there are, live and ended: costs nothing.
     pub fn retained_flow_count(&self, kind: FlowKind) -> usize {
-        self.retained_count(kind.biflow()) + self.view.halves[kind as usize].retained
+        self.retained_count(kind.biflow()) + self.contents.halves[kind as usize].retained
     }
 
     /// The record that stands for the connection or request with that id. Of several that had it, one after the other
     /// (faults 6), the present one.
     pub fn flow(&self, kind: FlowKind, id: &str) -> Option<Record<'_>> {
         let is_one = |record: &Record<'_>| record.flow_kind() == Some(kind) && record.flow_id() == *id;
-        let view = &*self.view;
-        view.scopes.keys(id).filter_map(|key| view.index.get(key)).find_map(|at| {
+        let contents = &*self.contents;
+        contents.scopes.keys(id).filter_map(|key| contents.index.get(key)).find_map(|at| {
             // What only the far half is known of is found by its counterflow, which holds a place.
-            let naming = view.referrers(at, COUNTERFLOW).take(MOST_FAR_HALVES);
-            view.record(at).into_iter().chain(naming).find(is_one)
+            let naming = contents.referrers(at, COUNTERFLOW).take(MOST_FAR_HALVES);
+            contents.record(at).into_iter().chain(naming).find(is_one)
         })
     }
 }

@@ -27,7 +27,7 @@ use vanflow_proto::{Attribute, RecordKind};
 use crate::{
     identity::{Key, ScopeTable},
     index::Index,
-    row::{AnyRow, Cell, RecordRef, Table},
+    row::{AnyRow, RecordRef, RestValue, Table},
     schema::{END, EntityRow, GROUP, PARENT, PROCESS, START},
     slab::Rows,
     store::ProcessesByHost,
@@ -139,8 +139,8 @@ fn distance((start, end): (u64, Option<u64>), moment: u64) -> u64 {
 
 /// A text of an entity.
 pub(crate) fn text(row: &dyn AnyRow, attribute: Attribute) -> Symbol {
-    match row.cell(attribute.code()) {
-        Some(Cell::Text(symbol)) => *symbol,
+    match row.rest_value(attribute.code()) {
+        Some(RestValue::Text(symbol)) => *symbol,
         _ => Symbol::NONE,
     }
 }

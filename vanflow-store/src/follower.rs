@@ -7,7 +7,7 @@
 //! ```
 //! use vanflow_proto::{Beacon, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf};
 //! use vanflow_proto::discovery::{Discovery, Settings};
-//! use vanflow_store::{Follower, Options, Store};
+//! use vanflow_store::{Follower, StoreOptions, Store};
 //!
 //! let now = Timestamp::from_micros(1_795_347_888_000_000);
 //! let router = Encoder::new(Dialect::Router);
@@ -17,7 +17,7 @@
 //!     ("mc/sfe.a:0", router.records("mc/sfe.a:0", 1, &[UpdateBuf::new(RecordKind::Router, "a:0")])),
 //! ];
 //!
-//! let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
+//! let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
 //! let mut discovery = Discovery::new(Settings::default(), 0);
 //! discovery.attached(now);
 //! for (link, bytes) in &recorded {

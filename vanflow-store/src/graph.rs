@@ -20,7 +20,7 @@ use crate::{
     lanes::{Dependence, LaneRow, Lanes},
     merge::{Changed, LeaveOut, Vocabulary, fold},
     oddity::Oddity,
-    row::{AnyRow, Cell, Flags, RecordRef, Row, Siblings, Table, with_table},
+    row::{AnyRow, Flags, RecordRef, RestValue, Row, Siblings, Table, with_table},
     schema::{self, AppRow, EntityRow, FlowRow, GROUP, PARENT, TportRow},
     slab::Slab,
 };
@@ -290,7 +290,7 @@ impl Graph {
     pub(crate) fn derive(&mut self, at: RecordRef, type_code: u32, texts: &[(Attribute, &str)]) {
         let texts = texts.iter().filter(|(_, text)| !text.is_empty());
         let cells: Vec<_> = texts
-            .map(|(attribute, text)| (attribute.code(), Cell::Text(self.vocabulary.texts.acquire(text))))
+            .map(|(attribute, text)| (attribute.code(), RestValue::Text(self.vocabulary.texts.acquire(text))))
             .collect();
         self.vocabulary.cells += cells.len();
         let row = self.entities.get_mut(at.slot());
@@ -321,8 +321,8 @@ impl Graph {
             }
             if let Some(rest) = row.rest.take() {
                 vocabulary.cells -= rest.len();
-                for (_, cell) in rest.iter() {
-                    vocabulary.release_cell(cell);
+                for (_, value) in rest.iter() {
+                    vocabulary.release_value(value);
                 }
             }
             let mut place = Row::new(row.head.key);
@@ -476,7 +476,7 @@ impl Graph {
             + self.apps.used() * size_of::<AppRow>()
             + self.flows.used() * size_of::<FlowRow>()
             + self.index.octets()
-            + self.vocabulary.cells * size_of::<(u32, Cell)>()
+            + self.vocabulary.cells * size_of::<(u32, RestValue)>()
             + self.vocabulary.texts.octets()
             + self.vocabulary.scopes.octets()
     }

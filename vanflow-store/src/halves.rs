@@ -10,7 +10,7 @@ use crate::{
     graph::Graph,
     identity::Key,
     lanes::{ConnectionShare, RequestShare},
-    row::{Cell, MaybeMember, Membership, RecordRef, Table},
+    row::{MaybeMember, Membership, RecordRef, RestValue, Table},
     schema::{COUNTERFLOW, PARENT, START, place},
     text::Symbol,
 };
@@ -224,8 +224,8 @@ impl Graph {
         let listener = connection.and_then(|connection| self.target(connection, PARENT));
         let is_listener = self.reported_kind(listener) == Some(RecordKind::Listener);
         let row = listener.filter(|_| is_listener).map(|listener| self.row(listener));
-        match row.and_then(|row| row.cell(vanflow_proto::Attribute::Protocol.code())) {
-            Some(Cell::Text(protocol)) => *protocol,
+        match row.and_then(|row| row.rest_value(vanflow_proto::Attribute::Protocol.code())) {
+            Some(RestValue::Text(protocol)) => *protocol,
             _ => Symbol::NONE,
         }
     }

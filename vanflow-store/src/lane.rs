@@ -38,7 +38,7 @@ use crate::{
     record::{Record, Service},
     row::Table,
     schema::place,
-    snapshot::{Text, View},
+    snapshot::{Contents, Text},
     text::Symbol,
 };
 
@@ -64,7 +64,7 @@ pub struct LaneRevision(pub(crate) u64);
 /// A lane of a [`Snapshot`](crate::Snapshot). See the [module's documentation](self).
 #[derive(Clone, Copy)]
 pub struct Lane<'s> {
-    pub(crate) view: &'s View,
+    pub(crate) contents: &'s Contents,
     pub(crate) number: u32,
     pub(crate) row: &'s LaneRow,
 }
@@ -105,12 +105,12 @@ impl<'s> Lane<'s> {
 
     /// The id of the parent of its connections, if it was reported. Whether there is such a record is another question.
     pub fn listener_id(&self) -> Option<Text<'s>> {
-        self.view.id(self.row.key.path.parent)
+        self.contents.id(self.row.key.path.parent)
     }
 
     /// The parent of its connections, whatever it is; a LISTENER where nothing is wrong.
     pub fn listener(&self) -> Option<Record<'s>> {
-        self.view.by_key(self.row.key.path.parent)
+        self.contents.by_key(self.row.key.path.parent)
     }
 
     /// The service of its connections, by their listener, or by their connector where no parent was reported.
@@ -120,26 +120,26 @@ impl<'s> Lane<'s> {
 
     /// The id of the connector that its connections name, if it was reported.
     pub fn connector_id(&self) -> Option<Text<'s>> {
-        self.view.id(self.row.key.path.connector)
+        self.contents.id(self.row.key.path.connector)
     }
 
     /// The CONNECTOR that its connections name.
     pub fn connector(&self) -> Option<Record<'s>> {
-        self.view.by_key(self.row.key.path.connector)
+        self.contents.by_key(self.row.key.path.connector)
     }
 
     /// The host that its connections come from, if it was reported.
     pub fn host(&self) -> Option<Text<'s>> {
-        self.view.text(self.row.key.path.host)
+        self.contents.text(self.row.key.path.host)
     }
 
     /// Its connections, live and ended, the one that came to it last first.
     pub fn connections(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
-        let view = self.view;
+        let contents = self.contents;
         std::iter::successors(self.row.first.some(), move |&at| {
-            view.row(at)?.membership()?.siblings.next.some()
+            contents.row(at)?.membership()?.siblings.next.some()
         })
-        .filter_map(move |at| view.record(at))
+        .filter_map(move |at| contents.record(at))
     }
 
     /// How many of its connections live.
@@ -176,12 +176,12 @@ impl<'s> Lane<'s> {
 
     /// What passed by it so far.
     pub fn totals(&self) -> Totals<'s> {
-        Totals { view: self.view, row: self.row }
+        Totals { contents: self.contents, row: self.row }
     }
 
     /// What [`Record::process`] is of each connection: the client's process.
     pub fn process(&self) -> Option<Record<'s>> {
-        self.view.by_key(self.row.key.ends.client)
+        self.contents.by_key(self.row.key.ends.client)
     }
 
     /// What [`Record::connector`] is of each connection, or else [`Record::connector_inferred`].
@@ -191,12 +191,12 @@ impl<'s> Lane<'s> {
 
     /// What [`Record::connector_inferred`] is of each connection.
     pub fn connector_inferred(&self) -> Option<Record<'s>> {
-        self.view.by_key(self.row.key.ends.connector)
+        self.contents.by_key(self.row.key.ends.connector)
     }
 
     /// What [`Record::server_process`] is of each connection.
     pub fn server_process(&self) -> Option<Record<'s>> {
-        self.view.by_key(self.row.key.ends.server)
+        self.contents.by_key(self.row.key.ends.server)
     }
 }
 
@@ -221,7 +221,7 @@ impl<'s> LaneRequests<'s> {
     /// The protocol as it was reported; none for requests of which none was. A lane that has met hundreds of protocols
     /// counts further ones here too.
     pub fn protocol(&self) -> Option<Text<'s>> {
-        self.lane.view.text(self.row.protocol)
+        self.lane.contents.text(self.row.protocol)
     }
 
     /// How many of them live.
@@ -252,12 +252,12 @@ impl<'s> LaneRequests<'s> {
 
     /// The requests with that very protocol: goes through all of the lane.
     fn each(&self) -> impl Iterator<Item = Record<'s>> {
-        let (view, protocol) = (self.lane.view, self.row.protocol);
+        let (contents, protocol) = (self.lane.contents, self.row.protocol);
         self.lane.connections().flat_map(|connection| connection.children()).filter(move |request| {
             let slot = request.at.slot();
             match request.at.table() {
-                Table::Apps => view.apps.get(slot).is_some_and(|row| row.texts[place::PROTOCOL] == protocol),
-                Table::Flows => view.flows.get(slot).is_some_and(|row| {
+                Table::Apps => contents.apps.get(slot).is_some_and(|row| row.texts[place::PROTOCOL] == protocol),
+                Table::Flows => contents.flows.get(slot).is_some_and(|row| {
                     matches!(row.membership.counted, Counted::Request { share, .. } if share.protocol == protocol)
                 }),
                 Table::Entities | Table::Tports => false,
@@ -297,7 +297,7 @@ impl Contribution {
 /// What passed by a lane so far. See the [module's documentation](self) on when it falls.
 #[derive(Clone, Copy)]
 pub struct Totals<'s> {
-    view: &'s View,
+    contents: &'s Contents,
     row: &'s LaneRow,
 }
 
@@ -341,9 +341,9 @@ impl<'s> Totals<'s> {
 
     /// Requests that ended, by protocol, method and class of their result.
     pub fn requests(&self) -> impl Iterator<Item = RequestTotal<'s>> + use<'s> {
-        let view = self.view;
+        let contents = self.contents;
         let ended = self.row.requests.as_ref().map_or(&[][..], |requests| &requests.ended);
-        let text = move |symbol: Symbol| view.text(symbol);
+        let text = move |symbol: Symbol| contents.text(symbol);
         ended.iter().filter(|ended| ended.count > 0).map(move |ended| RequestTotal {
             protocol: text(ended.protocol),
             method: text(ended.method),
@@ -424,15 +424,17 @@ impl<'s> Record<'s> {
     /// The lane that a connection is in, whatever record stands for it; of a request, that of its connection.
     pub fn lane(&self) -> Option<Lane<'s>> {
         match self.kind()? {
-            RecordKind::BiflowTport => self.view.lane(self.view.tports.get(self.at.slot())?.membership.lane),
+            RecordKind::BiflowTport => {
+                self.contents.lane(self.contents.tports.get(self.at.slot())?.membership.lane)
+            }
             RecordKind::BiflowApp => self.connection()?.lane(),
             RecordKind::Flow => {
-                let half = self.view.flows.get(self.at.slot())?.membership;
+                let half = self.contents.flows.get(self.at.slot())?.membership;
                 match half.counted {
                     Counted::Nothing => None,
-                    Counted::Connection { .. } => self.view.lane(half.membership.lane),
+                    Counted::Connection { .. } => self.contents.lane(half.membership.lane),
                     Counted::Request { connection, .. } => {
-                        self.view.lane(self.view.row(connection?)?.membership()?.lane)
+                        self.contents.lane(self.contents.row(connection?)?.membership()?.lane)
                     }
                 }
             }
@@ -441,9 +443,9 @@ impl<'s> Record<'s> {
     }
 }
 
-impl View {
+impl Contents {
     pub(crate) fn lane(&self, number: u32) -> Option<Lane<'_>> {
         let row = self.lanes.get(number as usize).filter(|row| row.is_used)?;
-        Some(Lane { view: self, number, row })
+        Some(Lane { contents: self, number, row })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     identity::Key,
     merge::Vocabulary,
     pages::Pages,
-    row::{AnyRow, Cell, RecordRef},
+    row::{AnyRow, RecordRef, RestValue},
     schema::{AppRow, CONNECTOR, END, FlowRow, PARENT, START, TportRow, place},
     text::Symbol,
 };
@@ -348,8 +348,8 @@ impl RequestShare {
         }
         let result = match result.number() {
             Some(number) => Some(u64::from(number)),
-            None if result.is_none() => match row.cell(Attribute::Result.code()) {
-                Some(Cell::Other(value)) => value.borrow().as_uint(),
+            None if result.is_none() => match row.rest_value(Attribute::Result.code()) {
+                Some(RestValue::Other(value)) => value.borrow().as_uint(),
                 _ => None,
             },
             None => None,

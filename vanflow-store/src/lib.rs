@@ -5,9 +5,9 @@
 //!
 //! ```
 //! use vanflow_proto::{Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf};
-//! use vanflow_store::{Options, Store};
+//! use vanflow_store::{StoreOptions, Store};
 //!
-//! let mut store = Store::new(Options::default());
+//! let mut store = Store::new(StoreOptions::default());
 //! let now = Timestamp::from_micros(1_795_347_888_000_000);
 //! let router = store.source_seen("gv_ZW:0", SourceType::Router, now);
 //!
@@ -48,8 +48,8 @@
 //!
 //! A record lives until its source says that its object is gone, until the source is lost or restarts, or until the
 //! source has repeated what it has and this is not in it. The store decides none of that: see
-//! [`vanflow_proto::discovery`], and [`Follower`], which takes its decisions here. Ended records stay for [`Options::retention_micros`],
-//! unless [`Options::memory_bound`] calls for them earlier. Live records stay.
+//! [`vanflow_proto::discovery`], and [`Follower`], which takes its decisions here. Ended records stay for [`StoreOptions::retention_micros`],
+//! unless [`StoreOptions::memory_bound`] calls for them earlier. Live records stay.
 
 mod changes;
 pub mod connection;
@@ -86,7 +86,7 @@ pub use record::{Record, Service};
 pub use row::RecordRef;
 pub use snapshot::{Field, Snapshot, Text};
 pub use source::{SourceId, SourceState};
-pub use store::{Ended, Options, Stats, Store, Tally};
+pub use store::{Ended, Stats, Store, StoreOptions, Tally};
 pub use typed::Typed;
 
 /// The example of the README is run as a test.

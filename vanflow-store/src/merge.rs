@@ -19,8 +19,8 @@ use vanflow_proto::{Attribute, AttributeKind, Update, Value};
 use crate::{
     identity::{Key, Scopes},
     oddity::{Oddities, Oddity},
-    row::{Cell, Flags, Row},
-    schema::{END, Place, START, Schema},
+    row::{Flags, RestValue, Row},
+    schema::{AttributePlace, END, START, Schema},
     text::{Symbol, Texts},
 };
 
@@ -105,7 +105,7 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
         }
         let place = schema.place(code);
         let is_changed = match (place, value) {
-            (Place::Text(place), Value::Text(text)) => {
+            (AttributePlace::Text(place), Value::Text(text)) => {
                 let old = row.texts[place as usize];
                 if vocabulary.texts.is(old, text) {
                     false
@@ -116,7 +116,7 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
                     true
                 }
             }
-            (Place::Reference(place), Value::Text(text)) => match vocabulary.reference(text) {
+            (AttributePlace::Reference(place), Value::Text(text)) => match vocabulary.reference(text) {
                 Some(new) => {
                     let old = std::mem::replace(&mut row.references[place as usize], new);
                     vocabulary.scopes.release(old);
@@ -124,7 +124,7 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
                 }
                 None => false,
             },
-            (Place::Number(place), value) if let Some(number) = value.as_uint() => {
+            (AttributePlace::Number(place), value) if let Some(number) = value.as_uint() => {
                 let place = place as usize;
                 if place == END && (leave_out.end || number == 0) {
                     if number == 0 {
@@ -151,13 +151,13 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
             (place, value) => {
                 let is_changed = fold_rest(&mut row.rest, code, value, vocabulary);
                 // A value that fits would have found its place.
-                debug_assert!(place == Place::Rest || is_misfit(code, value));
+                debug_assert!(place == AttributePlace::Rest || is_misfit(code, value));
                 is_changed
             }
         };
         if is_changed {
             changed.add(code);
-            if place != Place::Rest && row.rest.is_some() {
+            if place != AttributePlace::Rest && row.rest.is_some() {
                 drop_misfit(&mut row.rest, code, value, vocabulary);
             }
         }
@@ -214,37 +214,39 @@ impl Vocabulary {
         key
     }
 
-    pub(crate) fn release_cell(&mut self, cell: &Cell) {
-        match cell {
-            Cell::Text(symbol) => self.texts.release(*symbol),
-            Cell::Reference(key) => self.scopes.release(*key),
-            Cell::Uint(_) | Cell::Other(_) => {}
+    pub(crate) fn release_value(&mut self, value: &RestValue) {
+        match value {
+            RestValue::Text(symbol) => self.texts.release(*symbol),
+            RestValue::Reference(key) => self.scopes.release(*key),
+            RestValue::Uint(_) | RestValue::Other(_) => {}
         }
     }
 
-    /// The cell for a value, which is in use now.
-    fn cell(&mut self, code: u32, value: Value<'_>) -> Option<Cell> {
+    /// The value of an attribute without a place of its own, which is in use now.
+    fn rest_value(&mut self, code: u32, value: Value<'_>) -> Option<RestValue> {
         let kind = Attribute::from_code(code).map(Attribute::kind);
         Some(match (kind, value) {
-            (Some(AttributeKind::Reference), Value::Text(text)) => Cell::Reference(self.reference(text)?),
-            (Some(kind), Value::Text(text)) if kind.is_text() => Cell::Text(self.texts.acquire(text)),
+            (Some(AttributeKind::Reference), Value::Text(text)) => {
+                RestValue::Reference(self.reference(text)?)
+            }
+            (Some(kind), Value::Text(text)) if kind.is_text() => RestValue::Text(self.texts.acquire(text)),
             (None, Value::Text(text)) => {
                 self.oddities.add(Oddity::UnknownAttribute);
-                Cell::Text(self.texts.acquire(text))
+                RestValue::Text(self.texts.acquire(text))
             }
             (None, Value::Uint(number)) => {
                 self.oddities.add(Oddity::UnknownAttribute);
-                Cell::Uint(number)
+                RestValue::Uint(number)
             }
             (Some(kind), value)
                 if !kind.is_text()
                     && let Some(number) = value.as_uint() =>
             {
-                Cell::Uint(number)
+                RestValue::Uint(number)
             }
             (kind, value) => {
                 self.oddities.add(if kind.is_some() { Oddity::WrongType } else { Oddity::UnknownAttribute });
-                Cell::Other(Arc::new(value.to_owned()))
+                RestValue::Other(Arc::new(value.to_owned()))
             }
         })
     }
@@ -252,7 +254,7 @@ impl Vocabulary {
 
 /// Folds a value that has no place of its own into the rest.
 fn fold_rest(
-    rest: &mut Option<Arc<Vec<(u32, Cell)>>>,
+    rest: &mut Option<Arc<Vec<(u32, RestValue)>>>,
     code: u32,
     value: Value<'_>,
     vocabulary: &mut Vocabulary,
@@ -260,21 +262,21 @@ fn fold_rest(
     let position = rest.as_ref().map_or(Err(0), |rest| rest.binary_search_by_key(&code, |(code, _)| *code));
     if let (Ok(position), Some(rest)) = (position, rest.as_ref()) {
         match (&rest[position].1, value) {
-            (Cell::Uint(old), Value::Uint(new)) if is_counter(code) && new < *old => {
+            (RestValue::Uint(old), Value::Uint(new)) if is_counter(code) && new < *old => {
                 vocabulary.oddities.add(Oddity::CounterFell);
                 return false;
             }
-            (Cell::Uint(old), Value::Uint(new)) if *old == new => return false,
-            (Cell::Text(old), Value::Text(new)) if vocabulary.texts.is(*old, new) => return false,
+            (RestValue::Uint(old), Value::Uint(new)) if *old == new => return false,
+            (RestValue::Text(old), Value::Text(new)) if vocabulary.texts.is(*old, new) => return false,
             _ => {}
         }
     }
-    let Some(new) = vocabulary.cell(code, value) else { return false };
+    let Some(new) = vocabulary.rest_value(code, value) else { return false };
     let rest = Arc::make_mut(rest.get_or_insert_default());
     match position {
         Ok(position) => {
             let old = std::mem::replace(&mut rest[position].1, new);
-            vocabulary.release_cell(&old);
+            vocabulary.release_value(&old);
             rest[position].1 != old
         }
         Err(position) => {
@@ -288,7 +290,7 @@ fn fold_rest(
 /// A value of the right type takes the place of one of the wrong type that was kept beside it.
 #[cold]
 fn drop_misfit(
-    rest: &mut Option<Arc<Vec<(u32, Cell)>>>,
+    rest: &mut Option<Arc<Vec<(u32, RestValue)>>>,
     code: u32,
     value: Value<'_>,
     vocabulary: &mut Vocabulary,
@@ -299,8 +301,8 @@ fn drop_misfit(
     if let Some(cells) = rest
         && let Ok(position) = cells.binary_search_by_key(&code, |(code, _)| *code)
     {
-        let (_, cell) = Arc::make_mut(cells).remove(position);
-        vocabulary.release_cell(&cell);
+        let (_, value) = Arc::make_mut(cells).remove(position);
+        vocabulary.release_value(&value);
         vocabulary.cells -= 1;
     }
 }

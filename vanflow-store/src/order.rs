@@ -10,7 +10,7 @@ use crate::{
     identity::{Key, ScopeTable},
     record::Record,
     row::RecordRef,
-    snapshot::View,
+    snapshot::Contents,
     sorted::{Sorted, SortedWriter},
 };
 
@@ -123,7 +123,7 @@ impl OrdersWriter {
 /// in that of [`RecordRef`].
 #[derive(Clone, Copy)]
 pub struct EndedByTime<'s> {
-    pub(crate) view: &'s View,
+    pub(crate) contents: &'s Contents,
     pub(crate) ends: &'s Sorted<EndEntry>,
 }
 
@@ -151,10 +151,10 @@ impl<'s> EndedByTime<'s> {
 
     /// Those at these positions, from either side. Costs what is taken, wherever it is.
     pub fn range(&self, positions: Range<usize>) -> impl DoubleEndedIterator<Item = Record<'s>> + use<'s> {
-        let view = self.view;
+        let contents = self.contents;
         self.ends
             .range(positions)
-            .map(move |entry| view.record(entry.at).expect("what is in an order is there"))
+            .map(move |entry| contents.record(entry.at).expect("what is in an order is there"))
     }
 }
 
@@ -162,7 +162,7 @@ impl<'s> EndedByTime<'s> {
 /// all but one are from before a restart of their source, in that of [`RecordRef`].
 #[derive(Clone, Copy)]
 pub struct ByIdentity<'s> {
-    pub(crate) view: &'s View,
+    pub(crate) contents: &'s Contents,
     pub(crate) ids: &'s Sorted<IdEntry>,
 }
 
@@ -185,14 +185,14 @@ impl<'s> ByIdentity<'s> {
 
     /// How many of them have a lower id: the position of the first that has not.
     pub fn rank(&self, id: &str) -> usize {
-        self.ids.rank(|entry| self.view.id(entry.key()).is_some_and(|own| own < *id))
+        self.ids.rank(|entry| self.contents.id(entry.key()).is_some_and(|own| own < *id))
     }
 
     /// Those at these positions, from either side. Costs what is taken, wherever it is.
     pub fn range(&self, positions: Range<usize>) -> impl DoubleEndedIterator<Item = Record<'s>> + use<'s> {
-        let view = self.view;
+        let contents = self.contents;
         self.ids
             .range(positions)
-            .map(move |entry| view.record(entry.at).expect("what is in an order is there"))
+            .map(move |entry| contents.record(entry.at).expect("what is in an order is there"))
     }
 }

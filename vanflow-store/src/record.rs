@@ -7,12 +7,12 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp};
 use crate::{
     changes::Revision,
     ends::Steady,
-    row::{AnyRow, Cell, Flags, NO_TYPE, RecordRef, Table},
+    row::{AnyRow, Flags, NO_TYPE, RecordRef, RestValue, Table},
     schema::{
-        self, CONNECTOR, COUNTERFLOW, END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS, LIVE_LISTENERS,
-        NEVER_REPORTED, PARENT, Place, START, Schema, TOTAL_FLOWS,
+        self, AttributePlace, CONNECTOR, COUNTERFLOW, END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS,
+        LIVE_LISTENERS, NEVER_REPORTED, PARENT, START, Schema, TOTAL_FLOWS,
     },
-    snapshot::{Field, SERVICE_ADDRESS, Text, View, is_service_type},
+    snapshot::{Contents, Field, SERVICE_ADDRESS, Text, is_service_type},
     source::SourceState,
     store::Ended,
     typed::Typed,
@@ -27,7 +27,7 @@ const DEPTH: usize = 8;
 /// are found when they are there, and not before.
 #[derive(Clone, Copy)]
 pub struct Record<'s> {
-    pub(crate) view: &'s View,
+    pub(crate) contents: &'s Contents,
     pub(crate) at: RecordRef,
     pub(crate) row: &'s dyn AnyRow,
 }
@@ -63,7 +63,7 @@ impl<'s> Record<'s> {
 
     /// The record's identity.
     pub fn id(&self) -> Text<'s> {
-        self.view.id(self.row.head().key).expect("a record has an identity")
+        self.contents.id(self.row.head().key).expect("a record has an identity")
     }
 
     /// What it describes, if the table of kinds has it.
@@ -90,7 +90,7 @@ impl<'s> Record<'s> {
     /// The value of an attribute, if it is known.
     pub fn get(&self, attribute: Attribute) -> Option<Field<'s>> {
         self.field(self.schema().place(attribute.code()))
-            .or_else(|| self.row.cell(attribute.code()).and_then(|cell| self.cell(cell)))
+            .or_else(|| self.row.rest_value(attribute.code()).and_then(|value| self.rest_value(value)))
     }
 
     /// The number that an attribute is, if it is known.
@@ -116,7 +116,7 @@ impl<'s> Record<'s> {
             .row
             .rest()
             .iter()
-            .filter_map(move |(code, cell)| Some((*code, record.cell(cell)?)))
+            .filter_map(move |(code, value)| Some((*code, record.rest_value(value)?)))
             .peekable();
         std::iter::from_fn(move || match (placed.peek(), rest.peek()) {
             (Some((left, _)), Some((right, _))) if right < left => rest.next(),
@@ -158,9 +158,9 @@ impl<'s> Record<'s> {
         let start = self.start()?;
         let until = match self.end() {
             Some(end) => end,
-            None => match self.view.sources.get(self.row.head().owner.0 as usize) {
-                Some(source) => source.clock(self.view.now),
-                None => self.view.now,
+            None => match self.contents.sources.get(self.row.head().owner.0 as usize) {
+                Some(source) => source.clock(self.contents.now),
+                None => self.contents.now,
             },
         };
         Some(until.micros_since(start))
@@ -173,12 +173,12 @@ impl<'s> Record<'s> {
 
     /// The source that reported it, none for derived ones.
     pub fn source(&self) -> Option<SourceState<'s>> {
-        self.view.source(self.row.head().owner)
+        self.contents.source(self.row.head().owner)
     }
 
     /// The record that it belongs to.
     pub fn parent(&self) -> Option<Record<'s>> {
-        self.view.by_key(self.row.references()[PARENT])
+        self.contents.by_key(self.row.references()[PARENT])
     }
 
     /// The records that belong to it, live and ended, the one that was reported last first.
@@ -207,7 +207,7 @@ impl<'s> Record<'s> {
     /// are few.
     pub fn links(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
         let record = *self;
-        record.view.entities(RecordKind::Link).filter(move |link| link.peer() == Some(record))
+        record.contents.entities(RecordKind::Link).filter(move |link| link.peer() == Some(record))
     }
 
     /// Of a PROCESS, the CONNECTOR records that it is behind, live and ended; see [`Record::process`]. Goes through all
@@ -215,13 +215,13 @@ impl<'s> Record<'s> {
     pub fn connectors(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
         let record = *self;
         record
-            .view
+            .contents
             .entities(RecordKind::Connector)
             .filter(move |connector| connector.process() == Some(record))
     }
 
     pub(crate) fn referrers(&self, place: usize) -> impl Iterator<Item = Record<'s>> + use<'s> {
-        self.view.referrers(self.at, place)
+        self.contents.referrers(self.at, place)
     }
 
     /// Of a LINK, the ROUTER_ACCESS that it arrived at.
@@ -249,13 +249,13 @@ impl<'s> Record<'s> {
 
     pub(crate) fn referred(&self, attribute: Attribute) -> Option<Record<'s>> {
         let key = match self.schema().place(attribute.code()) {
-            Place::Reference(place) => self.row.references()[place as usize],
-            _ => match self.row.cell(attribute.code())? {
-                Cell::Reference(key) => *key,
+            AttributePlace::Reference(place) => self.row.references()[place as usize],
+            _ => match self.row.rest_value(attribute.code())? {
+                RestValue::Reference(key) => *key,
                 _ => return None,
             },
         };
-        self.view.by_key(key)
+        self.contents.by_key(key)
     }
 
     /// The ROUTER that it is or belongs to, directly or by its parents.
@@ -292,7 +292,7 @@ impl<'s> Record<'s> {
     }
 
     fn joined_service(&self) -> Option<Service<'s>> {
-        self.view.by_key(self.row.references()[GROUP])?.as_service()
+        self.contents.by_key(self.row.references()[GROUP])?.as_service()
     }
 
     /// The CONNECTOR of a BIFLOW_TPORT that names none, where its service had just one when it began (faults 11).
@@ -330,17 +330,19 @@ impl<'s> Record<'s> {
     /// The PROCESS behind a CONNECTOR for what began then.
     pub(crate) fn server_at(&self, start: u64) -> Option<Record<'s>> {
         let connector =
-            self.view.entities.get(self.at.slot()).filter(|_| self.at.table() == Table::Entities)?;
+            self.contents.entities.get(self.at.slot()).filter(|_| self.at.table() == Table::Entities)?;
         let mut steady = Steady::ALWAYS;
-        self.view.by_key(self.view.facts().server(connector, start, &mut steady))
+        self.contents.by_key(self.contents.facts().server(connector, start, &mut steady))
     }
 
     /// The PROCESS that a FLOW under a listener comes from, which began then.
     fn client_at(&self, start: u64) -> Option<Record<'s>> {
-        let Place::Text(place) = self.schema().place(Attribute::SourceHost.code()) else { return None };
+        let AttributePlace::Text(place) = self.schema().place(Attribute::SourceHost.code()) else {
+            return None;
+        };
         let (listener, host) = (self.row.references()[PARENT], self.row.texts()[place as usize]);
         let mut steady = Steady::ALWAYS;
-        self.view.by_key(self.view.facts().client(listener, host, start, &mut steady))
+        self.contents.by_key(self.contents.facts().client(listener, host, start, &mut steady))
     }
 
     /// Of a BIFLOW_APP, the BIFLOW_TPORT that it belongs to; whatever else is asked to be its parent is none.
@@ -375,21 +377,25 @@ impl<'s> Record<'s> {
         }
     }
 
-    fn field(&self, place: Place) -> Option<Field<'s>> {
+    fn field(&self, place: AttributePlace) -> Option<Field<'s>> {
         match place {
-            Place::Number(place) => self.row.number(place as usize).map(Field::Uint),
-            Place::Text(place) => self.view.text(self.row.texts()[place as usize]).map(Field::Text),
-            Place::Reference(place) => self.view.id(self.row.references()[place as usize]).map(Field::Text),
-            Place::Rest => None,
+            AttributePlace::Number(place) => self.row.number(place as usize).map(Field::Uint),
+            AttributePlace::Text(place) => {
+                self.contents.text(self.row.texts()[place as usize]).map(Field::Text)
+            }
+            AttributePlace::Reference(place) => {
+                self.contents.id(self.row.references()[place as usize]).map(Field::Text)
+            }
+            AttributePlace::Rest => None,
         }
     }
 
-    fn cell(&self, cell: &'s Cell) -> Option<Field<'s>> {
-        match cell {
-            Cell::Uint(number) => Some(Field::Uint(*number)),
-            Cell::Text(symbol) => self.view.text(*symbol).map(Field::Text),
-            Cell::Reference(key) => self.view.id(*key).map(Field::Text),
-            Cell::Other(value) => Some(Field::Other(value.borrow())),
+    fn rest_value(&self, value: &'s RestValue) -> Option<Field<'s>> {
+        match value {
+            RestValue::Uint(number) => Some(Field::Uint(*number)),
+            RestValue::Text(symbol) => self.contents.text(*symbol).map(Field::Text),
+            RestValue::Reference(key) => self.contents.id(*key).map(Field::Text),
+            RestValue::Other(value) => Some(Field::Other(value.borrow())),
         }
     }
 }

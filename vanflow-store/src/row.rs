@@ -101,7 +101,7 @@ impl RecordRef {
 
 /// The value of an attribute without a place of its own.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cell {
+pub(crate) enum RestValue {
     Uint(u64),
     Text(Symbol),
     Reference(Key),
@@ -188,7 +188,7 @@ pub(crate) struct Row<const N: usize, const M: usize, const K: usize, S = ()> {
     /// referred to by places that it does not have itself.
     pub(crate) referrers: [RecordRef; K],
     /// Attributes without a place of their own, by ascending code.
-    pub(crate) rest: Option<Arc<Vec<(u32, Cell)>>>,
+    pub(crate) rest: Option<Arc<Vec<(u32, RestValue)>>>,
     /// Of a connection, its [`Membership`] of a lane.
     pub(crate) membership: S,
 }
@@ -246,7 +246,7 @@ pub(crate) trait AnyRow {
     fn siblings_mut(&mut self) -> &mut [Siblings];
     fn referrers(&self) -> &[RecordRef];
     fn referrers_mut(&mut self) -> &mut [RecordRef];
-    fn rest(&self) -> &[(u32, Cell)];
+    fn rest(&self) -> &[(u32, RestValue)];
     /// Of a row that can be in a lane, in which.
     fn membership(&self) -> Option<&Membership>;
     fn membership_mut(&mut self) -> Option<&mut Membership>;
@@ -309,7 +309,7 @@ impl dyn AnyRow + '_ {
                 .is_some_and(|kind| kind.attributes().contains(&Attribute::StartTime))
     }
 
-    pub(crate) fn cell(&self, code: u32) -> Option<&Cell> {
+    pub(crate) fn rest_value(&self, code: u32) -> Option<&RestValue> {
         let rest = self.rest();
         rest.binary_search_by_key(&code, |(code, _)| *code).ok().map(|position| &rest[position].1)
     }
@@ -360,7 +360,7 @@ impl<const N: usize, const M: usize, const K: usize, S: MaybeMember> AnyRow for 
         &mut self.referrers
     }
 
-    fn rest(&self) -> &[(u32, Cell)] {
+    fn rest(&self) -> &[(u32, RestValue)] {
         self.rest.as_ref().map_or(&[], |rest| rest)
     }
 

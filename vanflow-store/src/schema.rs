@@ -4,7 +4,7 @@ use vanflow_proto::{Attribute, AttributeKind, RecordKind};
 
 /// Where a row keeps an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum AttributePlace {
     /// Among its numbers.
     Number(u8),
     /// Among its texts.
@@ -18,7 +18,7 @@ pub(crate) enum Place {
 /// The layout of rows.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    places: [Place; Attribute::ALL.len()],
+    places: [AttributePlace; Attribute::ALL.len()],
     /// How many numbers there are.
     pub(crate) numbers: usize,
     /// How many texts there are.
@@ -53,7 +53,7 @@ impl Schema {
     /// But for one, given by its position, that few records have: a place for it would cost all others.
     const fn of_but(attributes: &[Attribute], rare: usize) -> Self {
         let mut schema = Self {
-            places: [Place::Rest; Attribute::ALL.len()],
+            places: [AttributePlace::Rest; Attribute::ALL.len()],
             numbers: 0,
             texts: 0,
             references: 0,
@@ -63,18 +63,18 @@ impl Schema {
         while position < attributes.len() {
             let attribute = attributes[position];
             let place = match attribute.kind() {
-                _ if position == rare => Place::Rest,
+                _ if position == rare => AttributePlace::Rest,
                 AttributeKind::Reference => {
                     schema.references += 1;
-                    Place::Reference(schema.references as u8 - 1)
+                    AttributePlace::Reference(schema.references as u8 - 1)
                 }
                 AttributeKind::Text => {
                     schema.texts += 1;
-                    Place::Text(schema.texts as u8 - 1)
+                    AttributePlace::Text(schema.texts as u8 - 1)
                 }
                 _ => {
                     schema.numbers += 1;
-                    Place::Number(schema.numbers as u8 - 1)
+                    AttributePlace::Number(schema.numbers as u8 - 1)
                 }
             };
             schema.places[attribute.code() as usize] = place;
@@ -85,14 +85,14 @@ impl Schema {
 
     /// Where such rows keep the attribute with that code.
     #[inline]
-    pub(crate) fn place(&self, code: u32) -> Place {
-        self.places.get(code as usize).copied().unwrap_or(Place::Rest)
+    pub(crate) fn place(&self, code: u32) -> AttributePlace {
+        self.places.get(code as usize).copied().unwrap_or(AttributePlace::Rest)
     }
 
     /// The attributes that have a place of their own, by ascending code.
-    pub(crate) fn placed(&self) -> impl Iterator<Item = (Attribute, Place)> {
+    pub(crate) fn placed(&self) -> impl Iterator<Item = (Attribute, AttributePlace)> {
         Attribute::ALL.iter().zip(self.places).filter_map(|(&attribute, place)| match place {
-            Place::Rest => None,
+            AttributePlace::Rest => None,
             place => Some((attribute, place)),
         })
     }
@@ -108,18 +108,18 @@ const fn position(attributes: &[Attribute], attribute: Attribute) -> usize {
 
 /// Where connections and requests keep what lanes count.
 pub(crate) mod place {
-    use super::{APP_SCHEMA, Attribute, FLOW_SCHEMA, Place, Schema, TPORT_SCHEMA};
+    use super::{APP_SCHEMA, Attribute, AttributePlace, FLOW_SCHEMA, Schema, TPORT_SCHEMA};
 
     const fn number(schema: &Schema, attribute: Attribute) -> usize {
         match schema.places[attribute.code() as usize] {
-            Place::Number(place) => place as usize,
+            AttributePlace::Number(place) => place as usize,
             _ => panic!("it is no number of such rows"),
         }
     }
 
     const fn text(schema: &Schema, attribute: Attribute) -> usize {
         match schema.places[attribute.code() as usize] {
-            Place::Text(place) => place as usize,
+            AttributePlace::Text(place) => place as usize,
             _ => panic!("it is no text of such rows"),
         }
     }
@@ -221,14 +221,14 @@ mod tests {
     #[test]
     fn every_row_starts_with_what_all_have() {
         for schema in [&ENTITY, &TPORT, &APP, &FLOW] {
-            assert_eq!(schema.place(Attribute::StartTime.code()), Place::Number(START as u8));
-            assert_eq!(schema.place(Attribute::EndTime.code()), Place::Number(END as u8));
-            assert_eq!(schema.place(Attribute::Parent.code()), Place::Reference(PARENT as u8));
+            assert_eq!(schema.place(Attribute::StartTime.code()), AttributePlace::Number(START as u8));
+            assert_eq!(schema.place(Attribute::EndTime.code()), AttributePlace::Number(END as u8));
+            assert_eq!(schema.place(Attribute::Parent.code()), AttributePlace::Reference(PARENT as u8));
         }
-        assert_eq!(TPORT.place(Attribute::Connector.code()), Place::Reference(CONNECTOR as u8));
-        assert_eq!(FLOW.place(Attribute::Counterflow.code()), Place::Reference(CONNECTOR as u8));
-        assert_eq!(FLOW.place(4711), Place::Rest);
-        assert_eq!(ENTITY.place(Attribute::Process.code()), Place::Reference(PROCESS as u8));
+        assert_eq!(TPORT.place(Attribute::Connector.code()), AttributePlace::Reference(CONNECTOR as u8));
+        assert_eq!(FLOW.place(Attribute::Counterflow.code()), AttributePlace::Reference(CONNECTOR as u8));
+        assert_eq!(FLOW.place(4711), AttributePlace::Rest);
+        assert_eq!(ENTITY.place(Attribute::Process.code()), AttributePlace::Reference(PROCESS as u8));
         assert_eq!(GROUP, ENTITY.references, "what is derived comes after what is reported");
     }
 

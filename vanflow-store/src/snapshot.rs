@@ -27,11 +27,11 @@ use crate::{
 /// an old snapshot takes memory until that is dropped.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    pub(crate) view: Arc<View>,
+    pub(crate) contents: Arc<Contents>,
 }
 
 #[derive(Debug)]
-pub(crate) struct View {
+pub(crate) struct Contents {
     pub(crate) now: Timestamp,
     pub(crate) revision: Revision,
     pub(crate) evicted: u64,
@@ -54,24 +54,24 @@ pub(crate) struct View {
 }
 
 impl Snapshot {
-    pub(crate) fn new(view: View) -> Self {
-        Self { view: Arc::new(view) }
+    pub(crate) fn new(contents: Contents) -> Self {
+        Self { contents: Arc::new(contents) }
     }
 
     /// The latest time that the store was reported.
     pub fn now(&self) -> Timestamp {
-        self.view.now
+        self.contents.now
     }
 
     /// The revision of the latest change.
     pub fn revision(&self) -> Revision {
-        self.view.revision
+        self.contents.revision
     }
 
     /// How many ended records have left by now, for their age or for the memory bound. That a record leaves is no
     /// change of it: two snapshots of a store hold the same where both this and [`Snapshot::revision`] are the same.
     pub fn evicted(&self) -> u64 {
-        self.view.evicted
+        self.contents.evicted
     }
 
     /// Every record that was reported and is retained, live and ended, in the order of [`RecordRef`]. Derived ones are
@@ -95,51 +95,51 @@ impl Snapshot {
     pub fn live_of_kind(&self, kind: RecordKind) -> impl Iterator<Item = Record<'_>> {
         let table = Table::of(kind.code());
         let live: Box<dyn Iterator<Item = usize>> =
-            with_table!(self.view, table, [&] rows => Box::new(rows.live()));
+            with_table!(self.contents, table, [&] rows => Box::new(rows.live()));
         live.filter_map(move |slot| self.get(RecordRef::new(table, slot)))
             .filter(move |record| record.kind() == Some(kind))
     }
 
     /// How many records of a kind live: costs nothing.
     pub fn live_count(&self, kind: RecordKind) -> usize {
-        self.view.tallies[kind.code() as usize].live
+        self.contents.tallies[kind.code() as usize].live
     }
 
     /// How many records of a kind there are, live and ended: costs nothing.
     pub fn retained_count(&self, kind: RecordKind) -> usize {
-        self.view.tallies[kind.code() as usize].retained
+        self.contents.tallies[kind.code() as usize].retained
     }
 
     /// The ended connections or requests in the order of their ends.
     pub fn ended_by_time(&self, kind: FlowKind) -> EndedByTime<'_> {
-        EndedByTime { view: &self.view, ends: &self.orders(kind).ends }
+        EndedByTime { contents: &self.contents, ends: &self.orders(kind).ends }
     }
 
     /// The connections or requests, live and ended, in the order of their ids.
     pub fn by_identity(&self, kind: FlowKind) -> ByIdentity<'_> {
-        ByIdentity { view: &self.view, ids: &self.orders(kind).ids }
+        ByIdentity { contents: &self.contents, ids: &self.orders(kind).ids }
     }
 
     fn orders(&self, kind: FlowKind) -> &Orders {
         match kind {
-            FlowKind::Connection => &self.view.tport_orders,
-            FlowKind::Request => &self.view.app_orders,
+            FlowKind::Connection => &self.contents.tport_orders,
+            FlowKind::Request => &self.contents.app_orders,
         }
     }
 
     /// The records with that id: the one that it means now first, then those that it meant before its source
     /// restarted (faults 6).
     pub fn find(&self, id: &str) -> impl Iterator<Item = Record<'_>> {
-        self.view
+        self.contents
             .scopes
             .keys(id)
-            .filter_map(|key| self.view.by_key(key))
+            .filter_map(|key| self.contents.by_key(key))
             .filter(|record| !record.is_service())
     }
 
     /// The record in that row, if there is one.
     pub fn get(&self, at: RecordRef) -> Option<Record<'_>> {
-        self.view.record(at)
+        self.contents.record(at)
     }
 
     /// The record after that row, in the order of [`Snapshot::records`] but derived ones included; for whoever goes
@@ -150,7 +150,7 @@ impl Snapshot {
             Some(at) => (at.table(), at.slot() + 1),
         };
         loop {
-            while slot < self.view.len(table) {
+            while slot < self.contents.len(table) {
                 if let Some(record) = self.get(RecordRef::new(table, slot)) {
                     return Some(record);
                 }
@@ -178,40 +178,41 @@ impl Snapshot {
 
     /// The [lanes](crate::lane), those too that have no connection any more but are still there for their totals.
     pub fn lanes(&self) -> impl Iterator<Item = Lane<'_>> {
-        (0..self.lane_slots()).filter_map(|slot| self.view.lane(u32::try_from(slot).ok()?))
+        (0..self.lane_slots()).filter_map(|slot| self.contents.lane(u32::try_from(slot).ok()?))
     }
 
     /// The lane that it stands for, if that is still there.
     pub fn lane(&self, at: LaneRef) -> Option<Lane<'_>> {
-        self.view.lane(at.number).filter(|lane| lane.at() == at)
+        self.contents.lane(at.number).filter(|lane| lane.at() == at)
     }
 
     /// A number above that of all lanes; see [`LaneRef::slot`].
     pub fn lane_slots(&self) -> usize {
-        self.view.lanes.len()
+        self.contents.lanes.len()
     }
 
     /// The revision of the latest change of a lane.
     pub fn lanes_revision(&self) -> LaneRevision {
-        LaneRevision(self.view.lanes_revision)
+        LaneRevision(self.contents.lanes_revision)
     }
 
     /// The sources that are seen, and those that were lost and are not forgotten, in an order that stays.
     pub fn sources(&self) -> impl Iterator<Item = SourceState<'_>> {
-        let kept = (0..self.view.sources.len()).filter(|&position| !self.view.sources[position].is_forgotten);
+        let kept = (0..self.contents.sources.len())
+            .filter(|&position| !self.contents.sources[position].is_forgotten);
         kept.map(|position| {
-            self.view
+            self.contents
                 .source(SourceId(u32::try_from(position).expect("sources are few")))
                 .expect("it is in range")
         })
     }
 
     fn table(&self, table: Table) -> impl Iterator<Item = Record<'_>> {
-        (0..self.view.len(table)).filter_map(move |slot| self.get(RecordRef::new(table, slot)))
+        (0..self.contents.len(table)).filter_map(move |slot| self.get(RecordRef::new(table, slot)))
     }
 }
 
-impl View {
+impl Contents {
     fn len(&self, table: Table) -> usize {
         with_table!(self, table, [&] rows => rows.len())
     }
@@ -222,7 +223,7 @@ impl View {
 
     pub(crate) fn record(&self, at: RecordRef) -> Option<Record<'_>> {
         let row = self.row(at)?;
-        row.head().flags.has(Flags::REPORTED).then_some(Record { view: self, at, row })
+        row.head().flags.has(Flags::REPORTED).then_some(Record { contents: self, at, row })
     }
 
     /// Where to look for what is at the ends of connections.

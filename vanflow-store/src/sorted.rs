@@ -107,8 +107,8 @@ impl<E> Sorted<E> {
     }
 
     /// Where the entry at that position is; the end of the last chunk before it, if there is none.
-    fn find(&self, position: usize) -> Place {
-        let mut place = Place { folder: 0, chunk: 0, entry: position };
+    fn find(&self, position: usize) -> Position {
+        let mut place = Position { folder: 0, chunk: 0, entry: position };
         while let Some(folder) = self.folders.get(place.folder)
             && place.entry >= folder.len
         {
@@ -126,7 +126,7 @@ impl<E> Sorted<E> {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
+struct Position {
     folder: usize,
     chunk: usize,
     entry: usize,
@@ -137,9 +137,9 @@ struct Place {
 pub(crate) struct Entries<'a, E> {
     sorted: &'a Sorted<E>,
     /// The next one from the front.
-    front: Place,
+    front: Position,
     /// The one after the next one from the back.
-    back: Place,
+    back: Position,
     left: usize,
 }
 

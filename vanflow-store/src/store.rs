@@ -23,7 +23,7 @@ use crate::{
     order::OrdersWriter,
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::START,
-    snapshot::{Snapshot, View},
+    snapshot::{Contents, Snapshot},
     source::{OwnedSourceType, Source, SourceId},
     store::{
         accepted::Awaited, continued::Remembered, expiry::Expiry, hosts::Hosts, ownership::Routers,
@@ -36,7 +36,7 @@ pub(crate) use hosts::ProcessesByHost;
 /// How a store keeps records.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Options {
+pub struct StoreOptions {
     /// How long an ended record is kept, in microseconds by the caller's clock; 15 minutes unless set. One that a retained
     /// record refers to stays as long as that.
     pub retention_micros: u64,
@@ -48,7 +48,7 @@ pub struct Options {
     pub remembered_changes: usize,
 }
 
-impl Default for Options {
+impl Default for StoreOptions {
     fn default() -> Self {
         Self { retention_micros: 15 * 60 * 1_000_000, memory_bound: None, remembered_changes: 65_536 }
     }
@@ -57,7 +57,7 @@ impl Default for Options {
 /// The record graph. See the [crate's documentation](crate).
 #[derive(Debug)]
 pub struct Store {
-    options: Options,
+    options: StoreOptions,
     /// The latest time that was reported.
     now: Timestamp,
     graph: Graph,
@@ -135,7 +135,7 @@ struct Reporter {
 
 impl Store {
     /// An empty store.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: StoreOptions) -> Self {
         Self {
             graph: Graph::new(options.remembered_changes.max(1)),
             options,
@@ -253,7 +253,7 @@ impl Store {
     /// A consistent view of all records as of now. Takes no time to speak of, however many there are, and holding on
     /// to it never holds up the store.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(View {
+        Snapshot::new(Contents {
             now: self.now,
             revision: self.graph.ring.latest(),
             evicted: self.expiry.evicted,

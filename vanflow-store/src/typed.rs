@@ -11,8 +11,8 @@ macro_rules! typed {
         /// A record by its kind. Kinds that sources do not report are left out.
         ///
         /// ```
-        /// # use vanflow_store::{Options, Store, Typed};
-        /// let snapshot = Store::new(Options::default()).snapshot();
+        /// # use vanflow_store::{StoreOptions, Store, Typed};
+        /// let snapshot = Store::new(StoreOptions::default()).snapshot();
         /// for record in snapshot.records() {
         ///     match record.typed() {
         ///         Some(Typed::Link(link)) => println!("{:?} costs {:?}", link.name(), link.link_cost()),

@@ -12,8 +12,8 @@ use crate::{
     link::{self, Routers, Side},
     metrics::{
         ends::UNKNOWN,
-        exposition::{Gathered, Value},
-        labels::Labels,
+        exposition::{Gathered, SampleValue},
+        labels::LabelSet,
         table::Name,
     },
 };
@@ -115,14 +115,14 @@ impl Entities {
         *self.levels.entry((name, labels.into())).or_default() += 1;
     }
 
-    pub(crate) fn gather(&self, identity: &Labels, gathered: &mut Gathered) {
+    pub(crate) fn gather(&self, identity: &LabelSet, gathered: &mut Gathered) {
         for ((name, values), level) in &self.levels {
             let labels = name.metric().labels.iter().copied().zip(values.iter().map(String::as_str));
-            gathered.add(*name, identity.with(labels), Value::Count(*level));
+            gathered.add(*name, identity.with(labels), SampleValue::Count(*level));
         }
         for ((site, role), errors) in self.errors.iter().filter(|(_, errors)| errors.is_there) {
             let labels = identity.with([("site_id", site.as_str()), ("role", role.as_str())]);
-            gathered.add(Name::SiteLinkErrors, labels, Value::Count(errors.count));
+            gathered.add(Name::SiteLinkErrors, labels, SampleValue::Count(errors.count));
         }
     }
 }

@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 
 use crate::metrics::{
-    labels::{Labels, unescaped},
+    labels::{LabelSet, unescaped},
     table::{Form, Name},
 };
 
@@ -31,8 +31,8 @@ pub(crate) struct Gathered {
 /// One label set and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    pub(crate) labels: Labels,
-    pub(crate) value: Value,
+    pub(crate) labels: LabelSet,
+    pub(crate) value: SampleValue,
     /// Whether scrapers have to see 0 before they see the value.
     pub(crate) is_new: bool,
     /// Whether it was 0 when it began.
@@ -41,7 +41,7 @@ pub(crate) struct Sample {
 
 /// What is counted or measured.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum SampleValue {
     Count(u64),
     Level(f64),
     Histogram(Arc<Histogram>),
@@ -95,7 +95,7 @@ impl Gathered {
         Self { samples: BTreeMap::new(), excluded: excluded.clone() }
     }
 
-    pub(crate) fn add(&mut self, name: Name, labels: Labels, value: Value) {
+    pub(crate) fn add(&mut self, name: Name, labels: LabelSet, value: SampleValue) {
         self.push(name, Sample { labels, value, is_new: false, is_born: false });
     }
 
@@ -121,9 +121,9 @@ impl Gathered {
                 let mut labels: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
                 let born = sample.is_born;
                 match &sample.value {
-                    Value::Count(value) => take(metric.name, &labels, *value as f64, born),
-                    Value::Level(value) => take(metric.name, &labels, *value, born),
-                    Value::Histogram(histogram) => {
+                    SampleValue::Count(value) => take(metric.name, &labels, *value as f64, born),
+                    SampleValue::Level(value) => take(metric.name, &labels, *value, born),
+                    SampleValue::Histogram(histogram) => {
                         take(&sum, &labels, histogram.sum, born);
                         take(&count, &labels, histogram.count() as f64, born);
                         let mut so_far = 0;
@@ -190,13 +190,13 @@ impl Collector for Family {
 impl Sample {
     fn encode(&self, encoder: &mut MetricEncoder<'_>, form: Form) -> fmt::Result {
         match (&self.value, form) {
-            (Value::Count(count), Form::Gauge) => encoder.encode_gauge(count),
-            (Value::Count(count), _) => {
+            (SampleValue::Count(count), Form::Gauge) => encoder.encode_gauge(count),
+            (SampleValue::Count(count), _) => {
                 let count = if self.is_new { 0 } else { *count };
                 encoder.encode_counter::<NoLabelSet, _, f64>(&count, None)
             }
-            (Value::Level(level), _) => encoder.encode_gauge(level),
-            (Value::Histogram(histogram), Form::Histogram(bounds)) => {
+            (SampleValue::Level(level), _) => encoder.encode_gauge(level),
+            (SampleValue::Histogram(histogram), Form::Histogram(bounds)) => {
                 let bounds = bounds.iter().copied().chain([f64::INFINITY]);
                 let shown = |count: &u64| if self.is_new { 0 } else { *count };
                 let buckets: Vec<_> = bounds.zip(histogram.counts.iter().map(shown)).collect();
@@ -204,14 +204,14 @@ impl Sample {
                 let count = shown(&histogram.count());
                 encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
             }
-            (Value::Histogram(_), _) => Err(fmt::Error),
+            (SampleValue::Histogram(_), _) => Err(fmt::Error),
         }
     }
 }
 
 /// Labels that are written already. The library takes names as they are and escapes values; so all but the end of the
 /// last value goes for the name of a label.
-struct Written<'l>(&'l Labels);
+struct Written<'l>(&'l LabelSet);
 
 impl EncodeLabelSet for Written<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
@@ -273,14 +273,15 @@ mod tests {
 
     fn gathered() -> Gathered {
         let mut gathered = Gathered::default();
-        let labels = Labels::new([("site_id", "a=\"\\"), ("role", "x=\"y\nz")]);
-        gathered.add(Name::SiteLinkErrors, labels, Value::Count(7));
-        gathered.add(Name::Attached, Labels::new([]), Value::Level(1.0));
+        let labels = LabelSet::new([("site_id", "a=\"\\"), ("role", "x=\"y\nz")]);
+        gathered.add(Name::SiteLinkErrors, labels, SampleValue::Count(7));
+        gathered.add(Name::Attached, LabelSet::new([]), SampleValue::Level(1.0));
         let mut histogram = Histogram::new(MICROSECONDS);
         for value in [1000.0, 1001.0, 2e6, 3e7] {
             histogram.observe(MICROSECONDS, value);
         }
-        let (labels, value) = (Labels::new([("direction", "incoming")]), Value::Histogram(histogram.into()));
+        let (labels, value) =
+            (LabelSet::new([("direction", "incoming")]), SampleValue::Histogram(histogram.into()));
         gathered.add(Name::Latency, labels, value);
         gathered
     }
@@ -334,11 +335,14 @@ mod tests {
         let mut gathered = Gathered::default();
         let mut histogram = Histogram::new(MICROSECONDS);
         histogram.observe(MICROSECONDS, 5.0);
-        for (name, value) in
-            [(Name::SentBytes, Value::Count(9)), (Name::Latency, Value::Histogram(histogram.into()))]
-        {
-            gathered
-                .push(name, Sample { labels: Labels::new([("a", "b")]), value, is_new: true, is_born: true });
+        for (name, value) in [
+            (Name::SentBytes, SampleValue::Count(9)),
+            (Name::Latency, SampleValue::Histogram(histogram.into())),
+        ] {
+            gathered.push(
+                name,
+                Sample { labels: LabelSet::new([("a", "b")]), value, is_new: true, is_born: true },
+            );
         }
         let text = gathered.write(ExpositionFormat::Text);
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();

@@ -15,8 +15,8 @@ use vanflow_store::{Snapshot, Stats};
 
 use crate::{
     metrics::{
-        exposition::{Gathered, Histogram, Value},
-        labels::Labels,
+        exposition::{Gathered, Histogram, SampleValue},
+        labels::LabelSet,
         table::{ANSWERS, Name},
     },
     network::Status,
@@ -131,8 +131,8 @@ impl Health {
         *self.history.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
     }
 
-    pub(crate) fn gather(&self, status: &Status, labels: &Labels, gathered: &mut Gathered) {
-        let mut count = |name, count: u64| gathered.add(name, labels.clone(), Value::Count(count));
+    pub(crate) fn gather(&self, status: &Status, labels: &LabelSet, gathered: &mut Gathered) {
+        let mut count = |name, count: u64| gathered.add(name, labels.clone(), SampleValue::Count(count));
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let connection = *self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         count(Name::Attached, u64::from(status.attached));
@@ -148,16 +148,16 @@ impl Health {
         count(Name::QueueLength, connection.waiting);
         count(Name::QueueCapacity, connection.may_wait);
         count(Name::Watchers, load(&self.watchers));
-        gathered.add(Name::Lag, labels.clone(), Value::Level(seconds(load(&self.lag_micros))));
+        gathered.add(Name::Lag, labels.clone(), SampleValue::Level(seconds(load(&self.lag_micros))));
         if let Some(history) = *self.history.lock().unwrap_or_else(PoisonError::into_inner) {
-            let mut count = |name, count: u64| gathered.add(name, labels.clone(), Value::Count(count));
+            let mut count = |name, count: u64| gathered.add(name, labels.clone(), SampleValue::Count(count));
             count(Name::HistorySeries, history.series as u64);
             count(Name::HistoryBytes, history.octets as u64);
             count(Name::HistoryEvicted, history.evicted_series);
             count(Name::HistoryRefused, history.refused_samples);
         }
         let version = labels.with([("version", env!("CARGO_PKG_VERSION"))]);
-        gathered.add(Name::Build, version, Value::Count(1));
+        gathered.add(Name::Build, version, SampleValue::Count(1));
         for (address, count) in [
             ("all", connection.on_all),
             ("source", connection.on_source),
@@ -165,55 +165,55 @@ impl Health {
             ("logs", connection.on_logs),
             ("heartbeats", connection.on_heartbeats),
         ] {
-            gathered.add(Name::Messages, labels.with([("address", address)]), Value::Count(count));
+            gathered.add(Name::Messages, labels.with([("address", address)]), SampleValue::Count(count));
         }
         let kinds = RecordKind::ALL.iter().map(|kind| kind.name()).chain(["unknown"]);
         for (name, count) in kinds.zip(self.records.iter().map(load)) {
-            gathered.add(Name::Records, labels.with([("type", name)]), Value::Count(count));
+            gathered.add(Name::Records, labels.with([("type", name)]), SampleValue::Count(count));
         }
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         for ((route, code), count) in &answers.requests {
             let labels = labels.with([("route", *route), ("code", itoa::Buffer::new().format(*code))]);
-            gathered.add(Name::HttpRequests, labels, Value::Count(*count));
+            gathered.add(Name::HttpRequests, labels, SampleValue::Count(*count));
         }
         for (route, times) in &answers.times {
-            let value = Value::Histogram(Arc::new(times.clone()));
+            let value = SampleValue::Histogram(Arc::new(times.clone()));
             gathered.add(Name::HttpSeconds, labels.with([("route", *route)]), value);
         }
     }
 }
 
 /// What the store says of itself and of its sources.
-pub(crate) fn gather_store(stats: &Stats, snapshot: &Snapshot, labels: &Labels, gathered: &mut Gathered) {
+pub(crate) fn gather_store(stats: &Stats, snapshot: &Snapshot, labels: &LabelSet, gathered: &mut Gathered) {
     for (oddity, count) in stats.oddities.all() {
         let labels = labels.with([("reason", oddity.name())]);
-        gathered.add(Name::Oddities, labels, Value::Count(count));
+        gathered.add(Name::Oddities, labels, SampleValue::Count(count));
     }
     for (state, count) in [
         ("complete", stats.sources.saturating_sub(stats.sources_incomplete)),
         ("incomplete", stats.sources_incomplete),
     ] {
-        gathered.add(Name::Sources, labels.with([("state", state)]), Value::Count(count as u64));
+        gathered.add(Name::Sources, labels.with([("state", state)]), SampleValue::Count(count as u64));
     }
     let unknown = [("unknown", stats.unknown)];
     let kinds = stats.kinds.iter().map(|(kind, tally)| (kind.name(), *tally));
     for (kind, tally) in kinds.chain(unknown).filter(|(_, tally)| tally.retained > 0) {
         for (state, count) in [("live", tally.live), ("ended", tally.retained.saturating_sub(tally.live))] {
             let labels = labels.with([("type", kind), ("state", state)]);
-            gathered.add(Name::StoreRecords, labels, Value::Count(count as u64));
+            gathered.add(Name::StoreRecords, labels, SampleValue::Count(count as u64));
         }
     }
-    gathered.add(Name::StoreBytes, labels.clone(), Value::Count(stats.memory as u64));
-    gathered.add(Name::Evicted, labels.clone(), Value::Count(stats.evicted));
+    gathered.add(Name::StoreBytes, labels.clone(), SampleValue::Count(stats.memory as u64));
+    gathered.add(Name::Evicted, labels.clone(), SampleValue::Count(stats.evicted));
     for source in snapshot.sources().filter(|source| source.is_alive()) {
         let labels = labels.with([("source", source.id()), ("source_type", source.source_type().name())]);
         let mut add = |name, value| gathered.add(name, labels.clone(), value);
-        add(Name::SourceRecords, Value::Count(source.updates()));
-        add(Name::SourceHeard, Value::Level(seconds(source.last_heard().as_micros())));
-        add(Name::SourceLive, Value::Count(source.live_records().into()));
-        add(Name::SourceClock, Value::Level(source.clock_offset_micros() as f64 / 1e6));
-        add(Name::SourceIncomplete, Value::Count(source.is_incomplete().into()));
-        add(Name::SourceSaturated, Value::Count(source.lacks_flows().into()));
+        add(Name::SourceRecords, SampleValue::Count(source.updates()));
+        add(Name::SourceHeard, SampleValue::Level(seconds(source.last_heard().as_micros())));
+        add(Name::SourceLive, SampleValue::Count(source.live_records().into()));
+        add(Name::SourceClock, SampleValue::Level(source.clock_offset_micros() as f64 / 1e6));
+        add(Name::SourceIncomplete, SampleValue::Count(source.is_incomplete().into()));
+        add(Name::SourceSaturated, SampleValue::Count(source.lacks_flows().into()));
     }
 }
 

@@ -4,9 +4,9 @@ use std::{borrow::Cow, sync::Arc};
 
 /// The labels of a sample, ready to be exposed. Cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Labels(Arc<str>);
+pub(crate) struct LabelSet(Arc<str>);
 
-impl Labels {
+impl LabelSet {
     /// Labels in the given order.
     pub(crate) fn new<'l>(labels: impl IntoIterator<Item = (&'l str, &'l str)>) -> Self {
         let mut text = String::new();
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_would_end_a_value_early_is_escaped() {
-        let labels = Labels::new([("a", "x\"} 1"), ("b", "\\")]).with([("c", "two\nlines"), ("d", "")]);
+        let labels = LabelSet::new([("a", "x\"} 1"), ("b", "\\")]).with([("c", "two\nlines"), ("d", "")]);
         assert_eq!(labels.as_str(), r#"a="x\"} 1",b="\\",c="two\nlines",d="""#);
         let pairs = labels.pairs();
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();

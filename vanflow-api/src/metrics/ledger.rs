@@ -37,9 +37,9 @@ use crate::{
     metrics::{
         Detail,
         ends::{Ends, Resolved, Values, named, resolve},
-        exposition::{Gathered, Sample, Value},
+        exposition::{Gathered, Sample, SampleValue},
         growth::Counted,
-        labels::Labels,
+        labels::LabelSet,
         series::{Birth, Series},
         table::Name,
         withheld::{Left, Unresolved, connection_of},
@@ -51,7 +51,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Ledger {
     detail: Detail,
-    identity: Labels,
+    identity: LabelSet,
     zero_for: Duration,
     series: Vec<Option<Series>>,
     free: Vec<usize>,
@@ -103,7 +103,7 @@ struct Move {
 }
 
 impl Ledger {
-    pub(crate) fn new(detail: Detail, identity: Labels, zero_for: Duration) -> Self {
+    pub(crate) fn new(detail: Detail, identity: LabelSet, zero_for: Duration) -> Self {
         Self {
             detail,
             identity,
@@ -425,7 +425,7 @@ impl Ledger {
         for series in self.series.iter().flatten() {
             // Nobody will see growth of what has ended.
             let is_recent = |birth: Birth| !is_final && birth.is_recent(now, self.zero_for);
-            let mut push = |name, labels: &Labels, value, birth| {
+            let mut push = |name, labels: &LabelSet, value, birth| {
                 gathered.push(
                     name,
                     Sample {
@@ -442,16 +442,16 @@ impl Ledger {
                 (Name::SentBytes, series.octets),
                 (Name::ReceivedBytes, series.octets_reverse),
             ] {
-                push(name, &series.labels, Value::Count(count), series.birth);
+                push(name, &series.labels, SampleValue::Count(count), series.birth);
             }
             for requests in series.requests.values() {
-                push(Name::Requests, &requests.labels, Value::Count(requests.count), requests.birth);
+                push(Name::Requests, &requests.labels, SampleValue::Count(requests.count), requests.birth);
             }
             if let Some(latencies) = &series.latencies {
                 for (labels, histogram) in [&latencies.incoming, &latencies.outgoing] {
-                    push(Name::Latency, labels, Value::Histogram(histogram.clone()), latencies.birth);
+                    push(Name::Latency, labels, SampleValue::Histogram(histogram.clone()), latencies.birth);
                 }
-                let internal = Value::Histogram(latencies.internal.clone());
+                let internal = SampleValue::Histogram(latencies.internal.clone());
                 push(Name::InternalLatency, &series.labels, internal, latencies.birth);
             }
         }

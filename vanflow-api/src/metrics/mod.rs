@@ -31,15 +31,15 @@ pub(crate) use exposition::ExpositionFormat;
 
 use crate::network::Network;
 use entities::Entities;
-use exposition::{Gathered, Value};
-use labels::Labels;
+use exposition::{Gathered, SampleValue};
+use labels::LabelSet;
 use ledger::Ledger;
 use table::Name;
 
 /// What is measured, and how it is reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Options {
+pub struct MetricsOptions {
     /// Labels of all metrics, which report this network and this collector from others; see [`check_label`].
     pub labels: Vec<(String, String)>,
     /// What connections are distinguished by.
@@ -51,7 +51,7 @@ pub struct Options {
     pub zero_for: Duration,
 }
 
-impl Default for Options {
+impl Default for MetricsOptions {
     fn default() -> Self {
         Self {
             labels: Vec::new(),
@@ -154,7 +154,7 @@ pub(crate) struct Metrics {
     health: Arc<Health>,
     excluded: BTreeSet<Name>,
     /// The labels of all metrics.
-    identity: Labels,
+    identity: LabelSet,
     state: Mutex<State>,
 }
 
@@ -165,8 +165,8 @@ struct State {
 }
 
 impl Metrics {
-    pub(crate) fn new(network: Network, options: Options, health: Arc<Health>) -> Self {
-        let identity = Labels::new(options.labels.iter().map(|(name, value)| (&**name, &**value)));
+    pub(crate) fn new(network: Network, options: MetricsOptions, health: Arc<Health>) -> Self {
+        let identity = LabelSet::new(options.labels.iter().map(|(name, value)| (&**name, &**value)));
         let ledger = Ledger::new(options.detail, identity.clone(), options.zero_for);
         Self {
             network,
@@ -210,7 +210,7 @@ impl Metrics {
         let (series, lanes) = state.ledger.size();
         drop(state);
         for (name, count) in [(Name::Series, series), (Name::Lanes, lanes)] {
-            gathered.add(name, self.identity.clone(), Value::Count(count as u64));
+            gathered.add(name, self.identity.clone(), SampleValue::Count(count as u64));
         }
         self.health.gather(&self.network.status().borrow(), &self.identity, &mut gathered);
         health::gather_store(&stats, &snapshot, &self.identity, &mut gathered);

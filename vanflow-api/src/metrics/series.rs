@@ -8,7 +8,7 @@ use crate::metrics::{
     ends::{Ends, PROTOCOL, Values, named, swapped},
     exposition::Histogram,
     growth::{Counted, Observed, RequestKey, take_growth},
-    labels::Labels,
+    labels::LabelSet,
     table::{MICROSECONDS, SECONDS},
 };
 
@@ -16,7 +16,7 @@ use crate::metrics::{
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) values: Values,
-    pub(super) labels: Labels,
+    pub(super) labels: LabelSet,
     /// The processes at its ends, for as long as they are reported.
     pub(super) ends: Ends,
     pub(super) birth: Birth,
@@ -36,7 +36,7 @@ pub(super) struct Series {
 
 #[derive(Debug)]
 pub(super) struct Requests {
-    pub(super) labels: Labels,
+    pub(super) labels: LabelSet,
     pub(super) birth: Birth,
     pub(super) count: u64,
 }
@@ -44,8 +44,8 @@ pub(super) struct Requests {
 #[derive(Debug)]
 pub(super) struct Latencies {
     pub(super) birth: Birth,
-    pub(super) incoming: (Labels, Arc<Histogram>),
-    pub(super) outgoing: (Labels, Arc<Histogram>),
+    pub(super) incoming: (LabelSet, Arc<Histogram>),
+    pub(super) outgoing: (LabelSet, Arc<Histogram>),
     pub(super) internal: Arc<Histogram>,
 }
 
@@ -65,7 +65,7 @@ impl Birth {
 }
 
 impl Series {
-    pub(super) fn new(values: Values, labels: Labels, birth: Birth) -> Self {
+    pub(super) fn new(values: Values, labels: LabelSet, birth: Birth) -> Self {
         Self {
             values,
             labels,
@@ -85,7 +85,7 @@ impl Series {
     }
 
     /// Adds what is pending, but for what is less than before.
-    pub(super) fn settle(&mut self, identity: &Labels, now: Instant) {
+    pub(super) fn settle(&mut self, identity: &LabelSet, now: Instant) {
         let is_first = self.opened == 0;
         let pending = &mut self.pending;
         self.opened += take_growth(&mut pending.opened);
@@ -119,7 +119,7 @@ impl Series {
     }
 
     /// Adds what another series counted, which is no more.
-    pub(super) fn absorb(&mut self, other: Self, identity: &Labels, now: Instant) {
+    pub(super) fn absorb(&mut self, other: Self, identity: &LabelSet, now: Instant) {
         self.lanes += other.lanes;
         self.drained += other.drained;
         self.carried += other.carried;
@@ -154,7 +154,7 @@ impl Series {
     }
 
     /// Goes on with other values.
-    pub(super) fn begin_again(&mut self, identity: &Labels, now: Instant, zero_for: Duration) {
+    pub(super) fn begin_again(&mut self, identity: &LabelSet, now: Instant, zero_for: Duration) {
         self.birth = self.birth.again(now, zero_for);
         for (key, requests) in &mut self.requests {
             requests.labels = request_labels(identity, &self.values, key);
@@ -171,7 +171,7 @@ impl Series {
 }
 
 impl Latencies {
-    pub(super) fn new(identity: &Labels, values: &Values, birth: Birth) -> Self {
+    pub(super) fn new(identity: &LabelSet, values: &Values, birth: Birth) -> Self {
         let empty = |bounds| Arc::new(Histogram::new(bounds));
         let labels =
             |values: &Values, direction| identity.with(named(values)).with([("direction", direction)]);
@@ -184,7 +184,7 @@ impl Latencies {
     }
 }
 
-fn request_labels(identity: &Labels, values: &Values, (protocol, method, code): &RequestKey) -> Labels {
+fn request_labels(identity: &LabelSet, values: &Values, (protocol, method, code): &RequestKey) -> LabelSet {
     let mut values = values.clone();
     values[PROTOCOL].clone_from(protocol);
     identity.with(named(&values)).with([("method", *method), ("code", *code)])

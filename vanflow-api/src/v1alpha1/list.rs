@@ -41,7 +41,7 @@ pub(crate) struct List {
     frame: Frame,
     /// None before the first piece.
     items: Option<Items>,
-    window: Window,
+    window: Paging,
 }
 
 #[derive(Debug)]
@@ -60,13 +60,13 @@ enum Other {
 
 /// How many items are still to be passed over, and then to be shown.
 #[derive(Debug)]
-struct Window {
+struct Paging {
     skip: u64,
     left: u64,
     is_first: bool,
 }
 
-impl Window {
+impl Paging {
     /// Whether the next item is to be shown, with what stands before it if so.
     #[inline]
     fn admit(&mut self, frame: &Frame, json: &mut Json) -> bool {
@@ -91,7 +91,7 @@ const LOOKED_AT: usize = 16 * 1024;
 
 impl List {
     pub(crate) fn new(snapshot: Snapshot, query: Arc<Query>, frame: Frame) -> Self {
-        let window = Window { skip: query.offset, left: query.limit, is_first: true };
+        let window = Paging { skip: query.offset, left: query.limit, is_first: true };
         Self { snapshot, query, frame, items: None, window }
     }
 
@@ -398,12 +398,12 @@ mod tests {
     use std::{collections::BTreeSet, fs::File, io::BufReader, path::Path};
 
     use vanflow_proto::{Body, Message, Timestamp, capture};
-    use vanflow_store::{Options, Store};
+    use vanflow_store::{Store, StoreOptions};
 
     use super::*;
 
     fn capture(name: &str) -> Snapshot {
-        let mut store = Store::new(Options::default());
+        let mut store = Store::new(StoreOptions::default());
         let now = Timestamp::from_micros(1_795_347_880_000_000);
         let source = store.source_seen("a:0", SourceType::Router, now);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures").join(name);

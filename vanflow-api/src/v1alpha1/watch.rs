@@ -16,7 +16,7 @@ use crate::{
     json::Json,
     link::Side,
     network::Network,
-    pace::{Format, Pace, Woken},
+    pace::{Pace, WatchFormat, Woken},
     v1alpha1::{
         address::Address,
         list::{Cursor, Frame, List, Step},
@@ -36,7 +36,7 @@ const LOOKED_AT: usize = 1024;
 pub(crate) struct Watch {
     network: Network,
     query: Arc<Query>,
-    format: Format,
+    format: WatchFormat,
     /// What the revisions belong to.
     instance: Arc<str>,
     state: State,
@@ -66,7 +66,7 @@ impl Watch {
     pub(crate) fn new(
         network: Network,
         query: Arc<Query>,
-        format: Format,
+        format: WatchFormat,
         instance: Arc<str>,
         resume: Option<Revision>,
     ) -> Self {
@@ -100,8 +100,8 @@ impl Watch {
     fn listing(&self) -> State {
         let snapshot = self.network.snapshot();
         let frame = match self.format {
-            Format::Lines => Frame { open: "[".to_owned(), between: ",", close: "]\n" },
-            Format::Events => Frame {
+            WatchFormat::Lines => Frame { open: "[".to_owned(), between: ",", close: "]\n" },
+            WatchFormat::Events => Frame {
                 open: format!("event: list\nid: {}-{}\ndata: [", self.instance, snapshot.revision()),
                 between: ",",
                 close: "]\n\n",
@@ -181,10 +181,10 @@ impl Watch {
             Woken::ByTheEnd(reason) => Some(self.over(reason)),
             Woken::ToKeepAlive => match self.format {
                 // The id says that there was nothing of interest up to here.
-                Format::Events => {
+                WatchFormat::Events => {
                     Some(format!(": nothing new\nid: {}-{}\n\n", self.instance, self.seen).into())
                 }
-                Format::Lines => None,
+                WatchFormat::Lines => None,
             },
         }
     }

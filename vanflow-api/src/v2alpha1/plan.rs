@@ -15,7 +15,7 @@ use crate::v2alpha1::{
     best::Best,
     collection::{Item, Scope},
     connection::{Flow, Request},
-    query::{Filter, Query, Window},
+    query::{EndBounds, Filter, Query},
     schema::{Cell, Kind, Property},
     view::{Subject, View},
 };
@@ -25,7 +25,7 @@ pub(crate) struct Plan<'v> {
     query: &'v Query,
     view: View<'v>,
     kind: FlowKind,
-    window: Window,
+    window: EndBounds,
     /// The positions, in the order of ends, of those that ended within the window.
     ended: Range<usize>,
     lanes: Lanes<'v>,

@@ -67,7 +67,7 @@ pub(crate) struct Order {
 
 /// When items can have ended to be in a list, in microseconds, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
+pub(crate) struct EndBounds {
     /// Whether what has not ended can be in it.
     pub(crate) has_live: bool,
     /// None where nothing that has ended can be.
@@ -284,14 +284,14 @@ impl Query {
     }
 
     /// What ends alone report [`Query::is_in_time`].
-    pub(crate) fn window(&self, now: Timestamp) -> Window {
+    pub(crate) fn window(&self, now: Timestamp) -> EndBounds {
         let Range { operation, end, .. } = self.range;
         let (has_live, ended, is_exact) = match operation {
             Operation::Intersects => (true, (self.range.from(now), u64::MAX), end.is_none()),
             Operation::Contains => (true, (end.unwrap_or(now.as_micros()), u64::MAX), false),
             Operation::Within => (false, (0, end.unwrap_or(u64::MAX)), false),
         };
-        Window {
+        EndBounds {
             has_live: has_live && self.state != State::Terminated,
             ended: (self.state != State::Active).then_some(ended),
             is_exact,

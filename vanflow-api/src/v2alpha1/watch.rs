@@ -21,7 +21,7 @@ use crate::{
     body::{CHUNK, Progress, Render},
     json::Json,
     network::Network,
-    pace::{Format, Pace, Woken},
+    pace::{Pace, WatchFormat, Woken},
     v2alpha1::{
         collection::{Item, Scope},
         explained::{EXPLAINING, Explained},
@@ -45,7 +45,7 @@ pub(crate) struct Watch {
     network: Network,
     query: Arc<Query>,
     scope: Scope,
-    format: Format,
+    format: WatchFormat,
     /// What the revisions belong to.
     instance: Arc<str>,
     state: State,
@@ -86,7 +86,7 @@ impl Watch {
         network: Network,
         query: Arc<Query>,
         scope: Scope,
-        format: Format,
+        format: WatchFormat,
         instance: Arc<str>,
         resume: Option<Revision>,
     ) -> Self {
@@ -121,7 +121,7 @@ impl Watch {
 
     fn list(&self, json: &mut Json) -> State {
         let list = List::new(self.network.snapshot(), Arc::clone(&self.query), self.scope);
-        if self.format == Format::Events {
+        if self.format == WatchFormat::Events {
             json.raw("event: list\n");
             self.id(json, list.revision());
             json.raw("data: ");
@@ -143,7 +143,7 @@ impl Watch {
                 }
                 State::Listing(list) => {
                     if list.fill(&mut json) == Progress::Done {
-                        if self.format == Format::Events {
+                        if self.format == WatchFormat::Events {
                             json.raw("\n");
                         }
                         let snapshot = list.snapshot().clone();
@@ -242,7 +242,7 @@ impl Watch {
                 // The id says that there was nothing of interest up to here.
                 self.id(&mut json, self.seen);
                 json.raw("\n");
-                (self.format == Format::Events).then(|| json.bytes.into())
+                (self.format == WatchFormat::Events).then(|| json.bytes.into())
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use http_body_util::BodyExt;
 use vanflow_api::{
-    Options,
+    ApiOptions,
     metrics::{self, Detail},
 };
 use vanflow_history::HistoryOptions;
@@ -79,11 +79,11 @@ fn end(number: u32) -> UpdateBuf {
     change(RecordKind::BiflowTport, &format!("gv_ZW:{number}")).with(Attribute::EndTime, EPOCH + 5)
 }
 
-fn fixture(set: impl FnOnce(&mut metrics::Options)) -> Fixture {
-    let mut options = Options::default();
+fn fixture(set: impl FnOnce(&mut metrics::MetricsOptions)) -> Fixture {
+    let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
     set(&mut options.metrics);
-    let mut fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let mut fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     fixture.report(&network());
     fixture
 }
@@ -415,9 +415,9 @@ async fn a_counter_is_0_before_it_is_more() {
 
 #[test]
 fn charts_see_what_is_counted_as_it_is_and_where_it_began() {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.history = Some(HistoryOptions::default());
-    let mut fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let mut fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     let at = |seconds: u64| Timestamp::from_micros(EPOCH + seconds * 1_000_000);
     fixture.report(&network());
     fixture.api.remember(at(0));
@@ -482,9 +482,9 @@ async fn a_label_set_that_others_take_over_is_not_0_again_for_those_who_saw_it()
 
 #[tokio::test(start_paused = true)]
 async fn what_was_there_before_the_collector_is_shown_at_once() {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::from_secs(15);
-    let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     let heard = Timestamp::from_micros(EPOCH + 60_000_000);
     {
         let mut store = fixture.publisher.write();
@@ -500,9 +500,9 @@ async fn what_was_there_before_the_collector_is_shown_at_once() {
 fn no_counter_falls_whatever_becomes_of_a_capture() {
     for capture in CAPTURES {
         let (mut known, mut seen) = (HashMap::<String, f64>::new(), 0);
-        let mut options = Options::default();
+        let mut options = ApiOptions::default();
         options.metrics.zero_for = Duration::ZERO;
-        let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+        let fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
         // What was let go of may come again, and begins at 0 then.
         let mut messages = 0;
         replay_watched(capture, |store| {
@@ -588,7 +588,7 @@ fn sample(line: &str) -> Option<(String, f64)> {
 
 #[test]
 fn the_network_observer_counted_the_same_on_the_same_messages() {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
     let fixture = Fixture::with_options(replay("router-3.5", u64::MAX), options);
     let ours: HashMap<_, _> = scrape(&fixture).iter().filter_map(|line| sample(line)).collect();

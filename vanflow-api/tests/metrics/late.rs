@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
-use vanflow_api::Options;
+use vanflow_api::ApiOptions;
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::Store;
 
@@ -156,9 +156,9 @@ fn summed(counters: &[(String, String, f64)], by: impl Fn(&str) -> String) -> BT
 /// Has all of it reported, and looks at the metrics every other second: no counter ever falls, nor is there ever more in
 /// all than there is.
 fn followed(plans: &[Plan], retention_seconds: u64) -> Fixture {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
-    let mut store_options = vanflow_store::Options::default();
+    let mut store_options = vanflow_store::StoreOptions::default();
     store_options.retention_micros = retention_seconds * 1_000_000;
     let fixture = Fixture::with_options(Store::new(store_options), options);
     let mut reports: Vec<_> =

@@ -4,7 +4,7 @@ mod connections;
 mod late;
 
 use http::{Method, StatusCode};
-use vanflow_api::{Options, metrics};
+use vanflow_api::{ApiOptions, metrics};
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::Store;
 
@@ -18,10 +18,10 @@ pub(crate) fn lines<'a>(answer: &'a Answer, start: &str) -> Vec<&'a str> {
     answer.text().lines().filter(|line| line.starts_with(start)).collect()
 }
 
-fn fixture(change: impl FnOnce(&mut metrics::Options)) -> Fixture {
-    let mut options = Options::default();
+fn fixture(change: impl FnOnce(&mut metrics::MetricsOptions)) -> Fixture {
+    let mut options = ApiOptions::default();
     change(&mut options.metrics);
-    Fixture::with_options(Store::new(vanflow_store::Options::default()), options)
+    Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options)
 }
 
 fn record(kind: RecordKind, id: &str) -> UpdateBuf {

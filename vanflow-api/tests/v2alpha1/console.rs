@@ -1,7 +1,7 @@
 //! What the console relies on in every list that it asks for.
 
 use serde_json::Value;
-use vanflow_store::{Options, Store};
+use vanflow_store::{Store, StoreOptions};
 
 use super::ask;
 use crate::support::Fixture;
@@ -37,7 +37,7 @@ fn the_lists_that_the_console_asks_for_have_items_and_both_counts() {
 
 #[test]
 fn lists_of_a_network_that_nothing_is_known_of_are_empty_rather_than_null() {
-    let fixture = Fixture::new(Store::new(Options::default()));
+    let fixture = Fixture::new(Store::new(StoreOptions::default()));
     for collection in COLLECTIONS {
         let answer = ask(&fixture, collection);
         assert_eq!(answer["results"], Value::Array(Vec::new()), "{collection}");

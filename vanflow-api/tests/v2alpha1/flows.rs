@@ -354,7 +354,7 @@ fn sum(exposition: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
 #[test]
 fn metrics_are_the_sums_of_the_pairs() {
     let records = Records::new();
-    let mut options = vanflow_api::Options::default();
+    let mut options = vanflow_api::ApiOptions::default();
     options.metrics.zero_for = std::time::Duration::ZERO;
     let fixture = Fixture::with_options(replay(CAPTURE, u64::MAX), options);
     // Nothing more comes: what has no connector in it will have none.

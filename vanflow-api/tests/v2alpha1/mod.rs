@@ -64,7 +64,7 @@ pub(crate) fn new(kind: RecordKind, id: &str) -> UpdateBuf {
 
 /// Two sites; a listener of `backend` at the first, a connector at the second.
 pub(crate) fn network() -> Fixture {
-    let mut fixture = Fixture::new(vanflow_store::Store::new(vanflow_store::Options::default()));
+    let mut fixture = Fixture::new(vanflow_store::Store::new(vanflow_store::StoreOptions::default()));
     let site = |id: &str, name: &str| new(RecordKind::Site, id).with(Attribute::Name, name);
     let router = |id: &str, site: &str, name: &str| {
         new(RecordKind::Router, id).with(Attribute::Parent, site).with(Attribute::Name, name)

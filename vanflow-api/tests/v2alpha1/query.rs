@@ -18,7 +18,7 @@ fn counts(fixture: &Fixture, path: &str) -> (u64, u64) {
 #[test]
 fn the_envelope_has_the_items_and_two_counts() {
     let fixture = captured();
-    let empty = Fixture::new(vanflow_store::Store::new(vanflow_store::Options::default()));
+    let empty = Fixture::new(vanflow_store::Store::new(vanflow_store::StoreOptions::default()));
     for collection in COLLECTIONS {
         let answer = ask(&fixture, collection);
         let keys: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();

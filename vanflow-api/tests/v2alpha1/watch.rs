@@ -190,7 +190,7 @@ async fn a_watcher_that_takes_its_time_learns_the_latest() {
 
 #[tokio::test(start_paused = true)]
 async fn who_falls_behind_what_is_remembered_learns_all_that_changed() {
-    let mut options = vanflow_store::Options::default();
+    let mut options = vanflow_store::StoreOptions::default();
     options.remembered_changes = 4;
     let mut fixture = Fixture::new(vanflow_store::Store::new(options));
     let mut body = watch(&fixture, "connections?watch=1");

@@ -29,13 +29,13 @@ pub struct Settings {
     /// Who answers the queries of charts, where it is not this collector.
     pub prometheus: Option<Prometheus>,
     /// What is measured, and how it is reported.
-    pub metrics: metrics::Options,
+    pub metrics: metrics::MetricsOptions,
     /// Where those who watch over the collector are answered, `host:port`, beside the API.
     pub metrics_listen: Option<String>,
     /// How what is measured is kept, if it is.
     pub history: Option<HistoryOptions>,
     /// How records are kept.
-    pub store: vanflow_store::Options,
+    pub store: vanflow_store::StoreOptions,
     /// Where records outlive the process.
     pub state: Option<State>,
     /// Where what the router sends is written.
@@ -51,7 +51,7 @@ pub enum Source {
     /// The network that a router is part of.
     Router(Router),
     /// A network that is emulated within this process.
-    Demo(demo::Options),
+    Demo(demo::DemoOptions),
     /// What a collector received once.
     Replay(Replay),
 }
@@ -212,7 +212,7 @@ impl Settings {
             console: args.console,
             prometheus: prometheus(args.prometheus_api, args.prometheus_ca)?,
             metrics: {
-                let mut metrics = metrics::Options::default();
+                let mut metrics = metrics::MetricsOptions::default();
                 metrics.labels = each(args.metrics_labels, label)?;
                 metrics.detail = args.metrics_detail;
                 metrics.exclude = each(args.metrics_exclude, excluded)?;
@@ -280,8 +280,8 @@ fn source(args: &Args, exists: impl Fn(&Path) -> bool) -> Result<Source, Setting
 }
 
 /// What is emulated.
-fn emulated(args: &Args) -> Result<demo::Options, SettingsError> {
-    let mut options = demo::Options::default();
+fn emulated(args: &Args) -> Result<demo::DemoOptions, SettingsError> {
+    let mut options = demo::DemoOptions::default();
     options.seed = args.demo_seed.unwrap_or(options.seed);
     options.rate = args.demo_rate.unwrap_or(options.rate);
     match options.rate >= 0.0 && options.rate.is_finite() {
@@ -386,8 +386,8 @@ fn history(
 }
 
 /// How records are kept.
-fn store(retention: Duration, memory: Option<Octets>) -> Result<vanflow_store::Options, SettingsError> {
-    let mut options = vanflow_store::Options::default();
+fn store(retention: Duration, memory: Option<Octets>) -> Result<vanflow_store::StoreOptions, SettingsError> {
+    let mut options = vanflow_store::StoreOptions::default();
     options.retention_micros = u64::try_from(retention.as_micros()).unwrap_or(u64::MAX);
     options.memory_bound =
         memory.map(|Octets(octets)| at_least("--memory", octets, LEAST_MEMORY, "1M or more")).transpose()?;
@@ -531,10 +531,10 @@ mod tests {
         let same = |ours: &dyn fmt::Debug, theirs: &dyn fmt::Debug| {
             assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         };
-        same(&settings.metrics, &metrics::Options::default());
+        same(&settings.metrics, &metrics::MetricsOptions::default());
         same(&settings.history, &Some(HistoryOptions::default()));
-        same(&settings.store, &vanflow_store::Options::default());
-        same(&settings.source, &Source::Demo(demo::Options::default()));
+        same(&settings.store, &vanflow_store::StoreOptions::default());
+        same(&settings.source, &Source::Demo(demo::DemoOptions::default()));
     }
 
     #[test]
@@ -630,7 +630,7 @@ mod tests {
         let mounted = |path: &Path| path == Path::new(CONNECT_JSON);
         let source = |line| settings_where(line, mounted).expect("makes sense").source;
         assert_eq!(source(""), Source::Router(Router::ConnectJson(CONNECT_JSON.into())));
-        assert_eq!(source("--demo"), Source::Demo(demo::Options::default()));
+        assert_eq!(source("--demo"), Source::Demo(demo::DemoOptions::default()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use vanflow_proto::{
     source::{Events, Exchange, ExchangeEvent, ExchangeOptions},
 };
 
-use super::{Options, Van};
+use super::{DemoOptions, Van};
 
 /// How often the network is brought up to the clock.
 const TICK: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ pub struct Demo {
 /// # Errors
 ///
 /// Where the port cannot be listened on.
-pub async fn start(options: Options, clock: impl Fn() -> Timestamp + Send + 'static) -> io::Result<Demo> {
+pub async fn start(options: DemoOptions, clock: impl Fn() -> Timestamp + Send + 'static) -> io::Result<Demo> {
     start_on(ExchangeOptions::default(), options, clock).await
 }
 
@@ -42,7 +42,7 @@ pub async fn start(options: Options, clock: impl Fn() -> Timestamp + Send + 'sta
 /// Where its address cannot be listened on.
 pub async fn start_on(
     exchange: ExchangeOptions,
-    options: Options,
+    options: DemoOptions,
     clock: impl Fn() -> Timestamp + Send + 'static,
 ) -> io::Result<Demo> {
     let (exchange, events) = Exchange::listen(exchange).await?;

@@ -11,4 +11,4 @@ mod van;
 
 pub use driver::{Demo, start, start_on};
 pub use load::{Load, LoadOptions, load_messages, load_sources};
-pub use van::{Options, Sent, Van};
+pub use van::{DemoOptions, Sent, Van};

@@ -60,7 +60,7 @@ fn kind(update: &UpdateBuf) -> Option<RecordKind> {
 
 #[tokio::test]
 async fn a_collector_gets_every_source_of_the_network_whole() {
-    let options = Options { rate: 50.0, failures: false, ..Options::default() };
+    let options = DemoOptions { rate: 50.0, failures: false, ..DemoOptions::default() };
     let demo = start(options, clock()).await.expect("starts");
     let mut names: BTreeMap<RecordKind, BTreeSet<String>> = BTreeMap::new();
     let mut kinds = HashSet::new();
@@ -122,7 +122,7 @@ async fn the_load_arrives_to_the_last_update_and_in_order() {
 
 #[tokio::test]
 async fn a_network_that_nobody_listens_to_shuts_down() {
-    let demo = start(Options::default(), clock()).await.expect("starts");
+    let demo = start(DemoOptions::default(), clock()).await.expect("starts");
     assert!(demo.url().starts_with("amqp://127.0.0.1:"));
     assert!(!demo.exchange().is_listened(vanflow_proto::BEACON_ADDRESS));
     demo.shut_down().await;

@@ -28,7 +28,7 @@ struct LoadedSource {
 }
 
 /// Where in the log a record stands.
-struct Place {
+struct LogPosition {
     id: u64,
     start: u64,
     frame: u32,
@@ -77,7 +77,7 @@ impl Loaded {
             }
             for (position, update) in updates(&entry) {
                 self.read += 1;
-                places.push(Place {
+                places.push(LogPosition {
                     id: hash(update.id),
                     start: update.get(Attribute::StartTime).and_then(|start| start.as_uint()).unwrap_or(0),
                     frame,
@@ -164,7 +164,7 @@ fn hash(id: &str) -> u64 {
 /// The frame and position of the last state of each record, in the order of the log.
 ///
 /// Records with one id and different starts are different records (faults 6).
-fn last_places(mut places: Vec<Place>) -> Vec<(u32, u32)> {
+fn last_places(mut places: Vec<LogPosition>) -> Vec<(u32, u32)> {
     places.sort_unstable_by_key(|place| (place.id, place.frame, place.position));
     let mut last = Vec::new();
     let mut starts = Vec::new();

@@ -9,7 +9,7 @@ use super::{
     budget::Budget,
     error::QueryError,
     number,
-    value::{Labels, Row, Value, merged},
+    value::{Evaluated, Labels, Row, merged},
     window::{self, Mean},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Aggregation<'e> {
 impl Aggregation<'_> {
     pub(crate) fn apply<'h>(
         &self,
-        parameter: Option<Value<'h>>,
+        parameter: Option<Evaluated<'h>>,
         rows: Vec<Row<'h>>,
         steps: usize,
         budget: &Budget,
@@ -41,12 +41,14 @@ impl Aggregation<'_> {
             (T_STDVAR, None) => {
                 Ok(gathered(groups, steps, |_, values| window::variance(values.iter().copied())))
             }
-            (T_QUANTILE, Some(Value::Scalar(q))) => {
+            (T_QUANTILE, Some(Evaluated::Scalar(q))) => {
                 Ok(gathered(groups, steps, |step, values| window::quantile(q[step], values)))
             }
-            (T_TOPK, Some(Value::Scalar(k))) => extreme(groups, &k, |one, other| other.total_cmp(&one)),
-            (T_BOTTOMK, Some(Value::Scalar(k))) => extreme(groups, &k, |one, other| one.total_cmp(&other)),
-            (T_COUNT_VALUES, Some(Value::Text(label))) => counted(groups, &label, steps, budget),
+            (T_TOPK, Some(Evaluated::Scalar(k))) => extreme(groups, &k, |one, other| other.total_cmp(&one)),
+            (T_BOTTOMK, Some(Evaluated::Scalar(k))) => {
+                extreme(groups, &k, |one, other| one.total_cmp(&other))
+            }
+            (T_COUNT_VALUES, Some(Evaluated::Text(label))) => counted(groups, &label, steps, budget),
             (operator, _) => {
                 Err(QueryError::unsupported(&format!("the aggregation {}", TokenType::new(operator))))
             }

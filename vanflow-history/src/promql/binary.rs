@@ -8,32 +8,32 @@ use promql_parser::parser::{BinModifier, LabelModifier, VectorMatchCardinality, 
 use super::{
     budget::Budget,
     error::QueryError,
-    value::{Labels, Row, Value, merged},
+    value::{Evaluated, Labels, Row, merged},
 };
 
 pub(crate) fn apply<'h>(
     operator: TokenId,
     modifier: Option<&BinModifier>,
-    left: Value<'h>,
-    right: Value<'h>,
+    left: Evaluated<'h>,
+    right: Evaluated<'h>,
     budget: &Budget,
-) -> Result<Value<'h>, QueryError> {
+) -> Result<Evaluated<'h>, QueryError> {
     let is_bool = modifier.is_some_and(|modifier| modifier.return_bool);
     match (left, right) {
-        (Value::Scalar(left), Value::Scalar(right)) => {
+        (Evaluated::Scalar(left), Evaluated::Scalar(right)) => {
             let results = left.iter().zip(&right).map(|(&left, &right)| {
                 let (value, is_kept) = compute(operator, left, right);
                 if is_comparison(operator) { f64::from(u8::from(is_kept)) } else { value }
             });
-            Ok(Value::Scalar(results.collect()))
+            Ok(Evaluated::Scalar(results.collect()))
         }
-        (Value::Vector(rows), Value::Scalar(scalars)) => {
-            with_scalar(operator, is_bool, rows, &scalars, false).map(Value::Vector)
+        (Evaluated::Vector(rows), Evaluated::Scalar(scalars)) => {
+            with_scalar(operator, is_bool, rows, &scalars, false).map(Evaluated::Vector)
         }
-        (Value::Scalar(scalars), Value::Vector(rows)) => {
-            with_scalar(operator, is_bool, rows, &scalars, true).map(Value::Vector)
+        (Evaluated::Scalar(scalars), Evaluated::Vector(rows)) => {
+            with_scalar(operator, is_bool, rows, &scalars, true).map(Evaluated::Vector)
         }
-        (Value::Vector(left), Value::Vector(right)) => {
+        (Evaluated::Vector(left), Evaluated::Vector(right)) => {
             let fallback = BinModifier::default();
             let modifier = modifier.unwrap_or(&fallback);
             if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
@@ -43,7 +43,7 @@ pub(crate) fn apply<'h>(
                 T_LAND | T_LOR | T_LUNLESS => merged(of_sets(operator, modifier, left, right))?,
                 _ => between_vectors(operator, modifier, left, right, budget)?,
             };
-            Ok(Value::Vector(rows))
+            Ok(Evaluated::Vector(rows))
         }
         _ => {
             Err(QueryError::execution("binary expression must contain only scalar and instant vector types"))
@@ -286,16 +286,18 @@ fn result_labels<'h>(
 }
 
 /// The negative of each value.
-pub(crate) fn negated<'h>(value: Value<'h>) -> Result<Value<'h>, QueryError> {
+pub(crate) fn negated<'h>(value: Evaluated<'h>) -> Result<Evaluated<'h>, QueryError> {
     match value {
-        Value::Scalar(scalars) => Ok(Value::Scalar(scalars.into_iter().map(|scalar| -scalar).collect())),
-        Value::Vector(rows) => {
+        Evaluated::Scalar(scalars) => {
+            Ok(Evaluated::Scalar(scalars.into_iter().map(|scalar| -scalar).collect()))
+        }
+        Evaluated::Vector(rows) => {
             let rows = rows.into_iter().map(|row| Row {
                 labels: row.labels.without_name(),
                 points: row.points.into_iter().map(|point| point.map(|value| -value)).collect(),
             });
-            super::value::distinct(rows.collect()).map(Value::Vector)
+            super::value::distinct(rows.collect()).map(Evaluated::Vector)
         }
-        Value::Text(_) => Err(QueryError::execution("a string has no negative")),
+        Evaluated::Text(_) => Err(QueryError::execution("a string has no negative")),
     }
 }

@@ -14,7 +14,7 @@ use super::{
     budget::Budget,
     error::QueryError,
     functions, histogram,
-    value::{Labels, Point, Row, Value, distinct},
+    value::{Evaluated, Labels, Point, Row, distinct},
     window::{self, Window},
 };
 use crate::history::{Found, History, METRIC, Sample, SeriesLabels};
@@ -60,17 +60,17 @@ impl<'h> Evaluator<'h> {
         Self { history, budget, whole }
     }
 
-    pub(crate) fn evaluate(&self, expression: &Expr, grid: Grid) -> Result<Value<'h>, QueryError> {
+    pub(crate) fn evaluate(&self, expression: &Expr, grid: Grid) -> Result<Evaluated<'h>, QueryError> {
         match expression {
             Expr::NumberLiteral(number) => {
                 self.budget.row(grid.count)?;
-                Ok(Value::Scalar(vec![number.val; grid.count]))
+                Ok(Evaluated::Scalar(vec![number.val; grid.count]))
             }
-            Expr::StringLiteral(text) => Ok(Value::Text(text.val.clone())),
+            Expr::StringLiteral(text) => Ok(Evaluated::Text(text.val.clone())),
             Expr::Paren(inner) => self.evaluate(&inner.expr, grid),
             Expr::Unary(inner) => binary::negated(self.evaluate(&inner.expr, grid)?),
             Expr::VectorSelector(selector) => {
-                self.instant(selector, grid, |sample| sample.1).map(Value::Vector)
+                self.instant(selector, grid, |sample| sample.1).map(Evaluated::Vector)
             }
             Expr::Call(call) => self.call(call, grid),
             Expr::Binary(operation) => {
@@ -84,7 +84,7 @@ impl<'h> Evaluator<'h> {
                 let rows = self.vector(&aggregate.expr, grid)?;
                 let aggregation =
                     Aggregation { operator: aggregate.op.id(), modifier: aggregate.modifier.as_ref() };
-                aggregation.apply(parameter, rows, grid.count, &self.budget).map(Value::Vector)
+                aggregation.apply(parameter, rows, grid.count, &self.budget).map(Evaluated::Vector)
             }
             Expr::MatrixSelector(_) | Expr::Subquery(_) => Err(QueryError::execution(
                 "a range vector has no value of its own, only functions of it have",
@@ -95,14 +95,14 @@ impl<'h> Evaluator<'h> {
 
     fn vector(&self, expression: &Expr, grid: Grid) -> Result<Vec<Row<'h>>, QueryError> {
         match self.evaluate(expression, grid)? {
-            Value::Vector(rows) => Ok(rows),
+            Evaluated::Vector(rows) => Ok(rows),
             _ => Err(QueryError::execution("expected type instant vector")),
         }
     }
 
     fn scalar(&self, expression: &Expr, grid: Grid) -> Result<Vec<f64>, QueryError> {
         match self.evaluate(expression, grid)? {
-            Value::Scalar(scalars) => Ok(scalars),
+            Evaluated::Scalar(scalars) => Ok(scalars),
             _ => Err(QueryError::execution("expected type scalar")),
         }
     }
@@ -305,31 +305,31 @@ impl<'h> Evaluator<'h> {
         Ok(rows)
     }
 
-    fn call(&self, call: &Call, grid: Grid) -> Result<Value<'h>, QueryError> {
+    fn call(&self, call: &Call, grid: Grid) -> Result<Evaluated<'h>, QueryError> {
         let name = call.func.name;
         let arguments: Vec<&Expr> = call.args.args.iter().map(|argument| &**argument).collect();
         if let Some(function) = functions::plain(name) {
             let rows = self.vector(argument(&arguments, 0)?, grid)?;
-            return functions::mapped(rows, |_, value| Some(function(value))).map(Value::Vector);
+            return functions::mapped(rows, |_, value| Some(function(value))).map(Evaluated::Vector);
         }
         if let Some(function) = functions::of_date(name) {
             let rows = match arguments.first() {
                 Some(argument) => self.vector(argument, grid)?,
                 None => vec![single(grid.times().map(seconds))],
             };
-            return functions::mapped(rows, |_, value| Some(function(value))).map(Value::Vector);
+            return functions::mapped(rows, |_, value| Some(function(value))).map(Evaluated::Vector);
         }
         if let Some(function) = window_function(name) {
             let rows = self.over_time(argument(&arguments, 0)?, grid, function)?;
             let rows = if name == "last_over_time" { distinct(rows)? } else { functions::unnamed(rows)? };
-            return Ok(Value::Vector(rows));
+            return Ok(Evaluated::Vector(rows));
         }
         let first = || argument(&arguments, 0);
         let rows = match name {
-            "time" => return Ok(Value::Scalar(grid.times().map(seconds).collect())),
-            "pi" => return Ok(Value::Scalar(vec![std::f64::consts::PI; grid.count])),
+            "time" => return Ok(Evaluated::Scalar(grid.times().map(seconds).collect())),
+            "pi" => return Ok(Evaluated::Scalar(vec![std::f64::consts::PI; grid.count])),
             "scalar" => {
-                return Ok(Value::Scalar(functions::scalar(&self.vector(first()?, grid)?, grid.count)));
+                return Ok(Evaluated::Scalar(functions::scalar(&self.vector(first()?, grid)?, grid.count)));
             }
             "vector" => vec![single(self.scalar(first()?, grid)?.into_iter())],
             "timestamp" => self.timestamps(first()?, grid)?,
@@ -375,7 +375,7 @@ impl<'h> Evaluator<'h> {
             "label_replace" | "label_join" => self.relabelled(name, &arguments, grid)?,
             _ => return Err(QueryError::unsupported(&format!("the function {name}"))),
         };
-        Ok(Value::Vector(rows))
+        Ok(Evaluated::Vector(rows))
     }
 
     fn clamped(&self, name: &str, arguments: &[&Expr], grid: Grid) -> Result<Vec<Row<'h>>, QueryError> {

@@ -5,7 +5,7 @@ use regex::Regex;
 
 use super::{
     error::QueryError,
-    value::{Labels, Row, Value, distinct, merged},
+    value::{Evaluated, Labels, Row, distinct, merged},
 };
 
 /// A function of a value alone.
@@ -194,9 +194,9 @@ pub(crate) fn is_label_name(name: &str) -> bool {
 }
 
 /// The text of an argument that has to be one.
-pub(crate) fn text<'v>(value: &'v Value<'_>) -> Result<&'v str, QueryError> {
+pub(crate) fn text<'v>(value: &'v Evaluated<'_>) -> Result<&'v str, QueryError> {
     match value {
-        Value::Text(text) => Ok(text),
+        Evaluated::Text(text) => Ok(text),
         _ => Err(QueryError::execution("expected type string in call to function")),
     }
 }

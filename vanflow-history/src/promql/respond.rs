@@ -14,7 +14,7 @@ use super::{
     number,
     parameters::{Parameters, duration, parameter, time},
     parse::parse,
-    value::{Labels, Row, Value},
+    value::{Evaluated, Labels, Row},
 };
 use crate::history::History;
 
@@ -99,12 +99,12 @@ fn instant(parameters: &Parameters, history: &History, now_ms: i64) -> Result<Ve
         return Ok(tracks_of(&tracks));
     }
     Ok(match evaluator.evaluate(&expression, grid)? {
-        Value::Scalar(scalars) => {
+        Evaluated::Scalar(scalars) => {
             let value = number::sample(scalars.first().copied().unwrap_or(f64::NAN));
             success("scalar", |json| pair(json, at, &value))
         }
-        Value::Text(text) => success("string", |json| pair(json, at, &text)),
-        Value::Vector(rows) => success("vector", |json| {
+        Evaluated::Text(text) => success("string", |json| pair(json, at, &text)),
+        Evaluated::Vector(rows) => success("vector", |json| {
             let present = rows.iter().filter_map(|row| Some((row, row.points.first().copied()??)));
             list(json, present, |json, (row, value)| {
                 json.raw("{\"metric\":");
@@ -162,11 +162,11 @@ fn range(parameters: &Parameters, history: &History) -> Result<Vec<u8>, QueryErr
 
 fn rows<'h>(expression: &Expr, grid: Grid, evaluator: &Evaluator<'h>) -> Result<Vec<Row<'h>>, QueryError> {
     let mut rows = match evaluator.evaluate(expression, grid)? {
-        Value::Scalar(scalars) => {
+        Evaluated::Scalar(scalars) => {
             vec![Row { labels: Labels::default(), points: scalars.into_iter().map(Some).collect() }]
         }
-        Value::Vector(rows) => rows,
-        Value::Text(_) => Vec::new(),
+        Evaluated::Vector(rows) => rows,
+        Evaluated::Text(_) => Vec::new(),
     };
     rows.retain(|row| row.points.iter().any(Option::is_some));
     rows.sort_by(|one, other| one.labels.cmp(&other.labels));

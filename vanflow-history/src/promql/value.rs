@@ -80,7 +80,7 @@ pub(crate) struct Row<'h> {
 
 /// What an expression comes to at each step.
 #[derive(Clone, Debug)]
-pub(crate) enum Value<'h> {
+pub(crate) enum Evaluated<'h> {
     Scalar(Vec<f64>),
     Vector(Vec<Row<'h>>),
     Text(String),

@@ -4,11 +4,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use vanflow_proto::{Body, Message, SourceType, Timestamp};
-use vanflow_store::{Options, Store};
+use vanflow_store::{StoreOptions, Store};
 
 fuzz_target!(|bytes: &[u8]| {
     let now = Timestamp::from_micros(1_795_347_888_000_000);
-    let mut store = Store::new(Options::default());
+    let mut store = Store::new(StoreOptions::default());
     let source = store.source_seen("x:0", SourceType::Router, now);
     let Ok(message) = Message::decode(bytes) else { return };
     let Body::Records(updates) = message.body else { return };

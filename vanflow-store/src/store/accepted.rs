@@ -15,7 +15,7 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp, Update};
 use super::Store;
 use crate::{
     identity::Key,
-    row::{Cell, RecordRef, Table},
+    row::{RecordRef, RestValue, Table},
     schema::{
         AWAITED, AWAITED_SINCE, COUNTED_AT_FIRST, COUNTED_SINCE, FLOWS_BEFORE, FLOWS_LATER, NEVER_REPORTED,
         PARENT, START, TOTAL_FLOWS,
@@ -44,8 +44,8 @@ impl Store {
         {
             return;
         }
-        let (Some(Cell::Uint(count)), owner) =
-            (row.cell(Attribute::FlowCountL4.code()), row.head().owner.0 as usize)
+        let (Some(RestValue::Uint(count)), owner) =
+            (row.rest_value(Attribute::FlowCountL4.code()), row.head().owner.0 as usize)
         else {
             return;
         };
@@ -134,7 +134,7 @@ impl Store {
         }
         // What has come meanwhile waits in its turn, from now on.
         let row = self.row(at);
-        if let Some(Cell::Uint(count)) = row.cell(Attribute::FlowCountL4.code())
+        if let Some(RestValue::Uint(count)) = row.rest_value(Attribute::FlowCountL4.code())
             && *count != awaited
             && is_live
             && let Some(source) = self.sources.get(row.head().owner.0 as usize)

@@ -10,7 +10,7 @@ use crate::{
     ends::{Facts, Host, text},
     graph::{Change, Standing},
     lanes::Dependence,
-    row::{Cell, Flags, RecordRef, SERVICE_TYPE, Table},
+    row::{Flags, RecordRef, RestValue, SERVICE_TYPE, Table},
     schema::{
         END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS, LIVE_LISTENERS, LIVE_PROCESSES, PARENT, PROCESS, START,
         TOTAL_FLOWS,
@@ -277,8 +277,8 @@ impl Store {
 
     /// A text of an entity, empty where there is none.
     fn text(&self, at: RecordRef, attribute: Attribute) -> String {
-        match self.row(at).cell(attribute.code()) {
-            Some(Cell::Text(symbol)) => match symbol.number() {
+        match self.row(at).rest_value(attribute.code()) {
+            Some(RestValue::Text(symbol)) => match symbol.number() {
                 Some(number) => number.to_string(),
                 None => crate::text::lookup(self.graph.vocabulary.texts.table(), *symbol).to_owned(),
             },

@@ -250,7 +250,7 @@ mod tests {
     use vanflow_proto::UpdateBuf;
 
     use super::*;
-    use crate::store::Options;
+    use crate::store::StoreOptions;
 
     const SECOND: u64 = 1_000_000;
 
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn lost_sources_are_forgotten_after_the_retention() {
         // faults 4
-        let mut store = Store::new(Options { retention_micros: 60 * SECOND, ..Options::default() });
+        let mut store = Store::new(StoreOptions { retention_micros: 60 * SECOND, ..StoreOptions::default() });
         let stays = store.source_seen("stays:0", SourceType::Router, at(0));
         for number in 0..20_000 {
             let now = at(number / 10);
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_source_is_kept_while_a_record_is_its_own_or_shared_by_it() {
         // faults 4, 13
-        let mut store = Store::new(Options { retention_micros: 60 * SECOND, ..Options::default() });
+        let mut store = Store::new(StoreOptions { retention_micros: 60 * SECOND, ..StoreOptions::default() });
         let [first, second] = ["one", "two"].map(|id| store.source_seen(id, SourceType::Controller, at(0)));
         let site = UpdateBuf::new(RecordKind::Site, "site").with(Attribute::StartTime, at(0));
         for source in [first, second] {

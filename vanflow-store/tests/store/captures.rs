@@ -11,7 +11,7 @@ use vanflow_proto::{
     Attribute, Message, RecordKind, Timestamp, capture,
     discovery::{Discovery, Settings},
 };
-use vanflow_store::{Field, Follower, Options, Record, Snapshot, Store};
+use vanflow_store::{Field, Follower, Record, Snapshot, Store, StoreOptions};
 
 fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures").join(file)
@@ -19,7 +19,7 @@ fn path(file: &str) -> PathBuf {
 
 /// Everything in a capture, each message `times` times.
 fn replay(name: &str, times: usize) -> Store {
-    let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
+    let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
     // However silent, no source is lost: everything is as it was reported.
     let mut settings = Settings::default();
     settings.silence = 3_600_000_000;

@@ -3,7 +3,7 @@
 
 use crate::support::{Network, SECOND, change, find, ids, live};
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf, discovery::Extent};
-use vanflow_store::{Oddity, Options, Record, Revision, Snapshot};
+use vanflow_store::{Oddity, Record, Revision, Snapshot, StoreOptions};
 
 #[test]
 fn a_source_known_by_halves_is_incomplete_until_it_is_reported_whole() {
@@ -565,7 +565,7 @@ fn an_idle_connection_outlives_the_retention_time() {
 #[test]
 fn the_memory_bound_evicts_ended_records_oldest_first_and_never_live_ones() {
     // faults 16
-    let mut options = Options::default();
+    let mut options = StoreOptions::default();
     options.memory_bound = Some(200_000);
     let mut network = Network::with(options);
     let west = network.west();
@@ -674,7 +674,7 @@ fn records_that_are_reported_to_be_their_own_parents_do_no_harm() {
 #[test]
 fn a_watcher_that_sleeps_gets_the_latest_state_of_each_changed_record() {
     // faults 19
-    let mut options = Options::default();
+    let mut options = StoreOptions::default();
     options.remembered_changes = 100;
     let mut network = Network::with(options);
     let west = network.west();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::Network;
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, AttributeKind, RecordKind, UpdateBuf, ValueBuf};
-use vanflow_store::{Options, Snapshot, Store};
+use vanflow_store::{Snapshot, Store, StoreOptions};
 
 /// All that can be seen of the records: reported and derived ones, and what follows from them.
 fn seen(store: &Store) -> BTreeMap<String, String> {
@@ -153,7 +153,7 @@ proptest! {
 
     #[test]
     fn nothing_is_left_of_records_that_went(updates in prop::collection::vec(update(), 1..24)) {
-        let mut network = Network::with(Options::default());
+        let mut network = Network::with(StoreOptions::default());
         let empty = network.store.stats().memory;
         let source = network.controller("c");
         network.report(source, &updates);

@@ -7,7 +7,7 @@ use vanflow_proto::{
     Attribute, Message, RecordKind, Timestamp, capture,
     discovery::{Discovery, Settings},
 };
-use vanflow_store::{Follower, Oddity, Options, Store};
+use vanflow_store::{Follower, Oddity, Store, StoreOptions};
 
 fn refused(network: &Network) -> u64 {
     network.store.stats().oddities.count(Oddity::Foreign)
@@ -17,7 +17,7 @@ fn refused(network: &Network) -> u64 {
 fn a_router_cannot_change_the_records_of_another() {
     // faults 24
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases/foreign-ends.jsonl");
-    let (mut store, mut follower) = (Store::new(Options::default()), Follower::new());
+    let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
     let mut discovery = Discovery::new(Settings::default(), 7);
     discovery.attached(Timestamp::default());
     let mut foreign = 0;

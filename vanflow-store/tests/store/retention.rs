@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
-use vanflow_store::{Options, Record, Snapshot, Store};
+use vanflow_store::{Record, Snapshot, Store, StoreOptions};
 
 use crate::{
     lanes::{Event, event, happen},
@@ -113,7 +113,7 @@ fn a_record_that_comes_back_to_life_while_others_keep_it_has_its_whole_retention
 #[test]
 fn a_memory_bound_evicts_the_oldest_connections_and_not_what_others_go_through() {
     // faults 16 and 25
-    let mut options = Options::default();
+    let mut options = StoreOptions::default();
     options.memory_bound = Some(200_000);
     let mut network = Network::with(options);
     let west = network.west();

@@ -1,7 +1,7 @@
 //! A store, and a clock.
 
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
-use vanflow_store::{Options, Record, Snapshot, SourceId, Store};
+use vanflow_store::{Record, Snapshot, SourceId, Store, StoreOptions};
 
 pub const SECOND: u64 = 1_000_000;
 
@@ -13,16 +13,16 @@ pub struct Network {
 
 impl Network {
     pub fn new() -> Self {
-        Self::with(Options::default())
+        Self::with(StoreOptions::default())
     }
 
-    pub fn with(options: Options) -> Self {
+    pub fn with(options: StoreOptions) -> Self {
         Self { store: Store::new(options), now: Timestamp::from_micros(1_795_347_888 * SECOND) }
     }
 
     /// A store that keeps ended records for that many seconds.
     pub fn with_retention(seconds: u64) -> Self {
-        let mut options = Options::default();
+        let mut options = StoreOptions::default();
         options.retention_micros = seconds * SECOND;
         Self::with(options)
     }

@@ -4,7 +4,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use vanflow_proto::{
     Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
 };
-use vanflow_store::{Options, Snapshot, Store};
+use vanflow_store::{Snapshot, Store, StoreOptions};
 
 use crate::v2alpha1::{
     collection::{Collection, Scope},
@@ -168,7 +168,7 @@ fn snapshot(
     again: &[Traits],
     retention_minutes: u64,
 ) -> Snapshot {
-    let mut options = Options::default();
+    let mut options = StoreOptions::default();
     options.retention_micros = retention_minutes * MINUTE;
     let mut store = Store::new(options);
     let source = store.source_seen("ra:0", SourceType::Router, Timestamp::from_micros(EPOCH));

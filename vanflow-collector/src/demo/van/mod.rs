@@ -36,7 +36,7 @@ const HOLD: u64 = 5 * SECOND;
 
 /// What an emulated VAN is like.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct DemoOptions {
     /// Decides everything that is left to chance: identities, addresses, traffic, failures.
     pub seed: u64,
     /// Connections per second over the whole network, on average and outside of bursts. Most carry several requests.
@@ -48,7 +48,7 @@ pub struct Options {
     pub flow_limit: usize,
 }
 
-impl Default for Options {
+impl Default for DemoOptions {
     fn default() -> Self {
         Self { seed: 1, rate: 5.0, failures: true, flow_limit: usize::MAX }
     }
@@ -69,11 +69,11 @@ pub struct Sent {
 /// [`Van::advance`] is given; the same options, start and calls give the same messages, to the byte.
 ///
 /// ```
-/// use vanflow_collector::demo::{Options, Van};
+/// use vanflow_collector::demo::{DemoOptions, Van};
 /// use vanflow_proto::{Message, Timestamp};
 ///
 /// let start = Timestamp::from_micros(1_795_347_888_000_000);
-/// let mut van = Van::new(Options::default(), start);
+/// let mut van = Van::new(DemoOptions::default(), start);
 /// let first_minute = van.advance(start.plus_micros(60_000_000));
 /// for sent in &first_minute {
 ///     Message::decode(&sent.outgoing.message)?;
@@ -83,7 +83,7 @@ pub struct Sent {
 /// ```
 #[derive(Debug)]
 pub struct Van {
-    options: Options,
+    options: DemoOptions,
     dice: Dice,
     now: Timestamp,
     events: BinaryHeap<Reverse<(Timestamp, u64, Event)>>,
@@ -104,7 +104,7 @@ pub struct Van {
 
 impl Van {
     /// A network that has been up for some hours at `start`.
-    pub fn new(options: Options, start: Timestamp) -> Self {
+    pub fn new(options: DemoOptions, start: Timestamp) -> Self {
         let dice = Dice::new(options.seed);
         let mut van = Self {
             options,

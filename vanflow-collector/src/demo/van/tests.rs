@@ -12,8 +12,8 @@ fn after(seconds: u64) -> Timestamp {
     START.plus_micros(seconds * SECOND)
 }
 
-fn quiet() -> Options {
-    Options { failures: false, ..Options::default() }
+fn quiet() -> DemoOptions {
+    DemoOptions { failures: false, ..DemoOptions::default() }
 }
 
 /// One life of one source: a restart under the same identity is another.
@@ -86,7 +86,7 @@ fn of_kind(records: &[UpdateBuf], wanted: RecordKind) -> impl Iterator<Item = &U
 
 #[test]
 fn the_same_seed_gives_the_same_messages_however_time_is_portioned() {
-    let options = Options { rate: 20.0, ..Options::default() };
+    let options = DemoOptions { rate: 20.0, ..DemoOptions::default() };
     let at_once = Van::new(options.clone(), START).advance(after(300));
     let mut van = Van::new(options, START);
     let mut portions = Vec::new();
@@ -103,7 +103,7 @@ fn the_same_seed_gives_the_same_messages_however_time_is_portioned() {
 #[test]
 fn another_seed_gives_another_network() {
     let ids = |seed| -> Vec<String> {
-        let van = Van::new(Options { seed, ..Options::default() }, START);
+        let van = Van::new(DemoOptions { seed, ..DemoOptions::default() }, START);
         van.sources().map(|source| source.id().to_owned()).collect()
     };
     assert_eq!(ids(7), ids(7));
@@ -144,7 +144,7 @@ fn there_are_four_sites_with_interior_and_edge_routers_and_a_controller_each() {
 
 #[test]
 fn every_kind_that_sources_report_is_there_and_every_attribute_in_its_place() {
-    let sent = Van::new(Options::default(), START).advance(after(300));
+    let sent = Van::new(DemoOptions::default(), START).advance(after(300));
     let mut kinds = BTreeSet::new();
     for (_, update) in lives(&sent).iter().flat_map(|(_, life)| &life.updates) {
         kinds.insert(kind(update));
@@ -176,7 +176,7 @@ fn every_kind_that_sources_report_is_there_and_every_attribute_in_its_place() {
 
 #[test]
 fn message_ids_of_routers_grow_by_one_and_controllers_have_none() {
-    let sent = Van::new(Options::default(), START).advance(after(300));
+    let sent = Van::new(DemoOptions::default(), START).advance(after(300));
     let lives = lives(&sent);
     assert!(lives.len() > 10, "somebody restarted");
     for (id, life) in lives {
@@ -191,7 +191,7 @@ fn message_ids_of_routers_grow_by_one_and_controllers_have_none() {
 
 #[test]
 fn counters_never_fall_and_the_ended_say_no_more() {
-    let sent = Van::new(Options { rate: 30.0, ..Options::default() }, START).advance(after(300));
+    let sent = Van::new(DemoOptions { rate: 30.0, ..DemoOptions::default() }, START).advance(after(300));
     let (mut counted, mut ended_records) = (0, 0);
     for (_, life) in lives(&sent) {
         let mut counters: HashMap<(String, u32), u64> = HashMap::new();
@@ -256,7 +256,7 @@ fn requests_come_before_their_connection_where_that_was_short() {
 
 #[test]
 fn the_troubles_that_are_promised_are_there() {
-    let records = records(&Van::new(Options { rate: 20.0, ..quiet() }, START).advance(after(90)));
+    let records = records(&Van::new(DemoOptions { rate: 20.0, ..quiet() }, START).advance(after(90)));
     let address: HashMap<_, _> = of_kind(&records, RecordKind::Listener)
         .map(|listener| (&*listener.id, text(listener, Attribute::VanAddress)))
         .collect();
@@ -314,7 +314,7 @@ fn the_troubles_that_are_promised_are_there() {
 
 #[test]
 fn some_requests_are_reported_as_they_begin_and_again_as_they_end() {
-    let sent = Van::new(Options { rate: 20.0, ..quiet() }, START).advance(after(90));
+    let sent = Van::new(DemoOptions { rate: 20.0, ..quiet() }, START).advance(after(90));
     let mut twice = 0;
     for (_, life) in lives(&sent) {
         let mut open = HashSet::new();
@@ -330,7 +330,7 @@ fn some_requests_are_reported_as_they_begin_and_again_as_they_end() {
 
 #[test]
 fn the_2_x_routers_report_flow_pairs_and_both_sides_of_their_link() {
-    let records = records(&Van::new(Options { rate: 20.0, ..quiet() }, START).advance(after(90)));
+    let records = records(&Van::new(DemoOptions { rate: 20.0, ..quiet() }, START).advance(after(90)));
     let flows: HashMap<_, _> = of_kind(&records, RecordKind::Flow).map(|flow| (&*flow.id, flow)).collect();
     let pairs = flows.values().filter(|flow| flow.get(Attribute::Counterflow).is_some());
     let (mut requests, mut connections) = (0, 0);
@@ -355,7 +355,7 @@ fn the_2_x_routers_report_flow_pairs_and_both_sides_of_their_link() {
 
 /// All of this, merged.
 fn merged(sent: &[Sent]) -> vanflow_store::Store {
-    let mut store = vanflow_store::Store::new(vanflow_store::Options::default());
+    let mut store = vanflow_store::Store::new(vanflow_store::StoreOptions::default());
     for Sent { at, outgoing } in sent {
         let message = Message::decode(&outgoing.message).expect("decodes");
         let Body::Records(updates) = message.body else { continue };
@@ -372,7 +372,7 @@ fn merged(sent: &[Sent]) -> vanflow_store::Store {
 #[test]
 fn no_source_reports_records_of_another() {
     // faults 24
-    let sent = Van::new(Options { rate: 20.0, ..Options::default() }, START).advance(after(600));
+    let sent = Van::new(DemoOptions { rate: 20.0, ..DemoOptions::default() }, START).advance(after(600));
     let store = merged(&sent);
     assert!(store.snapshot().records().count() > 100);
     assert_eq!(store.oddities().count(vanflow_store::Oddity::Foreign), 0);
@@ -384,7 +384,7 @@ async fn answer(sent: &[Sent], path: &str) -> serde_json::Value {
 
     let store = merged(sent);
     let (network, _publisher) = vanflow_api::Network::new(store);
-    let api = vanflow_api::Api::new(network, vanflow_api::Options::default());
+    let api = vanflow_api::Api::new(network, vanflow_api::ApiOptions::default());
     let request = http::Request::get(format!("/api/v2alpha1/{path}")).body(()).expect("a request");
     let body = api.respond(&request.into_parts().0).into_body().collect().await.expect("a body");
     let mut answer: serde_json::Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
@@ -393,7 +393,7 @@ async fn answer(sent: &[Sent], path: &str) -> serde_json::Value {
 
 #[tokio::test]
 async fn the_warehouse_of_2_x_routers_shows_its_traffic() {
-    let sent = Van::new(Options { rate: 20.0, ..quiet() }, START).advance(after(90));
+    let sent = Van::new(DemoOptions { rate: 20.0, ..quiet() }, START).advance(after(90));
     let records = records(&sent);
     let flows: HashMap<_, _> = of_kind(&records, RecordKind::Flow).map(|flow| (&*flow.id, flow)).collect();
     let number = |record: &UpdateBuf, attribute| record.get(attribute).and_then(Value::as_uint).unwrap_or(0);
@@ -441,7 +441,7 @@ async fn the_warehouse_of_2_x_routers_shows_its_traffic() {
 
 #[test]
 fn links_go_down_and_up_and_count_it() {
-    let sent = Van::new(Options::default(), START).advance(after(900));
+    let sent = Van::new(DemoOptions::default(), START).advance(after(900));
     let mut states: HashMap<String, Vec<String>> = HashMap::new();
     let mut downs = 0;
     for (_, update) in lives(&sent).iter().flat_map(|(_, life)| &life.updates) {
@@ -463,7 +463,7 @@ fn links_go_down_and_up_and_count_it() {
 
 #[test]
 fn one_router_restarts_under_its_identity_and_counts_from_0() {
-    let sent = Van::new(Options::default(), START).advance(after(150));
+    let sent = Van::new(DemoOptions::default(), START).advance(after(150));
     let lives = lives(&sent);
     let again: Vec<_> =
         lives.iter().filter(|(id, _)| lives.iter().filter(|(other, _)| other == id).count() == 2).collect();
@@ -486,7 +486,7 @@ fn one_router_restarts_under_its_identity_and_counts_from_0() {
 
 #[test]
 fn one_router_restarts_under_another_identity_with_the_same_name() {
-    let sent = Van::new(Options::default(), START).advance(after(260));
+    let sent = Van::new(DemoOptions::default(), START).advance(after(260));
     let lives = lives(&sent);
     let named: Vec<_> = lives
         .iter()
@@ -504,7 +504,7 @@ fn one_router_restarts_under_another_identity_with_the_same_name() {
 
 #[test]
 fn new_pods_come_before_the_old_ones_go() {
-    let sent = Van::new(Options::default(), START).advance(after(180));
+    let sent = Van::new(DemoOptions::default(), START).advance(after(180));
     let records = records(&sent);
     let checkout: Vec<_> = of_kind(&records, RecordKind::Process)
         .filter(|process| text(process, Attribute::Group) == "checkout")
@@ -555,7 +555,7 @@ fn an_announcement_is_one_beacon_of_every_source() {
 #[test]
 fn the_rate_is_that_of_connections() {
     let begun = |rate| {
-        let records = records(&Van::new(Options { rate, ..quiet() }, START).advance(after(20)));
+        let records = records(&Van::new(DemoOptions { rate, ..quiet() }, START).advance(after(20)));
         let client_side = records.iter().filter(|record| match kind(record) {
             RecordKind::BiflowTport => true,
             RecordKind::Flow => {
@@ -579,7 +579,7 @@ fn the_rate_is_that_of_connections() {
 #[test]
 fn a_router_over_its_limit_counts_connections_and_reports_no_more_of_them() {
     let biflows = |flow_limit| {
-        let sent = Van::new(Options { rate: 100.0, flow_limit, ..quiet() }, START).advance(after(30));
+        let sent = Van::new(DemoOptions { rate: 100.0, flow_limit, ..quiet() }, START).advance(after(30));
         let records = records(&sent);
         let counted: u64 = of_kind(&records, RecordKind::Listener)
             .filter_map(|listener| listener.get(Attribute::FlowCountL4)?.as_uint())
@@ -594,7 +594,7 @@ fn a_router_over_its_limit_counts_connections_and_reports_no_more_of_them() {
 
 #[test]
 fn what_a_network_remembers_does_not_grow() {
-    let mut van = Van::new(Options::default(), START);
+    let mut van = Van::new(DemoOptions::default(), START);
     let mut most = Vec::new();
     for part in 0..3 {
         let mut peak = 0;

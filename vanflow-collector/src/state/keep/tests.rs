@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use vanflow_proto::{
     Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, UpdateBuf, ValueBuf,
 };
-use vanflow_store::{Options, SourceId};
+use vanflow_store::{SourceId, StoreOptions};
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn update(kind: RecordKind, id: &str, start: u64) -> UpdateBuf {
 
 /// A store that knows a router's records, of all sorts.
 fn store() -> Store {
-    let mut store = Store::new(Options::default());
+    let mut store = Store::new(StoreOptions::default());
     let router = store.source_seen("a:0", SourceType::Router, NOW);
     store.heartbeat(router, after(3600), NOW);
     let odd = UpdateBuf {
@@ -86,7 +86,7 @@ fn contents(store: &Store) -> Vec<String> {
 }
 
 fn open(directory: &TempDir, now: Timestamp) -> (Keeper, Store, Vec<Known>) {
-    let mut store = Store::new(Options::default());
+    let mut store = Store::new(StoreOptions::default());
     let (keeper, restored) =
         Keeper::open(directory.path(), &mut store, RETENTION, now).expect("a directory of our own");
     (keeper, store, restored)
@@ -166,7 +166,7 @@ async fn what_changed_since_is_all_that_is_written() {
 async fn more_changes_than_are_remembered_are_written_too() {
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
-    let mut options = Options::default();
+    let mut options = StoreOptions::default();
     options.remembered_changes = 8;
     let (network, publisher) = Network::new(Store::new(options));
     keeper.try_write(&network).expect("writes");
@@ -183,7 +183,7 @@ async fn more_changes_than_are_remembered_are_written_too() {
 #[tokio::test]
 async fn records_of_one_id_before_and_after_a_restart_stay_two() {
     // faults 6
-    let mut store = Store::new(Options::default());
+    let mut store = Store::new(StoreOptions::default());
     let router = store.source_seen("a:0", SourceType::Router, NOW);
     let name = |start, name: &str| update(RecordKind::Link, "a:1", start).with(Attribute::Name, name);
     report(&mut store, router, &[name(1, "old")], NOW);
@@ -317,7 +317,7 @@ async fn a_log_that_has_grown_long_gives_way_to_a_short_one() {
 fn two_collectors_do_not_keep_records_in_one_directory() {
     let directory = directory();
     let (_keeper, ..) = open(&directory, NOW);
-    let error = Keeper::open(directory.path(), &mut Store::new(Options::default()), RETENTION, NOW)
+    let error = Keeper::open(directory.path(), &mut Store::new(StoreOptions::default()), RETENTION, NOW)
         .map(drop)
         .expect_err("it is in use");
     assert_eq!(
@@ -329,7 +329,7 @@ fn two_collectors_do_not_keep_records_in_one_directory() {
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let error = Keeper::open(file.path(), &mut Store::new(Options::default()), RETENTION, NOW)
+    let error = Keeper::open(file.path(), &mut Store::new(StoreOptions::default()), RETENTION, NOW)
         .map(drop)
         .expect_err("it is no directory");
     assert!(error.to_string().starts_with(&format!("cannot keep records in {}: ", file.path().display())));
