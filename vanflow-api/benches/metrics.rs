@@ -153,5 +153,45 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, bench);
+/// Connections that failed, so that no connector was ever reported, are kept with all others: what one more costs.
+fn bench_unresolved(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("connections without a connector");
+    group.sample_size(10);
+    for many in [1_000, 20_000] {
+        let mut store = Store::new(vanflow_store::Options::default());
+        let now = Timestamp::from_micros(EPOCH + 2_000_000);
+        let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
+        apply(&mut store, source, &network(false));
+        let failed = |number: u64| {
+            UpdateBuf::new(RecordKind::BiflowTport, format!("gv_ZW:{}", 100_000 + number))
+                .with(Attribute::StartTime, EPOCH)
+                .with(Attribute::Parent, "gv_ZW:99999")
+                .with(Attribute::SourceHost, "10.2.0.1")
+                .with(Attribute::EndTime, EPOCH + 1)
+        };
+        apply(&mut store, source, &(0..many).map(failed).collect::<Vec<_>>());
+        let (network, publisher) = Network::new(store);
+        let api = Api::new(network, Options::default());
+        api.observe();
+        publisher.write().advance(Timestamp::from_micros(EPOCH + 20_000_000));
+        api.observe();
+        let mut next = many;
+        group.bench_function(format!("observe, one more than {many}"), |bencher| {
+            bencher.iter_custom(|times| {
+                let mut total = Duration::ZERO;
+                for _ in 0..times {
+                    next += 1;
+                    apply(&mut publisher.write(), source, &[failed(next)]);
+                    let begun = tokio::time::Instant::now();
+                    api.observe();
+                    total += begun.elapsed();
+                }
+                total
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, bench_unresolved);
 criterion_main!(benches);

@@ -36,7 +36,7 @@ use crate::{
     halves::Counted,
     lanes::{ConnectionShare, INTERNAL_BOUNDS, KeptRequests, LATENCY_BOUNDS, LaneRow, Latencies},
     record::{Record, Service},
-    row::Table,
+    row::{RecordRef, Table},
     schema::place,
     snapshot::{Contents, Text},
     text::Symbol,
@@ -60,6 +60,16 @@ impl LaneRef {
 /// A point in the sequence of changes of lanes; the default comes before all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneRevision(pub(crate) u64);
+
+/// A connection that went to another lane, with another listener, connector, host or process than it had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LaneMove {
+    /// The record that stood for it. Of FLOW records, another may stand for it now.
+    pub at: RecordRef,
+    /// The lane that it left.
+    pub from: LaneRef,
+}
 
 /// A lane of a [`Snapshot`](crate::Snapshot). See the [module's documentation](self).
 #[derive(Clone, Copy)]

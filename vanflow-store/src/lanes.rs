@@ -14,6 +14,7 @@ use crate::{
     ends::{Ends, Host, Path, Steady},
     identity::Key,
     merge::Vocabulary,
+    moves::{Move, Moves},
     pages::Pages,
     row::{AnyRow, RecordRef, RestValue},
     schema::{AppRow, CONNECTOR, END, FlowRow, PARENT, START, TportRow, place},
@@ -47,6 +48,18 @@ pub(crate) struct LaneKey {
 impl LaneKey {
     pub(crate) const NONE: Self =
         Self { path: Path { parent: Key::NONE, connector: Key::NONE, host: Symbol::NONE }, ends: Ends::NONE };
+}
+
+impl LaneKey {
+    /// Whether the same is at the ends of connections, be it that their connector is reported or inferred.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let facts = |key: &Self| {
+            let Path { parent, connector, host } = key.path;
+            let connector = if connector.is_none() { key.ends.connector } else { connector };
+            (parent, connector, host, key.ends.client, key.ends.server)
+        };
+        facts(self) == facts(other)
+    }
 }
 
 impl Path {
@@ -378,6 +391,7 @@ pub(crate) struct Lanes {
     free: Vec<u32>,
     /// Lanes that lost their last connection, and the second in which to look whether they can go.
     drained: VecDeque<(u32, u32)>,
+    moves: Moves,
     /// Counts changes of lanes.
     revision: u64,
     /// What lanes hold beside their rows, in octets.
@@ -391,6 +405,16 @@ impl Lanes {
 
     pub(crate) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    pub(crate) fn moves(&self) -> &Moves {
+        &self.moves
+    }
+
+    /// A connection has left a lane for another.
+    pub(crate) fn note_move(&mut self, at: RecordRef, key: Key, lane: u32) {
+        let from = (lane, self.row(lane).generation);
+        self.moves.add(Move { at, key, from, revision: self.revision });
     }
 
     /// The memory that lanes take, in octets.

@@ -63,6 +63,7 @@ mod index;
 pub mod lane;
 mod lanes;
 mod merge;
+mod moves;
 mod oddity;
 pub mod order;
 mod pages;

@@ -10,8 +10,9 @@ use crate::{
     ends::Facts,
     identity::{Key, ScopeTable},
     index::Index,
-    lane::{Lane, LaneRef, LaneRevision},
+    lane::{Lane, LaneMove, LaneRef, LaneRevision},
     lanes::{ConnectionShare, LaneRow},
+    moves::{Move, Moves},
     order::{ByIdentity, EndedByTime, Orders},
     pages::Pages,
     record::{Record, Service},
@@ -48,6 +49,7 @@ pub(crate) struct Contents {
     pub(crate) halves: [Tally; 2],
     pub(crate) lanes: Pages<LaneRow>,
     pub(crate) lanes_revision: u64,
+    pub(crate) moves: Moves,
     pub(crate) continued: imbl::HashMap<RecordRef, ConnectionShare>,
     pub(crate) sources: Arc<Vec<Source>>,
     pub(crate) hosts: ProcessesByHost,
@@ -194,6 +196,16 @@ impl Snapshot {
     /// The revision of the latest change of a lane.
     pub fn lanes_revision(&self) -> LaneRevision {
         LaneRevision(self.contents.lanes_revision)
+    }
+
+    /// Connections that went to other lanes after that revision, the latest move first; at most the latest 16,384 moves.
+    /// Only of those is it said whose listener, host, connector, reported or inferred, or processes are others now.
+    pub fn lane_moves(&self, after: LaneRevision) -> impl Iterator<Item = LaneMove> + use<'_> {
+        let is_there = |each: &&Move| self.view.row(each.at).is_some_and(|row| row.head().key == each.key);
+        self.view.moves.after(after.0).filter(is_there).map(|each| {
+            let (number, generation) = each.from;
+            LaneMove { at: each.at, from: LaneRef { number, generation } }
+        })
     }
 
     /// The sources that are seen, and those that were lost and are not forgotten, in an order that stays.

@@ -6,17 +6,19 @@
 //!
 //! # Counters do not fall
 //!
-//! A lane's totals may: a connection goes to another lane when its connector is reported. So what it comes to is withheld
-//! until both of its routers have reported it, or that was waited for long enough (`withheld`); one that goes elsewhere
-//! even later is carried: it stays counted where it was, and is counted elsewhere without that. What else the lanes of a
-//! series lost and gained between two looks is taken together; a loss that remains is passed over. Connections opened
-//! less those closed is always the number of those that are open.
+//! What a connection comes to is counted by the label set that it has when somebody looks, and stays there. A lane's totals
+//! may fall: a connection goes to another lane when its connector is reported. So what it comes to is withheld until both
+//! of its routers have reported it, or that was waited for long enough (`withheld`). One that goes elsewhere even later,
+//! or that is explained otherwise than before, is *carried*: the store says which those are
+//! ([`Snapshot::lane_moves`]), what was counted of them stays where it was, they are counted elsewhere without that, and
+//! closed where they were opened. What else is lost, such as the end of a connection that was only presumed, is made up
+//! for by what comes later. So in all label sets together there is what the records come to.
 //!
 //! # Label sets change
 //!
 //! A process may be reported after its connections, or be renamed. When all lanes of a series go over to one label set, its
 //! counts go with them: the series itself, or, where that label set has one, into that. Otherwise its past stays, and the
-//! connections that are open are closed there and opened here.
+//! connections that are open are carried.
 //!
 //! # Birth
 //!
@@ -31,7 +33,10 @@ use std::{
 
 use tokio::time::Instant;
 use vanflow_proto::{RecordKind, Timestamp};
-use vanflow_store::{Connection, Lane, LaneRef, Record, RecordRef, Snapshot, lane::LaneRevision};
+use vanflow_store::{
+    Connection, Lane, LaneRef, Record, RecordRef, Snapshot,
+    lane::{LaneMove, LaneRevision},
+};
 
 use crate::{
     metrics::{
@@ -42,7 +47,7 @@ use crate::{
         labels::LabelSet,
         series::{Birth, Series},
         table::Name,
-        withheld::{Left, Unresolved, connection_of},
+        withheld::{Arrivals, Moved, Unresolved, connection_of},
     },
     v2alpha1::{Derived, Flow, Needs, View},
 };
@@ -60,7 +65,9 @@ pub(crate) struct Ledger {
     seen: Vec<Option<Seen>>,
     /// How the records stood that labels are made of, when they were looked at last.
     standing: Standing,
-    /// Connections that were counted before it was known where they go, for as long as they are retained.
+    /// The revision of lanes that was looked at last.
+    looked_at: LaneRevision,
+    /// Connections that were counted by another series than that of their lane, for as long as they are retained.
     carried: HashMap<RecordRef, Carried>,
     /// Series that have something to be added, or no lane any more.
     touched: BTreeSet<usize>,
@@ -113,6 +120,7 @@ impl Ledger {
             by_values: HashMap::new(),
             seen: Vec::new(),
             standing: Standing::default(),
+            looked_at: LaneRevision::default(),
             carried: HashMap::new(),
             touched: BTreeSet::new(),
         }
@@ -122,6 +130,9 @@ impl Ledger {
     pub(crate) fn observe(&mut self, snapshot: &Snapshot, now: Instant, is_final: bool) {
         let standing = standing(snapshot);
         let is_new_standing = standing != std::mem::replace(&mut self.standing, standing);
+        let looked_at = std::mem::replace(&mut self.looked_at, snapshot.lanes_revision());
+        let moved = self.moved(snapshot, looked_at);
+        self.end_carried(snapshot);
         self.leave(snapshot);
         if self.seen.len() < snapshot.lane_slots() {
             self.seen.resize_with(snapshot.lane_slots(), || None);
@@ -130,7 +141,6 @@ impl Ledger {
         // Lanes whose labels are others now, by their series and the new labels.
         let mut moves = BTreeMap::<(usize, Values), Move>::new();
         let mut changed = Vec::new();
-        let mut left = Vec::new();
         for lane in snapshot.lanes() {
             let slot = lane.at().slot();
             let seen = self.seen[slot].get_or_insert_with(|| Seen::new(lane.at()));
@@ -143,13 +153,17 @@ impl Ledger {
                 changed.push(slot);
             }
             let is_resolved = lane.connector_or_inferred().is_some() && lane.listener().is_some();
-            if !is_resolved || seen.unresolved.is_some() {
-                let unresolved = seen.unresolved.get_or_insert_default();
-                let gone = unresolved.observe(snapshot, lane, is_resolved, is_final);
-                left.extend(gone.into_iter().filter_map(|gone| Some((seen.series?, gone))));
-                if is_resolved {
-                    seen.unresolved = None;
+            if is_resolved {
+                if seen.unresolved.take().is_some() {
+                    changed.push(slot);
                 }
+            } else if is_changed || seen.unresolved.is_none() || seen.withholds() {
+                let arrivals = Arrivals {
+                    moved: &moved,
+                    are_counted: seen.unresolved.is_none() && seen.series.is_some(),
+                    are_final: is_final,
+                };
+                seen.unresolved.get_or_insert_default().observe(snapshot, lane, arrivals);
                 changed.push(slot);
             }
             let was_drained = std::mem::replace(&mut seen.is_drained, lane.retained() == 0);
@@ -200,8 +214,22 @@ impl Ledger {
                 to.lanes.push(slot);
             }
         }
+        for (at, moved) in moved {
+            if let Moved::Counted { by, share } = moved {
+                self.carry(snapshot, at, by, share);
+            }
+        }
+        let from: Vec<_> = moves.keys().map(|(from, _)| *from).collect();
+        let split: BTreeSet<_> =
+            from.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
         for ((from, values), Move { ends, lanes }) in moves {
-            self.relabel(snapshot, from, Resolved { values, ends }, &lanes, now);
+            let to = Resolved { values, ends };
+            let is_whole = !split.contains(&from) && self.is_whole(from, &lanes);
+            if is_whole {
+                self.relabel(from, to, now);
+            } else {
+                self.relabel_lanes(snapshot, from, &to, &lanes, now);
+            }
         }
         changed.sort_unstable();
         changed.dedup();
@@ -212,27 +240,47 @@ impl Ledger {
             seen.count(lane, &mut series.pending);
             self.touched.insert(id);
         }
-        self.end_carried(snapshot);
-        for (from, left) in left {
-            self.carry(snapshot, from, left);
-        }
         self.settle(snapshot, now, is_new_standing);
     }
 
-    /// Keeps what was counted of a connection where it was counted, though it turned out to belong elsewhere.
-    fn carry(&mut self, snapshot: &Snapshot, from: usize, Left { at, counted }: Left) {
-        let Some(connection) = snapshot.get(at).and_then(connection_of) else { return };
+    /// What is known of connections that went to another lane after that revision.
+    fn moved(&mut self, snapshot: &Snapshot, after: LaneRevision) -> HashMap<RecordRef, Moved> {
+        let mut moved = HashMap::new();
+        for LaneMove { at, from, .. } in snapshot.lane_moves(after) {
+            let Some(record) = snapshot.get(at) else { continue };
+            let Some(connection) = connection_of(record) else { continue };
+            let seen = self.seen.get(from.slot()).and_then(Option::as_ref).filter(|seen| seen.at == from);
+            let known = seen.and_then(|seen| match &seen.unresolved {
+                Some(unresolved) => unresolved.moved(record, seen.series),
+                None => seen.series.map(|by| Moved::Counted { by, share: None }),
+            });
+            // The first move of several comes last.
+            moved.insert(connection.record().at(), known);
+        }
+        for LaneMove { at, from, .. } in snapshot.lane_moves(after) {
+            let seen = self.seen.get_mut(from.slot()).and_then(Option::as_mut).filter(|seen| seen.at == from);
+            if let Some(unresolved) = seen.and_then(|seen| seen.unresolved.as_mut()) {
+                unresolved.forget(at);
+            }
+        }
+        moved.into_iter().filter_map(|(at, moved)| Some((at, moved?))).collect()
+    }
+
+    /// Keeps what was counted of a connection where it was counted, though it belongs elsewhere now.
+    fn carry(&mut self, snapshot: &Snapshot, at: RecordRef, from: usize, share: Option<Counted>) {
+        let Some(connection) = snapshot.get(at).and_then(Connection::new) else { return };
         let Some(lane) = connection.lane() else { return };
         let to = self.seen[lane.at().slot()].as_ref().and_then(|seen| seen.series);
         let Some(to) = to.filter(|to| *to != from) else { return };
-        let stays = Counted { closed: connection.contribution().is_closed.into(), ..counted };
+        let share = share.unwrap_or_else(|| Counted::of_connection(connection, lane));
+        let stays = Counted { closed: connection.contribution().is_closed.into(), ..share };
         let nothing = Counted::default();
-        for (series, now, before) in [(from, &stays, &nothing), (to, &nothing, &stays)] {
-            let Some(series) = self.series[series].as_mut() else { continue };
-            series.pending.add(now, before);
-            series.carried += 1;
+        for (id, now, before) in [(from, &stays, &nothing), (to, &nothing, &stays)] {
+            if let Some(series) = self.series[id].as_mut() {
+                series.pending.add(now, before);
+            }
+            self.touched.insert(id);
         }
-        self.touched.extend([from, to]);
         self.carry_closing(connection, from, to);
     }
 
@@ -333,22 +381,34 @@ impl Ledger {
         id
     }
 
-    /// Takes lanes of a series over to another label set.
-    fn relabel(&mut self, snapshot: &Snapshot, from: usize, to: Resolved, lanes: &[usize], now: Instant) {
-        let Some(series) = self.series[from].as_mut() else { return };
-        let is_all = lanes.len() == series.lanes - series.drained;
-        if is_all && let Some(other) = self.by_values.get(&to.values).copied() {
+    /// Whether these are all lanes of a series that have connections.
+    fn is_whole(&self, id: usize, lanes: &[usize]) -> bool {
+        self.series[id].as_ref().is_some_and(|series| lanes.len() == series.lanes - series.drained)
+    }
+
+    /// Takes a series over to another label set.
+    fn relabel(&mut self, from: usize, to: Resolved, now: Instant) {
+        if let Some(other) = self.by_values.get(&to.values).copied() {
             return self.merge(from, other, now);
         }
-        if is_all {
-            self.by_values.remove(&series.values);
-            self.by_values.insert(to.values.clone(), from);
-            series.labels = self.identity.with(named(&to.values));
-            series.values = to.values;
-            series.ends = to.ends;
-            series.begin_again(&self.identity, now, self.zero_for);
-            return;
-        }
+        let Some(series) = self.series[from].as_mut() else { return };
+        self.by_values.remove(&series.values);
+        self.by_values.insert(to.values.clone(), from);
+        series.labels = self.identity.with(named(&to.values));
+        series.values = to.values;
+        series.ends = to.ends;
+        series.begin_again(&self.identity, now, self.zero_for);
+    }
+
+    /// Takes some lanes of a series over to another label set. What they came to so far stays.
+    fn relabel_lanes(
+        &mut self,
+        snapshot: &Snapshot,
+        from: usize,
+        to: &Resolved,
+        lanes: &[usize],
+        now: Instant,
+    ) {
         for slot in lanes {
             let Some(seen) = &mut self.seen[*slot] else { continue };
             let Some(lane) = snapshot.lane(seen.at) else { continue };
@@ -356,12 +416,11 @@ impl Ledger {
                 seen.count(lane, &mut series.pending);
                 series.lanes -= 1;
             }
-            let withheld = seen.unresolved.as_ref();
-            let open = lane.connections().filter(|connection| connection.is_live());
-            let open: Vec<_> = open
-                .filter(|open| withheld.is_none_or(|unresolved| !unresolved.is_withheld(open.at())))
-                .filter_map(connection_of)
-                .collect();
+            let unresolved = seen.unresolved.as_ref();
+            let is_counted =
+                |open: &Record<'_>| unresolved.is_none_or(|unresolved| unresolved.counted(*open).is_some());
+            let open = lane.connections().filter(|open| open.is_live() && is_counted(open));
+            let open: Vec<_> = open.filter_map(Connection::new).collect();
             let resolved = Resolved { values: to.values.clone(), ends: to.ends.clone() };
             let id = self.enter(resolved, Birth(Some(now)));
             if let Some(seen) = &mut self.seen[*slot] {
@@ -490,11 +549,8 @@ impl Seen {
     /// Whether a lane has, or had, a connection that is not withheld.
     fn has_counts(&self, lane: Lane<'_>) -> bool {
         let withheld = self.unresolved.as_ref().map_or(0, |unresolved| unresolved.withheld_connections());
-        lane.retained() > withheld || self.unresolved_opened() < lane.totals().opened()
-    }
-
-    fn unresolved_opened(&self) -> u64 {
-        self.unresolved.as_ref().map_or(0, |unresolved| unresolved.withheld().opened.unsigned_abs())
+        let opened = self.unresolved.as_ref().map_or(0, |unresolved| unresolved.withheld().opened);
+        lane.retained() > withheld || lane.totals().opened() > opened.unsigned_abs()
     }
 }
 

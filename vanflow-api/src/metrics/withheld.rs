@@ -3,9 +3,6 @@
 //! The two routers of a connection report it by themselves, each up to 6 s late. Until both have, it is in a lane of its
 //! own kind, whose label set is not the one that it will have. So what such a connection comes to is *withheld* for a
 //! while, and counted with an end `unknown` only when it has been waited for long enough.
-//!
-//! Should the rest be reported even later, what was counted stays where it was, and the label set that the connection
-//! turns out to have is counted without it: only what is new is counted there.
 
 use std::collections::HashMap;
 
@@ -17,30 +14,50 @@ use crate::metrics::growth::Counted;
 /// How long is waited for both routers of a connection, in microseconds by our clock, from when it was first seen.
 const WITHHOLD_MICROS: u64 = 15_000_000;
 
+/// What is known of a connection that is in another lane now.
+#[derive(Debug)]
+pub(super) enum Moved {
+    /// It was counted.
+    Counted {
+        /// By which series.
+        by: usize,
+        /// What was counted of it when it was looked at last, if that is known.
+        share: Option<Counted>,
+    },
+    /// It is withheld, since then.
+    Withheld(Timestamp),
+}
+
 /// The connections of a lane whose ends are not known.
 #[derive(Debug, Default)]
 pub(super) struct Unresolved {
-    connections: HashMap<RecordRef, Waiting>,
-    /// What those come to that are not counted yet.
+    connections: HashMap<RecordRef, Known>,
+    /// Those of them of which more may come. The others are not looked at again.
+    open: Vec<RecordRef>,
+    /// How many are withheld.
+    waiting: usize,
+    /// What those come to.
     withheld: Counted,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Known {
     /// Rows are used again.
     id: String,
     first_seen: Timestamp,
-    /// What was counted of it, once it is. It changes no more when the connection has ended.
+    /// What was counted of it, once it is.
     counted: Option<Counted>,
-    is_live: bool,
 }
 
-/// A connection that left a lane after it was counted there.
-#[derive(Debug)]
-pub(super) struct Left {
-    pub(super) at: RecordRef,
-    /// What was counted of it there.
-    pub(super) counted: Counted,
+/// How connections are taken that are new in a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrivals<'m> {
+    /// Those that were in other lanes before.
+    pub(super) moved: &'m HashMap<RecordRef, Moved>,
+    /// Whether all were, as the ends of the lane were known before.
+    pub(super) are_counted: bool,
+    /// Whether nothing more will be reported: then nothing is withheld.
+    pub(super) are_final: bool,
 }
 
 /// The connection that a record stands for, or that it is the other half of by now.
@@ -49,64 +66,71 @@ pub(super) fn connection_of(record: Record<'_>) -> Option<Connection<'_>> {
 }
 
 impl Unresolved {
-    /// Looks at the connections that the lane has now. Answers those that were counted and are in another lane.
-    ///
-    /// `is_resolved` says that the ends of the lane are known now, `is_final` that nothing more will be reported: then
-    /// nothing is withheld.
-    pub(super) fn observe(
-        &mut self,
-        snapshot: &Snapshot,
-        lane: Lane<'_>,
-        is_resolved: bool,
-        is_final: bool,
-    ) -> Vec<Left> {
-        let mut known = std::mem::take(&mut self.connections);
-        let now = snapshot.now();
-        self.withheld = Counted::default();
-        for record in lane.connections() {
-            let id = record.id();
-            let before = known.remove(&record.at()).filter(|before| id == *before.id);
-            if is_resolved {
-                continue;
+    /// Looks at the connections of the lane that are new in it, or of which more may come.
+    pub(super) fn observe(&mut self, snapshot: &Snapshot, lane: Lane<'_>, arrivals: Arrivals<'_>) {
+        (self.waiting, self.withheld) = (0, Counted::default());
+        for at in std::mem::take(&mut self.open) {
+            let record = snapshot.get(at).filter(|record| record.lane() == Some(lane));
+            match record.filter(|record| self.known(*record).is_some()) {
+                Some(record) => self.look_at(record, lane, snapshot.now(), arrivals.are_final),
+                None => _ = self.connections.remove(&at),
             }
-            if let Some(settled) = before.as_ref()
-                && settled.counted.is_some()
-                && !settled.is_live
-                && !record.is_live()
-            {
-                self.connections.extend(before.map(|before| (record.at(), before)));
-                continue;
-            }
-            let Some(connection) = Connection::new(record) else { continue };
-            let share = Counted::of_connection(connection, lane);
-            let first_seen = before.as_ref().map_or(now, |before| before.first_seen);
-            let is_counted = is_final
-                || before.is_some_and(|before| before.counted.is_some())
-                || now.micros_since(first_seen) >= WITHHOLD_MICROS;
-            let counted = if is_counted {
-                Some(share)
-            } else {
-                self.withheld.add(&share, &Counted::default());
-                None
-            };
-            let waiting = Waiting { id: id.to_string(), first_seen, counted, is_live: connection.is_live() };
-            self.connections.insert(record.at(), waiting);
         }
-        // What has left the store stays counted.
-        let is_elsewhere = |at, id: &str| {
-            let record = snapshot.get(at).filter(|record| record.id() == *id);
-            record.and_then(|record| connection_of(record)?.lane()).is_some_and(|other| other != lane)
-        };
-        known
-            .into_iter()
-            .filter(|(at, waiting)| is_elsewhere(*at, &waiting.id))
-            .filter_map(|(at, Waiting { counted, .. })| Some(Left { at, counted: counted? }))
-            .collect()
+        // Those that came last come first: behind one that was there before, all were.
+        let new: Vec<_> = lane.connections().take_while(|record| self.known(*record).is_none()).collect();
+        for record in new {
+            let moved = arrivals.moved.get(&record.at());
+            let is_counted = arrivals.are_counted || matches!(moved, Some(Moved::Counted { .. }));
+            let since = if let Some(Moved::Withheld(since)) = moved { *since } else { snapshot.now() };
+            let counted = is_counted.then(Counted::default);
+            let known = Known { id: record.id().to_string(), first_seen: since, counted };
+            self.connections.insert(record.at(), known);
+            self.look_at(record, lane, snapshot.now(), arrivals.are_final);
+        }
+        // Some of those that are not looked at have left.
+        if self.connections.len() > 2 * lane.retained() {
+            let is_there = |at: &RecordRef, known: &mut Known| {
+                let record = snapshot.get(*at).filter(|record| record.id() == *known.id);
+                record.is_some_and(|record| record.lane() == Some(lane))
+            };
+            self.connections.retain(is_there);
+        }
+    }
+
+    fn look_at(&mut self, record: Record<'_>, lane: Lane<'_>, now: Timestamp, is_final: bool) {
+        let Some(connection) = Connection::new(record) else { return };
+        let Some(known) = self.connections.get_mut(&record.at()) else { return };
+        let share = Counted::of_connection(connection, lane);
+        let is_due = is_final || now.micros_since(known.first_seen) >= WITHHOLD_MICROS;
+        if known.counted.is_some() || is_due {
+            known.counted = Some(share);
+            if record.is_live() || record.is_end_presumed() {
+                self.open.push(record.at());
+            }
+        } else {
+            self.waiting += 1;
+            self.withheld.add(&share, &Counted::default());
+            self.open.push(record.at());
+        }
+    }
+
+    /// What is to be known in another lane of a connection that has left this one. `series` counts this lane.
+    pub(super) fn moved(&self, record: Record<'_>, series: Option<usize>) -> Option<Moved> {
+        let known = self.known(record)?;
+        match &known.counted {
+            Some(share) => Some(Moved::Counted { by: series?, share: Some(share.clone()) }),
+            None => Some(Moved::Withheld(known.first_seen)),
+        }
+    }
+
+    /// A connection has left the lane. Should it have come back, it is new.
+    pub(super) fn forget(&mut self, at: RecordRef) {
+        self.connections.remove(&at);
     }
 
     /// How many connections are withheld.
     pub(super) fn withheld_connections(&self) -> usize {
-        self.connections.values().filter(|waiting| waiting.counted.is_none()).count()
+        self.waiting
     }
 
     /// What those come to.
@@ -114,9 +138,13 @@ impl Unresolved {
         &self.withheld
     }
 
-    /// Whether the connection is withheld that this record stands for.
-    pub(super) fn is_withheld(&self, at: RecordRef) -> bool {
-        self.connections.get(&at).is_some_and(|waiting| waiting.counted.is_none())
+    /// What was counted of the connection that this record stands for, if it was.
+    pub(super) fn counted(&self, record: Record<'_>) -> Option<&Counted> {
+        self.known(record)?.counted.as_ref()
+    }
+
+    fn known(&self, record: Record<'_>) -> Option<&Known> {
+        self.connections.get(&record.at()).filter(|known| record.id() == *known.id)
     }
 
     /// What there is of the lane to be counted.

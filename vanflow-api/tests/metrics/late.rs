@@ -12,24 +12,24 @@ use crate::support::{EPOCH, Fixture, apply};
 
 /// A connection, and when what is reported about it, in seconds.
 #[derive(Clone, Debug)]
-struct Plan {
-    start: u64,
+pub(super) struct Plan {
+    pub(super) start: u64,
     /// Until the client's router reports it, and the server's.
-    delays: [u64; 2],
-    client: usize,
-    server: usize,
-    octets: [u64; 2],
+    pub(super) delays: [u64; 2],
+    pub(super) client: usize,
+    pub(super) server: usize,
+    pub(super) octets: [u64; 2],
     /// Octets that follow a while later.
-    later: [u64; 2],
+    pub(super) later: [u64; 2],
     /// How long it lasts; without an end it stays open.
-    lasts: Option<u64>,
-    requests: usize,
+    pub(super) lasts: Option<u64>,
+    pub(super) requests: usize,
 }
 
-const CLIENTS: [(&str, &str); 2] = [("10.0.0.1", "client-1"), ("10.0.0.8", "client-2")];
-const SERVERS: [(&str, &str); 2] = [("e:1", "server-1"), ("e:2", "server-2")];
+pub(super) const CLIENTS: [(&str, &str); 2] = [("10.0.0.1", "client-1"), ("10.0.0.8", "client-2")];
+pub(super) const SERVERS: [(&str, &str); 2] = [("e:1", "server-1"), ("e:2", "server-2")];
 
-fn plans(longest_delay: u64) -> impl Strategy<Value = Vec<Plan>> {
+pub(super) fn plans(longest_delay: u64) -> impl Strategy<Value = Vec<Plan>> {
     let plan = (
         (0..40_u64, [0..=longest_delay, 0..=longest_delay], 0..2_usize, 0..2_usize),
         ([0..1000_u64, 0..1000_u64], [0..1000_u64, 0..1000_u64], prop::option::of(0..30_u64), 0..3_usize),
@@ -49,7 +49,7 @@ fn plans(longest_delay: u64) -> impl Strategy<Value = Vec<Plan>> {
 
 impl Plan {
     /// What is reported of it, and when.
-    fn reports(&self, number: usize) -> Vec<(u64, UpdateBuf)> {
+    pub(super) fn reports(&self, number: usize) -> Vec<(u64, UpdateBuf)> {
         let id = format!("gv_ZW:{}", 100 + 10 * number);
         let at = |second: u64| EPOCH + second * 1_000_000;
         let new = |id: &str, kind| UpdateBuf::new(kind, id).with(Attribute::StartTime, at(self.start));
@@ -102,14 +102,14 @@ impl Plan {
     }
 
     /// Opened, closed, octets there and back, requests, connections with latencies.
-    fn counts(&self) -> [f64; 6] {
+    pub(super) fn counts(&self) -> [f64; 6] {
         let both = |direction: usize| (self.octets[direction] + self.later[direction]) as f64;
         [1.0, self.lasts.map_or(0.0, |_| 1.0), both(0), both(1), self.requests as f64, 1.0]
     }
 }
 
 /// The counters of the network, each with the names of its processes.
-fn counters(fixture: &Fixture) -> Vec<(String, String, f64)> {
+pub(super) fn counters(fixture: &Fixture) -> Vec<(String, String, f64)> {
     let metrics = [
         "skupper_connections_opened_total",
         "skupper_connections_closed_total",
@@ -132,7 +132,10 @@ fn counters(fixture: &Fixture) -> Vec<(String, String, f64)> {
 }
 
 /// By names of processes; all together where they are of no interest.
-fn summed(counters: &[(String, String, f64)], by: impl Fn(&str) -> String) -> BTreeMap<String, [f64; 6]> {
+pub(super) fn summed(
+    counters: &[(String, String, f64)],
+    by: impl Fn(&str) -> String,
+) -> BTreeMap<String, [f64; 6]> {
     let mut summed = BTreeMap::<String, [f64; 6]>::new();
     let mut metrics: Vec<&str> = Vec::new();
     for (metric, names, value) in counters {

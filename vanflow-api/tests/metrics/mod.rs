@@ -1,6 +1,7 @@
 //! `/metrics`: formats, and what is said of the network and of the collector.
 
 mod connections;
+mod explained;
 mod late;
 
 use http::{Method, StatusCode};

@@ -178,6 +178,8 @@ impl Store {
                     self.count_flow(at, &Self::standing(path, &share), &Standing::default());
                     self.remove_member(at);
                     self.lanes.exchange(lane, &share, &ConnectionShare::default());
+                    // The other half may stand for it from now on.
+                    self.lanes.note_move(at, self.row(at).head().key, lane);
                     self.settle_start(lane);
                     self.lanes.note_drained(lane, seconds(self.now));
                 }

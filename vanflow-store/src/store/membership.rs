@@ -212,6 +212,9 @@ impl Store {
         self.each_request(at, |store, request| {
             store.lanes.exchange_request(new, &nothing.1, &request, &mut store.graph.vocabulary);
         });
+        if old != NO_LANE && !self.lanes.row(old).key.is_alike(&self.lanes.row(new).key) {
+            self.lanes.note_move(at, self.row(at).head().key, old);
+        }
     }
 
     fn update_request(

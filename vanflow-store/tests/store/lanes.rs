@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf, discovery::Extent};
-use vanflow_store::{Ended, Lane, Record, Snapshot};
+use vanflow_store::{Ended, FlowKind, Lane, Record, Snapshot, lane::LaneRevision};
 
 use crate::support::{Network, change, find, ids};
 
@@ -498,4 +498,66 @@ fn methods_without_end_do_not_fill_the_memory() {
     network.wait(3600);
     assert_eq!(network.snapshot().of_kind(RecordKind::BiflowApp).count(), 0);
     assert!(lane_of(&network.snapshot(), "west:5").requests().next().is_none());
+}
+
+#[test]
+fn connections_that_go_to_other_lanes_are_known_if_something_else_is_at_their_ends() {
+    let mut network = Network::new();
+    let west = network.west();
+    let connector = |network: &Network, id: &str| {
+        network
+            .started(RecordKind::Connector, id, "west:0")
+            .with(Attribute::VanAddress, "echo")
+            .with(Attribute::Protocol, "tcp")
+    };
+    network.report(west, &[connector(&network, "west:2"), network.connection("west:10")]);
+    let first = network.snapshot();
+    let lane = |snapshot: &Snapshot| find(snapshot, "west:10").lane().expect("it is in one").at();
+    assert_eq!(first.lane_moves(LaneRevision::default()).count(), 0, "it came to its first lane");
+    // It has the connector that was inferred.
+    network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::Connector, "west:2")]);
+    let second = network.snapshot();
+    assert_ne!(lane(&second), lane(&first));
+    assert_eq!(second.lane_moves(LaneRevision::default()).count(), 0);
+    network
+        .report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::SourceHost, "10.0.0.1")]);
+    let third = network.snapshot();
+    let moves: Vec<_> = third.lane_moves(second.lanes_revision()).collect();
+    assert_eq!(moves.len(), 1);
+    assert_eq!((moves[0].at, moves[0].from), (find(&third, "west:10").at(), lane(&second)));
+    assert_eq!(third.lane_moves(third.lanes_revision()).count(), 0);
+    network
+        .report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::SourceHost, "10.0.0.2")]);
+    let fourth = network.snapshot();
+    let from: Vec<_> = fourth.lane_moves(second.lanes_revision()).map(|each| each.from).collect();
+    assert_eq!(from, [lane(&third), lane(&second)], "the latest first");
+    // Of a record that has left nothing is said, though another has its row.
+    network.report(west, &[change(RecordKind::BiflowTport, "west:10").with(Attribute::EndTime, network.now)]);
+    network.wait(2 * 15 * 60);
+    network.report(west, &[network.connection("west:11")]);
+    assert_eq!(network.snapshot().lane_moves(second.lanes_revision()).count(), 0);
+}
+
+#[test]
+fn the_half_of_a_connection_that_stands_for_it_no_more_has_left_its_lane() {
+    // faults 32
+    let mut network = Network::new();
+    let west = network.west();
+    let far = network
+        .started(RecordKind::Flow, "west:11", "west:2")
+        .with(Attribute::Counterflow, "west:10")
+        .with(Attribute::Octets, 5);
+    let connector = network
+        .started(RecordKind::Connector, "west:2", "west:0")
+        .with(Attribute::VanAddress, "echo")
+        .with(Attribute::Protocol, "tcp");
+    network.report(west, &[connector, far]);
+    let before = network.snapshot();
+    let lane = before.flow(FlowKind::Connection, "west:10").and_then(|far| far.lane()).expect("it counts");
+    let near = network.started(RecordKind::Flow, "west:10", "west:1").with(Attribute::SourceHost, "10.0.0.9");
+    network.report(west, &[near]);
+    let after = network.snapshot();
+    let moves: Vec<_> = after.lane_moves(before.lanes_revision()).collect();
+    assert_eq!(moves.len(), 1);
+    assert_eq!((moves[0].at, moves[0].from), (find(&after, "west:11").at(), lane.at()));
 }
