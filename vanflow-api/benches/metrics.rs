@@ -158,7 +158,7 @@ fn bench_unresolved(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("connections without a connector");
     group.sample_size(10);
     for many in [1_000, 20_000] {
-        let mut store = Store::new(vanflow_store::Options::default());
+        let mut store = Store::new(vanflow_store::StoreOptions::default());
         let now = Timestamp::from_micros(EPOCH + 2_000_000);
         let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
         apply(&mut store, source, &network(false));
@@ -171,7 +171,7 @@ fn bench_unresolved(criterion: &mut Criterion) {
         };
         apply(&mut store, source, &(0..many).map(failed).collect::<Vec<_>>());
         let (network, publisher) = Network::new(store);
-        let api = Api::new(network, Options::default());
+        let api = Api::new(network, ApiOptions::default());
         api.observe();
         publisher.write().advance(Timestamp::from_micros(EPOCH + 20_000_000));
         api.observe();

@@ -201,8 +201,9 @@ impl Snapshot {
     /// Connections that went to other lanes after that revision, the latest move first; at most the latest 16,384 moves.
     /// Only of those is it said whose listener, host, connector, reported or inferred, or processes are others now.
     pub fn lane_moves(&self, after: LaneRevision) -> impl Iterator<Item = LaneMove> + use<'_> {
-        let is_there = |each: &&Move| self.view.row(each.at).is_some_and(|row| row.head().key == each.key);
-        self.view.moves.after(after.0).filter(is_there).map(|each| {
+        let is_there =
+            |each: &&Move| self.contents.row(each.at).is_some_and(|row| row.head().key == each.key);
+        self.contents.moves.after(after.0).filter(is_there).map(|each| {
             let (number, generation) = each.from;
             LaneMove { at: each.at, from: LaneRef { number, generation } }
         })

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
-use vanflow_api::{Options, metrics::Detail};
+use vanflow_api::{ApiOptions, metrics::Detail};
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{SourceId, Store};
 
@@ -130,9 +130,9 @@ impl Followed {
 
     /// Without processes.
     fn empty(retention_seconds: u64) -> Self {
-        let mut options = Options::default();
+        let mut options = ApiOptions::default();
         options.metrics.zero_for = Duration::ZERO;
-        let mut store_options = vanflow_store::Options::default();
+        let mut store_options = vanflow_store::StoreOptions::default();
         store_options.retention_micros = retention_seconds * SECOND;
         let fixture = Fixture::with_options(Store::new(store_options), options);
         let source = {
@@ -427,9 +427,9 @@ fn a_connection_that_is_explained_otherwise_twice_is_closed_where_it_was_opened(
 #[test]
 fn a_connection_that_was_counted_is_not_counted_as_unknown_when_its_connector_is_in_doubt() {
     // faults 11: the only connector of the service is inferred, until another proves to have been there.
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
-    let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     let source = fixture.publisher.write().source_seen("gv_ZW:0", SourceType::Router, now(0));
     let mut network_of_one = Followed { fixture, source };
     let mut all = network();
@@ -464,10 +464,10 @@ fn a_connection_that_was_counted_is_not_counted_as_unknown_when_its_connector_is
 
 #[test]
 fn what_changes_its_group_leaves_the_past_of_its_component_behind() {
-    let mut options = Options::default();
+    let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
     options.metrics.detail = Detail::Component;
-    let fixture = Fixture::with_options(Store::new(vanflow_store::Options::default()), options);
+    let fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     let source = fixture.publisher.write().source_seen("gv_ZW:0", SourceType::Router, now(0));
     let mut network_of = Followed { fixture, source };
     let mut all = network();
