@@ -35,6 +35,7 @@ use crate::{
     openapi,
     pace::WatchFormat,
     params::Params,
+    query::media::Media,
     route::{self, Endpoint, Route},
     swagger::{self, Asset, Content},
     user,
@@ -246,8 +247,7 @@ impl Api {
             Endpoint::V1alpha1(collection) => self.list(request, route, collection),
             Endpoint::WholeOpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.whole_document.clone())),
             Endpoint::List(collection) => {
-                let query = v2alpha1::Query::new(collection, request.uri.query())?;
-                Ok(self.v2_list(request, query, self.snapshot(), Scope::All))
+                self.v2_list(request, route, collection, self.snapshot(), Scope::All)
             }
             Endpoint::Single(collection) => {
                 let (id, snapshot) = (decoded(id), self.snapshot());
@@ -255,24 +255,23 @@ impl Api {
                     what: collection.schema().name,
                     id: crate::error::excerpt(&id),
                 })?;
-                let tag = entity_tag(&self.shared.instance, &snapshot, None, None);
-                Ok(unless_known(&request.headers, tag, || Body::whole(json.bytes)))
+                let media = chosen_media(request, route, &[Media::Json])?;
+                let tag = entity_tag(&self.shared.instance, &snapshot, None, None, media);
+                Ok(unless_known(&request.headers, tag, media, || Body::whole(json.bytes)))
             }
             Endpoint::OfSite(collection) => {
                 let (id, snapshot) = (decoded(id), self.snapshot());
                 let site = v2alpha1::site_with_id(&snapshot, &id).map(Scope::Site);
                 let missing = || ApiError::NoSuch { what: "Site", id: crate::error::excerpt(&id) };
                 let scope = site.ok_or_else(missing)?;
-                let query = v2alpha1::Query::new(collection, request.uri.query())?;
-                Ok(self.v2_list(request, query, snapshot, scope))
+                self.v2_list(request, route, collection, snapshot, scope)
             }
             Endpoint::OfService(collection) => {
                 let (id, snapshot) = (decoded(id), self.snapshot());
                 let service = v2alpha1::service_with_id(&snapshot, &id).map(Scope::Service);
                 let missing = || ApiError::NoSuch { what: "Service", id: crate::error::excerpt(&id) };
                 let scope = service.ok_or_else(missing)?;
-                let query = v2alpha1::Query::new(collection, request.uri.query())?;
-                Ok(self.v2_list(request, query, snapshot, scope))
+                self.v2_list(request, route, collection, snapshot, scope)
             }
             Endpoint::Gone => Err(ApiError::NoHosts),
             Endpoint::User | Endpoint::Logout if !self.shared.console => {
@@ -314,12 +313,17 @@ impl Api {
     fn v2_list(
         &self,
         request: &Parts,
-        query: v2alpha1::Query,
+        route: &'static Route,
+        collection: v2alpha1::Collection,
         snapshot: Snapshot,
         scope: Scope,
-    ) -> Response<Body> {
-        let takes_events = negotiate::accepts_events(&request.headers);
+    ) -> Result<Response<Body>, ApiError> {
+        let query = v2alpha1::Query::new(collection, request.uri.query(), snapshot.now())?;
+        let takes_events = negotiate::accepts_events(&request.headers) && query.grouping.is_none();
         if query.watch.unwrap_or(takes_events) {
+            if !takes_events {
+                chosen_media(request, route, &FOLLOWED)?;
+            }
             let format = if takes_events { WatchFormat::Events } else { WatchFormat::Lines };
             // As in the original API: no body, no timers.
             let body = if request.method == Method::HEAD {
@@ -334,13 +338,15 @@ impl Api {
                 let watch = v2alpha1::Watch::new(network, Arc::new(query), scope, format, instance, resume);
                 Body::streamed(watch.into_stream())
             };
-            return compressed(&request.headers, watched(body, format));
+            return Ok(compressed(&request.headers, watched(body, format)));
         }
+        let media = chosen_media(request, route, &Media::ALL)?;
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
-        let tag = entity_tag(&self.shared.instance, &snapshot, query.moment(&snapshot), request.uri.query());
-        unless_known(&request.headers, tag, || {
-            Body::rendered(v2alpha1::List::new(snapshot, Arc::new(query), scope))
-        })
+        let moment = query.moment(&snapshot);
+        let tag = entity_tag(&self.shared.instance, &snapshot, moment, request.uri.query(), media);
+        Ok(unless_known(&request.headers, tag, media, || {
+            Body::rendered(v2alpha1::List::new(snapshot, Arc::new(query), scope, media))
+        }))
     }
 
     fn list(
@@ -349,15 +355,19 @@ impl Api {
         route: &'static Route,
         collection: Collection,
     ) -> Result<Response<Body>, ApiError> {
-        let params = Params::parse(request.uri.query(), route.path, route.parameters)?;
+        let filters = v1alpha1::filters(collection, route.parameters);
+        let params = Params::parse(request.uri.query(), route.path, route.parameters, &filters)?;
         let query = Arc::new(Query::new(collection, &params)?);
         let takes_events = negotiate::accepts_events(&request.headers);
         let is_watch = query.watch.unwrap_or(takes_events);
         if is_watch {
+            if !takes_events {
+                chosen_media(request, route, &FOLLOWED)?;
+            }
             let format = if takes_events { WatchFormat::Events } else { WatchFormat::Lines };
             return Ok(compressed(&request.headers, self.watch(request, query, format)));
         }
-        let snapshot = self.snapshot();
+        let (snapshot, media) = (self.snapshot(), chosen_media(request, route, &Media::ALL)?);
         // Durations of live records grow without a change of anything: an answer that has some is as good as new for
         // ten seconds.
         let has_durations = !matches!(
@@ -365,8 +375,9 @@ impl Api {
             Selection::VanAddrs | Selection::Addresses | Selection::Records { .. }
         );
         let time = has_durations.then(|| snapshot.now().as_micros() / DURATIONS_HOLD_MICROS);
-        let tag = entity_tag(&self.shared.instance, &snapshot, time, request.uri.query());
-        Ok(unless_known(&request.headers, tag, || Body::rendered(List::new(snapshot, query, Frame::array()))))
+        let tag = entity_tag(&self.shared.instance, &snapshot, time, request.uri.query(), media);
+        let list = || Body::rendered(List::new(snapshot, query, Frame::of(media), media));
+        Ok(unless_known(&request.headers, tag, media, list))
     }
 
     fn watch(&self, request: &Parts, query: Arc<Query>, format: WatchFormat) -> Response<Body> {
@@ -508,6 +519,21 @@ fn watched(body: Body, format: WatchFormat) -> Response<Body> {
     response
 }
 
+/// The forms that a watch has, without server-sent events.
+const FOLLOWED: [Media; 2] = [Media::Lines, Media::Json];
+
+/// The form that a client prefers.
+fn chosen_media(request: &Parts, route: &'static Route, known: &[Media]) -> Result<Media, ApiError> {
+    negotiate::media(&request.headers, known).ok_or_else(|| {
+        let mut names: Vec<_> = known.iter().map(|media| media.name()).collect();
+        if known.len() > 1 {
+            names.push(EVENTS);
+        }
+        let accept = crate::error::excerpt(&negotiate::accepted(&request.headers));
+        ApiError::NotAcceptable { path: route.path, accept, known: names.join(", ") }
+    })
+}
+
 /// The identity in a path. A plus sign in it is one.
 fn decoded(id: Option<&str>) -> String {
     percent_decode_str(id.unwrap_or_default()).decode_utf8_lossy().into_owned()
@@ -518,6 +544,9 @@ fn refusal(error: &ApiError, is_coded: bool) -> Response<Body> {
     let mut response = whole(error.status(), JSON, body);
     if matches!(error, ApiError::MethodNotAllowed { .. }) {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    if matches!(error, ApiError::NotAcceptable { .. }) {
+        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     }
     response
 }

@@ -15,12 +15,22 @@ pub(crate) enum ApiError {
     #[error("`{parameter}` is missing: {hint}")]
     Missing { parameter: &'static str, hint: &'static str },
     #[error("`{parameter}` is `{value}`, but must be {expected}")]
-    Invalid { parameter: &'static str, value: String, expected: String },
+    Invalid { parameter: String, value: String, expected: String },
+    #[error(
+        "`{pair}` is not well-formed: two hexadecimal digits have to follow each %, and %25 stands for one"
+    )]
+    Malformed { pair: String },
+    #[error("`{parameter}` is `{given}`, which is after `{later}`, `{end}`")]
+    Backwards { parameter: &'static str, given: String, later: &'static str, end: String },
+    #[error("`{parameter}` {why}")]
+    Misplaced { parameter: &'static str, why: &'static str },
+    #[error("{path} cannot be served as `{accept}`; it can be as {known}")]
+    NotAcceptable { path: &'static str, accept: String, known: String },
     #[error("`{parameter}` is given more than once, but can have one value only")]
     Repeated { parameter: &'static str },
     #[error("`{parameter}` is no parameter of {path}; {known}")]
     Unknown { parameter: String, path: &'static str, known: String },
-    #[error("one cannot {verb} `{name}`, which no {record} has; it has {known}")]
+    #[error("one cannot {verb} `{name}`, which no {record} has; {known}")]
     NoProperty { verb: &'static str, name: String, record: &'static str, known: String },
     #[error("there is no {what} with the identity `{id}`")]
     NoSuch { what: &'static str, id: String },
@@ -36,7 +46,11 @@ impl ApiError {
             Self::NotFound { .. } | Self::NoSuch { .. } | Self::NoConsole { .. } => StatusCode::NOT_FOUND,
             Self::NoHosts => StatusCode::GONE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
             Self::Missing { .. }
+            | Self::Malformed { .. }
+            | Self::Backwards { .. }
+            | Self::Misplaced { .. }
             | Self::Invalid { .. }
             | Self::Repeated { .. }
             | Self::Unknown { .. }
@@ -50,6 +64,7 @@ impl ApiError {
             // What the network observer says; the others it leaves empty.
             StatusCode::NOT_FOUND => "ErrNotFound",
             StatusCode::METHOD_NOT_ALLOWED => "ErrMethodNotAllowed",
+            StatusCode::NOT_ACCEPTABLE => "ErrNotAcceptable",
             StatusCode::GONE => "ErrNotSupported",
             _ => "ErrBadRequest",
         };

@@ -4,7 +4,7 @@
 //! rendering.
 
 use vanflow_proto::Value;
-use vanflow_store::Text;
+use vanflow_store::{Field, Text};
 
 /// Bytes to write to, and room to put a text together in.
 #[derive(Debug, Default)]
@@ -64,6 +64,18 @@ impl Json {
         }
         escape(&mut self.bytes, suffix);
         self.bytes.push(b'"');
+    }
+
+    /// A list of texts.
+    pub(crate) fn strings(&mut self, texts: &[impl AsRef<str>]) {
+        self.raw("[");
+        for (position, text) in texts.iter().enumerate() {
+            if position > 0 {
+                self.raw(",");
+            }
+            self.string(text.as_ref());
+        }
+        self.raw("]");
     }
 
     /// A value of any type. Octets, and what has no counterpart in JSON, are strings of hexadecimal digits.
@@ -126,20 +138,6 @@ impl<'j> Object<'j> {
         self.json.string(text);
     }
 
-    /// A text of the store.
-    #[inline]
-    pub(crate) fn text(&mut self, name: &str, text: Text<'_>) {
-        self.name(name);
-        self.json.text(text, "");
-    }
-
-    /// A text of the store with something appended to it.
-    #[inline]
-    pub(crate) fn text_with(&mut self, name: &str, text: Text<'_>, suffix: &str) {
-        self.name(name);
-        self.json.text(text, suffix);
-    }
-
     pub(crate) fn truth(&mut self, name: &str, value: bool) {
         self.name(name);
         self.json.raw(if value { "true" } else { "false" });
@@ -153,6 +151,123 @@ impl<'j> Object<'j> {
         }
         self.json.bytes.push(b'}');
     }
+}
+
+/// Takes the members of an object one by one: writes them, some of them, or keeps them.
+pub(crate) trait Members<'s> {
+    fn uint(&mut self, name: &'static str, number: u64);
+    fn string(&mut self, name: &'static str, text: &'s str);
+    /// A text of the store with something appended to it.
+    fn text_with(&mut self, name: &'static str, text: Text<'s>, suffix: &'static str);
+    fn truth(&mut self, name: &'static str, value: bool);
+    /// A value of any type, as it was reported.
+    fn value(&mut self, name: &'static str, value: Value<'s>);
+    fn strings(&mut self, name: &'static str, texts: &'s [String]);
+    /// An attribute that has no name, by its code.
+    fn unnamed(&mut self, code: u32, field: Field<'s>);
+
+    /// A text of the store.
+    #[inline]
+    fn text(&mut self, name: &'static str, text: Text<'s>) {
+        self.text_with(name, text, "");
+    }
+}
+
+impl<'s> Members<'s> for Object<'_> {
+    #[inline]
+    fn uint(&mut self, name: &'static str, number: u64) {
+        Object::uint(self, name, number);
+    }
+
+    #[inline]
+    fn string(&mut self, name: &'static str, text: &'s str) {
+        Object::string(self, name, text);
+    }
+
+    #[inline]
+    fn text_with(&mut self, name: &'static str, text: Text<'s>, suffix: &'static str) {
+        self.name(name);
+        self.json.text(text, suffix);
+    }
+
+    fn truth(&mut self, name: &'static str, value: bool) {
+        Object::truth(self, name, value);
+    }
+
+    fn value(&mut self, name: &'static str, value: Value<'s>) {
+        self.name(name);
+        self.json.value(value);
+    }
+
+    fn strings(&mut self, name: &'static str, texts: &'s [String]) {
+        self.name(name);
+        self.json.strings(texts);
+    }
+
+    fn unnamed(&mut self, code: u32, field: Field<'s>) {
+        self.name(&format!("attr{code}"));
+        match field {
+            Field::Uint(number) => self.json.uint(number),
+            Field::Text(text) => self.json.text(text, ""),
+            Field::Other(value) => self.json.value(value),
+            // A form that a value may have in time.
+            _ => self.json.raw("null"),
+        }
+    }
+}
+
+/// Writes those members of an object that are asked for.
+#[derive(Debug)]
+pub(crate) struct Chosen<'a, 'j> {
+    pub(crate) object: Object<'j>,
+    pub(crate) names: &'a [&'static str],
+}
+
+impl Chosen<'_, '_> {
+    fn has(&self, name: &'static str) -> bool {
+        self.names.contains(&name)
+    }
+}
+
+impl<'s> Members<'s> for Chosen<'_, '_> {
+    fn uint(&mut self, name: &'static str, number: u64) {
+        if self.has(name) {
+            self.object.uint(name, number);
+        }
+    }
+
+    fn string(&mut self, name: &'static str, text: &'s str) {
+        if self.has(name) {
+            self.object.string(name, text);
+        }
+    }
+
+    fn text_with(&mut self, name: &'static str, text: Text<'s>, suffix: &'static str) {
+        if self.has(name) {
+            Members::text_with(&mut self.object, name, text, suffix);
+        }
+    }
+
+    fn truth(&mut self, name: &'static str, value: bool) {
+        if self.has(name) {
+            self.object.truth(name, value);
+        }
+    }
+
+    fn value(&mut self, name: &'static str, value: Value<'s>) {
+        if self.has(name) {
+            Members::value(&mut self.object, name, value);
+        }
+    }
+
+    fn strings(&mut self, name: &'static str, texts: &'s [String]) {
+        if self.has(name) {
+            Members::strings(&mut self.object, name, texts);
+        }
+    }
+
+    /// There is no name to ask for it by.
+    fn unnamed(&mut self, _: u32, _: Field<'s>) {}
 }
 
 /// What stands for each octet of a string: 0 for itself, `u` for its code, anything else after a backslash.

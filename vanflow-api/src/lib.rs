@@ -41,6 +41,7 @@ mod network;
 mod openapi;
 mod pace;
 mod params;
+mod query;
 mod route;
 mod swagger;
 mod user;

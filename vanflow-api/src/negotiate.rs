@@ -7,7 +7,7 @@ use http::{
 };
 use vanflow_store::Snapshot;
 
-use crate::{body::Body, metrics::ExpositionFormat};
+use crate::{body::Body, metrics::ExpositionFormat, query::media::Media};
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const EVENTS: &str = "text/event-stream";
@@ -18,6 +18,47 @@ const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 pub(crate) fn accepts_events(headers: &HeaderMap) -> bool {
     list_items(headers, &ACCEPT)
         .any(|(item, parameters)| item.eq_ignore_ascii_case(EVENTS) && weight(parameters) > 0.0)
+}
+
+/// The form that the client prefers of those that there are, the first of them where it does not mind; none where it takes
+/// none of them.
+pub(crate) fn media(headers: &HeaderMap, known: &[Media]) -> Option<Media> {
+    if list_items(headers, &ACCEPT).all(|(range, _)| range.is_empty()) {
+        return known.first().copied();
+    }
+    let mut best: Option<((f32, u8), Media)> = None;
+    for media in known {
+        let ranges = list_items(headers, &ACCEPT)
+            .filter_map(|(range, parameters)| Some((specificity(range, *media)?, weight(parameters))));
+        // What names the form more closely says how much it is wanted.
+        let Some((specificity, weight)) = ranges.max_by_key(|(specificity, _)| *specificity) else {
+            continue;
+        };
+        if weight > 0.0 && best.is_none_or(|(other, _)| (weight, specificity) > other) {
+            best = Some(((weight, specificity), *media));
+        }
+    }
+    best.map(|(_, media)| media)
+}
+
+/// How closely a media range names a form, if it includes it.
+fn specificity(range: &str, media: Media) -> Option<u8> {
+    let is = |name: &str| range.eq_ignore_ascii_case(name);
+    let is_alias = media == Media::Lines && (is("application/ndjson") || is("application/jsonl"));
+    if is(media.name()) || is_alias {
+        return Some(2);
+    }
+    let (kind, _) = media.name().split_once('/')?;
+    if range.strip_suffix("/*").is_some_and(|range| range.eq_ignore_ascii_case(kind)) {
+        return Some(1);
+    }
+    is("*/*").then_some(0)
+}
+
+/// What the client takes, to be repeated to it.
+pub(crate) fn accepted(headers: &HeaderMap) -> String {
+    let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
@@ -55,10 +96,11 @@ pub(crate) fn compressed(headers: &HeaderMap, mut response: Response<Body>) -> R
     response
 }
 
-/// An answer in JSON, or that the client has it already.
+/// An answer, or that the client has it already.
 pub(crate) fn unless_known(
     headers: &HeaderMap,
     tag: HeaderValue,
+    media: Media,
     body: impl FnOnce() -> Body,
 ) -> Response<Body> {
     let mut response = if is_known(headers, &tag) {
@@ -68,7 +110,7 @@ pub(crate) fn unless_known(
         response
     } else {
         let mut response = Response::new(body());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
         compressed(headers, response)
     };
     response.headers_mut().insert(ETAG, tag);
@@ -76,18 +118,24 @@ pub(crate) fn unless_known(
 }
 
 /// What says whether an answer has changed: the instance of the collector; the revision of the whole network, because a
-/// record is shown with what follows from others; how many records have left it, which is no change of any; and the
-/// time, as far as the answer depends on it.
+/// record is shown with what follows from others; how many records have left it, which is no change of any; the time,
+/// as far as the answer depends on it; what was asked for, and the form of the answer.
 pub(crate) fn entity_tag(
     instance: &str,
     snapshot: &Snapshot,
     time: Option<u64>,
     query: Option<&str>,
+    media: Media,
 ) -> HeaderValue {
     let (revision, evicted) = (snapshot.revision(), snapshot.evicted());
     let time = time.map_or_else(String::new, |time| format!("{time}-"));
     let query = fnv(query.unwrap_or(""));
-    let tag = format!("W/\"{instance}-{revision}-{evicted}-{time}{query:x}\"");
+    let form = match media {
+        Media::Json => "",
+        Media::Lines => "-lines",
+        Media::Csv => "-csv",
+    };
+    let tag = format!("W/\"{instance}-{revision}-{evicted}-{time}{query:x}{form}\"");
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
@@ -151,6 +199,33 @@ mod tests {
             assert_eq!(accepts_gzip(&headers(ACCEPT_ENCODING, value)), expected, "{value}");
         }
         assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_list_has_the_form_that_is_preferred() {
+        for (accept, expected) in [
+            ("", Some(Media::Json)),
+            ("*/*", Some(Media::Json)),
+            ("application/json, text/plain, */*", Some(Media::Json)),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some(Media::Json)),
+            ("text/csv", Some(Media::Csv)),
+            ("Text/CSV; charset=utf-8", Some(Media::Csv)),
+            ("text/*", Some(Media::Csv)),
+            ("application/x-ndjson", Some(Media::Lines)),
+            ("application/ndjson", Some(Media::Lines)),
+            ("application/*", Some(Media::Json)),
+            ("text/csv, */*", Some(Media::Csv)),
+            ("text/csv;q=0.1, */*;q=0.2", Some(Media::Json)),
+            ("text/csv, application/json", Some(Media::Json)),
+            ("application/json;q=0, */*", Some(Media::Lines)),
+            ("text/html", None),
+            ("application/json;q=0", None),
+            ("text/event-stream", None),
+        ] {
+            assert_eq!(media(&headers(ACCEPT, accept), &Media::ALL), expected, "{accept}");
+        }
+        assert_eq!(media(&HeaderMap::new(), &Media::ALL), Some(Media::Json));
+        assert_eq!(media(&headers(ACCEPT, "text/csv"), &[Media::Json]), None);
     }
 
     #[test]

@@ -2,9 +2,14 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
-
-use crate::error::{ApiError, excerpt};
+use crate::{
+    error::{ApiError, excerpt},
+    query::{
+        filter::operand,
+        nearest::suggestion,
+        string::{Pair, pairs},
+    },
+};
 
 /// A parameter that a route takes.
 #[derive(Debug)]
@@ -25,6 +30,8 @@ pub(crate) enum Form {
     Count,
     /// Any text.
     Text,
+    /// Names of properties of the list, with commas between them.
+    Fields,
     /// The identity of a record; can be given several times. A `+` in it is a plus sign, not a space: routers have
     /// it in their ids, and no id has a space.
     Identities,
@@ -36,40 +43,39 @@ pub(crate) enum Form {
 #[derive(Debug)]
 pub(crate) struct Params<'q> {
     given: Vec<(&'static Parameter, Cow<'q, str>)>,
+    filters: Vec<Pair<'q>>,
 }
 
 impl<'q> Params<'q> {
-    /// Reads a query string.
+    /// Reads a query string. What is no parameter is a filter by one of the properties that `filters` names.
     ///
     /// # Errors
     ///
-    /// Where it has a parameter that the route does not take, has one twice, or lacks one.
+    /// Where it has what is neither, has a parameter twice, or lacks one.
     pub(crate) fn parse(
         query: Option<&'q str>,
         path: &'static str,
         parameters: &'static [&'static Parameter],
+        filters: &[&'static str],
     ) -> Result<Self, ApiError> {
-        let mut given: Vec<(&'static Parameter, Cow<'q, str>)> = Vec::new();
-        for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name, true);
-            let Some(&parameter) = parameters.iter().find(|parameter| parameter.name == name) else {
-                let known = match parameters {
-                    [] => "it takes none".to_owned(),
-                    _ => {
-                        let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
-                        format!("it takes {}", names.join(", "))
-                    }
-                };
-                return Err(ApiError::Unknown { parameter: excerpt(&name), path, known });
+        let mut params = Self { given: Vec::new(), filters: Vec::new() };
+        for pair in pairs(query.unwrap_or(""))? {
+            let found = parameters.iter().find(|parameter| parameter.name == pair.name);
+            let Some(&parameter) = found else {
+                let (name, _) = operand(&pair.name);
+                if !filters.contains(&name) {
+                    return Err(unknown(&pair.name, path, parameters, filters));
+                }
+                params.filters.push(pair);
+                continue;
             };
             let several = parameter.form == Form::Identities;
-            if !several && given.iter().any(|(other, _)| other.name == parameter.name) {
+            if !several && params.given.iter().any(|(other, _)| other.name == parameter.name) {
                 return Err(ApiError::Repeated { parameter: parameter.name });
             }
-            given.push((parameter, decode(value, !several)));
+            let value = pair.plus.filter(|_| several).unwrap_or(pair.value);
+            params.given.push((parameter, value));
         }
-        let params = Self { given };
         for parameter in parameters {
             if let Some(hint) = parameter.required
                 && params.texts(parameter.name).all(str::is_empty)
@@ -78,6 +84,11 @@ impl<'q> Params<'q> {
             }
         }
         Ok(params)
+    }
+
+    /// The filters, as they were given.
+    pub(crate) fn filters(&self) -> &[Pair<'q>] {
+        &self.filters
     }
 
     /// The value as it is.
@@ -117,19 +128,28 @@ impl<'q> Params<'q> {
     ) -> Result<Option<T>, ApiError> {
         let Some(value) = self.text(name) else { return Ok(None) };
         read(value).map(Some).ok_or_else(|| ApiError::Invalid {
-            parameter: name,
+            parameter: name.to_owned(),
             value: excerpt(value),
             expected: expected.into(),
         })
     }
 }
 
-fn decode(text: &str, plus_is_space: bool) -> Cow<'_, str> {
-    if plus_is_space && text.contains('+') {
-        let spaced = text.replace('+', " ");
-        return Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned());
-    }
-    percent_decode_str(text).decode_utf8_lossy()
+fn unknown(
+    name: &str,
+    path: &'static str,
+    parameters: &'static [&'static Parameter],
+    filters: &[&'static str],
+) -> ApiError {
+    let takes: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
+    let suggestion = suggestion(name, takes.iter().chain(filters).copied());
+    let takes =
+        if takes.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", takes.join(", ")) };
+    let filters = match filters {
+        [] => String::new(),
+        _ => format!(", and filters by {}", filters.join(", ")),
+    };
+    ApiError::Unknown { parameter: excerpt(name), path, known: format!("{suggestion}{takes}{filters}") }
 }
 
 #[cfg(test)]
@@ -146,7 +166,7 @@ mod tests {
     static OPTIONAL: &[&Parameter] = &[&LIMIT, &WATCH, &ADDRESS];
 
     fn parse(query: &str) -> Result<Params<'_>, ApiError> {
-        Params::parse(Some(query), "/list", OPTIONAL)
+        Params::parse(Some(query), "/list", OPTIONAL, &["name"])
     }
 
     #[test]
@@ -161,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_plus_in_an_id_is_a_plus() {
-        let params = Params::parse(Some("id=+8aqA:0&id=%2B8aqA:1"), "/record", NEEDED).unwrap();
+        let params = Params::parse(Some("id=+8aqA:0&id=%2B8aqA:1"), "/record", NEEDED, &[]).unwrap();
         assert_eq!(params.texts("id").collect::<Vec<_>>(), ["+8aqA:0", "+8aqA:1"]);
     }
 
@@ -182,9 +202,12 @@ mod tests {
     #[test]
     fn a_parameter_that_is_unknown_repeated_or_missing_is_named() {
         let error = |result: Result<Params<'_>, ApiError>| result.unwrap_err().to_string();
-        assert_eq!(error(parse("lmit=1")), "`lmit` is no parameter of /list; it takes limit, watch, vanaddr");
         assert_eq!(
-            error(Params::parse(Some("a=1"), "/list", &[])),
+            error(parse("lmit=1")),
+            "`lmit` is no parameter of /list; did you mean limit? it takes limit, watch, vanaddr, and filters by name"
+        );
+        assert_eq!(
+            error(Params::parse(Some("a=1"), "/list", &[], &[])),
             "`a` is no parameter of /list; it takes none"
         );
         assert_eq!(
@@ -193,7 +216,7 @@ mod tests {
         );
         for query in ["", "id=", "id"] {
             assert_eq!(
-                error(Params::parse(Some(query), "/record", NEEDED)),
+                error(Params::parse(Some(query), "/record", NEEDED, &[])),
                 "`id` is missing: name a record"
             );
         }

@@ -164,6 +164,12 @@ static OFFSET: Parameter = Parameter {
     required: None,
     description: "How many items to pass over first.",
 };
+static FIELDS: Parameter = Parameter {
+    name: "fields",
+    form: Form::Fields,
+    required: None,
+    description: "The properties that items are shown with, with commas between them; all where it is not given. In CSV they are the columns, in that order.",
+};
 static WATCH: Parameter = Parameter {
     name: "watch",
     form: Form::Flag,
@@ -189,7 +195,7 @@ static RTYPE: Parameter = Parameter {
     description: "The type of the records, by its name or by its number on the wire. Without it the records of all types are listed.",
 };
 
-static LIST: &[&Parameter] = &[&INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH];
+static LIST: &[&Parameter] = &[&INCLUDE_DELETED, &LIMIT, &OFFSET, &FIELDS, &WATCH];
 
 const fn list(path: &'static str, kind: RecordKind, summary: &'static str) -> Route {
     Route { path, endpoint: Endpoint::V1alpha1(Collection::Kind(kind)), summary, parameters: LIST }
@@ -248,19 +254,19 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/api/v1alpha1/flows",
         endpoint: Endpoint::V1alpha1(Collection::Flows),
         summary: "The LISTENER, CONNECTOR and FLOW records of a service",
-        parameters: &[&VANADDR, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
+        parameters: &[&VANADDR, &INCLUDE_DELETED, &LIMIT, &OFFSET, &FIELDS, &WATCH],
     },
     Route {
         path: "/api/v1alpha1/record",
         endpoint: Endpoint::V1alpha1(Collection::Record),
         summary: "The records with the given identities, those of them that exist",
-        parameters: &[&RECORD_ID, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
+        parameters: &[&RECORD_ID, &INCLUDE_DELETED, &LIMIT, &OFFSET, &FIELDS, &WATCH],
     },
     Route {
         path: "/api/v1alpha1/records",
         endpoint: Endpoint::V1alpha1(Collection::Records),
         summary: "The records as they were reported and merged, attributes untouched",
-        parameters: &[&RTYPE, &INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
+        parameters: &[&RTYPE, &INCLUDE_DELETED, &LIMIT, &OFFSET, &FIELDS, &WATCH],
     },
     list("/api/v1alpha1/logs", RecordKind::Log, "The LOG records: lines of the routers' logs"),
     list("/api/v1alpha1/hosts", RecordKind::Host, "The HOST records"),
@@ -532,7 +538,7 @@ mod tests {
             match route.endpoint {
                 Endpoint::V1alpha1(_) => {
                     assert!(
-                        names.ends_with(&["includeDeleted", "limit", "offset", "watch"]),
+                        names.ends_with(&["includeDeleted", "limit", "offset", "fields", "watch"]),
                         "{}",
                         route.path
                     );

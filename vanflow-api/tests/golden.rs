@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde_json::Value;
 
-use crate::support::{CAPTURES, Fixture, replay};
+use crate::support::{CAPTURES, Fixture, replay, request_with};
 
 const LISTS: [&str; 17] = [
     "topology",
@@ -155,5 +155,52 @@ fn records_come_to_what_qpid_proton_makes_of_the_same_bytes() {
             let coded: BTreeMap<_, _> = coded.collect();
             assert_eq!(Some(&coded), expected.get(record["id"].as_str().unwrap()), "{capture}");
         }
+    }
+}
+
+#[test]
+fn filters_over_a_capture() {
+    let fixture = Fixture::replayed("router-3.5");
+    let text = bodies(
+        &fixture,
+        &[
+            "sites?name=west&fields=id,name,platform",
+            "sites?name=we&fields=id",
+            "sites?name=we*&fields=id,name",
+            "sites?name!=west&fields=name",
+            "topology?rtype=LINK&fields=id,name,direction",
+            "links?direction=incoming&operStatus!=down&fields=id,linkName,octets",
+            "links?octets=*&linkName!=*&fields=id",
+            "processes?startTime=2026-11-22T11:44:40Z&fields=name",
+            "connectors?processName=*&fields=name,processName,vanAddress",
+            "flows?vanaddr=web&rtype!=FLOW&fields=rtype,id,destPort",
+            "flows?vanaddr=web&includeDeleted=1&method=GET&result!=200&limit=2&fields=id,method,result",
+            "flows?vanaddr=dead&includeDeleted=1&errorListenerSide=*&limit=2&fields=id,errorListenerSide",
+            "record?id=+8aqA:0&id=o+bK6:1&rtype=ROUTER&fields=id,name",
+            "records?rtype=BIFLOW_TPORT&includeDeleted=1&connector=null&limit=2&fields=id,connector",
+            "addresses?protocols=tcp&currentFlows=0&fields=name,totalFlows",
+            "addresses?protocols=[%22tcp%22]&name!=web&fields=name",
+            "vanaddrs?name!=web",
+            "logs?logSeverity=3&fields=logText",
+            "routers?incomplete!=true&fields=name",
+        ],
+    );
+    insta::assert_snapshot!("filters", text);
+}
+
+#[test]
+fn every_list_as_csv_and_as_lines() {
+    let fixture = Fixture::replayed("router-3.5");
+    let lists: Vec<_> =
+        LISTS.iter().chain(&["flows?vanaddr=shop&includeDeleted=1", "record?id=+8aqA:0"]).collect();
+    for (name, accept) in [("csv", "text/csv"), ("lines", "application/x-ndjson")] {
+        let mut text = String::new();
+        for list in &lists {
+            let path = format!("/api/v1alpha1/{list}{}limit=2", if list.contains('?') { '&' } else { '?' });
+            let answer = fixture.ask(request_with(&path, &[("accept", accept)]));
+            let content_type = answer.header("content-type").unwrap();
+            write!(text, "{} {path}: {content_type}\n{}\n", answer.status.as_u16(), answer.text()).unwrap();
+        }
+        insta::assert_snapshot!(format!("lists-{name}"), text);
     }
 }

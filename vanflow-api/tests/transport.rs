@@ -82,9 +82,25 @@ fn a_parameter_that_makes_no_sense_is_an_error_that_names_it() {
         ("links?includeDeleted=yes", "`includeDeleted` is `yes`, but must be 1 or 0".to_owned()),
         ("links?watch=", "`watch` is ``, but must be 1 or 0".to_owned()),
         (
-            "links?vanaddr=a",
-            "`vanaddr` is no parameter of /api/v1alpha1/links; it takes includeDeleted, limit, offset, watch"
+            "vanaddrs?vanaddr=a",
+            "`vanaddr` is no parameter of /api/v1alpha1/vanaddrs; it takes includeDeleted, limit, offset, fields, watch, and \
+             filters by name"
                 .to_owned(),
+        ),
+        (
+            "links?octets=many",
+            "`octets` is `many`, but must be a whole number, 0 or more, or * for any, or null for none".to_owned(),
+        ),
+        (
+            "addresses?fields=nam",
+            "`fields` is `nam`, but must be names of properties with commas between them; did you mean name? there are rtype, \
+             id, startTime, endTime, name, protocols, listenerCount, connectorCount, totalFlows, currentFlows"
+                .to_owned(),
+        ),
+        ("vanaddrs?fields=name", "`fields` is for lists of records, and these are texts".to_owned()),
+        (
+            "links?a=%zz",
+            "`a=%zz` is not well-formed: two hexadecimal digits have to follow each %, and %25 stands for one".to_owned(),
         ),
         (
             "records?rtype=NOPE",

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use vanflow_proto::Timestamp;
 use vanflow_store::{Revision, Snapshot};
 
-use crate::json::{Json, Object};
+use crate::json::Members;
 
 /// The services at one address, taken together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,10 +78,10 @@ impl Address {
         self.listener_count + self.connector_count > 0
     }
 
-    pub(crate) fn render(&self, json: &mut Json) {
-        let mut object = Object::open(json);
+    /// Gives the members of its record; `id` is [`Address::id`].
+    pub(crate) fn show<'s>(&'s self, object: &mut impl Members<'s>, id: &'s str) {
         object.string("rtype", "VAN_ADDRESS");
-        object.string("id", &self.id());
+        object.string("id", id);
         if let Some(start) = self.start {
             object.uint("startTime", start.as_micros());
         }
@@ -89,19 +89,10 @@ impl Address {
             object.uint("endTime", end.as_micros());
         }
         object.string("name", &self.name);
-        object.name("protocols");
-        object.json.raw("[");
-        for (position, protocol) in self.protocols.iter().enumerate() {
-            if position > 0 {
-                object.json.raw(",");
-            }
-            object.json.string(protocol);
-        }
-        object.json.raw("]");
+        object.strings("protocols", &self.protocols);
         object.uint("listenerCount", self.listener_count);
         object.uint("connectorCount", self.connector_count);
         object.uint("totalFlows", self.total_flows);
         object.uint("currentFlows", self.current_flows);
-        object.close();
     }
 }

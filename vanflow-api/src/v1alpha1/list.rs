@@ -9,12 +9,14 @@ use vanflow_store::{Record, RecordRef, Revision, Snapshot};
 
 use crate::{
     body::{CHUNK, Progress, Render},
-    json::Json,
+    json::{Chosen, Json, Members, Object},
     link::Routers,
+    query::{csv, media::Media},
     v1alpha1::{
         address::Address,
         query::{Query, Selection},
-        render::{self, FAR, Scene},
+        render::{self, FAR, Face, Scene},
+        row::Row,
     },
 };
 
@@ -27,9 +29,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// A JSON array with a line for each item.
-    pub(crate) fn array() -> Self {
-        Self { open: "[".to_owned(), between: ",\n", close: "]\n" }
+    /// Of a list in a form; in JSON it is an array with a line for each item.
+    pub(crate) fn of(media: Media) -> Self {
+        match media {
+            Media::Json => Self { open: "[".to_owned(), between: ",\n", close: "]\n" },
+            Media::Lines | Media::Csv => Self { open: String::new(), between: "", close: "" },
+        }
     }
 }
 
@@ -39,6 +44,7 @@ pub(crate) struct List {
     snapshot: Snapshot,
     query: Arc<Query>,
     frame: Frame,
+    media: Media,
     /// None before the first piece.
     items: Option<Items>,
     window: Paging,
@@ -54,8 +60,62 @@ struct Items {
 /// Items that are no reported records.
 #[derive(Debug)]
 enum Other {
-    Address(Address),
+    /// An address, and the id of its record.
+    Address(Address, String),
     SilentRouter(String),
+}
+
+/// What a list has one of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Item<'s> {
+    Record(Scene<'s>, Record<'s>, Face),
+    Address(&'s Address, &'s str),
+    /// An address by its name alone.
+    Name(&'s str),
+    SilentRouter(&'s str),
+    /// What was the far face of a LINK until its other side was reported.
+    NoFarLink(Scene<'s>, Record<'s>),
+}
+
+impl<'s> Item<'s> {
+    /// Gives the members of the object that it is shown as.
+    fn show(self, object: &mut impl Members<'s>) {
+        match self {
+            Self::Record(scene, record, face) => render::show(object, scene, record, face),
+            Self::Address(address, id) => address.show(object, id),
+            Self::Name(name) => object.string("name", name),
+            Self::SilentRouter(id) => render::silent_router(object, id),
+            Self::NoFarLink(scene, link) => render::no_far_link(object, scene, link),
+        }
+    }
+
+    fn row(self) -> Row<'s> {
+        let mut row = Row::default();
+        self.show(&mut row);
+        row
+    }
+
+    /// Whether it passes the filters.
+    pub(crate) fn is_admitted(self, query: &Query) -> bool {
+        query.admits_all() || query.admits_row(&self.row())
+    }
+
+    /// Writes it as JSON, with the properties that are asked for.
+    pub(crate) fn write(self, json: &mut Json, query: &Query) {
+        match (self, &query.fields) {
+            (Self::Name(name), _) => json.string(name),
+            (_, None) => {
+                let mut object = Object::open(json);
+                self.show(&mut object);
+                object.close();
+            }
+            (_, Some(fields)) => {
+                let mut chosen = Chosen { object: Object::open(json), names: fields };
+                self.show(&mut chosen);
+                chosen.object.close();
+            }
+        }
+    }
 }
 
 /// How many items are still to be passed over, and then to be shown.
@@ -90,9 +150,9 @@ impl Paging {
 const LOOKED_AT: usize = 16 * 1024;
 
 impl List {
-    pub(crate) fn new(snapshot: Snapshot, query: Arc<Query>, frame: Frame) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, query: Arc<Query>, frame: Frame, media: Media) -> Self {
         let window = Paging { skip: query.offset, left: query.limit, is_first: true };
-        Self { snapshot, query, frame, items: None, window }
+        Self { snapshot, query, frame, media, items: None, window }
     }
 
     /// The state of the network that the list shows.
@@ -103,20 +163,37 @@ impl List {
 
 impl Render for List {
     fn fill(&mut self, json: &mut Json) -> Progress {
-        let Self { snapshot, query, frame, items, window } = self;
+        let Self { snapshot, query, frame, media, items, window } = self;
         let items = items.get_or_insert_with(|| {
             json.raw(&frame.open);
+            if *media == Media::Csv {
+                csv::header(json, query.columns().into_iter());
+            }
             Items {
                 routers: query.selection.routers(snapshot),
                 records: Cursor::new(snapshot, &query.selection, query.include_deleted),
                 others: others(snapshot, query).into_iter(),
             }
         });
+        let mut show = |json: &mut Json, item: Item<'_>| {
+            if !item.is_admitted(query) || !window.admit(frame, json) {
+                return;
+            }
+            match media {
+                Media::Csv => {
+                    let row = item.row();
+                    csv::line(json, query.columns().into_iter().map(|name| row.get(name).clone()));
+                }
+                _ => item.write(json, query),
+            }
+            media.after(json);
+        };
+        let mut is_over = false;
         for _ in 0..LOOKED_AT {
             if json.bytes.len() >= CHUNK {
                 return Progress::More;
             }
-            if window.left == 0 {
+            if is_over {
                 json.raw(frame.close);
                 return Progress::Done;
             }
@@ -125,24 +202,19 @@ impl Render for List {
                 if query.admits(record) {
                     let scene = Scene { snapshot, routers: &items.routers };
                     for face in query.selection.faces(scene, record) {
-                        if window.admit(frame, json) {
-                            render::render(json, scene, record, face);
-                        }
+                        show(json, Item::Record(scene, record, face));
                     }
                 }
             } else if let Some(other) = items.others.next() {
-                if window.admit(frame, json) {
-                    match other {
-                        Other::Address(address) if query.selection == Selection::VanAddrs => {
-                            json.string(&address.name);
-                        }
-                        Other::Address(address) => address.render(json),
-                        Other::SilentRouter(id) => render::silent_router(json, &id),
+                match &other {
+                    Other::Address(address, _) if query.selection == Selection::VanAddrs => {
+                        show(json, Item::Name(&address.name));
                     }
+                    Other::Address(address, id) => show(json, Item::Address(address, id)),
+                    Other::SilentRouter(id) => show(json, Item::SilentRouter(id)),
                 }
             } else {
-                // The next round closes the list.
-                window.left = 0;
+                is_over = true;
             }
         }
         Progress::More
@@ -158,7 +230,11 @@ fn others(snapshot: &Snapshot, query: &Query) -> Vec<Other> {
                 if *selection == Selection::VanAddrs { address.is_exposed() } else { address.is_live };
             selection.includes_address(address) && (is_there || query.include_deleted)
         };
-        others.extend(Address::all(snapshot).into_iter().filter(is_listed).map(Other::Address));
+        let listed = Address::all(snapshot).into_iter().filter(is_listed);
+        others.extend(listed.map(|address| {
+            let id = address.id();
+            Other::Address(address, id)
+        }));
     }
     let mut routers = match selection {
         Selection::Topology | Selection::Kind(RecordKind::Router) | Selection::Record { .. } => {

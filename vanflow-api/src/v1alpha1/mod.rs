@@ -9,9 +9,11 @@ mod list;
 mod openapi;
 mod query;
 mod render;
+mod row;
+mod schema;
 mod watch;
 
 pub(crate) use list::{Frame, List};
 pub(crate) use openapi::{document, document_value};
-pub(crate) use query::{Collection, Query, Selection};
+pub(crate) use query::{Collection, Query, Selection, filters};
 pub(crate) use watch::Watch;

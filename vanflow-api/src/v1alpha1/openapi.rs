@@ -1,14 +1,20 @@
 //! The OpenAPI document, made from the route table and the protocol's tables.
 
 use serde_json::{Map, Value, json};
-use vanflow_proto::{Attribute, AttributeKind, RecordKind, Unit};
+use vanflow_proto::{Attribute, RecordKind};
 
 use crate::{
     params::{Form, Parameter},
+    query::{
+        document,
+        filter::Comparison,
+        value::{Kind, Presence},
+    },
     route::{Endpoint, ROUTES, Route},
     v1alpha1::{
-        Collection,
-        render::{FAR, NEVER_REPORTED},
+        Collection, filters,
+        render::FAR,
+        schema::{self, Property, VAN_ADDRESS, properties, shown},
     },
 };
 
@@ -46,6 +52,10 @@ pub(crate) fn document_value() -> Value {
                 "NotModified": {
                     "description": "Nothing has changed since the answer that `If-None-Match` names",
                 },
+                "NotAcceptable": {
+                    "description": "It has none of the forms that `Accept` asks for",
+                    "content": content("Error"),
+                },
                 "BadRequest": {
                     "description": "A parameter is missing, unknown, or has a value that makes no sense",
                     "content": content("Error"),
@@ -76,8 +86,13 @@ fn description() -> String {
 
 fn path(route: &Route) -> Value {
     let name = route.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
-    let parameters: Vec<_> =
+    let mut parameters: Vec<_> =
         route.parameters.iter().map(|parameter| reference("parameters", parameter.name)).collect();
+    if let Endpoint::V1alpha1(collection) = route.endpoint {
+        for name in filters(collection, route.parameters) {
+            parameters.extend([by(name), not_by(name)].map(|name| reference("parameters", &name)));
+        }
+    }
     let mut operation = json!({
         "operationId": name,
         "summary": route.summary,
@@ -90,10 +105,31 @@ fn path(route: &Route) -> Value {
     json!({ "get": operation })
 }
 
-/// Every parameter of every route. Those with the same name are the same.
+/// Every parameter of every route, and every filter. Those with the same name are the same.
 fn parameters() -> Map<String, Value> {
     let all = ROUTES.iter().flat_map(|route| route.parameters);
-    all.map(|parameter| (parameter.name.to_owned(), describe(parameter))).collect()
+    let mut parameters: Map<_, _> =
+        all.map(|parameter| (parameter.name.to_owned(), describe(parameter))).collect();
+    let collections = ROUTES.iter().filter_map(|route| match route.endpoint {
+        Endpoint::V1alpha1(collection) => Some(collection),
+        _ => None,
+    });
+    for property in collections.flat_map(properties) {
+        let [filter, opposite] = document::filters(property.filtered(), Comparison::Whole);
+        parameters.insert(by(property.name), filter);
+        parameters.insert(not_by(property.name), opposite);
+    }
+    parameters
+}
+
+/// What the filter by a property is called among the components.
+fn by(name: &str) -> String {
+    format!("by.{name}")
+}
+
+/// The same of the filter by all else.
+fn not_by(name: &str) -> String {
+    format!("by.{name}.not")
 }
 
 fn describe(parameter: &Parameter) -> Value {
@@ -102,6 +138,7 @@ fn describe(parameter: &Parameter) -> Value {
         Form::Flag => json!({ "type": "string", "enum": ["1", "0", "true", "false"], "default": "0" }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
         Form::Text => text,
+        Form::Fields => text,
         Form::Identities => json!({ "type": "array", "items": text, "minItems": 1 }),
         Form::RecordType => {
             let names: Vec<_> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();
@@ -141,7 +178,11 @@ fn responses(endpoint: Endpoint) -> Value {
                     "application/json": { "schema": { "type": "array", "items": items(collection) } },
                     "application/x-ndjson": { "schema": {
                         "type": "string",
-                        "description": "The list on the first line, and then a changed record on each; the last line can be an `Error`",
+                        "description": "An item on each line. With `watch`, the list on the first line, and then a changed record on each; the last line can be an `Error`",
+                    } },
+                    "text/csv": { "schema": {
+                        "type": "string",
+                        "description": "The names of the properties on the first line, and then an item on each, as in RFC 4180. A text that a spreadsheet would run as a formula has an apostrophe before it",
                     } },
                     "text/event-stream": { "schema": {
                         "type": "string",
@@ -151,6 +192,7 @@ fn responses(endpoint: Endpoint) -> Value {
             },
             "304": reference("responses", "NotModified"),
             "400": reference("responses", "BadRequest"),
+            "406": reference("responses", "NotAcceptable"),
         }),
         // Not in this document.
         _ => json!({}),
@@ -158,10 +200,10 @@ fn responses(endpoint: Endpoint) -> Value {
 }
 
 fn content(name: &str) -> Value {
-    json!({ "application/json": { "schema": schema(name) } })
+    json!({ "application/json": { "schema": schema_of(name) } })
 }
 
-fn schema(name: &str) -> Value {
+fn schema_of(name: &str) -> Value {
     reference("schemas", name)
 }
 
@@ -171,29 +213,21 @@ fn reference(components: &str, name: &str) -> Value {
 
 fn items(collection: Collection) -> Value {
     let any_of = |kinds: &[RecordKind]| {
-        let schemas: Vec<_> = kinds.iter().map(|kind| schema(kind.name())).collect();
+        let schemas: Vec<_> = kinds.iter().map(|kind| schema_of(kind.name())).collect();
         json!({ "anyOf": schemas })
     };
     match collection {
         Collection::Topology => any_of(&[RecordKind::Router, RecordKind::Link]),
-        Collection::Kind(kind) => schema(kind.name()),
+        Collection::Kind(kind) => schema_of(kind.name()),
         Collection::VanAddrs => json!({ "type": "string" }),
-        Collection::Addresses => schema(VAN_ADDRESS),
+        Collection::Addresses => schema_of(VAN_ADDRESS),
         Collection::Flows => any_of(&[RecordKind::Listener, RecordKind::Connector, RecordKind::Flow]),
         Collection::Record => {
             let kinds = shown().map(|kind| kind.name()).chain([VAN_ADDRESS]);
-            json!({ "anyOf": kinds.map(schema).collect::<Vec<_>>() })
+            json!({ "anyOf": kinds.map(schema_of).collect::<Vec<_>>() })
         }
-        Collection::Records => schema("Record"),
+        Collection::Records => schema_of("Record"),
     }
-}
-
-const VAN_ADDRESS: &str = "VAN_ADDRESS";
-
-/// The kinds that records are shown as in the old terms.
-fn shown() -> impl Iterator<Item = RecordKind> {
-    let reported_once = |kind: &RecordKind| matches!(kind, RecordKind::BiflowTport | RecordKind::BiflowApp);
-    RecordKind::ALL.iter().copied().filter(move |kind| !reported_once(kind))
 }
 
 fn schemas() -> Value {
@@ -235,62 +269,22 @@ fn schemas() -> Value {
 
 /// A record of that kind in the old terms.
 fn record(kind: RecordKind) -> Value {
-    let mut attributes: Vec<_> = kind.attributes().to_vec();
-    let mut properties = Map::new();
-    match kind {
-        RecordKind::Flow => {
-            for reported in [RecordKind::BiflowTport, RecordKind::BiflowApp] {
-                attributes.extend(reported.attributes());
-            }
-            attributes.push(Attribute::Process);
-            properties.insert(
-                "connectorInferred".to_owned(),
-                truth("Nobody reported which connector it is; it is the only one of its service."),
-            );
-        }
-        // As old as the oldest process that runs it, and gone with the last.
-        RecordKind::Image => attributes.extend([Attribute::StartTime, Attribute::EndTime]),
-        RecordKind::Link => {
-            properties.insert(
-                "linkName".to_owned(),
-                text("The link's own name; `name` is the `name` of the ROUTER at the other end."),
-            );
-        }
-        RecordKind::Listener => {
-            let description = "How many connections its router has counted since the collector knows it, and never reported.";
-            properties.insert(
-                NEVER_REPORTED.to_owned(),
-                json!({ "type": "integer", "minimum": 0, "description": description }),
-            );
-        }
-        RecordKind::Router => {
-            properties.insert(
-                "flowsIncomplete".to_owned(),
-                truth("It has so many live flows that it reports no further ones."),
-            );
-        }
-        _ => {}
-    }
-    if matches!(kind, RecordKind::Flow | RecordKind::Connector) {
-        properties.insert("processName".to_owned(), text("The `name` of the PROCESS."));
-    }
-    if attributes.contains(&Attribute::StartTime) {
-        attributes.push(Attribute::Duration);
-        if kind != RecordKind::Image {
-            properties.insert("incomplete".to_owned(), truth("Not all of it has been reported."));
-        }
-    }
-    attributes.sort_unstable();
-    attributes.dedup();
-    let mut all = identity(json!({ "const": kind.name() }));
-    all.extend(attributes.into_iter().map(|attribute| (attribute.name().to_owned(), of(attribute))));
-    all.extend(properties);
+    let properties = described(kind.name(), &schema::of_kind(kind));
     json!({
         "type": "object",
         "description": kind.description().trim(),
         "required": ["rtype", "id"],
-        "properties": all,
+        "properties": properties,
     })
+}
+
+/// The properties of records that are called `rtype`.
+fn described(rtype: &str, properties: &[Property]) -> Map<String, Value> {
+    let describe = |property: &Property| match property.name {
+        "rtype" => json!({ "const": rtype }),
+        _ => property.kind.schema(property.presence, &property.description),
+    };
+    properties.iter().map(|property| (property.name.to_owned(), describe(property))).collect()
 }
 
 /// A record as it was reported.
@@ -299,67 +293,31 @@ fn reported() -> Value {
         "type": "object",
         "description": "A record as it was reported and merged: any attribute can be there. Those of the table are as described here, unless a source sent them as something else.",
         "required": ["id"],
-        "properties": identity(json!({
-            "description": "The name of the record type, or its number where the table does not have it.",
-            "type": ["string", "integer"],
-        })),
+        "properties": {
+            "rtype": {
+                "description": "The name of the record type, or its number where the table does not have it.",
+                "type": ["string", "integer"],
+            },
+            "id": text(Attribute::Identity.description().trim()),
+        },
     })
 }
 
 fn van_address() -> Value {
-    let count = |description: &str| json!({ "type": "integer", "minimum": 0, "description": description });
-    let mut properties = identity(json!({ "const": VAN_ADDRESS }));
-    for attribute in [Attribute::StartTime, Attribute::EndTime] {
-        properties.insert(attribute.name().to_owned(), of(attribute));
-    }
-    properties.insert("name".to_owned(), text("The address."));
-    properties.insert(
-        "protocols".to_owned(),
-        json!({ "type": "array", "items": { "type": "string" }, "description": "What listeners and connectors say is spoken there." }),
-    );
-    for (name, description) in [
-        ("listenerCount", "Listeners there are now."),
-        ("connectorCount", "Connectors there are now."),
-        ("totalFlows", "Connections so far; a client-side flow and its counterflow count as one."),
-        ("currentFlows", "Those of them that are open."),
-    ] {
-        properties.insert(name.to_owned(), count(description));
-    }
+    let properties = schema::of_address();
+    let required = properties.iter().filter(|property| property.presence == Presence::Always);
     json!({
         "type": "object",
         "description": "An address at which services can be reached.",
-        "required": ["rtype", "id", "name", "protocols", "listenerCount", "connectorCount", "totalFlows", "currentFlows"],
-        "properties": properties,
+        "required": required.map(|property| property.name).collect::<Vec<_>>(),
+        "properties": described(VAN_ADDRESS, &properties),
     })
 }
 
-fn identity(rtype: Value) -> Map<String, Value> {
-    Map::from_iter([
-        (Attribute::RecordType.name().to_owned(), rtype),
-        (Attribute::Identity.name().to_owned(), of(Attribute::Identity)),
-    ])
-}
-
-fn of(attribute: Attribute) -> Value {
-    let description = attribute.description().trim();
-    if attribute.kind().is_text() {
-        return text(description);
-    }
-    let unit = match attribute.unit() {
-        Unit::Microseconds if attribute.kind() == AttributeKind::Instant => {
-            " In microseconds since the Unix epoch, by the clock of the source."
-        }
-        Unit::Microseconds => " In microseconds.",
-        Unit::OctetsPerSecond => " In octets per second.",
-        _ => "",
-    };
-    json!({ "type": "integer", "minimum": 0, "description": format!("{description}{unit}") })
-}
-
 fn text(description: &str) -> Value {
-    json!({ "type": "string", "description": description })
+    Kind::Text.schema(Presence::Always, description)
 }
 
 fn truth(description: &str) -> Value {
-    json!({ "type": "boolean", "description": description })
+    Kind::Truth.schema(Presence::Always, description)
 }

@@ -6,18 +6,25 @@ use vanflow_proto::RecordKind;
 use vanflow_store::{Record, Snapshot};
 
 use crate::{
-    error::ApiError,
+    error::{ApiError, excerpt},
     link::Routers,
-    params::Params,
+    params::{Parameter, Params},
+    query::{
+        fields,
+        filter::{Comparison, Condition, operand},
+        nearest::suggestion,
+    },
     v1alpha1::{
         address::Address,
         list::carrier,
         render::{self, FAR, Face, Scene},
+        row::Row,
+        schema::{Property, properties},
     },
 };
 
 /// What a path lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Collection {
     Topology,
     Kind(RecordKind),
@@ -49,7 +56,7 @@ pub(crate) enum Selection {
 }
 
 /// A whole query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Query {
     pub(crate) selection: Selection,
     pub(crate) include_deleted: bool,
@@ -57,6 +64,24 @@ pub(crate) struct Query {
     pub(crate) offset: u64,
     /// Whether to go on after the list, where the client says so.
     pub(crate) watch: Option<bool>,
+    filters: Vec<Filter>,
+    /// The properties that items are shown with; none where all are.
+    pub(crate) fields: Option<Vec<&'static str>>,
+    /// The properties that there are.
+    properties: &'static [Property],
+}
+
+/// A property, and what it may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Filter {
+    name: &'static str,
+    condition: Condition,
+}
+
+/// The properties that a list can be filtered by: those of its items, but for names of parameters.
+pub(crate) fn filters(collection: Collection, parameters: &[&Parameter]) -> Vec<&'static str> {
+    let names = properties(collection).iter().map(|property| property.name);
+    names.filter(|name| !parameters.iter().any(|parameter| parameter.name == *name)).collect()
 }
 
 impl Query {
@@ -81,7 +106,28 @@ impl Query {
             limit: params.count("limit")?.unwrap_or(u64::MAX),
             offset: params.count("offset")?.unwrap_or(0),
             watch: params.flag("watch")?,
+            filters: filters_of(params, properties(collection))?,
+            fields: fields_of(params, collection)?,
+            properties: properties(collection),
         })
+    }
+
+    /// The names of the columns of a table.
+    pub(crate) fn columns(&self) -> Vec<&'static str> {
+        match &self.fields {
+            Some(fields) => fields.clone(),
+            None => self.properties.iter().map(|property| property.name).collect(),
+        }
+    }
+
+    /// Whether there are no filters, which only a look at the values of an item would tell about.
+    pub(crate) fn admits_all(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// Whether an item with these values passes the filters.
+    pub(crate) fn admits_row(&self, row: &Row<'_>) -> bool {
+        self.filters.iter().all(|filter| filter.condition.admits(row.get(filter.name), None))
     }
 
     /// Whether a record is among those asked for by being live, or by being asked for all the same.
@@ -90,6 +136,45 @@ impl Query {
     pub(crate) fn admits(&self, record: Record<'_>) -> bool {
         self.include_deleted || record.is_live() || record.kind() == Some(RecordKind::Log)
     }
+}
+
+fn filters_of(params: &Params<'_>, properties: &'static [Property]) -> Result<Vec<Filter>, ApiError> {
+    let mut filters: Vec<Filter> = Vec::new();
+    for pair in params.filters() {
+        let (name, is_negated) = operand(&pair.name);
+        let Some(property) = properties.iter().find(|property| property.name == name) else { continue };
+        let is_it = |filter: &Filter| filter.name == name && filter.condition.is_negated() == is_negated;
+        let at = filters.iter().position(is_it).unwrap_or_else(|| {
+            let condition = Condition::new(property.kind, Comparison::Whole, is_negated);
+            filters.push(Filter { name: property.name, condition });
+            filters.len() - 1
+        });
+        filters[at].condition.add(property.filtered(), pair)?;
+    }
+    Ok(filters)
+}
+
+fn fields_of(params: &Params<'_>, collection: Collection) -> Result<Option<Vec<&'static str>>, ApiError> {
+    let names = || properties(collection).iter().map(|property| property.name);
+    let find = |name: &str| {
+        names().find(|known| *known == name).ok_or_else(|| ApiError::Invalid {
+            parameter: "fields".to_owned(),
+            value: excerpt(name),
+            expected: format!(
+                "names of properties with commas between them; {}there are {}",
+                suggestion(name, names()),
+                names().collect::<Vec<_>>().join(", ")
+            ),
+        })
+    };
+    let Some(text) = params.text("fields") else { return Ok(None) };
+    if collection == Collection::VanAddrs {
+        return Err(ApiError::Misplaced {
+            parameter: "fields",
+            why: "is for lists of records, and these are texts",
+        });
+    }
+    fields::chosen(text, find, |name| *name).map(Some)
 }
 
 fn type_code(params: &Params<'_>) -> Result<Option<u32>, ApiError> {

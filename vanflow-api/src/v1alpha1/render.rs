@@ -8,7 +8,7 @@ use vanflow_proto::{Attribute, RecordKind, Value};
 use vanflow_store::{Field, Record, Snapshot, Text};
 
 use crate::{
-    json::{Json, Object},
+    json::Members,
     link::{Ends, Routers, Side},
 };
 
@@ -102,34 +102,31 @@ impl<'s> FarEnd<'s> {
     }
 }
 
-/// Writes one face of a record.
-pub(crate) fn render<'s>(json: &mut Json, scene: Scene<'s>, record: Record<'s>, face: Face) {
+/// Gives the members of one face of a record.
+pub(crate) fn show<'s>(object: &mut impl Members<'s>, scene: Scene<'s>, record: Record<'s>, face: Face) {
     match (record.kind(), face) {
-        (_, Face::Reported) => reported(json, record),
-        (Some(RecordKind::BiflowTport), Face::Far) => connection_far(json, record),
-        (Some(RecordKind::BiflowTport), _) => connection_near(json, record),
-        (Some(RecordKind::BiflowApp), Face::Far) => request_far(json, record),
-        (Some(RecordKind::BiflowApp), _) => request_near(json, record),
-        (Some(RecordKind::Link), Face::Far) => link_far(json, scene, record),
-        (Some(RecordKind::Link), Face::Near) => link_near(json, record),
-        (Some(RecordKind::Link), _) => link_one_sided(json, scene, record),
-        (Some(kind), _) => whole(json, record, kind),
-        (None, _) => reported(json, record),
+        (_, Face::Reported) => reported(object, record),
+        (Some(RecordKind::BiflowTport), Face::Far) => connection_far(object, record),
+        (Some(RecordKind::BiflowTport), _) => connection_near(object, record),
+        (Some(RecordKind::BiflowApp), Face::Far) => request_far(object, record),
+        (Some(RecordKind::BiflowApp), _) => request_near(object, record),
+        (Some(RecordKind::Link), Face::Far) => link_far(object, scene, record),
+        (Some(RecordKind::Link), Face::Near) => link_near(object, record),
+        (Some(RecordKind::Link), _) => link_one_sided(object, scene, record),
+        (Some(kind), _) => whole(object, record, kind),
+        (None, _) => reported(object, record),
     }
 }
 
 /// A ROUTER that has beaconed and has not been heard to report its record.
-pub(crate) fn silent_router(json: &mut Json, id: &str) {
-    let mut object = Object::open(json);
+pub(crate) fn silent_router<'s>(object: &mut impl Members<'s>, id: &'s str) {
     object.string("rtype", RecordKind::Router.name());
     object.string("id", id);
     object.truth("incomplete", true);
-    object.close();
 }
 
 /// Every attribute as it was reported.
-fn reported(json: &mut Json, record: Record<'_>) {
-    let mut object = Object::open(json);
+fn reported<'s>(object: &mut impl Members<'s>, record: Record<'s>) {
     match (record.kind(), record.type_code()) {
         (Some(kind), _) => object.string("rtype", kind.name()),
         (None, Some(code)) => object.uint("rtype", u64::from(code)),
@@ -138,16 +135,14 @@ fn reported(json: &mut Json, record: Record<'_>) {
     object.text("id", record.id());
     for (code, field) in record.fields() {
         match Attribute::from_code(code) {
-            Some(attribute) => object.name(attribute.name()),
-            None => object.name(&format!("attr{code}")),
+            Some(attribute) => write_field(object, attribute.name(), field),
+            None => object.unnamed(code, field),
         }
-        write_field(object.json, field);
     }
-    object.close();
 }
 
-fn whole(json: &mut Json, record: Record<'_>, kind: RecordKind) {
-    let mut object = open(json, kind, record.id(), "");
+fn whole<'s>(object: &mut impl Members<'s>, record: Record<'s>, kind: RecordKind) {
+    open(object, kind, record.id(), "");
     let process = match kind {
         RecordKind::Connector | RecordKind::Flow => record.process(),
         _ => None,
@@ -156,26 +151,26 @@ fn whole(json: &mut Json, record: Record<'_>, kind: RecordKind) {
     if process.is_some() {
         omitted = omitted.and(Attribute::Process);
     }
-    fields(&mut object, record, omitted);
+    fields(object, record, omitted);
     if kind == RecordKind::Flow
         && record.get(Attribute::Counterflow).is_none()
         && let Some(counterflow) = record.counterflow()
     {
         object.text(Attribute::Counterflow.name(), counterflow.id());
     }
-    write_process(&mut object, process);
+    write_process(object, process);
     if let Some(missing) = record.connections_never_reported() {
         object.uint(NEVER_REPORTED, missing);
     }
     if kind == RecordKind::Router {
         let source = record.source().filter(|_| record.is_live());
         let is_incomplete = source.is_some_and(|source| source.is_incomplete());
-        mark_incomplete(&mut object, is_incomplete || is_half(record, kind));
+        mark_incomplete(object, is_incomplete || is_half(record, kind));
         if source.is_some_and(|source| source.lacks_flows()) {
             object.truth("flowsIncomplete", true);
         }
     } else {
-        mark_incomplete(&mut object, is_half(record, kind));
+        mark_incomplete(object, is_half(record, kind));
     }
     close(object, record);
 }
@@ -188,11 +183,11 @@ const FAR_ONLY: Attributes = Attributes::NONE
     .and(Attribute::ProxyPort)
     .and(Attribute::ErrorConnectorSide);
 
-fn connection_near(json: &mut Json, record: Record<'_>) {
-    let mut object = open(json, RecordKind::Flow, record.id(), "");
+fn connection_near<'s>(object: &mut impl Members<'s>, record: Record<'s>) {
+    open(object, RecordKind::Flow, record.id(), "");
     let far = FarEnd::of(record);
     // Nothing is lost where there is no other record to show it.
-    fields(&mut object, record, if far.is_some() { FAR_ONLY } else { Attributes::NONE });
+    fields(object, record, if far.is_some() { FAR_ONLY } else { Attributes::NONE });
     if let Some(far) = far {
         object.text_with(Attribute::Counterflow.name(), record.id(), FAR);
         if far.is_inferred {
@@ -200,17 +195,17 @@ fn connection_near(json: &mut Json, record: Record<'_>) {
             object.truth("connectorInferred", true);
         }
     }
-    write_process(&mut object, record.process());
+    write_process(object, record.process());
     close(object, record);
 }
 
-fn connection_far(json: &mut Json, record: Record<'_>) {
-    let mut object = open(json, RecordKind::Flow, record.id(), FAR);
+fn connection_far<'s>(object: &mut impl Members<'s>, record: Record<'s>) {
+    open(object, RecordKind::Flow, record.id(), FAR);
     let far = FarEnd::of(record);
     if let Some(far) = &far {
         object.text(Attribute::Parent.name(), far.connector);
     }
-    times(&mut object, record);
+    times(object, record);
     object.text(Attribute::Counterflow.name(), record.id());
     for (shown, reported) in [
         (Attribute::SourceHost, Attribute::ProxyHost),
@@ -232,28 +227,28 @@ fn connection_far(json: &mut Json, record: Record<'_>) {
     if far.is_some_and(|far| far.is_inferred) {
         object.truth("connectorInferred", true);
     }
-    write_process(&mut object, record.server_process());
+    write_process(object, record.server_process());
     close(object, record);
 }
 
-fn request_near(json: &mut Json, record: Record<'_>) {
-    let mut object = open(json, RecordKind::Flow, record.id(), "");
+fn request_near<'s>(object: &mut impl Members<'s>, record: Record<'s>) {
+    open(object, RecordKind::Flow, record.id(), "");
     let has_far = has_far_request(record);
     let omitted = if has_far { Attributes::NONE.and(Attribute::OctetsReverse) } else { Attributes::NONE };
-    fields(&mut object, record, omitted);
+    fields(object, record, omitted);
     if has_far {
         object.text_with(Attribute::Counterflow.name(), record.id(), FAR);
     }
-    write_process(&mut object, record.process());
+    write_process(object, record.process());
     close(object, record);
 }
 
-fn request_far(json: &mut Json, record: Record<'_>) {
-    let mut object = open(json, RecordKind::Flow, record.id(), FAR);
+fn request_far<'s>(object: &mut impl Members<'s>, record: Record<'s>) {
+    open(object, RecordKind::Flow, record.id(), FAR);
     if let Some(parent) = record.text(Attribute::Parent) {
         object.text_with(Attribute::Parent.name(), parent, FAR);
     }
-    times(&mut object, record);
+    times(object, record);
     object.text(Attribute::Counterflow.name(), record.id());
     if let Some(protocol) = record.text(Attribute::Protocol) {
         object.text(Attribute::Protocol.name(), protocol);
@@ -264,7 +259,7 @@ fn request_far(json: &mut Json, record: Record<'_>) {
     if let Some(stream) = record.uint(Attribute::StreamId) {
         object.uint(Attribute::StreamId.name(), stream);
     }
-    write_process(&mut object, record.server_process());
+    write_process(object, record.server_process());
     close(object, record);
 }
 
@@ -279,8 +274,8 @@ const LINK_ENDS: Attributes = Attributes::NONE
     .and(Attribute::OctetRate)
     .and(Attribute::OctetRateReverse);
 
-fn link_near(json: &mut Json, link: Record<'_>) {
-    let mut object = open(json, RecordKind::Link, link.id(), "");
+fn link_near<'s>(object: &mut impl Members<'s>, link: Record<'s>) {
+    open(object, RecordKind::Link, link.id(), "");
     if let Some(parent) = link.text(Attribute::Parent) {
         object.text(Attribute::Parent.name(), parent);
     }
@@ -291,8 +286,8 @@ fn link_near(json: &mut Json, link: Record<'_>) {
     link_rest(object, link, "outgoing", |attribute| attribute);
 }
 
-fn link_far<'s>(json: &mut Json, scene: Scene<'s>, link: Record<'s>) {
-    let mut object = open(json, RecordKind::Link, link.id(), FAR);
+fn link_far<'s>(object: &mut impl Members<'s>, scene: Scene<'s>, link: Record<'s>) {
+    open(object, RecordKind::Link, link.id(), FAR);
     if let Some(router) = scene.ends(link).other() {
         object.text(Attribute::Parent.name(), router.id());
     }
@@ -309,10 +304,10 @@ fn link_far<'s>(json: &mut Json, scene: Scene<'s>, link: Record<'s>) {
     });
 }
 
-fn link_rest(
-    mut object: Object<'_>,
-    link: Record<'_>,
-    direction: &str,
+fn link_rest<'s>(
+    object: &mut impl Members<'s>,
+    link: Record<'s>,
+    direction: &'static str,
     as_seen: impl Fn(Attribute) -> Attribute,
 ) {
     // What is reported from one side has the other router's id for a name.
@@ -324,11 +319,10 @@ fn link_rest(
     if let Some(mode) = link.text(Attribute::Mode) {
         object.text(Attribute::Mode.name(), mode);
     } else if let Some(role) = link.text(Attribute::Role) {
-        object.name(Attribute::Mode.name());
         if role == *"inter-router" {
-            object.json.string("interior");
+            object.string(Attribute::Mode.name(), "interior");
         } else {
-            object.json.text(role, "");
+            object.text(Attribute::Mode.name(), role);
         }
     }
     for shown in
@@ -338,50 +332,46 @@ fn link_rest(
             object.uint(shown.name(), number);
         }
     }
-    fields(&mut object, link, LINK_ENDS);
-    mark_incomplete(&mut object, is_half(link, RecordKind::Link));
+    fields(object, link, LINK_ENDS);
+    mark_incomplete(object, is_half(link, RecordKind::Link));
     close(object, link);
 }
 
 /// What was the far face of a LINK until its other side was reported.
-pub(crate) fn no_far_link<'s>(json: &mut Json, scene: Scene<'s>, link: Record<'s>) {
-    let mut object = open(json, RecordKind::Link, link.id(), FAR);
+pub(crate) fn no_far_link<'s>(object: &mut impl Members<'s>, scene: Scene<'s>, link: Record<'s>) {
+    open(object, RecordKind::Link, link.id(), FAR);
     if let Some(router) = scene.ends(link).other() {
         object.text(Attribute::Parent.name(), router.id());
     }
     object.uint(Attribute::EndTime.name(), scene.snapshot.now().as_micros());
-    object.close();
 }
 
 /// A LINK from a router that reports its own end only.
-fn link_one_sided<'s>(json: &mut Json, scene: Scene<'s>, link: Record<'s>) {
-    let mut object = open(json, RecordKind::Link, link.id(), "");
+fn link_one_sided<'s>(object: &mut impl Members<'s>, scene: Scene<'s>, link: Record<'s>) {
+    open(object, RecordKind::Link, link.id(), "");
     match scene.ends(link).other().and_then(|router| router.text(Attribute::Name)) {
         Some(name) => {
             object.text(Attribute::Name.name(), name);
-            fields(&mut object, link, Attributes::NONE.and(Attribute::Name));
+            fields(object, link, Attributes::NONE.and(Attribute::Name));
         }
-        None => fields(&mut object, link, Attributes::NONE),
+        None => fields(object, link, Attributes::NONE),
     }
-    mark_incomplete(&mut object, is_half(link, RecordKind::Link));
+    mark_incomplete(object, is_half(link, RecordKind::Link));
     close(object, link);
 }
 
 #[inline]
-fn open<'j>(json: &'j mut Json, kind: RecordKind, id: Text<'_>, suffix: &str) -> Object<'j> {
-    let mut object = Object::open(json);
+fn open<'s>(object: &mut impl Members<'s>, kind: RecordKind, id: Text<'s>, suffix: &'static str) {
     object.string(Attribute::RecordType.name(), kind.name());
     object.text_with(Attribute::Identity.name(), id, suffix);
-    object
 }
 
 /// Every attribute but those left out, and but values that are not of their attribute's type: `records` has them.
 #[inline]
-fn fields(object: &mut Object<'_>, record: Record<'_>, omitted: Attributes) {
+fn fields<'s>(object: &mut impl Members<'s>, record: Record<'s>, omitted: Attributes) {
     for (code, field) in record.fields() {
         let Some(attribute) = Attribute::from_code(code) else {
-            object.name(&format!("attr{code}"));
-            write_field(object.json, field);
+            object.unnamed(code, field);
             continue;
         };
         // How long a record lived is worked out below.
@@ -396,17 +386,17 @@ fn fields(object: &mut Object<'_>, record: Record<'_>, omitted: Attributes) {
     }
 }
 
-fn write_field(json: &mut Json, field: Field<'_>) {
+fn write_field<'s>(object: &mut impl Members<'s>, name: &'static str, field: Field<'s>) {
     match field {
-        Field::Uint(number) => json.uint(number),
-        Field::Text(text) => json.text(text, ""),
-        Field::Other(value) => json.value(value),
+        Field::Uint(number) => object.uint(name, number),
+        Field::Text(text) => object.text(name, text),
+        Field::Other(value) => object.value(name, value),
         // A form that a value may have in time.
-        _ => json.value(Value::Null),
+        _ => object.value(name, Value::Null),
     }
 }
 
-fn times(object: &mut Object<'_>, record: Record<'_>) {
+fn times<'s>(object: &mut impl Members<'s>, record: Record<'s>) {
     if let Some(start) = record.start() {
         object.uint(Attribute::StartTime.name(), start.as_micros());
     }
@@ -415,7 +405,7 @@ fn times(object: &mut Object<'_>, record: Record<'_>) {
     }
 }
 
-fn write_process(object: &mut Object<'_>, process: Option<Record<'_>>) {
+fn write_process<'s>(object: &mut impl Members<'s>, process: Option<Record<'s>>) {
     if let Some(process) = process {
         object.text(Attribute::Process.name(), process.id());
         if let Some(name) = process.text(Attribute::Name) {
@@ -432,18 +422,17 @@ fn is_half(record: Record<'_>, kind: RecordKind) -> bool {
         && kind.attributes().contains(&Attribute::StartTime)
 }
 
-fn mark_incomplete(object: &mut Object<'_>, is_incomplete: bool) {
+fn mark_incomplete<'s>(object: &mut impl Members<'s>, is_incomplete: bool) {
     if is_incomplete {
         object.truth("incomplete", true);
     }
 }
 
-fn close(mut object: Object<'_>, record: Record<'_>) {
+fn close<'s>(object: &mut impl Members<'s>, record: Record<'s>) {
     let duration = record.duration_micros().or_else(|| record.uint(Attribute::Duration));
     if let Some(duration) = duration {
         object.uint(Attribute::Duration.name(), duration);
     }
-    object.close();
 }
 
 /// A set of attributes.

@@ -17,11 +17,12 @@ use crate::{
     link::Side,
     network::Network,
     pace::{Pace, WatchFormat, Woken},
+    query::media::Media,
     v1alpha1::{
         address::Address,
-        list::{Cursor, Frame, List, Step},
+        list::{Cursor, Frame, Item, List, Step},
         query::Query,
-        render::{self, Face, Scene},
+        render::{Face, Scene},
     },
 };
 
@@ -107,7 +108,7 @@ impl Watch {
                 close: "]\n\n",
             },
         };
-        State::Listing(Box::new(List::new(snapshot, Arc::clone(&self.query), frame)))
+        State::Listing(Box::new(List::new(snapshot, Arc::clone(&self.query), frame, Media::Json)))
     }
 
     async fn next(&mut self) -> Option<Bytes> {
@@ -202,7 +203,7 @@ impl Watch {
         // A change of an address can be part of a change of several of its services: it is reported with the last.
         for address in self.addresses_after(snapshot, self.seen) {
             if address.revision <= upto {
-                self.line(json, Some(address.revision), |json| address.render(json));
+                self.line(json, Some(address.revision), Item::Address(&address, &address.id()));
             }
         }
     }
@@ -242,14 +243,14 @@ impl Watch {
             let ends = scene.ends(link);
             let is_shown = selection.includes(link) && selection.shows(link, Face::Far);
             if is_shown && Side::of(link).is_some() && ends.silent().is_none() {
-                self.line(json, None, |json| render::no_far_link(json, scene, link));
+                self.line(json, None, Item::NoFarLink(scene, link));
             }
         }
     }
 
     fn scan_addresses(&self, snapshot: &Snapshot, json: &mut Json) {
         for address in self.addresses_after(snapshot, self.seen) {
-            self.line(json, None, |json| address.render(json));
+            self.line(json, None, Item::Address(&address, &address.id()));
         }
     }
 
@@ -299,12 +300,15 @@ impl Watch {
         while let Some(face) = faces.next() {
             // Whoever has seen one face has not seen the other: only the last is something to go on from.
             let revision = revision.filter(|_| faces.peek().is_none());
-            self.line(json, revision, |json| render::render(json, scene, record, face));
+            self.line(json, revision, Item::Record(scene, record, face));
         }
     }
 
-    /// One object, as a line or an event to go on from.
-    fn line(&self, json: &mut Json, revision: Option<Revision>, render: impl FnOnce(&mut Json)) {
+    /// One object, as a line or an event to go on from, if it passes the filters.
+    fn line(&self, json: &mut Json, revision: Option<Revision>, item: Item<'_>) {
+        if !item.is_admitted(&self.query) {
+            return;
+        }
         let id = |json: &mut Json| {
             if let Some(revision) = revision {
                 json.raw("id: ");
@@ -314,7 +318,7 @@ impl Watch {
                 json.raw("\n");
             }
         };
-        self.format.item(json, id, render);
+        self.format.item(json, id, |json| item.write(json, &self.query));
     }
 
     fn over(&mut self, reason: &str) -> Bytes {

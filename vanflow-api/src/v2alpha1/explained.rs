@@ -156,7 +156,7 @@ impl Explained {
         let subject = Subject::Flow(flow);
         let is_asked = filters.into_iter().all(|filter| {
             let of_connection = CONNECTION.property(filter.property.name);
-            of_connection.is_none_or(|property| filter.admits_cell(&(property.read)(view, &subject)))
+            of_connection.is_none_or(|property| filter.admits_by(property, view, &subject))
         });
         Shown { sum, is_asked }
     }

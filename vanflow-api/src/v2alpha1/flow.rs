@@ -6,6 +6,7 @@ use vanflow_proto::{Attribute, Timestamp};
 use vanflow_store::{Text, derived};
 
 use crate::v2alpha1::{
+    pair::PairKind,
     party::Party,
     schema::{Cell, Schema, UNKNOWN, schema},
     view::{Subject, instant, key},
@@ -165,7 +166,7 @@ schema! {
         "destinationName" Text Always "Its name." => Cell::text(pair.destination.name.as_str());
         "endTime" Instant Always "When the last of them ended; 0 while one is open." => instant(pair.end);
         "identity" Text Always "An identity made of source, destination and protocol." => Cell::text(pair.id.as_str());
-        "pairType" Text Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.kind.name());
+        "pairType" OneOf(&PairKind::NAMES) Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.kind.name());
         "protocol" Text Always "The protocol." => Cell::text(pair.protocol.as_str());
         "recordCount" Number Always "How many of them are retained." => Cell::Number(pair.record_count);
         "sourceId" Text Always "Where they come from." => Cell::text(pair.source.id.as_str());
@@ -190,7 +191,7 @@ schema! {
         "destinationSiteName" Text Optional "The name of that site." => pair.destination.site_name();
         "endTime" Instant Always "When the last of them ended; 0 while one is open." => instant(pair.end);
         "identity" Text Always "An identity made of source, destination and protocol." => Cell::text(pair.id.as_str());
-        "pairType" Text Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.kind.name());
+        "pairType" OneOf(&PairKind::NAMES) Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.kind.name());
         "protocol" Text Always "The protocol." => Cell::text(pair.protocol.as_str());
         "recordCount" Number Always "How many of them are retained." => Cell::Number(pair.record_count);
         "sourceId" Text Always "Where they come from." => Cell::text(pair.source.id.as_str());

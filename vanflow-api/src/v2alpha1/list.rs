@@ -6,10 +6,12 @@ use vanflow_store::{Revision, Snapshot};
 
 use crate::{
     body::{CHUNK, Progress, Render},
-    json::Json,
+    json::{Json, Object},
+    query::{csv, media::Media, value::Cell},
     v2alpha1::{
         collection::{Collection, Item, Scope},
         query::Query,
+        schema::Property,
         view::{Derived, View},
     },
 };
@@ -20,6 +22,7 @@ pub(crate) struct List {
     snapshot: Snapshot,
     query: Arc<Query>,
     scope: Scope,
+    media: Media,
     /// None before the first piece.
     answer: Option<Answer>,
 }
@@ -27,14 +30,30 @@ pub(crate) struct List {
 #[derive(Debug)]
 struct Answer {
     derived: Derived,
-    left: vec::IntoIter<Item>,
+    left: Left,
     count: usize,
     total: usize,
 }
 
+/// What is left to show.
+#[derive(Debug)]
+enum Left {
+    Items(vec::IntoIter<Item>),
+    Groups { columns: Vec<String>, rows: vec::IntoIter<Vec<Cell<'static>>> },
+}
+
+impl Left {
+    fn len(&self) -> usize {
+        match self {
+            Self::Items(items) => items.len(),
+            Self::Groups { rows, .. } => rows.len(),
+        }
+    }
+}
+
 impl List {
-    pub(crate) fn new(snapshot: Snapshot, query: Arc<Query>, scope: Scope) -> Self {
-        Self { snapshot, query, scope, answer: None }
+    pub(crate) fn new(snapshot: Snapshot, query: Arc<Query>, scope: Scope, media: Media) -> Self {
+        Self { snapshot, query, scope, media, answer: None }
     }
 
     /// The state of the network that the list shows.
@@ -47,33 +66,101 @@ impl List {
     }
 }
 
+impl Answer {
+    fn new(snapshot: &Snapshot, query: &Query, scope: Scope) -> Self {
+        let derived = Derived::new(snapshot, query.collection.needs());
+        let view = View { snapshot, derived: &derived };
+        let (left, total) = match &query.grouping {
+            None => {
+                let (items, total) = query.select(view, scope);
+                (Left::Items(items.into_iter()), total)
+            }
+            Some(grouping) => {
+                let mut rows = query.groups(view, scope, grouping);
+                let total = rows.len();
+                rows.drain(..query.offset.min(total));
+                rows.truncate(query.limit.unwrap_or(usize::MAX));
+                (Left::Groups { columns: grouping.columns(), rows: rows.into_iter() }, total)
+            }
+        };
+        Self { count: left.len(), derived, left, total }
+    }
+
+    fn open(&self, json: &mut Json, query: &Query, media: Media) {
+        match (media, &self.left) {
+            (Media::Json, _) => json.raw("{\"results\":["),
+            (Media::Lines, _) => {}
+            (Media::Csv, Left::Items(_)) => csv::header(json, columns(query).map(|property| property.name)),
+            (Media::Csv, Left::Groups { columns, .. }) => {
+                csv::header(json, columns.iter().map(String::as_str))
+            }
+        }
+    }
+
+    fn close(&self, json: &mut Json, media: Media) {
+        if media == Media::Json {
+            json.raw("],\"count\":");
+            json.uint(self.count as u64);
+            json.raw(",\"timeRangeCount\":");
+            json.uint(self.total as u64);
+            json.raw("}\n");
+        }
+    }
+
+    /// Writes the next item, if there is one.
+    fn next(&mut self, json: &mut Json, snapshot: &Snapshot, query: &Query, media: Media) -> Option<()> {
+        media.before(json, ",", self.left.len() == self.count);
+        match &mut self.left {
+            Left::Items(items) => {
+                let view = View { snapshot, derived: &self.derived };
+                let subject = query.collection.subject(view, items.next()?)?;
+                match media {
+                    Media::Csv => {
+                        csv::line(json, columns(query).map(|property| (property.read)(view, &subject)));
+                    }
+                    _ => query.collection.schema().render(json, view, &subject, query.fields.as_deref()),
+                }
+            }
+            Left::Groups { columns, rows } => {
+                let row = rows.next()?;
+                match media {
+                    Media::Csv => csv::line(json, row.into_iter()),
+                    _ => {
+                        let mut object = Object::open(json);
+                        for (name, cell) in columns.iter().zip(&row) {
+                            object.name(name);
+                            cell.render(object.json);
+                        }
+                        object.close();
+                    }
+                }
+            }
+        }
+        media.after(json);
+        Some(())
+    }
+}
+
+/// The properties that items are shown with.
+fn columns(query: &Query) -> impl Iterator<Item = &'static Property> {
+    let all = query.fields.is_none().then(|| query.collection.schema().properties());
+    query.fields.iter().flatten().copied().chain(all.into_iter().flatten())
+}
+
 impl Render for List {
     fn fill(&mut self, json: &mut Json) -> Progress {
-        let Self { snapshot, query, scope, answer } = self;
-        let collection = query.collection;
+        let Self { snapshot, query, scope, media, answer } = self;
         let answer = answer.get_or_insert_with(|| {
-            let derived = Derived::new(snapshot, collection.needs());
-            let (items, total) = query.select(View { snapshot, derived: &derived }, *scope);
-            json.raw("{\"results\":[");
-            Answer { derived, count: items.len(), left: items.into_iter(), total }
+            let answer = Answer::new(snapshot, query, *scope);
+            answer.open(json, query, *media);
+            answer
         });
-        let view = View { snapshot, derived: &answer.derived };
         while json.bytes.len() < CHUNK {
-            let is_first = answer.left.len() == answer.count;
-            let Some(item) = answer.left.next() else {
-                json.raw("],\"count\":");
-                json.uint(answer.count as u64);
-                json.raw(",\"timeRangeCount\":");
-                json.uint(answer.total as u64);
-                json.raw("}\n");
+            if answer.left.len() == 0 {
+                answer.close(json, *media);
                 return Progress::Done;
-            };
-            if !is_first {
-                json.raw(",");
             }
-            if let Some(subject) = collection.subject(view, item) {
-                collection.schema().render(json, view, &subject);
-            }
+            answer.next(json, snapshot, query, *media);
         }
         Progress::More
     }
@@ -86,7 +173,7 @@ pub(crate) fn single(snapshot: &Snapshot, collection: Collection, id: &str) -> O
     let subject = collection.subject(view, collection.find(view, id)?)?;
     let mut json = Json::default();
     json.raw("{\"results\":");
-    collection.schema().render(&mut json, view, &subject);
+    collection.schema().render(&mut json, view, &subject, None);
     json.raw("}\n");
     Some(json)
 }

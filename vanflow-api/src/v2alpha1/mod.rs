@@ -11,6 +11,7 @@ mod connection;
 mod endpoint;
 mod explained;
 mod flow;
+mod group;
 mod list;
 mod network;
 pub(crate) mod openapi;

@@ -19,7 +19,7 @@ schema! {
         "key" Text Always "The identity and the start: identities can be given out again." => key(site.id(), site.start());
         "name" Text Always "The name of the site." => Cell::or_unknown(site.text(Attribute::Name));
         "namespace" Text Nullable "The namespace that the site is in." => Cell::or_null(site.text(Attribute::Namespace));
-        "platform" Text Always "`kubernetes`, `docker`, `podman`, `linux` or `unknown`." =>
+        "platform" OneOf(&["kubernetes", "docker", "podman", "linux", UNKNOWN]) Always "`kubernetes`, `docker`, `podman`, `linux` or `unknown`." =>
             Cell::one_of(site.text(Attribute::Platform), PLATFORMS, UNKNOWN);
         "provider" Text Always "Who provides the infrastructure; empty where not known." =>
             Cell::or_empty(site.text(Attribute::Provider));
@@ -80,13 +80,13 @@ schema! {
             link.uint(Attribute::Octets);
         "octetReverseCount" Number Always reported(OctetsReverse) "Octets sent to it." =>
             link.uint(Attribute::OctetsReverse);
-        "proxyProtocol" Text Nullable "`HTTP` where it goes through a proxy, `NONE` where not." =>
+        "proxyProtocol" OneOf(&["HTTP", "NONE"]) Nullable "`HTTP` where it goes through a proxy, `NONE` where not." =>
             match link.text(Attribute::HttpProxy) {
                 Some(text) if text == *"yes" => Cell::text("HTTP"),
                 Some(text) if text == *"no" => Cell::text("NONE"),
                 _ => Cell::Null,
             };
-        "role" Text Always "`inter-router`, `edge` or `unknown`." =>
+        "role" OneOf(&["inter-router", "edge", UNKNOWN]) Always "`inter-router`, `edge` or `unknown`." =>
             Cell::text(link::role(*link).unwrap_or(UNKNOWN));
         "routerAccessId" Text Nullable "The router access that it arrived at, once it has been connected." =>
             Cell::or_null(link.text(Attribute::Peer));
@@ -97,7 +97,7 @@ schema! {
             Cell::or_unknown(view.ends(*link).connects.and_then(|router| router.text(Attribute::Parent)));
         "sourceSiteName" Text Always "The name of that site." => site_name(view.ends(*link).connects);
         "startTime" Instant Always "When the link was set up." => start_of(*link);
-        "status" Text Always "`up` or `down`." => Cell::text(link::status(*link));
+        "status" OneOf(&["up", "down"]) Always "`up` or `down`." => Cell::text(link::status(*link));
     }
 }
 

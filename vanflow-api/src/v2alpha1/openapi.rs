@@ -4,10 +4,12 @@ use serde_json::{Map, Value, json};
 use vanflow_history::QueryKind;
 
 use crate::{
+    query::{document, filter::Comparison},
     route::{Endpoint, ID, PROMETHEUS as PROMETHEUS_BASE, ROUTES, Route, V2ALPHA1},
     v2alpha1::{
         collection::Collection,
-        query::RESERVED,
+        group,
+        query::{AGGREGATE, GROUP_BY, OPERATIONS, RESERVED, STATES},
         schema::{Kind, Presence, Property, Schema},
     },
 };
@@ -42,26 +44,35 @@ pub(crate) fn schemas() -> Map<String, Value> {
             },
         }),
     );
+    schemas.insert(
+        GROUP.to_owned(),
+        json!({
+            "type": "object",
+            "description": "What some connections or requests come to: what they are grouped by, and the aggregates under the names by which they are asked for.",
+            "additionalProperties": { "type": ["string", "integer", "boolean", "array", "null"] },
+        }),
+    );
     schemas.insert(PROMETHEUS.to_owned(), prometheus_answer());
     schemas
 }
 
+/// Every parameter: those that all lists share, and for each schema its filters and what names its properties.
 pub(crate) fn parameters() -> Map<String, Value> {
-    let mut parameters: Map<_, _> = RESERVED
-        .iter()
-        .map(|(name, description)| {
-            let schema = match *name {
-                "watch" => json!({ "type": "string", "enum": ["1", "0", "true", "false"], "default": "0" }),
-                "state" => json!({ "type": "string", "enum": ["all", "active", "terminated"] }),
-                "timeRangeOperation" => {
-                    json!({ "type": "string", "enum": ["intersects", "contains", "within"] })
-                }
-                "sortBy" => json!({ "type": "string" }),
-                _ => json!({ "type": "integer", "format": "int64" }),
-            };
-            (prefixed(name), query_parameter(name, description, schema))
-        })
-        .collect();
+    let mut parameters = Map::new();
+    for name in RESERVED.into_iter().filter(|name| !names_properties(name)) {
+        parameters.insert(prefixed(name), reserved(name, None));
+    }
+    for collection in collections() {
+        let schema = collection.schema();
+        for name in RESERVED.into_iter().filter(|name| names_properties(name) && takes(collection, name)) {
+            parameters.insert(of_schema(schema, name), reserved(name, Some(collection)));
+        }
+        for property in schema.properties() {
+            let [filter, opposite] = document::filters(property.filtered(), Comparison::Beginning);
+            parameters.insert(of_schema(schema, property.name), filter);
+            parameters.insert(of_schema(schema, &not(property.name)), opposite);
+        }
+    }
     parameters.insert(
         prefixed("id"),
         json!({
@@ -75,7 +86,95 @@ pub(crate) fn parameters() -> Map<String, Value> {
     parameters
 }
 
+/// Whether a parameter is another one for each schema because its values are names of properties.
+fn names_properties(name: &str) -> bool {
+    ["sortBy", "fields", GROUP_BY, AGGREGATE].contains(&name)
+}
+
+/// Whether lists of a collection take a parameter.
+fn takes(collection: Collection, name: &str) -> bool {
+    collection.flow_kind().is_some() || ![GROUP_BY, AGGREGATE].contains(&name)
+}
+
+fn of_schema(schema: &Schema, name: &str) -> String {
+    prefixed(&format!("{}.{name}", schema.name))
+}
+
+/// What the filter by all else is called among the components, which have no exclamation marks.
+fn not(name: &str) -> String {
+    format!("{name}.not")
+}
+
+/// A parameter that is no filter.
+fn reserved(name: &str, collection: Option<Collection>) -> Value {
+    let schema = collection.map(Collection::schema);
+    let properties = || schema.into_iter().flat_map(Schema::properties).map(|property| property.name);
+    let columns = schema.into_iter().flat_map(group::numbers).map(|property| property.name);
+    let aggregate =
+        format!("count|(sum|min|max|p[1-9][0-9]?)\\(({})\\)", columns.collect::<Vec<_>>().join("|"));
+    let all = properties().collect::<Vec<_>>().join("|");
+    let is_grouped = collection.is_some_and(|collection| collection.flow_kind().is_some());
+    let integer = json!({ "type": "integer", "format": "int64" });
+    let (description, schema) = match name {
+        "limit" => (
+            "How many items the list has at most; 0 to count only. Without it, or below 0, there is no limit.",
+            integer,
+        ),
+        "offset" => ("How many items to pass over first.", integer),
+        "sortBy" if is_grouped => (
+            "A property, a dot, and `asc` or `desc`. Ties break by identity; without it that is the order. Of groups it is \
+             a column; without it the order is by what they are grouped by.",
+            json!({ "type": "string", "pattern": format!("^({all}|{aggregate})\\.(asc|desc)$") }),
+        ),
+        "sortBy" => (
+            "A property, a dot, and `asc` or `desc`. Ties break by identity; without it that is the order.",
+            json!({ "type": "string", "pattern": format!("^({all})\\.(asc|desc)$") }),
+        ),
+        "state" => (
+            "`active` for what has not ended, `terminated` for what has, `all` for both. Without it, connections, \
+             requests and pairs are listed whether ended or not, and anything else if it is there now.",
+            json!({ "type": "string", "enum": STATES }),
+        ),
+        "timeRangeStart" => (
+            "Microseconds since the epoch, 0 for the beginning of all time; RFC 3339 as in `2026-11-26T03:14:00Z`; so \
+             long before now, as in `-1h` or `-15m`; or `now`. 15 minutes ago if not given.",
+            document::time(),
+        ),
+        "timeRangeEnd" => ("The same; now if not given. It cannot be before the start.", document::time()),
+        "timeRangeOperation" => (
+            "`intersects` for what was there at some time in the range, which is so if not given, `contains` for what \
+             was there all of the time, `within` for what started and ended in it.",
+            json!({ "type": "string", "enum": OPERATIONS }),
+        ),
+        "fields" => (
+            "The properties that items are shown with, with commas between them; all where it is not given. In CSV they \
+             are the columns, in that order.",
+            document::names(properties()),
+        ),
+        GROUP_BY => (
+            "Properties, with commas between them: there is a row for each of their values, in place of the items. \
+             `limit` and `offset` page the rows, `count` and `timeRangeCount` count them.",
+            document::names(properties()),
+        ),
+        AGGREGATE => (
+            "What rows say of their items, with commas between: `count`; `sum(…)`, `min(…)`, `max(…)` or a percentile, \
+             `p1(…)` to `p99(…)`, of a number. `count` where it is not given; without `groupBy` of all items in one row. \
+             What is not known is left out. Percentiles are exact: values at the nearest rank.",
+            json!({ "type": "string", "pattern": format!("^({aggregate})(,({aggregate}))*$") }),
+        ),
+        _ => (
+            "With 1, the list is followed by one JSON object per line for each item that changes or ends, until the \
+             client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch \
+             that goes on with `Last-Event-ID` learns what it missed, or the list again where that cannot be reported. \
+             Groups cannot be watched.",
+            json!({ "type": "string", "enum": ["1", "0", "true", "false"], "default": "0" }),
+        ),
+    };
+    document::parameter(name, description, &schema)
+}
+
 const ERROR: &str = "CodedError";
+const GROUP: &str = "Group";
 const PROMETHEUS: &str = "PrometheusAnswer";
 
 fn prefixed(name: &str) -> String {
@@ -100,14 +199,25 @@ fn path(route: &Route) -> Value {
     let mut responses = Map::new();
     match route.endpoint {
         Endpoint::List(collection) | Endpoint::OfSite(collection) | Endpoint::OfService(collection) => {
-            parameters.extend(RESERVED.iter().map(|(name, _)| reference("parameters", &prefixed(name))));
-            parameters.extend(collection.schema().properties().map(filter));
-            let mut found = list(collection.schema());
+            let schema = collection.schema();
+            let mut refer = |name: &str| parameters.push(reference("parameters", name));
+            for name in RESERVED.into_iter().filter(|name| takes(collection, name)) {
+                refer(&if names_properties(name) { of_schema(schema, name) } else { prefixed(name) });
+            }
+            for property in schema.properties() {
+                refer(&of_schema(schema, property.name));
+                refer(&of_schema(schema, &not(property.name)));
+            }
+            let mut found = list(collection);
             if let Endpoint::List(_) = route.endpoint {
                 found["links"] = links(route).into();
             }
             responses.insert("200".to_owned(), found);
-            responses.insert("400".to_owned(), refusal("It filters or sorts by what there is not"));
+            responses.insert(
+                "400".to_owned(),
+                refusal("It names what there is not, or has a value that makes no sense"),
+            );
+            responses.insert("406".to_owned(), refusal("It has none of the forms that are asked for"));
             if !matches!(route.endpoint, Endpoint::List(_)) {
                 responses.insert("404".to_owned(), refusal("There is no site or service with that identity"));
             }
@@ -115,6 +225,7 @@ fn path(route: &Route) -> Value {
         Endpoint::Single(collection) => {
             responses.insert("200".to_owned(), single(collection.schema()));
             responses.insert("404".to_owned(), refusal("There is nothing with that identity"));
+            responses.insert("406".to_owned(), refusal("It has no other form than JSON"));
         }
         _ => {
             responses.insert("410".to_owned(), refusal("Hosts are not reported"));
@@ -271,15 +382,15 @@ fn about_metrics(route: &Route) -> Value {
     });
     if route.endpoint == Endpoint::Metadata {
         operation["parameters"] = json!([
-            query_parameter(
+            document::parameter(
                 "metric",
                 "The name of the one metric that is meant.",
-                json!({ "type": "string" })
+                &json!({ "type": "string" })
             ),
-            query_parameter(
+            document::parameter(
                 "limit",
                 "How many metrics the answer has at most; one below 0 is no limit.",
-                json!({ "type": "integer" })
+                &json!({ "type": "integer" })
             ),
         ]);
         operation["responses"]["400"] = answer_of_prometheus("A parameter makes no sense");
@@ -332,26 +443,13 @@ fn links(list: &Route) -> Map<String, Value> {
     routes.map(|route| (operation_id(route), link(route))).collect()
 }
 
-fn query_parameter(name: &str, description: &str, schema: Value) -> Value {
-    json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
-}
-
-/// The filter by a property.
-fn filter(property: &Property) -> Value {
-    let how = match property.kind {
-        Kind::Text => "The text starts so.",
-        Kind::Texts => "One of the texts starts so.",
-        Kind::Parted => "One part of one of the texts is this, but for the case of letters.",
-        Kind::Instant | Kind::Number => "The number is this.",
-        Kind::Truth => "`true` or `false`.",
+fn list(collection: Collection) -> Value {
+    let item = reference("schemas", collection.schema().name);
+    let items = if collection.flow_kind().is_some() {
+        json!({ "anyOf": [item, reference("schemas", GROUP)] })
+    } else {
+        item
     };
-    let description =
-        format!("Only items with such a `{}`. {how} Several values are alternatives.", property.name);
-    let schema = json!({ "type": "array", "items": { "type": "string" } });
-    query_parameter(property.name, &description, schema)
-}
-
-fn list(schema: &Schema) -> Value {
     let count = |description: &str| json!({ "type": "integer", "minimum": 0, "description": description });
     json!({
         "description": "The list; with `watch`, the list and what changes after it",
@@ -361,14 +459,18 @@ fn list(schema: &Schema) -> Value {
                 "required": ["results", "count", "timeRangeCount"],
                 "additionalProperties": false,
                 "properties": {
-                    "results": { "type": "array", "items": reference("schemas", schema.name) },
+                    "results": { "type": "array", "items": items },
                     "count": count("How many items are in the list."),
                     "timeRangeCount": count("How many there would be without `limit` and `offset`."),
                 },
             } },
             "application/x-ndjson": { "schema": {
                 "type": "string",
-                "description": "The list on the first line, and then a changed item on each; the last line can be an `Error`",
+                "description": "An item on each line. With `watch`, the list on the first line, and then a changed item on each; the last line can be an `Error`",
+            } },
+            "text/csv": { "schema": {
+                "type": "string",
+                "description": "The names of the properties on the first line, and then an item on each, as in RFC 4180. A text that a spreadsheet would run as a formula has an apostrophe before it",
             } },
             "text/event-stream": { "schema": {
                 "type": "string",
@@ -414,22 +516,6 @@ fn schema(schema: &Schema) -> Value {
 }
 
 fn described(property: &Property) -> Value {
-    let name = match property.kind {
-        Kind::Text => "string",
-        Kind::Instant | Kind::Number => "integer",
-        Kind::Truth => "boolean",
-        Kind::Texts | Kind::Parted => "array",
-    };
-    let mut schema = match property.presence {
-        Presence::Nullable => json!({ "type": [name, "null"] }),
-        _ => json!({ "type": name }),
-    };
-    match property.kind {
-        Kind::Instant | Kind::Number => schema["minimum"] = json!(0),
-        Kind::Texts | Kind::Parted => schema["items"] = json!({ "type": "string" }),
-        Kind::Text | Kind::Truth => {}
-    }
     let unit = if property.kind == Kind::Instant { " In microseconds since the Unix epoch." } else { "" };
-    schema["description"] = json!(format!("{}{unit}", property.description));
-    schema
+    property.kind.schema(property.presence, &format!("{}{unit}", property.description))
 }

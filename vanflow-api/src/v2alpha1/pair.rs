@@ -41,12 +41,11 @@ pub(crate) enum PairKind {
 }
 
 impl PairKind {
+    /// What they are called, in the order in which they are declared.
+    pub(crate) const NAMES: [&str; 3] = ["SITE", "PROCESS_GROUP", "PROCESS"];
+
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Site => "SITE",
-            Self::Component => "PROCESS_GROUP",
-            Self::Process => "PROCESS",
-        }
+        Self::NAMES[self as usize]
     }
 }
 

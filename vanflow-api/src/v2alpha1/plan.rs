@@ -527,5 +527,7 @@ impl Ranks {
     }
 }
 
+mod groups;
+
 #[cfg(test)]
 mod tests;

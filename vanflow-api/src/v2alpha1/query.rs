@@ -1,20 +1,28 @@
-//! Filters, time range, state, order and paging.
+//! Filters, time range, state, order, paging, properties and groups.
 //!
-//! What a client gets wrong here is passed over where the network observer passes it over, and named where it is.
+//! The network observer passes over values that make no sense; here they are errors, which say what would.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 
-use percent_encoding::percent_decode_str;
 use vanflow_proto::Timestamp;
 use vanflow_store::Snapshot;
 
 use crate::{
     error::{ApiError, excerpt},
+    query::{
+        fields,
+        filter::{Comparison, Condition, operand},
+        nearest::suggestion,
+        string::{Pair, pairs},
+        time::Time,
+        value::Cell,
+    },
     v2alpha1::{
         best::Best,
         collection::{Collection, Item, Scope},
+        group::Grouping,
         plan::Plan,
-        schema::{Cell, Kind, Property, Schema},
+        schema::{Property, Schema},
         view::{Subject, View},
     },
 };
@@ -36,24 +44,31 @@ pub(crate) struct Query {
     pub(crate) offset: usize,
     /// Whether to go on after the list, where the client says so.
     pub(crate) watch: Option<bool>,
+    /// The properties that are shown; none where all are.
+    pub(crate) fields: Option<Vec<&'static Property>>,
+    /// What is shown of groups of items in place of the items.
+    pub(crate) grouping: Option<Grouping>,
 }
 
 /// A property, and what it may be.
 #[derive(Debug)]
 pub(crate) struct Filter {
     pub(crate) property: &'static Property,
-    values: Vec<String>,
+    /// Whether the property is known, where another says so.
+    known: Option<&'static Property>,
+    condition: Condition,
 }
 
 impl Filter {
     /// Whether something passes.
     pub(crate) fn admits<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
-        self.admits_cell(&(self.property.read)(view, subject))
+        self.admits_by(self.property, view, subject)
     }
 
-    /// Whether something that has this value passes.
-    pub(crate) fn admits_cell(&self, cell: &Cell<'_>) -> bool {
-        self.values.iter().any(|value| matches(self.property.kind, cell, value))
+    /// Whether something passes that has the property under another's name.
+    pub(crate) fn admits_by<'v>(&self, property: &Property, view: View<'v>, subject: &Subject<'v>) -> bool {
+        let is_known = self.known.map(|known| (known.read)(view, subject) == Cell::Truth(true));
+        self.condition.admits(&(property.read)(view, subject), is_known)
     }
 }
 
@@ -95,84 +110,169 @@ enum Operation {
 #[derive(Clone, Copy, Debug)]
 struct Range {
     operation: Operation,
-    start: Option<u64>,
-    end: Option<u64>,
+    start: Option<Time>,
+    end: Option<Time>,
+}
+
+/// Which way an order goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Ascending,
+    Descending,
+}
+
+impl Direction {
+    pub(crate) fn apply(self, order: std::cmp::Ordering) -> std::cmp::Ordering {
+        match self {
+            Self::Ascending => order,
+            Self::Descending => order.reverse(),
+        }
+    }
 }
 
 /// How far back a list goes where no time is given: 15 minutes, in microseconds.
 const LOOK_BACK_MICROS: u64 = 15 * 60 * 1_000_000;
 
-/// The parameters that are no filters, with what the OpenAPI document says of them.
-pub(crate) const RESERVED: [(&str, &str); 8] = [
-    (
-        "limit",
-        "How many items the list has at most; 0 to count only. Without it, or below 0, there is no limit.",
-    ),
-    ("offset", "How many items to pass over first."),
-    (
-        "sortBy",
-        "A property, a dot, and `asc` or `desc`. Ties break by identity; without it that is the order.",
-    ),
-    (
-        "state",
-        "`active` for what has not ended, `terminated` for what has, `all` for both. Without it, connections, requests \
-         and pairs are listed whether ended or not, and anything else if it is there now.",
-    ),
-    ("timeRangeStart", "Microseconds since the epoch; 15 minutes ago if not given."),
-    ("timeRangeEnd", "Microseconds since the epoch; now if not given."),
-    (
-        "timeRangeOperation",
-        "`intersects` for what was there at some time in the range, which is so if not given, `contains` for what was \
-         there all of the time, `within` for what started and ended in it.",
-    ),
-    (
-        "watch",
-        "With 1, the list is followed by one JSON object per line for each item that changes or ends, until the \
-         client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that \
-         goes on with `Last-Event-ID` learns what it missed, or the list again where that cannot be reported.",
-    ),
+/// The parameters that are no filters.
+pub(crate) const RESERVED: [&str; 11] = [
+    "limit",
+    "offset",
+    "sortBy",
+    "state",
+    "timeRangeStart",
+    "timeRangeEnd",
+    "timeRangeOperation",
+    "fields",
+    GROUP_BY,
+    AGGREGATE,
+    "watch",
 ];
 
+pub(crate) const GROUP_BY: &str = "groupBy";
+pub(crate) const AGGREGATE: &str = "aggregate";
+
+/// The values of `state`.
+pub(crate) const STATES: [&str; 3] = ["all", "active", "terminated"];
+
+/// The values of `timeRangeOperation`.
+pub(crate) const OPERATIONS: [&str; 3] = ["intersects", "contains", "within"];
+
+/// The parameters of one request that are no filters, each once.
+struct Given<'p, 'q>(&'p [Pair<'q>]);
+
+impl<'p> Given<'p, '_> {
+    fn text(&self, name: &'static str) -> Option<&'p str> {
+        self.0.iter().find(|pair| pair.name == name).map(|pair| &*pair.value)
+    }
+
+    fn typed<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(value) = self.text(name) else { return Ok(None) };
+        read(value).map(Some).map_err(|expected| ApiError::Invalid {
+            parameter: name.to_owned(),
+            value: excerpt(value),
+            expected,
+        })
+    }
+
+    fn one_of<const N: usize>(
+        &self,
+        name: &'static str,
+        known: [&'static str; N],
+    ) -> Result<Option<&'static str>, ApiError> {
+        self.typed(name, |value| {
+            let found = known.iter().copied().find(|known| *known == value);
+            found.ok_or_else(|| format!("one of {}", known.join(", ")))
+        })
+    }
+
+    /// How many items, none where there is no limit: as the network observer has it, that is so below 0. More than
+    /// there can be is as good as the most that there can be.
+    fn size(&self, name: &'static str) -> Result<Option<usize>, ApiError> {
+        let size = self.typed(name, |value| {
+            let digits = value.strip_prefix('-').unwrap_or(value);
+            if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+                return Err("a whole number".to_owned());
+            }
+            Ok((digits.len() == value.len()).then(|| digits.parse().unwrap_or(usize::MAX)))
+        })?;
+        Ok(size.flatten())
+    }
+}
+
+/// A name, a dot, and which way.
+pub(crate) fn directed(text: &str) -> Option<(&str, Direction)> {
+    let (name, direction) = text.rsplit_once('.')?;
+    match direction {
+        "asc" => Some((name, Direction::Ascending)),
+        "desc" => Some((name, Direction::Descending)),
+        _ => None,
+    }
+}
+
 impl Query {
-    /// Reads a query string.
+    /// Reads a query string, asked at that time.
     ///
     /// # Errors
     ///
-    /// Where it filters or sorts by something that records of the collection do not have.
-    pub(crate) fn new(collection: Collection, text: Option<&str>) -> Result<Self, ApiError> {
+    /// Where it names what there is not, or has a value that makes no sense.
+    pub(crate) fn new(collection: Collection, text: Option<&str>, now: Timestamp) -> Result<Self, ApiError> {
         let schema = collection.schema();
-        let pairs = pairs(text.unwrap_or(""));
-        let first = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| &**value);
-        let integer = |name: &str| first(name).and_then(|value| value.parse::<i64>().ok());
+        let pairs = pairs(text.unwrap_or(""))?;
         let mut filters: Vec<Filter> = Vec::new();
-        for (key, value) in &pairs {
-            if RESERVED.iter().any(|(name, _)| key == name) {
+        for (position, pair) in pairs.iter().enumerate() {
+            if let Some(&parameter) = RESERVED.iter().find(|name| pair.name == **name) {
+                if pairs[..position].iter().any(|other| other.name == pair.name) {
+                    return Err(ApiError::Repeated { parameter });
+                }
                 continue;
             }
-            let property = schema.property(key).ok_or_else(|| unknown("filter by", key, schema))?;
-            let value = value.clone().into_owned();
-            match filters.iter_mut().find(|filter| filter.property.name == property.name) {
-                Some(filter) => filter.values.push(value),
-                None => filters.push(Filter { property, values: vec![value] }),
-            }
+            let (name, is_negated) = operand(&pair.name);
+            let property = schema.property(name).ok_or_else(|| no_property("filter by", name, schema))?;
+            let is_it = |filter: &Filter| {
+                filter.property.name == property.name && filter.condition.is_negated() == is_negated
+            };
+            let at = filters.iter().position(is_it).unwrap_or_else(|| {
+                let condition = Condition::new(property.kind, Comparison::Beginning, is_negated);
+                filters.push(Filter { property, known: schema.known(property), condition });
+                filters.len() - 1
+            });
+            filters[at].condition.add(property.filtered(), pair)?;
         }
-        let order = match first("sortBy").and_then(|value| value.rsplit_once('.')) {
-            Some((name, direction @ ("asc" | "desc"))) => {
-                let property = schema.property(name).ok_or_else(|| unknown("sort by", name, schema))?;
-                Some(Order { property, is_descending: direction == "desc" })
-            }
-            _ => None,
-        };
-        let watch = match first("watch") {
-            None => None,
-            Some("1" | "true") => Some(true),
-            Some("0" | "false") => Some(false),
-            Some(value) => {
-                let (value, expected) = (excerpt(value), "1 or 0".to_owned());
-                return Err(ApiError::Invalid { parameter: "watch", value, expected });
-            }
-        };
-        let to_size = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+        let given = Given(&pairs);
+        let (group_by, aggregate) = (given.text(GROUP_BY), given.text(AGGREGATE));
+        if collection.flow_kind().is_none()
+            && let Some(parameter) = [(group_by, GROUP_BY), (aggregate, AGGREGATE)]
+                .into_iter()
+                .find_map(|(given, name)| given.map(|_| name))
+        {
+            return Err(ApiError::Misplaced { parameter, why: "is for lists of connections and requests" });
+        }
+        let grouping = Grouping::new(schema, group_by, aggregate, given.text("sortBy"))?;
+        let order = if grouping.is_none() { order(schema, &given)? } else { None };
+        let watch = given.typed("watch", |value| match value {
+            "1" | "true" => Ok(true),
+            "0" | "false" => Ok(false),
+            _ => Err("1 or 0".to_owned()),
+        })?;
+        let property = |name: &str| schema.property(name).ok_or_else(|| no_property("show", name, schema));
+        let fields = given
+            .text("fields")
+            .map(|text| fields::chosen(text, property, |property| property.name))
+            .transpose()?;
+        if grouping.is_some() && fields.is_some() {
+            let why = "is for items; what groups show, groupBy and aggregate say";
+            return Err(ApiError::Misplaced { parameter: "fields", why });
+        }
+        if grouping.is_some() && watch == Some(true) {
+            return Err(ApiError::Misplaced {
+                parameter: "watch",
+                why: "is for items; groups cannot be followed",
+            });
+        }
         let time = |name| schema.property(name).expect("all records have these");
         Ok(Self {
             collection,
@@ -180,25 +280,18 @@ impl Query {
             end: time("endTime"),
             filters,
             order,
-            state: match first("state") {
+            state: match given.one_of("state", STATES)? {
                 None => State::Unsaid,
                 Some("active") => State::Active,
                 Some("terminated") => State::Terminated,
                 Some(_) => State::All,
             },
-            range: Range {
-                operation: match first("timeRangeOperation") {
-                    Some("contains") => Operation::Contains,
-                    Some("within") => Operation::Within,
-                    _ => Operation::Intersects,
-                },
-                // The network observer reads these with a sign and then forgets it.
-                start: integer("timeRangeStart").map(i64::cast_unsigned),
-                end: integer("timeRangeEnd").map(i64::cast_unsigned),
-            },
-            limit: integer("limit").filter(|limit| *limit >= 0).map(to_size),
-            offset: integer("offset").filter(|offset| *offset >= 0).map_or(0, to_size),
+            range: Range::new(&given, now)?,
+            limit: given.size("limit")?,
+            offset: given.size("offset")?.unwrap_or(0),
             watch,
+            fields,
+            grouping,
         })
     }
 
@@ -227,6 +320,38 @@ impl Query {
         (best.into_sorted(self.offset), total)
     }
 
+    /// The rows of the groups that are asked for, without paging.
+    pub(crate) fn groups(
+        &self,
+        view: View<'_>,
+        scope: Scope,
+        grouping: &Grouping,
+    ) -> Vec<Vec<Cell<'static>>> {
+        match Plan::new(self, view, scope) {
+            Some(plan) => plan.groups(grouping),
+            None => self.scan_groups(view, scope, grouping),
+        }
+    }
+
+    /// The same, by a look at each.
+    pub(crate) fn scan_groups(
+        &self,
+        view: View<'_>,
+        scope: Scope,
+        grouping: &Grouping,
+    ) -> Vec<Vec<Cell<'static>>> {
+        let mut groups = HashMap::new();
+        for item in self.collection.items(view, scope, self.is_of_live()) {
+            let Some(subject) = self.collection.subject(view, item) else { continue };
+            if self.lists(view, &subject) {
+                let key = grouping.keys.iter().map(|property| (property.read)(view, &subject).into_owned());
+                let group = groups.entry(key.collect()).or_insert_with(|| grouping.group());
+                group.add(|measure| grouping.measures[measure].of(view, &subject));
+            }
+        }
+        grouping.rows(groups)
+    }
+
     /// Whether nothing that has ended can be in the list.
     fn is_of_live(&self) -> bool {
         match self.state {
@@ -241,14 +366,16 @@ impl Query {
     pub(crate) fn moment(&self, snapshot: &Snapshot) -> Option<u64> {
         let Range { operation, start, end } = self.range;
         let is_moving = match operation {
-            Operation::Intersects => start.is_none() && self.can_have_ended(),
-            Operation::Contains => start.is_none() || end.is_none(),
-            Operation::Within => start.is_none(),
+            Operation::Intersects => {
+                start.is_none_or(Time::is_moving) && self.can_have_ended() || end.is_some_and(Time::is_moving)
+            }
+            Operation::Contains => start.is_none_or(Time::is_moving) || end.is_none_or(Time::is_moving),
+            Operation::Within => start.is_none_or(Time::is_moving) || end.is_some_and(Time::is_moving),
         };
         // Of connections and requests it is known how many ended before the window: they leave it in that order.
         let ended = self.collection.flow_kind().map(|kind| snapshot.ended_by_time(kind));
         let left = ended
-            .filter(|_| operation == Operation::Intersects)
+            .filter(|_| operation == Operation::Intersects && !end.is_some_and(Time::is_moving))
             .map(|ended| ended.rank(Timestamp::from_micros(self.range.from(snapshot.now()))) as u64);
         is_moving.then(|| left.unwrap_or_else(|| snapshot.now().as_micros()))
     }
@@ -286,6 +413,7 @@ impl Query {
     /// What ends alone report [`Query::is_in_time`].
     pub(crate) fn window(&self, now: Timestamp) -> EndBounds {
         let Range { operation, end, .. } = self.range;
+        let end = end.map(|end| end.micros(now));
         let (has_live, ended, is_exact) = match operation {
             Operation::Intersects => (true, (self.range.from(now), u64::MAX), end.is_none()),
             Operation::Contains => (true, (end.unwrap_or(now.as_micros()), u64::MAX), false),
@@ -309,9 +437,24 @@ impl Query {
     }
 }
 
-fn unknown(verb: &'static str, name: &str, schema: &'static Schema) -> ApiError {
-    let known: Vec<_> = schema.properties().map(|property| property.name).collect();
-    ApiError::NoProperty { verb, name: excerpt(name), record: schema.name, known: known.join(", ") }
+/// A property that a schema does not have.
+pub(crate) fn no_property(verb: &'static str, name: &str, schema: &'static Schema) -> ApiError {
+    let known = || schema.properties().map(|property| property.name);
+    let reserved = RESERVED.into_iter().filter(|_| verb == "filter by");
+    let suggestion = suggestion(name, known().chain(reserved));
+    let known = format!("{suggestion}it has {}", known().collect::<Vec<_>>().join(", "));
+    ApiError::NoProperty { verb, name: excerpt(name), record: schema.name, known }
+}
+
+fn order(schema: &'static Schema, given: &Given<'_, '_>) -> Result<Option<Order>, ApiError> {
+    let named = given.typed("sortBy", |value| {
+        directed(value)
+            .map(|(name, direction)| (name.to_owned(), direction))
+            .ok_or_else(|| "a property, a dot, and asc or desc, as in startTime.desc".to_owned())
+    })?;
+    let Some((name, direction)) = named else { return Ok(None) };
+    let property = schema.property(&name).ok_or_else(|| no_property("sort by", &name, schema))?;
+    Ok(Some(Order { property, is_descending: direction == Direction::Descending }))
 }
 
 /// Whether it is not there any more, for those who ask what there is.
@@ -324,63 +467,44 @@ fn is_gone(subject: &Subject<'_>, end: u64) -> bool {
 }
 
 impl Range {
+    fn new(given: &Given<'_, '_>, now: Timestamp) -> Result<Self, ApiError> {
+        let (start, end) = ("timeRangeStart", "timeRangeEnd");
+        let range = Self {
+            operation: match given.one_of("timeRangeOperation", OPERATIONS)? {
+                Some("contains") => Operation::Contains,
+                Some("within") => Operation::Within,
+                _ => Operation::Intersects,
+            },
+            start: given.typed(start, Time::parse)?,
+            end: given.typed(end, Time::parse)?,
+        };
+        if let (Some(from), Some(until)) = (range.start, range.end)
+            && from.micros(now) > until.micros(now)
+        {
+            let text = |name| excerpt(given.text(name).unwrap_or_default());
+            return Err(ApiError::Backwards {
+                parameter: start,
+                given: text(start),
+                later: end,
+                end: text(end),
+            });
+        }
+        Ok(range)
+    }
+
     fn from(self, now: Timestamp) -> u64 {
-        self.start.unwrap_or(now.as_micros().saturating_sub(LOOK_BACK_MICROS))
+        self.start.map_or(now.as_micros().saturating_sub(LOOK_BACK_MICROS), |start| start.micros(now))
     }
 
     fn has(self, now: Timestamp, start: u64, end: u64) -> bool {
         let from = self.from(now);
-        let now = now.as_micros();
+        let until = self.end.map(|end| end.micros(now));
         let is_over_before = |time: u64| end != 0 && end < time;
         match self.operation {
             // Clocks of sources can be ahead of ours: unless somebody says when, nothing is too late to be shown.
-            Operation::Intersects => !is_over_before(from) && start <= self.end.unwrap_or(u64::MAX),
-            Operation::Contains => start <= from && !is_over_before(self.end.unwrap_or(now)),
-            Operation::Within => start >= from && end != 0 && end <= self.end.unwrap_or(u64::MAX),
+            Operation::Intersects => !is_over_before(from) && start <= until.unwrap_or(u64::MAX),
+            Operation::Contains => start <= from && !is_over_before(until.unwrap_or(now.as_micros())),
+            Operation::Within => start >= from && end != 0 && end <= until.unwrap_or(u64::MAX),
         }
     }
-}
-
-fn matches(kind: Kind, cell: &Cell<'_>, value: &str) -> bool {
-    let is_prefix = |text: &Cow<'_, str>| !value.is_empty() && text.starts_with(value);
-    match cell {
-        Cell::Absent | Cell::Null => false,
-        Cell::Number(number) => {
-            let wanted = value.parse().ok().or_else(|| value.parse().ok().map(i64::cast_unsigned));
-            wanted == Some(*number)
-        }
-        Cell::Truth(truth) => value == if *truth { "true" } else { "false" },
-        Cell::Text(text) => is_prefix(text),
-        Cell::Texts(texts) if kind == Kind::Parted => {
-            let mut parts = texts.iter().flat_map(|text| text.split('@'));
-            !value.is_empty() && parts.any(|part| part.to_lowercase() == value.to_lowercase())
-        }
-        Cell::Texts(texts) => texts.iter().any(is_prefix),
-    }
-}
-
-/// Names and values. Pairs that are not well-formed are passed over.
-fn pairs(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';'));
-    pairs
-        .filter_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decode(name)?, decode(value)?))
-        })
-        .collect()
-}
-
-/// None where a percent sign is not followed by two digits.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
-    let is_digit = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_hexdigit);
-    let bytes = text.as_bytes();
-    let mut escapes = bytes.iter().enumerate().filter(|(_, octet)| **octet == b'%').map(|(at, _)| at);
-    if !escapes.all(|at| is_digit(bytes.get(at + 1)) && is_digit(bytes.get(at + 2))) {
-        return None;
-    }
-    if text.contains('+') {
-        let spaced = text.replace('+', " ");
-        return Some(Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned()));
-    }
-    Some(percent_decode_str(text).decode_utf8_lossy())
 }

@@ -3,13 +3,14 @@
 //! A row of a table says how a property is called, what its values are, and where they come from. Rendering, filters,
 //! sorting and the OpenAPI document all derive from it.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::borrow::Cow;
 
 use vanflow_proto::Attribute;
-use vanflow_store::Text;
 
+pub(crate) use crate::query::value::{Cell, Kind, Presence, UNKNOWN, one_of};
 use crate::{
     json::{Json, Object},
+    query::filter::Filtered,
     v2alpha1::view::{Subject, View},
 };
 
@@ -37,137 +38,6 @@ pub(crate) struct Property {
     pub(crate) read: for<'v> fn(View<'v>, &Subject<'v>) -> Cell<'v>,
 }
 
-/// What values of a property are, where it has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    /// Microseconds since the epoch, 0 where not known or not yet.
-    Instant,
-    Number,
-    Truth,
-    Texts,
-    /// Texts of parts, with `@` between them, each of which a filter can name.
-    Parted,
-}
-
-/// Whether a property is there where its value is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
-    /// It always has a value.
-    Always,
-    /// It is `null`.
-    Nullable,
-    /// It is absent.
-    Optional,
-}
-
-/// The value of a property.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Cell<'v> {
-    Absent,
-    Null,
-    Number(u64),
-    Truth(bool),
-    Text(Cow<'v, str>),
-    Texts(Vec<Cow<'v, str>>),
-}
-
-/// What stands for a text that is not known.
-pub(crate) const UNKNOWN: &str = "unknown";
-
-impl<'v> Cell<'v> {
-    pub(crate) fn text(text: impl Into<Cow<'v, str>>) -> Self {
-        Self::Text(text.into())
-    }
-
-    /// A text of the store, or `unknown`.
-    pub(crate) fn or_unknown(text: Option<Text<'v>>) -> Self {
-        Self::Text(text.map_or(Cow::Borrowed(UNKNOWN), Text::to_cow))
-    }
-
-    /// A text of the store, or an empty one.
-    pub(crate) fn or_empty(text: Option<Text<'v>>) -> Self {
-        Self::Text(text.map_or(Cow::Borrowed(""), Text::to_cow))
-    }
-
-    /// A text of the store, or null.
-    pub(crate) fn or_null(text: Option<Text<'v>>) -> Self {
-        text.map_or(Self::Null, |text| Self::Text(text.to_cow()))
-    }
-
-    pub(crate) fn number_or_null(number: Option<u64>) -> Self {
-        number.map_or(Self::Null, Self::Number)
-    }
-
-    /// The first of these texts that it is but for the case of letters; otherwise what stands for none of them.
-    pub(crate) fn one_of(
-        text: Option<Text<'v>>,
-        known: &'static [(&'static str, &'static str)],
-        otherwise: &'static str,
-    ) -> Self {
-        Self::text(one_of(text, known, otherwise))
-    }
-
-    fn render(&self, json: &mut Json) {
-        match self {
-            Self::Absent | Self::Null => json.raw("null"),
-            Self::Number(number) => json.uint(*number),
-            Self::Truth(truth) => json.raw(if *truth { "true" } else { "false" }),
-            Self::Text(text) => json.string(text),
-            Self::Texts(texts) => {
-                json.raw("[");
-                for (position, text) in texts.iter().enumerate() {
-                    if position > 0 {
-                        json.raw(",");
-                    }
-                    json.string(text);
-                }
-                json.raw("]");
-            }
-        }
-    }
-
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Absent | Self::Null => 0,
-            Self::Truth(_) => 1,
-            Self::Number(_) => 2,
-            Self::Text(_) => 3,
-            Self::Texts(_) => 4,
-        }
-    }
-}
-
-/// See [`Cell::one_of`].
-pub(crate) fn one_of(
-    text: Option<Text<'_>>,
-    known: &'static [(&'static str, &'static str)],
-    otherwise: &'static str,
-) -> &'static str {
-    let Some(text) = text.map(Text::to_cow) else { return otherwise };
-    let found = known.iter().find(|(reported, _)| text.eq_ignore_ascii_case(reported));
-    found.map_or(otherwise, |(_, shown)| shown)
-}
-
-impl Ord for Cell<'_> {
-    /// What is not known comes before what is; texts go by their bytes.
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Number(left), Self::Number(right)) => left.cmp(right),
-            (Self::Truth(left), Self::Truth(right)) => left.cmp(right),
-            (Self::Text(left), Self::Text(right)) => left.cmp(right),
-            (Self::Texts(left), Self::Texts(right)) => left.cmp(right),
-            _ => self.rank().cmp(&other.rank()),
-        }
-    }
-}
-
-impl PartialOrd for Cell<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
 impl Schema {
     /// Every property, by ascending name.
     pub(crate) fn properties(&self) -> impl Iterator<Item = &'static Property> + use<> {
@@ -182,14 +52,31 @@ impl Schema {
         })
     }
 
-    pub(crate) fn render<'v>(&self, json: &mut Json, view: View<'v>, subject: &Subject<'v>) {
+    /// The property that says whether another was reported, where one does.
+    pub(crate) fn known(&self, property: &Property) -> Option<&'static Property> {
+        let its = |line: &&&'static [Property]| property.reported.is_some() && line[0].name == property.name;
+        self.lines.iter().find(its)?.get(1)
+    }
+
+    /// Writes an item with these properties, or with all.
+    pub(crate) fn render<'v>(
+        &self,
+        json: &mut Json,
+        view: View<'v>,
+        subject: &Subject<'v>,
+        fields: Option<&[&'static Property]>,
+    ) {
         let mut object = Object::open(json);
-        for property in self.properties() {
+        let mut show = |property: &Property| {
             let cell = (property.read)(view, subject);
             if cell != Cell::Absent {
                 object.name(property.name);
                 cell.render(object.json);
             }
+        };
+        match fields {
+            Some(fields) => fields.iter().for_each(|property| show(property)),
+            None => self.properties().for_each(show),
         }
         object.close();
     }
@@ -203,6 +90,10 @@ impl Schema {
 }
 
 impl Property {
+    pub(crate) fn filtered(&self) -> Filtered {
+        Filtered { name: self.name, kind: self.kind, presence: self.presence }
+    }
+
     /// A number that every record has, such as its start; 0 where there is none.
     pub(crate) fn number<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> u64 {
         match (self.read)(view, subject) {
@@ -288,7 +179,7 @@ macro_rules! schema {
     (
         $(#[doc = $doc:literal])+
         $table:ident $name:literal |$view:ident, $pattern:pat_param| {
-            $( $property:literal $kind:ident $presence:ident $($basis:ident $(($reported:ident))?)? $about:literal => $cell:expr; )+
+            $( $property:literal $kind:ident $(($known:expr))? $presence:ident $($basis:ident $(($reported:ident))?)? $about:literal => $cell:expr; )+
         }
     ) => {
         $(#[doc = $doc])+
@@ -296,7 +187,7 @@ macro_rules! schema {
             name: $name,
             description: concat!($($doc),+),
             lines: &[ $( $crate::v2alpha1::schema::line!($property $($($reported)?)? {
-                kind: $crate::v2alpha1::schema::Kind::$kind,
+                kind: $crate::v2alpha1::schema::Kind::$kind $(($known))?,
                 presence: $crate::v2alpha1::schema::Presence::$presence,
                 is_of_lane: $crate::v2alpha1::schema::is_of_lane!($($basis)?),
                 description: $about,

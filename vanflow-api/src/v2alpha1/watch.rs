@@ -22,6 +22,7 @@ use crate::{
     json::Json,
     network::Network,
     pace::{Pace, WatchFormat, Woken},
+    query::media::Media,
     v2alpha1::{
         collection::{Item, Scope},
         explained::{EXPLAINING, Explained},
@@ -120,7 +121,7 @@ impl Watch {
     }
 
     fn list(&self, json: &mut Json) -> State {
-        let list = List::new(self.network.snapshot(), Arc::clone(&self.query), self.scope);
+        let list = List::new(self.network.snapshot(), Arc::clone(&self.query), self.scope, Media::Json);
         if self.format == WatchFormat::Events {
             json.raw("event: list\n");
             self.id(json, list.revision());
@@ -268,7 +269,9 @@ impl Watch {
             let mut own = self.query.filters.iter().filter(|filter| !filter.property.is_of_lane);
             let has_passed = again.was_asked && own.all(|filter| filter.admits(view, &subject));
             if is_listed && (has_passed || self.query.admits(view, &subject)) {
-                self.line(json, None, |json| collection.schema().render(json, view, &subject));
+                self.line(json, None, |json| {
+                    collection.schema().render(json, view, &subject, self.query.fields.as_deref())
+                });
             }
         }
     }
@@ -308,7 +311,9 @@ impl Watch {
             && let Some(subject) = collection.subject(view, item)
             && self.query.admits(view, &subject)
         {
-            self.line(json, revision, |json| collection.schema().render(json, view, &subject));
+            self.line(json, revision, |json| {
+                collection.schema().render(json, view, &subject, self.query.fields.as_deref())
+            });
         }
     }
 
@@ -332,7 +337,7 @@ impl Watch {
                 continue;
             }
             let mut rendered = Json::default();
-            schema.render(&mut rendered, view, &subject);
+            schema.render(&mut rendered, view, &subject, self.query.fields.as_deref());
             let hash = self.hasher.hash_one(&rendered.bytes);
             if known.is_none_or(|known| known.hash != hash) {
                 self.line(json, None, |json| json.bytes.extend_from_slice(&rendered.bytes));

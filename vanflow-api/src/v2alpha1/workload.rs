@@ -7,11 +7,13 @@ use crate::v2alpha1::{
     view::{Subject, instant, key},
 };
 
+const ROLES: [&str; 3] = ["internal", "external", "remote"];
+
 schema! {
     /// A process: a pod, a container, a program on a host; or what must be at a host because connections come from
     /// there or go there, though no controller reports it.
     PROCESS "Process" |view, Subject::Process(process)| {
-        "binding" Text Always "`bound` where it serves a service that has a listener, otherwise `unbound`." =>
+        "binding" OneOf(&["bound", "unbound"]) Always "`bound` where it serves a service that has a listener, otherwise `unbound`." =>
             Cell::text(if view.is_bound(process) { "bound" } else { "unbound" });
         "componentId" Text Always "The component that it is part of." => Cell::text(process.component_id());
         "componentName" Text Always "The name of that component." => Cell::Text(process.group());
@@ -27,7 +29,7 @@ schema! {
                 None => Cell::Text(process.id()),
             };
         "name" Text Always "Its name." => Cell::Text(process.name());
-        "role" Text Always "`internal` to Skupper, `external`, or `remote` where no controller reports it." =>
+        "role" OneOf(&ROLES) Always "`internal` to Skupper, `external`, or `remote` where no controller reports it." =>
             Cell::text(process.role());
         "services" Parted Nullable "The services that it serves: name, identity and protocol, with `@` between them." =>
             match view.services_of(process) {
@@ -48,7 +50,7 @@ schema! {
         "identity" Text Always "An identity made of the name." => Cell::text(component.id.as_str());
         "name" Text Always "The group." => Cell::text(component.name.as_str());
         "processCount" Number Always "How many processes it has." => Cell::Number(component.process_count);
-        "role" Text Always "`external` where one of its processes is, else `remote` where one is, else `internal`." =>
+        "role" OneOf(&ROLES) Always "`external` where one of its processes is, else `remote` where one is, else `internal`." =>
             Cell::text(component.role);
         "startTime" Instant Always "When the first of its processes came to be." => instant(component.start);
     }

@@ -203,7 +203,7 @@ fn snapshot(
     store.snapshot()
 }
 
-const FILTERS: [&str; 24] = [
+const FILTERS: [&str; 32] = [
     "sourceHost=10.0.0.1",
     "sourceHost=10.0.0",
     "sourceProcessName=p1",
@@ -228,6 +228,14 @@ const FILTERS: [&str; 24] = [
     "processPairId=processpair-",
     "traceSites=site-a",
     "duration=60000000",
+    "duration=*",
+    "duration!=*",
+    "sourceSiteName!=site-a",
+    "destProcessName!=site-server&destProcessName!=unknown",
+    "listenerError=*",
+    "octetCount!=0&octetCount!=1",
+    "endTime=0",
+    "connectorId!=*",
 ];
 
 const ORDERS: [&str; 14] = [
@@ -261,7 +269,12 @@ fn query() -> impl Strategy<Value = String> {
     )
         .prop_map(|(filters, order, state, range, (limit, offset))| {
             let mut query = filters.join("&");
-            query += &format!("&sortBy={order}&state={state}&offset={offset}");
+            query += &format!("&offset={offset}");
+            for (name, value) in [("sortBy", order), ("state", state)] {
+                if !value.is_empty() {
+                    query += &format!("&{name}={value}");
+                }
+            }
             if let Some(limit) = limit {
                 query += &format!("&limit={limit}");
             }
@@ -276,6 +289,20 @@ fn query() -> impl Strategy<Value = String> {
             query
         })
 }
+
+/// What groups are asked for; those of requests have no latency.
+const GROUPINGS: [&str; 10] = [
+    "groupBy=routingKey",
+    "groupBy=routingKey,sourceProcessName",
+    "groupBy=destSiteName&aggregate=count,sum(octetCount),max(duration)",
+    "groupBy=sourceProcessName&aggregate=p50(octetCount),p95(octetCount),min(startTime),max(endTime)&sortBy=p95(octetCount).desc",
+    "groupBy=protocol&sortBy=count.desc",
+    "groupBy=routingKey,octetCount&aggregate=count,max(octetCount)",
+    "groupBy=endTime",
+    "groupBy=traceSites,sourceSiteName",
+    "aggregate=count",
+    "aggregate=count,sum(duration),p1(octetReverseCount)",
+];
 
 fn stores() -> impl Strategy<Value = Snapshot> {
     (
@@ -304,12 +331,37 @@ proptest! {
         let view = View { snapshot: &snapshot, derived: &derived };
         for collection in [Collection::Connections, Collection::ApplicationFlows] {
             for text in &queries {
-                let Ok(query) = Query::new(collection, Some(text)) else { continue };
+                let Ok(query) = Query::new(collection, Some(text), snapshot.now()) else { continue };
                 for scope in scopes(&snapshot) {
                     if collection == Collection::ApplicationFlows && scope != Scope::All {
                         continue;
                     }
                     let (planned, scanned) = (query.select(view, scope), query.scan(view, scope));
+                    prop_assert_eq!(planned, scanned, "{:?} {:?} {}", collection, scope, text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn groups_by_lanes_are_groups_by_a_look_at_each(
+        snapshot in stores(),
+        queries in vec((query(), select(&GROUPINGS[..])), 20),
+    ) {
+        let derived = Derived::new(&snapshot, Collection::Connections.needs());
+        let view = View { snapshot: &snapshot, derived: &derived };
+        for collection in [Collection::Connections, Collection::ApplicationFlows] {
+            for (text, grouping) in &queries {
+                let kept = text.split('&').filter(|pair| !pair.starts_with("sortBy"));
+                let text = format!("{}&{grouping}", kept.collect::<Vec<_>>().join("&"));
+                let Ok(query) = Query::new(collection, Some(&text), snapshot.now()) else { continue };
+                let grouping = query.grouping.as_ref().expect("it is asked for");
+                for scope in scopes(&snapshot) {
+                    if collection == Collection::ApplicationFlows && scope != Scope::All {
+                        continue;
+                    }
+                    let planned = query.groups(view, scope, grouping);
+                    let scanned = query.scan_groups(view, scope, grouping);
                     prop_assert_eq!(planned, scanned, "{:?} {:?} {}", collection, scope, text);
                 }
             }
@@ -363,7 +415,8 @@ fn a_request_whose_connection_is_not_there_is_in_no_lane_and_found_all_the_same(
     let derived = Derived::new(&snapshot, Collection::ApplicationFlows.needs());
     let view = View { snapshot: &snapshot, derived: &derived };
     for (filter, count) in [("sourceProcessName=p1", 0), ("sourceProcessName=unk", 1), ("status=200", 1)] {
-        let query = Query::new(Collection::ApplicationFlows, Some(filter)).expect("it is one");
+        let query =
+            Query::new(Collection::ApplicationFlows, Some(filter), snapshot.now()).expect("it is one");
         assert_eq!(query.select(view, Scope::All).1, count, "{filter}");
     }
 }
