@@ -20,7 +20,8 @@
 //! | `/healthz`, `/readyz` | whether the collector is alive, and has a network to answer from |
 //! | `/` | a page for people |
 //!
-//! Every list of the original API takes `includeDeleted`, `limit`, `offset` and `watch`.
+//! Every list of the original API takes `includeDeleted`, `limit`, `offset`, `fields` and `watch`. In both APIs every
+//! property is a filter, and lists are JSON, JSON lines or CSV, as `Accept` says.
 //!
 //! # In the old terms
 //!

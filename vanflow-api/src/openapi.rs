@@ -55,6 +55,8 @@ fn tag(document: &mut Value) {
 const INTRODUCTION: &str = "What the routers and controllers of a Skupper network report it, in two forms.\n\n\
     # /api/v2alpha1\n\n\
     The API of Skupper's network observer. Every property of the records of a list is a filter; texts are compared \
-    with how they start. Lists have what was there at some time in the last 15 minutes, unless another time range is \
+    with how they start. `name=value` finds what has that value, `name!=value` (a parameter called `name!`) all else, \
+    `name=*` what has any that is known, `name!=*` what has none. A value that an answer shows finds what it is shown \
+    of; one that a property cannot have is an error. Lists have what was there at some time in the last 15 minutes, unless another time range is \
     asked for. Times are microseconds since the Unix epoch, 0 where not known or not yet; durations and latencies are \
     microseconds. What is not known is `unknown`, null or absent, and is mended when it is reported.";

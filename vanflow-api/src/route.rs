@@ -242,7 +242,8 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/api/v1alpha1/vanaddrs",
         endpoint: Endpoint::V1alpha1(Collection::VanAddrs),
         summary: "The addresses of the services that are exposed in the network: those with a listener or a connector",
-        parameters: LIST,
+        // They are texts, and have no fields.
+        parameters: &[&INCLUDE_DELETED, &LIMIT, &OFFSET, &WATCH],
     },
     Route {
         path: "/api/v1alpha1/addresses",
@@ -536,6 +537,9 @@ mod tests {
         for route in ROUTES {
             let names: Vec<_> = route.parameters.iter().map(|parameter| parameter.name).collect();
             match route.endpoint {
+                Endpoint::V1alpha1(Collection::VanAddrs) => {
+                    assert_eq!(names, ["includeDeleted", "limit", "offset", "watch"]);
+                }
                 Endpoint::V1alpha1(_) => {
                     assert!(
                         names.ends_with(&["includeDeleted", "limit", "offset", "fields", "watch"]),

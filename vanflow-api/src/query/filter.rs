@@ -116,7 +116,7 @@ impl Condition {
             },
             Kind::OneOf(known) => {
                 let is_beginning = |known: &&&str| !value.is_empty() && known.starts_with(value);
-                if value != "null" && known.iter().find(is_beginning).is_none() {
+                if (value != "null" || !can_be_nothing) && known.iter().find(is_beginning).is_none() {
                     return Err(refused(&format!("one of {} or how one begins", known.join(", "))));
                 }
                 Wanted::Text(value.to_owned())

@@ -87,7 +87,7 @@ fn description() -> String {
 fn path(route: &Route) -> Value {
     let name = route.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
     let mut parameters: Vec<_> =
-        route.parameters.iter().map(|parameter| reference("parameters", parameter.name)).collect();
+        route.parameters.iter().map(|parameter| reference("parameters", &key(parameter, route))).collect();
     if let Endpoint::V1alpha1(collection) = route.endpoint {
         for name in filters(collection, route.parameters) {
             parameters.extend([by(name), not_by(name)].map(|name| reference("parameters", &name)));
@@ -107,9 +107,10 @@ fn path(route: &Route) -> Value {
 
 /// Every parameter of every route, and every filter. Those with the same name are the same.
 fn parameters() -> Map<String, Value> {
-    let all = ROUTES.iter().flat_map(|route| route.parameters);
+    let all =
+        ROUTES.iter().flat_map(|route| route.parameters.iter().map(move |parameter| (route, *parameter)));
     let mut parameters: Map<_, _> =
-        all.map(|parameter| (parameter.name.to_owned(), describe(parameter))).collect();
+        all.map(|(route, parameter)| (key(parameter, route), describe(parameter, route))).collect();
     let collections = ROUTES.iter().filter_map(|route| match route.endpoint {
         Endpoint::V1alpha1(collection) => Some(collection),
         _ => None,
@@ -122,6 +123,14 @@ fn parameters() -> Map<String, Value> {
     parameters
 }
 
+/// What a parameter is called among the components. `fields` is another one for each list.
+fn key(parameter: &Parameter, route: &Route) -> String {
+    match parameter.form {
+        Form::Fields => format!("{}.{}", parameter.name, route.path.rsplit('/').next().unwrap_or_default()),
+        _ => parameter.name.to_owned(),
+    }
+}
+
 /// What the filter by a property is called among the components.
 fn by(name: &str) -> String {
     format!("by.{name}")
@@ -132,13 +141,19 @@ fn not_by(name: &str) -> String {
     format!("by.{name}.not")
 }
 
-fn describe(parameter: &Parameter) -> Value {
+fn describe(parameter: &Parameter, route: &Route) -> Value {
     let text = json!({ "type": "string", "minLength": 1 });
     let schema = match parameter.form {
         Form::Flag => json!({ "type": "string", "enum": ["1", "0", "true", "false"], "default": "0" }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
         Form::Text => text,
-        Form::Fields => text,
+        Form::Fields => {
+            let properties = match route.endpoint {
+                Endpoint::V1alpha1(collection) => properties(collection),
+                _ => &[],
+            };
+            document::names(properties.iter().map(|property| property.name))
+        }
         Form::Identities => json!({ "type": "array", "items": text, "minItems": 1 }),
         Form::RecordType => {
             let names: Vec<_> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();

@@ -168,12 +168,6 @@ fn fields_of(params: &Params<'_>, collection: Collection) -> Result<Option<Vec<&
         })
     };
     let Some(text) = params.text("fields") else { return Ok(None) };
-    if collection == Collection::VanAddrs {
-        return Err(ApiError::Misplaced {
-            parameter: "fields",
-            why: "is for lists of records, and these are texts",
-        });
-    }
     fields::chosen(text, find, |name| *name).map(Some)
 }
 
