@@ -229,6 +229,12 @@ fn bench_console(criterion: &mut Criterion) {
             "connections?limit=20&sortBy=endTime.desc&state=terminated&routingKey=service-3",
             "connections?limit=20&sortBy=octetCount.desc",
             "connections?limit=20&sortBy=sourceProcessName.asc",
+            "connections?limit=20&sourceSiteName!=west&destProcessName=*",
+            // By what the lanes have counted; by a look at each; with all values kept; by what records have of their own.
+            "connections?groupBy=routingKey,sourceProcessName&timeRangeStart=0",
+            "connections?groupBy=sourceProcessName&aggregate=sum(octetCount)&sortBy=sum(octetCount).desc&limit=10",
+            "connections?groupBy=routingKey&aggregate=count,p95(latency)",
+            "connections?groupBy=routingKey,listenerError&aggregate=count",
             "processes?role=remote&role=external&endTime=0",
             "components?role=remote&role=external&endTime=0",
             "processpairs",
