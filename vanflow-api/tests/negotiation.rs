@@ -4,14 +4,14 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
-use vanflow_store::{Options, Store};
+use vanflow_store::{Store, StoreOptions};
 
 use crate::support::{Answer, EPOCH, Fixture, request_with, service};
 
 const LISTS: [&str; 2] = ["/api/v1alpha1/listeners", "/api/v2alpha1/listeners"];
 
 fn fixture() -> Fixture {
-    let mut fixture = Fixture::new(Store::new(Options::default()));
+    let mut fixture = Fixture::new(Store::new(StoreOptions::default()));
     fixture.report(&service("echo:7", 3, 2));
     fixture
 }
@@ -112,7 +112,7 @@ fn what_a_client_has_in_one_form_it_has_not_in_another() {
 
 #[test]
 fn long_lists_are_streamed_in_every_form() {
-    let mut fixture = Fixture::new(Store::new(Options::default()));
+    let mut fixture = Fixture::new(Store::new(StoreOptions::default()));
     fixture.report(&service("echo:7", 3_000, 0));
     for path in ["/api/v1alpha1/records", "/api/v2alpha1/connections"] {
         for accept in ["application/json", "application/x-ndjson", "text/csv"] {
