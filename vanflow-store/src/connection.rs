@@ -317,7 +317,7 @@ impl<'s> Connection<'s> {
         let (contents, slot) = (record.contents, record.at.slot());
         let share = match self.0.halves {
             Halves::Whole => contents.tports.get(slot).map(|row| {
-                let share = ConnectionShare::of(row);
+                let share = ConnectionShare::of(row, &contents.texts);
                 contents.continued.get(&record.at).map_or(share, |before| share.beyond(before))
             }),
             Halves::Near(_) | Halves::Far => record.half().and_then(|half| match half.counted {

@@ -186,7 +186,12 @@ impl Graph {
             Role::Unknown | Role::Nothing => Counted::Nothing,
             Role::Connection => Counted::Connection {
                 key,
-                share: ConnectionShare::of_halves(flow(near), flow(far), row.membership.answered),
+                share: ConnectionShare::of_halves(
+                    flow(near),
+                    flow(far),
+                    row.membership.answered,
+                    self.vocabulary.texts.table(),
+                ),
             },
             Role::Request => {
                 let connection = near.and_then(|near| self.target(near, PARENT)).filter(|connection| {

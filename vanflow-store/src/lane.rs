@@ -33,6 +33,8 @@ use std::{fmt, sync::LazyLock};
 use vanflow_proto::{RecordKind, Timestamp};
 
 use crate::{
+    distribution,
+    failure::{FailureReason, FailureSide},
     halves::Counted,
     lanes::{ConnectionShare, INTERNAL_BOUNDS, KeptRequests, LATENCY_BOUNDS, LaneRow, Latencies},
     record::{Record, Service},
@@ -290,6 +292,12 @@ pub struct Contribution {
     pub octets_reverse: u64,
     /// Both latencies in microseconds, that of the client first, once both are known and unless they were counted before.
     pub latencies: Option<(u64, u64)>,
+    /// The latency that the client's router saw, in microseconds, once it is known and unless it was counted before.
+    pub listener_latency: Option<u64>,
+    /// The latency that the server's router saw, likewise.
+    pub connector_latency: Option<u64>,
+    /// Why it failed, as the routers of [`FailureSide::ALL`] report it and unless that was counted before.
+    pub failures: [Option<FailureReason>; 2],
 }
 
 impl Contribution {
@@ -300,6 +308,9 @@ impl Contribution {
             octets: share.octets,
             octets_reverse: share.octets_reverse,
             latencies: share.latencies,
+            listener_latency: share.each_latency[0],
+            connector_latency: share.each_latency[1],
+            failures: share.failures,
         }
     }
 }
@@ -322,9 +333,15 @@ impl fmt::Debug for Totals<'_> {
             .field("latency", &self.latency())
             .field("latency_reverse", &self.latency_reverse())
             .field("internal_latency", &self.internal_latency())
+            .field("listener_latency", &self.listener_latency())
+            .field("connector_latency", &self.connector_latency())
+            .field("request_latency", &self.request_latency())
+            .field("failures", &self.failures().collect::<Vec<_>>())
             .finish()
     }
 }
+
+static NO_LATENCY: LazyLock<distribution::Distribution> = LazyLock::new(Default::default);
 
 static NO_LATENCIES: LazyLock<Latencies> = LazyLock::new(Latencies::default);
 
@@ -380,6 +397,32 @@ impl<'s> Totals<'s> {
         Histogram { bounds: &INTERNAL_BOUNDS, counts: &internal.counts, sum: internal.sum }
     }
 
+    /// Latencies to the first octet as clients saw them, of all connections of which they are known.
+    pub fn listener_latency(&self) -> Distribution<'s> {
+        Distribution(&self.latencies().listener_side)
+    }
+
+    /// Latencies of the workload as connectors saw them, of all connections of which they are known.
+    pub fn connector_latency(&self) -> Distribution<'s> {
+        Distribution(&self.latencies().connector_side)
+    }
+
+    /// Latencies of requests that ended, as clients saw them, of those of which they are known.
+    pub fn request_latency(&self) -> Distribution<'s> {
+        Distribution(self.row.requests.as_ref().map_or(&*NO_LATENCY, |requests| &requests.latency))
+    }
+
+    /// How often connections failed, by the router that reported it and by the reason; one that both report as failed
+    /// counts for each.
+    pub fn failures(&self) -> impl Iterator<Item = (FailureSide, FailureReason, u64)> + use<'s> {
+        let failures =
+            self.row.failures.iter().flat_map(|failures| FailureSide::ALL.into_iter().zip(failures.iter()));
+        failures.flat_map(|(side, counts)| {
+            let counts = FailureReason::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
+            counts.map(move |(reason, count)| (side, *reason, *count))
+        })
+    }
+
     fn latencies(&self) -> &'s Latencies {
         self.row.latencies.as_deref().unwrap_or(&NO_LATENCIES)
     }
@@ -427,6 +470,31 @@ impl<'s> Histogram<'s> {
     /// The sum of the values, in microseconds.
     pub fn sum_micros(&self) -> i64 {
         self.sum
+    }
+}
+
+/// How often values of each of many narrow ranges occurred; microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Distribution<'s>(&'s distribution::Distribution);
+
+impl<'s> Distribution<'s> {
+    /// Upper bounds of the ranges, inclusive and ascending, in microseconds; each is at most a tenth above the one
+    /// before. One more range takes what is above the last.
+    pub const BOUNDS_MICROS: &'static [i64] = distribution::FINE_BOUNDS;
+
+    /// The range that a value is in, as in [`Distribution::counts`].
+    pub fn range_of(value: i64) -> usize {
+        distribution::FINE_BOUNDS.partition_point(|bound| *bound < value)
+    }
+
+    /// The ranges that occurred, by their positions among the bounds and ascending, and how many values are in each.
+    pub fn counts(self) -> impl Iterator<Item = (usize, u64)> + use<'s> {
+        self.0.counts()
+    }
+
+    /// The sum of the values, in microseconds.
+    pub fn sum_micros(self) -> i64 {
+        self.0.sum()
     }
 }
 

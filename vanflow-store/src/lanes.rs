@@ -11,14 +11,16 @@ use hashbrown::{HashMap, HashSet};
 use vanflow_proto::Attribute;
 
 use crate::{
+    distribution::Distribution,
     ends::{Ends, Host, Path, Steady},
+    failure::{FailureReason, FailureSide},
     identity::Key,
     merge::Vocabulary,
     moves::{Move, Moves},
     pages::Pages,
     row::{AnyRow, RecordRef, RestValue},
     schema::{AppRow, CONNECTOR, END, FlowRow, PARENT, START, TportRow, place},
-    text::Symbol,
+    text::{Symbol, TextTable, lookup},
 };
 
 /// How long an empty lane stays, in seconds.
@@ -115,7 +117,11 @@ pub(crate) struct LaneRow {
     pub(crate) octets_reverse: u64,
     pub(crate) latencies: Option<Arc<Latencies>>,
     pub(crate) requests: Option<Arc<Requests>>,
+    pub(crate) failures: Option<Arc<Failures>>,
 }
+
+/// How many connections failed, by side and reason.
+pub(crate) type Failures = [[u64; FailureReason::ALL.len()]; FailureSide::ALL.len()];
 
 /// The time from the first start to the last end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,6 +172,9 @@ pub(crate) struct Latencies {
     pub(crate) latency: Buckets<{ LATENCY_BOUNDS.len() + 1 }>,
     pub(crate) reverse: Buckets<{ LATENCY_BOUNDS.len() + 1 }>,
     pub(crate) internal: Buckets<{ INTERNAL_BOUNDS.len() + 1 }>,
+    /// Of all connections, whether the other latency is known or not.
+    pub(crate) listener_side: Distribution,
+    pub(crate) connector_side: Distribution,
 }
 
 /// Values up to each bound that are above the one before, and those above the last one.
@@ -195,7 +204,10 @@ impl<const N: usize> Buckets<N> {
 }
 
 impl Latencies {
-    fn exchange(&mut self, before: Option<(u64, u64)>, after: Option<(u64, u64)>) {
+    fn exchange(&mut self, before: &ConnectionShare, after: &ConnectionShare) {
+        self.listener_side.exchange(before.each_latency[0], after.each_latency[0]);
+        self.connector_side.exchange(before.each_latency[1], after.each_latency[1]);
+        let (before, after) = (before.latencies, after.latencies);
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         if let Some((latency, reverse)) = before {
             let (latency, reverse) = (signed(latency), signed(reverse));
@@ -212,6 +224,13 @@ impl Latencies {
     }
 }
 
+impl Latencies {
+    /// The memory that they take, in octets.
+    fn octets(&self) -> usize {
+        size_of::<Self>() + self.listener_side.octets() + self.connector_side.octets()
+    }
+}
+
 /// The requests of a lane.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requests {
@@ -219,6 +238,8 @@ pub(crate) struct Requests {
     pub(crate) kept: Vec<KeptRequests>,
     /// Those that ended so far, by protocol, method and class of their result.
     pub(crate) ended: Vec<EndedRequests>,
+    /// Of those.
+    pub(crate) latency: Distribution,
 }
 
 #[derive(Clone, Debug)]
@@ -250,10 +271,15 @@ pub(crate) struct ConnectionShare {
     pub(crate) octets_reverse: u64,
     /// Both, once both are known.
     pub(crate) latencies: Option<(u64, u64)>,
+    /// Each, once it is known: the client's, and the server's.
+    pub(crate) each_latency: [Option<u64>; 2],
+    /// Why it failed, as the listener's router says and as the connector's does.
+    pub(crate) failures: [Option<FailureReason>; 2],
 }
 
 impl ConnectionShare {
-    pub(crate) fn of(row: &TportRow) -> Self {
+    pub(crate) fn of(row: &TportRow, texts: &TextTable) -> Self {
+        let errors = place::ERRORS.map(|place| row.texts[place]);
         let row: &dyn AnyRow = row;
         if !row.is_reported() {
             return Self::default();
@@ -267,12 +293,23 @@ impl ConnectionShare {
             octets: row.numbers()[place::OCTETS],
             octets_reverse: row.numbers()[place::OCTETS_REVERSE],
             latencies: row.number(place::LATENCY).zip(row.number(place::PROCESS_LATENCY)),
+            each_latency: [row.number(place::LATENCY), row.number(place::PROCESS_LATENCY)],
+            failures: errors.map(|error| failure([error, Symbol::NONE], texts)),
         }
     }
 
     /// Of FLOW records: the near half, which is what the connection is, if it is reported, and the far half. `answered` is
     /// what went back where there is no far half.
-    pub(crate) fn of_halves(near: Option<&FlowRow>, far: Option<&FlowRow>, answered: u64) -> Self {
+    pub(crate) fn of_halves(
+        near: Option<&FlowRow>,
+        far: Option<&FlowRow>,
+        answered: u64,
+        texts: &TextTable,
+    ) -> Self {
+        let error = |row: Option<&FlowRow>| {
+            let row = row?;
+            failure([place::flow::RESULT, place::flow::REASON].map(|place| row.texts[place]), texts)
+        };
         let number = |row: Option<&FlowRow>, place| {
             let row: &dyn AnyRow = row?;
             row.number(place)
@@ -294,6 +331,8 @@ impl ConnectionShare {
                 None => answered,
             },
             latencies: number(near, place::flow::LATENCY).zip(number(far, place::flow::LATENCY)),
+            each_latency: [near, far].map(|row| number(row, place::flow::LATENCY)),
+            failures: [error(near), error(far)],
         }
     }
 
@@ -308,6 +347,8 @@ impl ConnectionShare {
             octets: self.octets.saturating_sub(before.octets),
             octets_reverse: self.octets_reverse.saturating_sub(before.octets_reverse),
             latencies: self.latencies.filter(|_| before.latencies.is_none()),
+            each_latency: new_only(self.each_latency, before.each_latency),
+            failures: new_only(self.failures, before.failures),
             ..self
         }
     }
@@ -323,6 +364,21 @@ impl ConnectionShare {
     }
 }
 
+/// Those of both sides that were not known before.
+fn new_only<T: Copy>(now: [Option<T>; 2], before: [Option<T>; 2]) -> [Option<T>; 2] {
+    std::array::from_fn(|side| now[side].filter(|_| before[side].is_none()))
+}
+
+/// The reason that an error and what is said beside it give; none where there is no error.
+#[inline]
+fn failure([error, beside]: [Symbol; 2], texts: &TextTable) -> Option<FailureReason> {
+    if error.is_none() {
+        return None;
+    }
+    // The first of the table, as of both in one text.
+    Some(FailureReason::of(lookup(texts, error)).min(FailureReason::of(lookup(texts, beside))))
+}
+
 /// What a request adds to the lane of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestShare {
@@ -333,28 +389,37 @@ pub(crate) struct RequestShare {
     pub(crate) protocol: Symbol,
     method: Symbol,
     class: Option<u8>,
+    latency: Option<u64>,
 }
 
 impl RequestShare {
     pub(crate) fn of(row: &AppRow) -> Self {
         let [protocol, method, result] =
             [place::PROTOCOL, place::METHOD, place::RESULT].map(|place| row.texts[place]);
-        Self::new(row, protocol, method, result)
+        Self::new(row, protocol, method, result, place::REQUEST_LATENCY)
     }
 
     /// Of FLOW records: the near half, if it is reported, and else the far one. The protocol is that of the listener.
     pub(crate) fn of_halves(near: Option<&FlowRow>, far: Option<&FlowRow>, protocol: Symbol) -> Self {
         match (near, far) {
-            (Some(near), _) => {
-                Self::new(near, protocol, near.texts[place::flow::METHOD], near.texts[place::flow::RESULT])
-            }
-            (None, Some(far)) => Self::new(far, protocol, Symbol::NONE, Symbol::NONE),
+            (Some(near), _) => Self::new(
+                near,
+                protocol,
+                near.texts[place::flow::METHOD],
+                near.texts[place::flow::RESULT],
+                place::flow::LATENCY,
+            ),
+            // The latency of the far half is that of the server alone.
+            (None, Some(far)) => Self {
+                latency: None,
+                ..Self::new(far, protocol, Symbol::NONE, Symbol::NONE, place::flow::LATENCY)
+            },
             (None, None) => Self::default(),
         }
     }
 
     #[inline]
-    fn new<R: AnyRow>(row: &R, protocol: Symbol, method: Symbol, result: Symbol) -> Self {
+    fn new<R: AnyRow>(row: &R, protocol: Symbol, method: Symbol, result: Symbol, latency: usize) -> Self {
         let row: &dyn AnyRow = row;
         if !row.is_reported() {
             return Self::default();
@@ -375,6 +440,7 @@ impl RequestShare {
             protocol,
             method,
             class: result.filter(|result| (100..600).contains(result)).map(|result| (result / 100) as u8),
+            latency: row.number(latency),
         }
     }
 }
@@ -565,13 +631,29 @@ impl Lanes {
         if row.retained == 0 {
             row.span.settle();
         }
-        if before.latencies != after.latencies {
-            let is_first = row.latencies.is_none();
-            Arc::make_mut(row.latencies.get_or_insert_default()).exchange(before.latencies, after.latencies);
-            if is_first {
-                self.beside += size_of::<Latencies>();
+        let mut added = 0;
+        if before.each_latency != after.each_latency || before.latencies != after.latencies {
+            let octets = row.latencies.as_deref().map_or(0, Latencies::octets);
+            let latencies = Arc::make_mut(row.latencies.get_or_insert_default());
+            latencies.exchange(before, after);
+            added += latencies.octets().saturating_sub(octets);
+        }
+        if before.failures != after.failures {
+            if row.failures.is_none() {
+                added += size_of::<Failures>();
+            }
+            let failures = Arc::make_mut(row.failures.get_or_insert_default());
+            let sides = before.failures.into_iter().zip(after.failures);
+            for (counts, (before, after)) in failures.iter_mut().zip(sides) {
+                if let Some(before) = before {
+                    counts[before as usize] -= 1;
+                }
+                if let Some(after) = after {
+                    counts[after as usize] += 1;
+                }
             }
         }
+        self.beside += added;
     }
 
     /// A connection leaves the store. What passed by it has passed.
@@ -619,6 +701,10 @@ impl Lanes {
         if is_ended(after) {
             requests.ended(after, vocabulary, &mut added).count += 1;
         }
+        let latency_of = |share: &RequestShare| share.latency.filter(|_| is_ended(share));
+        let octets = requests.latency.octets();
+        requests.latency.exchange(latency_of(before), latency_of(after));
+        added += requests.latency.octets() - octets;
         self.beside += added;
     }
 
@@ -683,8 +769,11 @@ impl Lanes {
         for key in row.key.ends.keys() {
             vocabulary.scopes.release(key);
         }
-        if row.latencies.is_some() {
-            self.beside -= size_of::<Latencies>();
+        if let Some(latencies) = &row.latencies {
+            self.beside -= latencies.octets();
+        }
+        if row.failures.is_some() {
+            self.beside -= size_of::<Failures>();
         }
         if let Some(requests) = row.requests {
             for kept in &requests.kept {
@@ -695,7 +784,8 @@ impl Lanes {
                 vocabulary.texts.release(ended.method);
             }
             self.beside -= requests.kept.len() * size_of::<KeptRequests>()
-                + requests.ended.len() * size_of::<EndedRequests>();
+                + requests.ended.len() * size_of::<EndedRequests>()
+                + requests.latency.octets();
         }
     }
 }
@@ -720,6 +810,7 @@ impl LaneRow {
             octets_reverse: 0,
             latencies: None,
             requests: None,
+            failures: None,
         }
     }
 }

@@ -54,7 +54,9 @@
 mod changes;
 pub mod connection;
 pub mod derived;
+mod distribution;
 mod ends;
+mod failure;
 pub mod follower;
 mod graph;
 mod halves;
@@ -80,6 +82,7 @@ pub mod typed;
 
 pub use changes::{Changes, Revision};
 pub use connection::{Connection, FlowKind, Request};
+pub use failure::{FailureReason, FailureSide};
 pub use follower::{Follower, Merged};
 pub use lane::{Lane, LaneRef};
 pub use oddity::{Oddities, Oddity};

@@ -129,9 +129,14 @@ pub(crate) mod place {
     pub(crate) const LATENCY: usize = number(&TPORT_SCHEMA, Attribute::Latency);
     pub(crate) const PROCESS_LATENCY: usize = number(&TPORT_SCHEMA, Attribute::ProcessLatency);
     pub(crate) const SOURCE_HOST: usize = text(&TPORT_SCHEMA, Attribute::SourceHost);
+    pub(crate) const ERRORS: [usize; 2] = [
+        text(&TPORT_SCHEMA, Attribute::ErrorListenerSide),
+        text(&TPORT_SCHEMA, Attribute::ErrorConnectorSide),
+    ];
     pub(crate) const PROTOCOL: usize = text(&APP_SCHEMA, Attribute::Protocol);
     pub(crate) const METHOD: usize = text(&APP_SCHEMA, Attribute::Method);
     pub(crate) const RESULT: usize = text(&APP_SCHEMA, Attribute::Result);
+    pub(crate) const REQUEST_LATENCY: usize = number(&APP_SCHEMA, Attribute::Latency);
 
     /// The same of FLOW records.
     pub(crate) mod flow {
@@ -142,6 +147,7 @@ pub(crate) mod place {
         pub(crate) const SOURCE_HOST: usize = text(&FLOW_SCHEMA, Attribute::SourceHost);
         pub(crate) const METHOD: usize = text(&FLOW_SCHEMA, Attribute::Method);
         pub(crate) const RESULT: usize = text(&FLOW_SCHEMA, Attribute::Result);
+        pub(crate) const REASON: usize = text(&FLOW_SCHEMA, Attribute::Reason);
     }
 }
 

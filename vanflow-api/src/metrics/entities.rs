@@ -6,7 +6,7 @@ use std::{
 };
 
 use vanflow_proto::{Attribute, RecordKind};
-use vanflow_store::{Record, Snapshot, Text};
+use vanflow_store::{Record, Revision, Snapshot, Text};
 
 use crate::{
     link::{self, Routers, Side},
@@ -14,16 +14,18 @@ use crate::{
         ends::UNKNOWN,
         exposition::{Gathered, SampleValue},
         labels::LabelSet,
+        links::Links,
+        logs::Logs,
         table::Name,
     },
 };
 
 /// How many links are remembered that are not there any more, so that what happened to them meanwhile is counted when
 /// they come back.
-const MOST_ABSENT: usize = 10_000;
+pub(super) const MOST_ABSENT: usize = 10_000;
 
 /// What there is, and what was counted of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Entities {
     /// How many there are of each, by metric and the values of its labels.
     levels: BTreeMap<(Name, Vec<String>), u64>,
@@ -31,6 +33,8 @@ pub(crate) struct Entities {
     down_counts: HashMap<String, DownCount>,
     /// By site and role.
     errors: BTreeMap<(String, String), Errors>,
+    links: Links,
+    logs: Logs,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +51,17 @@ struct Errors {
 }
 
 impl Entities {
+    /// Nothing yet. Of what is logged, what comes after that revision is counted.
+    pub(crate) fn since(revision: Revision) -> Self {
+        Self {
+            levels: BTreeMap::new(),
+            down_counts: HashMap::new(),
+            errors: BTreeMap::new(),
+            links: Links::default(),
+            logs: Logs::since(revision),
+        }
+    }
+
     /// Looks at what there is now.
     pub(crate) fn observe(&mut self, snapshot: &Snapshot) {
         self.levels.clear();
@@ -55,7 +70,15 @@ impl Entities {
         let mut sites = Vec::new();
         // Flows come after all others.
         let is_flow = |record: &Record<'_>| record.kind().is_some_and(RecordKind::is_flow);
-        for record in snapshot.records().take_while(|record| !is_flow(record)).filter(Record::is_live) {
+        self.links.begin();
+        self.logs.begin(snapshot.revision());
+        for record in snapshot.records().take_while(|record| !is_flow(record)) {
+            if record.kind() == Some(RecordKind::Log) {
+                self.logs.observe_log(record);
+            }
+            if !record.is_live() {
+                continue;
+            }
             let site = || text(record.router().and_then(|router| router.text(Attribute::Parent)));
             let of = |attribute| text(record.text(attribute));
             match record.kind() {
@@ -64,7 +87,10 @@ impl Entities {
                     let id = record.id().to_string();
                     self.add(Name::SiteInfo, [id, of(Attribute::Name), of(Attribute::BuildVersion)]);
                 }
-                Some(RecordKind::Router) => self.add(Name::Routers, [site(), of(Attribute::Mode)]),
+                Some(RecordKind::Router) => {
+                    self.add(Name::Routers, [site(), of(Attribute::Mode)]);
+                    self.logs.observe_router(record);
+                }
                 Some(RecordKind::Listener) => {
                     self.add(Name::SiteListeners, [site()]);
                     if let Some(missing) = record.connections_never_reported() {
@@ -84,8 +110,22 @@ impl Entities {
                     let role = link::role(record).unwrap_or(UNKNOWN).to_owned();
                     self.add(Name::SiteLinks, [site.clone(), role.clone(), link::status(record).to_owned()]);
                     self.count_downs(record, (site, role));
+                    self.links.observe(record, ends);
                 }
                 _ => {}
+            }
+        }
+        self.links.end();
+        self.logs.end();
+        for service in snapshot.services() {
+            let labels = [text(Some(service.address())), text(service.protocol())];
+            let (listeners, connectors) = (service.listener_count(), service.connector_count());
+            if listeners + connectors > 0 {
+                for (name, count) in
+                    [(Name::ServiceListeners, listeners), (Name::ServiceConnectors, connectors)]
+                {
+                    *self.levels.entry((name, labels.clone().into())).or_default() += count;
+                }
             }
         }
         // Links come and go with routers; what was counted of them is shown for as long as the site is there.
@@ -124,9 +164,11 @@ impl Entities {
             let labels = identity.with([("site_id", site.as_str()), ("role", role.as_str())]);
             gathered.add(Name::SiteLinkErrors, labels, SampleValue::Count(errors.count));
         }
+        self.links.gather(identity, gathered);
+        self.logs.gather(identity, gathered);
     }
 }
 
-fn text(text: Option<Text<'_>>) -> String {
+pub(super) fn text(text: Option<Text<'_>>) -> String {
     text.filter(|text| *text != "").map_or_else(|| UNKNOWN.to_owned(), |text| text.to_string())
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Range,
     sync::Arc,
 };
 
@@ -26,7 +27,12 @@ use crate::metrics::{
 pub(crate) struct Gathered {
     samples: BTreeMap<Name, Vec<Sample>>,
     excluded: BTreeSet<Name>,
+    /// Of histograms with very many bounds, those that are exposed; of others all are.
+    exposed: BTreeMap<Name, Range<usize>>,
 }
+
+/// As many bounds as there are.
+pub(crate) const ALL_BOUNDS: Range<usize> = 0..usize::MAX;
 
 /// One label set and its value.
 #[derive(Clone, Debug)]
@@ -37,6 +43,8 @@ pub(crate) struct Sample {
     pub(crate) is_new: bool,
     /// Whether it was 0 when it began.
     pub(crate) is_born: bool,
+    /// Of a histogram, the bounds that were exposed when it began. What is exposed later was not 0 before.
+    pub(crate) born_bounds: Range<usize>,
 }
 
 /// What is counted or measured.
@@ -92,17 +100,27 @@ impl ExpositionFormat {
 impl Gathered {
     /// Nothing yet; of these metrics nothing will be taken.
     pub(crate) fn without(excluded: &BTreeSet<Name>) -> Self {
-        Self { samples: BTreeMap::new(), excluded: excluded.clone() }
+        Self { excluded: excluded.clone(), ..Self::default() }
     }
 
     pub(crate) fn add(&mut self, name: Name, labels: LabelSet, value: SampleValue) {
-        self.push(name, Sample { labels, value, is_new: false, is_born: false });
+        self.push(name, Sample { labels, value, is_new: false, is_born: false, born_bounds: ALL_BOUNDS });
     }
 
     pub(crate) fn push(&mut self, name: Name, sample: Sample) {
         if !self.excluded.contains(&name) {
             self.samples.entry(name).or_default().push(sample);
         }
+    }
+
+    /// Has only these bounds of a histogram exposed, and the one above all.
+    pub(crate) fn expose(&mut self, name: Name, bounds: Range<usize>) {
+        self.exposed.insert(name, bounds);
+    }
+
+    /// The positions of the bounds of a metric that are exposed, and how many it has.
+    fn exposed(&self, name: Name) -> Range<usize> {
+        self.exposed.get(&name).cloned().unwrap_or(ALL_BOUNDS)
     }
 
     /// Gives everything to somebody who keeps it: name, labels and value as they are now, and whether it is certain
@@ -116,6 +134,7 @@ impl Gathered {
                 Form::Histogram(bounds) => bounds_in_text(bounds),
                 Form::Counter | Form::Gauge => Vec::new(),
             };
+            let exposed = self.exposed(*name);
             for sample in samples {
                 let pairs = sample.labels.pairs();
                 let mut labels: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
@@ -127,11 +146,15 @@ impl Gathered {
                         take(&sum, &labels, histogram.sum, born);
                         take(&count, &labels, histogram.count() as f64, born);
                         let mut so_far = 0;
-                        for (bound, count) in bounds.iter().zip(&histogram.counts) {
+                        for (position, (bound, count)) in bounds.iter().zip(&histogram.counts).enumerate() {
                             so_far += count;
-                            labels.push(("le", bound));
-                            take(&bucket, &labels, so_far as f64, born);
-                            labels.pop();
+                            let is_last = position + 1 == bounds.len();
+                            if exposed.contains(&position) || is_last {
+                                let born = born && (is_last || sample.born_bounds.contains(&position));
+                                labels.push(("le", bound));
+                                take(&bucket, &labels, so_far as f64, born);
+                                labels.pop();
+                            }
                         }
                     }
                 }
@@ -143,14 +166,15 @@ impl Gathered {
     pub(crate) fn write(self, format: ExpositionFormat) -> String {
         let mut written = String::new();
         for (name, samples) in self.samples {
+            let exposed = self.exposed.get(&name).cloned().unwrap_or(ALL_BOUNDS);
             let before = written.len();
             let mut registry = Registry::default();
-            registry.register_collector(Box::new(Family { name, samples }));
+            registry.register_collector(Box::new(Family { name, samples, exposed: exposed.clone() }));
             // Room for what is likely: most samples are counts with a few hundred octets of labels.
             text::encode_registry(&mut written, &registry).expect("strings take all");
             if format == ExpositionFormat::Text {
                 let family = written.split_off(before);
-                push_as_text(&mut written, name, &family);
+                push_as_text(&mut written, name, &exposed, &family);
             }
         }
         if format == ExpositionFormat::OpenMetrics {
@@ -165,6 +189,7 @@ impl Gathered {
 struct Family {
     name: Name,
     samples: Vec<Sample>,
+    exposed: Range<usize>,
 }
 
 impl Collector for Family {
@@ -179,8 +204,11 @@ impl Collector for Family {
         let mut encoder = encoder.encode_descriptor(name, metric.help, None, form)?;
         for sample in &self.samples {
             match sample.labels.as_str() {
-                "" => sample.encode(&mut encoder, metric.form)?,
-                _ => sample.encode(&mut encoder.encode_family(&Written(&sample.labels))?, metric.form)?,
+                "" => sample.encode(&mut encoder, metric.form, &self.exposed)?,
+                _ => {
+                    let labels = Written(&sample.labels);
+                    sample.encode(&mut encoder.encode_family(&labels)?, metric.form, &self.exposed)?;
+                }
             }
         }
         Ok(())
@@ -188,7 +216,7 @@ impl Collector for Family {
 }
 
 impl Sample {
-    fn encode(&self, encoder: &mut MetricEncoder<'_>, form: Form) -> fmt::Result {
+    fn encode(&self, encoder: &mut MetricEncoder<'_>, form: Form, exposed: &Range<usize>) -> fmt::Result {
         match (&self.value, form) {
             (SampleValue::Count(count), Form::Gauge) => encoder.encode_gauge(count),
             (SampleValue::Count(count), _) => {
@@ -197,9 +225,17 @@ impl Sample {
             }
             (SampleValue::Level(level), _) => encoder.encode_gauge(level),
             (SampleValue::Histogram(histogram), Form::Histogram(bounds)) => {
-                let bounds = bounds.iter().copied().chain([f64::INFINITY]);
                 let shown = |count: &u64| if self.is_new { 0 } else { *count };
-                let buckets: Vec<_> = bounds.zip(histogram.counts.iter().map(shown)).collect();
+                // What is below a bound that is not exposed is below the next.
+                let mut buckets = Vec::new();
+                let mut below = 0;
+                for (position, count) in histogram.counts.iter().map(shown).enumerate() {
+                    below += count;
+                    let bound = bounds.get(position).copied();
+                    if exposed.contains(&position) || bound.is_none() {
+                        buckets.push((bound.unwrap_or(f64::INFINITY), std::mem::take(&mut below)));
+                    }
+                }
                 let sum = if self.is_new { 0.0 } else { histogram.sum };
                 let count = shown(&histogram.count());
                 encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
@@ -209,7 +245,7 @@ impl Sample {
     }
 }
 
-/// Labels that are written already. The library takes names as they are and escapes values; so all but the end of the
+/// LabelSet that are written already. The library takes names as they are and escapes values; so all but the end of the
 /// last value goes for the name of a label.
 struct Written<'l>(&'l LabelSet);
 
@@ -230,7 +266,7 @@ impl EncodeLabelSet for Written<'_> {
 }
 
 /// One metric in OpenMetrics to the text format.
-fn push_as_text(target: &mut String, name: Name, family: &str) {
+fn push_as_text(target: &mut String, name: Name, exposed: &Range<usize>, family: &str) {
     let metric = name.metric();
     let form = metric.form.name();
     target.extend(["# HELP ", metric.name, " ", metric.help, "\n# TYPE ", metric.name, " ", form, "\n"]);
@@ -241,7 +277,9 @@ fn push_as_text(target: &mut String, name: Name, family: &str) {
         return;
     };
     let bounds = bounds_in_text(bounds);
-    let mut bounds = bounds.iter().map(String::as_str).cycle();
+    let is_exposed = |position: &usize| exposed.contains(position) || position + 1 == bounds.len();
+    let mut bounds =
+        bounds.iter().enumerate().filter(|(at, _)| is_exposed(at)).map(|(_, bound)| bound.as_str()).cycle();
     for line in samples.split_inclusive('\n') {
         // The library writes the bound first, and the bounds in order.
         match line.split_once("{le=\"").and_then(|(name, rest)| Some((name, rest.split_once('"')?.1))) {
@@ -341,7 +379,13 @@ mod tests {
         ] {
             gathered.push(
                 name,
-                Sample { labels: LabelSet::new([("a", "b")]), value, is_new: true, is_born: true },
+                Sample {
+                    labels: LabelSet::new([("a", "b")]),
+                    value,
+                    is_new: true,
+                    is_born: true,
+                    born_bounds: ALL_BOUNDS,
+                },
             );
         }
         let text = gathered.write(ExpositionFormat::Text);

@@ -1,8 +1,11 @@
 //! What was counted of a lane, and what it grew by.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use vanflow_store::{Connection, Lane, Text, lane};
+use vanflow_store::{Connection, FailureReason, FailureSide, Lane, Text, lane};
 
 use crate::{
     metrics::{ends::UNKNOWN, exposition::Histogram},
@@ -11,6 +14,9 @@ use crate::{
 
 /// Protocol, method, class of result.
 pub(super) type RequestKey = (String, &'static str, &'static str);
+
+/// Who reported that a connection failed, and why it did.
+pub(super) type FailureKey = (FailureSide, FailureReason);
 
 /// What was counted of a lane, or is to be added to a series.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +27,15 @@ pub(super) struct Counted {
     pub(super) octets_reverse: i64,
     pub(super) requests: HashMap<RequestKey, i64>,
     pub(super) latencies: Option<Box<[Observed; 3]>>,
+    pub(super) failures: HashMap<FailureKey, i64>,
+    pub(super) fine: [FineObserved; 3],
+}
+
+/// Observations by the narrow ranges of [`lane::Distribution`], those only that occur, and their sum in microseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct FineObserved {
+    pub(super) counts: BTreeMap<usize, i64>,
+    pub(super) sum: i64,
 }
 
 /// Observations by range, and their sum in microseconds.
@@ -41,7 +56,13 @@ impl Counted {
         let observed = [totals.latency(), totals.latency_reverse(), totals.internal_latency()];
         let latencies =
             (observed[0].count() > 0).then(|| Box::new(observed.map(|histogram| Observed::of(&histogram))));
+        let fine = [totals.listener_latency(), totals.connector_latency(), totals.request_latency()];
         Self {
+            failures: totals
+                .failures()
+                .map(|(side, reason, count)| ((side, reason), signed(count)))
+                .collect(),
+            fine: fine.map(FineObserved::of),
             opened: signed(totals.opened()),
             closed: signed(totals.closed()),
             octets: signed(totals.octets()),
@@ -62,6 +83,12 @@ impl Counted {
             *requests.entry(request_key(ended.protocol(), ended.method(), class)).or_default() += 1;
         }
         let contribution = connection.contribution();
+        let ended = connection.requests().filter(|request| !request.is_live());
+        let fine = [
+            FineObserved::each(contribution.listener_latency.into_iter()),
+            FineObserved::each(contribution.connector_latency.into_iter()),
+            FineObserved::each(ended.filter_map(|request| request.latency())),
+        ];
         let latencies = contribution.latencies.map(|(latency, reverse)| {
             let (latency, reverse) = (signed(latency), signed(reverse));
             Box::new([
@@ -70,7 +97,11 @@ impl Counted {
                 Observed::one(latency - reverse, totals.internal_latency().bounds_micros()),
             ])
         });
+        let failures = FailureSide::ALL.into_iter().zip(contribution.failures);
+        let failures = failures.filter_map(|(side, reason)| Some(((side, reason?), 1))).collect();
         Self {
+            failures,
+            fine,
             opened: contribution.is_opened.into(),
             closed: contribution.is_closed.into(),
             octets: signed(contribution.octets),
@@ -96,6 +127,17 @@ impl Counted {
         for (key, count) in before.requests.iter().filter(|(key, _)| !now.requests.contains_key(*key)) {
             *self.requests.entry(key.clone()).or_default() -= count;
         }
+        for (counts, sign) in [(&now.failures, 1), (&before.failures, -1)] {
+            for (key, count) in counts {
+                *self.failures.entry(*key).or_default() += sign * count;
+            }
+        }
+        for (pending, (now, before)) in self.fine.iter_mut().zip(now.fine.iter().zip(&before.fine)) {
+            if now != before {
+                pending.add(now, 1);
+                pending.add(before, -1);
+            }
+        }
         if now.latencies != before.latencies {
             let pending = self.latencies.get_or_insert_default();
             for (position, pending) in pending.iter_mut().enumerate() {
@@ -105,6 +147,43 @@ impl Counted {
                 pending.add(&of(before).unwrap_or_default(), -1);
             }
         }
+    }
+}
+
+impl FineObserved {
+    fn of(distribution: lane::Distribution<'_>) -> Self {
+        let counts = distribution.counts().map(|(range, count)| (range, signed(count))).collect();
+        Self { counts, sum: distribution.sum_micros() }
+    }
+
+    fn each(values: impl Iterator<Item = u64>) -> Self {
+        let mut all = Self::default();
+        for value in values.map(signed) {
+            *all.counts.entry(lane::Distribution::range_of(value)).or_default() += 1;
+            all.sum = all.sum.saturating_add(value);
+        }
+        all
+    }
+
+    fn add(&mut self, other: &Self, sign: i64) {
+        for (range, count) in &other.counts {
+            *self.counts.entry(*range).or_default() += sign * count;
+        }
+        self.sum = self.sum.saturating_add(other.sum.saturating_mul(sign));
+    }
+
+    pub(super) fn has_grown(&self) -> bool {
+        self.counts.values().any(|count| *count > 0)
+    }
+
+    /// Moves what there is more of into a histogram with the same ranges, whose sum is in seconds. What there is less of
+    /// stays, to be made up for by what comes later.
+    pub(super) fn move_to(&mut self, histogram: &mut Histogram) {
+        for (range, count) in &mut self.counts {
+            histogram.counts[*range] += take_growth(count);
+        }
+        self.counts.retain(|_, count| *count != 0);
+        histogram.sum += take_growth(&mut self.sum) as f64 / 1e6;
     }
 }
 

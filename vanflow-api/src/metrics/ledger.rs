@@ -42,7 +42,8 @@ use crate::{
     metrics::{
         Detail,
         ends::{Ends, Resolved, Values, named, resolve},
-        exposition::{Gathered, Sample, SampleValue},
+        exposition::{ALL_BOUNDS, Gathered, Sample, SampleValue},
+        fine::FineLatencies,
         growth::Counted,
         labels::LabelSet,
         series::{Birth, Series},
@@ -71,6 +72,7 @@ pub(crate) struct Ledger {
     carried: HashMap<RecordRef, Carried>,
     /// Series that have something to be added, or no lane any more.
     touched: BTreeSet<usize>,
+    fine: FineLatencies,
 }
 
 /// A connection that is counted as opened, and in the end as closed, by another series than that of its lane.
@@ -123,6 +125,7 @@ impl Ledger {
             looked_at: LaneRevision::default(),
             carried: HashMap::new(),
             touched: BTreeSet::new(),
+            fine: FineLatencies::default(),
         }
     }
 
@@ -267,12 +270,12 @@ impl Ledger {
     }
 
     /// Keeps what was counted of a connection where it was counted, though it belongs elsewhere now.
-    fn carry(&mut self, snapshot: &Snapshot, at: RecordRef, from: usize, share: Option<Counted>) {
+    fn carry(&mut self, snapshot: &Snapshot, at: RecordRef, from: usize, share: Option<Box<Counted>>) {
         let Some(connection) = snapshot.get(at).and_then(Connection::new) else { return };
         let Some(lane) = connection.lane() else { return };
         let to = self.seen[lane.at().slot()].as_ref().and_then(|seen| seen.series);
         let Some(to) = to.filter(|to| *to != from) else { return };
-        let share = share.unwrap_or_else(|| Counted::of_connection(connection, lane));
+        let share = share.map_or_else(|| Counted::of_connection(connection, lane), |share| *share);
         let stays = Counted { closed: connection.contribution().is_closed.into(), ..share };
         let nothing = Counted::default();
         for (id, now, before) in [(from, &stays, &nothing), (to, &nothing, &stays)] {
@@ -458,9 +461,11 @@ impl Ledger {
         let touched = std::mem::take(&mut self.touched);
         for id in &touched {
             if let Some(series) = self.series[*id].as_mut() {
-                series.settle(&self.identity, now);
+                let birth = series.settle(&self.identity, now);
+                self.fine.add(&series.values, birth, &mut series.pending.fine, &self.identity);
             }
         }
+        let mut has_ended = is_new_standing;
         let all = 0..self.series.len();
         let looked_at: Box<dyn Iterator<Item = usize>> =
             if is_new_standing { Box::new(all) } else { Box::new(touched.into_iter()) };
@@ -471,7 +476,11 @@ impl Ledger {
             if let Some(series) = self.series[id].take_if(|series| is_over(series)) {
                 self.by_values.remove(&series.values);
                 self.free.push(id);
+                has_ended = true;
             }
+        }
+        if has_ended {
+            self.fine.retain(self.series.iter().flatten().map(|series| &series.values));
         }
     }
 
@@ -492,6 +501,7 @@ impl Ledger {
                         value,
                         is_new: is_recent(birth),
                         is_born: birth.0.is_some(),
+                        born_bounds: ALL_BOUNDS,
                     },
                 );
             };
@@ -506,6 +516,14 @@ impl Ledger {
             for requests in series.requests.values() {
                 push(Name::Requests, &requests.labels, SampleValue::Count(requests.count), requests.birth);
             }
+            for failures in series.failures.values() {
+                push(
+                    Name::ConnectionsFailed,
+                    &failures.labels,
+                    SampleValue::Count(failures.count),
+                    failures.birth,
+                );
+            }
             if let Some(latencies) = &series.latencies {
                 for (labels, histogram) in [&latencies.incoming, &latencies.outgoing] {
                     push(Name::Latency, labels, SampleValue::Histogram(histogram.clone()), latencies.birth);
@@ -514,6 +532,8 @@ impl Ledger {
                 push(Name::InternalLatency, &series.labels, internal, latencies.birth);
             }
         }
+        let is_recent = |birth: Birth| !is_final && birth.is_recent(now, self.zero_for);
+        self.fine.gather(is_recent, gathered);
     }
 }
 

@@ -7,10 +7,13 @@
 mod ends;
 mod entities;
 mod exposition;
+mod fine;
 mod growth;
 mod health;
 mod labels;
 mod ledger;
+mod links;
+mod logs;
 mod series;
 mod table;
 mod withheld;
@@ -168,12 +171,13 @@ impl Metrics {
     pub(crate) fn new(network: Network, options: MetricsOptions, health: Arc<Health>) -> Self {
         let identity = LabelSet::new(options.labels.iter().map(|(name, value)| (&**name, &**value)));
         let ledger = Ledger::new(options.detail, identity.clone(), options.zero_for);
+        let entities = Entities::since(network.snapshot().revision());
         Self {
             network,
             health,
             excluded: options.exclude.iter().filter_map(|name| Name::find(name)).collect(),
             identity,
-            state: Mutex::new(State { entities: Entities::default(), ledger }),
+            state: Mutex::new(State { entities, ledger }),
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::metrics::{
     ends::{Ends, PROTOCOL, Values, named, swapped},
     exposition::Histogram,
-    growth::{Counted, Observed, RequestKey, take_growth},
+    growth::{Counted, FailureKey, Observed, RequestKey, take_growth},
     labels::LabelSet,
     table::{MICROSECONDS, SECONDS},
 };
@@ -30,12 +30,14 @@ pub(super) struct Series {
     pub(super) closed: u64,
     pub(super) octets: u64,
     pub(super) octets_reverse: u64,
-    pub(super) requests: BTreeMap<RequestKey, Requests>,
+    pub(super) requests: BTreeMap<RequestKey, Tally>,
+    pub(super) failures: BTreeMap<FailureKey, Tally>,
     pub(super) latencies: Option<Box<Latencies>>,
 }
 
+/// How often something happened, with the labels that distinguish it.
 #[derive(Debug)]
-pub(super) struct Requests {
+pub(super) struct Tally {
     pub(super) labels: LabelSet,
     pub(super) birth: Birth,
     pub(super) count: u64,
@@ -80,12 +82,14 @@ impl Series {
             octets: 0,
             octets_reverse: 0,
             requests: BTreeMap::new(),
+            failures: BTreeMap::new(),
             latencies: None,
         }
     }
 
-    /// Adds what is pending, but for what is less than before.
-    pub(super) fn settle(&mut self, identity: &LabelSet, now: Instant) {
+    /// Adds what is pending, but for what is less than before, and what services count. Answers since when what is new
+    /// has been counted.
+    pub(super) fn settle(&mut self, identity: &LabelSet, now: Instant) -> Birth {
         let is_first = self.opened == 0;
         let pending = &mut self.pending;
         self.opened += take_growth(&mut pending.opened);
@@ -97,7 +101,7 @@ impl Series {
         let birth = if is_as_old { self.birth } else { Birth(Some(now)) };
         let values = &self.values;
         for (key, pending) in pending.requests.iter_mut().filter(|(_, pending)| **pending > 0) {
-            let requests = self.requests.entry(key.clone()).or_insert_with_key(|key| Requests {
+            let requests = self.requests.entry(key.clone()).or_insert_with_key(|key| Tally {
                 labels: request_labels(identity, values, key),
                 birth,
                 count: 0,
@@ -105,9 +109,18 @@ impl Series {
             requests.count += take_growth(pending);
         }
         pending.requests.retain(|_, pending| *pending != 0);
+        for (key, pending) in pending.failures.iter_mut().filter(|(_, pending)| **pending > 0) {
+            let failures = self.failures.entry(*key).or_insert_with_key(|key| Tally {
+                labels: failure_labels(identity, values, *key),
+                birth,
+                count: 0,
+            });
+            failures.count += take_growth(pending);
+        }
+        pending.failures.retain(|_, pending| *pending != 0);
         let has_grown = |pending: &[Observed; 3]| pending[0].counts.iter().any(|count| *count > 0);
         let Some(observed) = pending.latencies.as_mut().filter(|observed| has_grown(observed)) else {
-            return;
+            return birth;
         };
         let latencies =
             self.latencies.get_or_insert_with(|| Box::new(Latencies::new(identity, values, birth)));
@@ -116,6 +129,7 @@ impl Series {
         reverse.move_to(&mut latencies.outgoing.1, 1.0, false);
         internal.move_to(&mut latencies.internal, 1e6, true);
         pending.latencies.take_if(|observed| observed.iter().all(Observed::is_nothing));
+        birth
     }
 
     /// Adds what another series counted, which is no more.
@@ -130,12 +144,20 @@ impl Series {
         self.octets_reverse += other.octets_reverse;
         let values = &self.values;
         for (key, theirs) in other.requests {
-            let requests = self.requests.entry(key).or_insert_with_key(|key| Requests {
+            let requests = self.requests.entry(key).or_insert_with_key(|key| Tally {
                 labels: request_labels(identity, values, key),
                 birth: Birth(Some(now)),
                 count: 0,
             });
             requests.count += theirs.count;
+        }
+        for (key, theirs) in other.failures {
+            let failures = self.failures.entry(key).or_insert_with_key(|key| Tally {
+                labels: failure_labels(identity, values, *key),
+                birth: Birth(Some(now)),
+                count: 0,
+            });
+            failures.count += theirs.count;
         }
         if let Some(theirs) = other.latencies {
             let ours = self
@@ -159,6 +181,10 @@ impl Series {
         for (key, requests) in &mut self.requests {
             requests.labels = request_labels(identity, &self.values, key);
             requests.birth = requests.birth.again(now, zero_for);
+        }
+        for (key, failures) in &mut self.failures {
+            failures.labels = failure_labels(identity, &self.values, *key);
+            failures.birth = failures.birth.again(now, zero_for);
         }
         if let Some(latencies) = &mut self.latencies {
             let Latencies { incoming, outgoing, .. } =
@@ -188,4 +214,8 @@ fn request_labels(identity: &LabelSet, values: &Values, (protocol, method, code)
     let mut values = values.clone();
     values[PROTOCOL].clone_from(protocol);
     identity.with(named(&values)).with([("method", *method), ("code", *code)])
+}
+
+fn failure_labels(identity: &LabelSet, values: &Values, (side, reason): FailureKey) -> LabelSet {
+    identity.with(named(values)).with([("side", side.name()), ("reason", reason.name())])
 }

@@ -3,6 +3,8 @@
 //! What is exposed, the documentation in `docs/metrics.md`, and what dashboards and alerts may name all derive from it
 //! or are held to it by tests.
 
+use vanflow_store::lane::Distribution;
+
 /// A metric as scrapers see it.
 #[derive(Debug)]
 pub(crate) struct Metric {
@@ -57,6 +59,19 @@ pub(crate) const MICROSECONDS: &[f64] = &[1e3, 2e3, 5e3, 1e4, 1e5, 1e6, 1e7];
 
 /// Bounds of differences of latencies, in seconds: those of the network observer.
 pub(crate) const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
+/// Bounds of latencies, in seconds, none more than a tenth above the one before: [`Distribution::BOUNDS_MICROS`].
+pub(crate) const FINE: &[f64] = &fine();
+
+const fn fine() -> [f64; Distribution::BOUNDS_MICROS.len()] {
+    let mut bounds = [0.0; Distribution::BOUNDS_MICROS.len()];
+    let mut position = 0;
+    while position < bounds.len() {
+        bounds[position] = Distribution::BOUNDS_MICROS[position] as f64 / 1e6;
+        position += 1;
+    }
+    bounds
+}
 
 /// Bounds of the times that answers take, in seconds.
 pub(crate) const ANSWERS: &[f64] =
@@ -120,6 +135,12 @@ metrics! {
         "Time to the first octet of connections, in microseconds: from the client as incoming, and from the server as outgoing, with source and destination swapped.";
     InternalLatency "skupper_internal_latency_seconds" Histogram(SECONDS), FLOW []
         "Time to the first octet as the client's router saw it less that which the server's router saw, in seconds. It can be negative.";
+    ConnectionsFailed "skupper_connections_failed_total" Counter, FLOW ["side", "reason"]
+        "Connections that failed, as the router of the listener or of the connector reports it, and why. One that both report counts for each.";
+    ConnectionLatency "skupper_connection_latency_seconds" Histogram(FINE), NONE ["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name", "side"]
+        "Time to the first octet of connections: as the router of the listener saw it, and as that of the connector did.";
+    RequestLatency "skupper_request_latency_seconds" Histogram(FINE), NONE ["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name"]
+        "Time to the first octet of the response to requests that have ended, as the router of the listener saw it.";
     SiteInfo "skupper_site_info" Gauge, NONE ["site_id", "name", "version"]
         "1 for each site that is there.";
     Routers "skupper_routers_total" Gauge, NONE ["site_id", "mode"]
@@ -134,6 +155,22 @@ metrics! {
         "Connections that routers counted at listeners that are there, since the collector first saw each, and never reported.";
     SiteConnectors "skupper_site_connectors_total" Gauge, NONE ["site_id"]
         "Connectors of the site.";
+    ServiceListeners "skupper_service_listeners" Gauge, NONE ["routing_key", "protocol"]
+        "Listeners of the service.";
+    ServiceConnectors "skupper_service_connectors" Gauge, NONE ["routing_key", "protocol"]
+        "Connectors of the service: without one it has no server.";
+    LinkSent "skupper_link_sent_bytes_total" Counter, NONE ["site_id", "router_name", "dest_site_id", "dest_router_name", "role"]
+        "Octets over links, from the router that sets the link up to the other, since the collector first saw each link.";
+    LinkReceived "skupper_link_received_bytes_total" Counter, NONE ["site_id", "router_name", "dest_site_id", "dest_router_name", "role"]
+        "Octets over links, to the router that sets the link up from the other, since the collector first saw each link.";
+    LinkErrors "skupper_link_errors_total" Counter, NONE ["site_id", "router_name", "dest_site_id", "dest_router_name", "role"]
+        "How often links went down since the collector first saw each, by the router that sets the link up.";
+    RouterSent "skupper_router_sent_bytes_total" Counter, NONE ["site_id", "router_name"]
+        "Octets that the router sent over its links, whichever side set them up, since the collector first saw each link.";
+    RouterReceived "skupper_router_received_bytes_total" Counter, NONE ["site_id", "router_name"]
+        "Octets that the router received over its links, whichever side set them up, since the collector first saw each link.";
+    CertificateErrors "skupper_router_certificate_errors_total" Counter, NONE ["site_id", "router_name"]
+        "Times that the router logged that a certificate has expired or was not accepted, its own or that of another.";
 
     Build "vanflow_collector_build_info" Gauge, NONE ["version"]
         "1, with the version of the collector.";

@@ -22,7 +22,7 @@ pub(super) enum Moved {
         /// By which series.
         by: usize,
         /// What was counted of it when it was looked at last, if that is known.
-        share: Option<Counted>,
+        share: Option<Box<Counted>>,
     },
     /// It is withheld, since then.
     Withheld(Timestamp),
@@ -118,7 +118,7 @@ impl Unresolved {
     pub(super) fn moved(&self, record: Record<'_>, series: Option<usize>) -> Option<Moved> {
         let known = self.known(record)?;
         match &known.counted {
-            Some(share) => Some(Moved::Counted { by: series?, share: Some(share.clone()) }),
+            Some(share) => Some(Moved::Counted { by: series?, share: Some(Box::new(share.clone())) }),
             None => Some(Moved::Withheld(known.first_seen)),
         }
     }

@@ -79,7 +79,7 @@ fn end(number: u32) -> UpdateBuf {
     change(RecordKind::BiflowTport, &format!("gv_ZW:{number}")).with(Attribute::EndTime, EPOCH + 5)
 }
 
-fn fixture(set: impl FnOnce(&mut metrics::MetricsOptions)) -> Fixture {
+pub(super) fn fixture(set: impl FnOnce(&mut metrics::MetricsOptions)) -> Fixture {
     let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
     set(&mut options.metrics);

@@ -100,7 +100,7 @@ impl Store {
         if !row.head.flags.has(Flags::PRESUMED_END) {
             return;
         }
-        let share = ConnectionShare::of(row);
+        let share = ConnectionShare::of(row, self.graph.vocabulary.texts.table());
         let key = self.graph.vocabulary.scopes.share(row.head.key);
         self.remembered.insert(key, share, seconds(self.now));
         self.forget_evicted();
@@ -131,7 +131,7 @@ impl Store {
     #[inline]
     pub(super) fn share_of_connection(&self, at: RecordRef) -> ConnectionShare {
         let row = self.graph.tports.get(at.slot());
-        let share = ConnectionShare::of(row);
+        let share = ConnectionShare::of(row, self.graph.vocabulary.texts.table());
         if !row.head.flags.has(Flags::CONTINUED) {
             return share;
         }

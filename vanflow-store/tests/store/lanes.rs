@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf, discovery::Extent};
-use vanflow_store::{Ended, FlowKind, Lane, Record, Snapshot, lane::LaneRevision};
+use vanflow_store::{
+    Ended, FailureReason, FailureSide, FlowKind, Lane, Record, Snapshot, lane::LaneRevision,
+};
 
 use crate::support::{Network, change, find, ids};
 
@@ -27,6 +29,11 @@ fn value(attribute: Attribute) -> BoxedStrategy<ValueBuf> {
             prop_oneof![Just(404_u64), Just(7)].prop_map(ValueBuf::from),
         ]
         .boxed(),
+        Attribute::ErrorListenerSide | Attribute::ErrorConnectorSide => {
+            prop_oneof!["delivery-failed \\(destination unreachable\\)", "Connection refused", "odd"]
+                .prop_map(ValueBuf::from)
+                .boxed()
+        }
         Attribute::StartTime | Attribute::EndTime => (1_u64..6).prop_map(ValueBuf::from).boxed(),
         _ => prop_oneof![0_u64..9, 900_u64..1200, 1_000_000_u64..4_000_000, Just(u64::MAX)]
             .prop_map(ValueBuf::from)
@@ -49,6 +56,8 @@ const WHAT_MATTERS: &[Attribute] = &[
     Attribute::OctetsReverse,
     Attribute::Connector,
     Attribute::ProcessLatency,
+    Attribute::ErrorListenerSide,
+    Attribute::ErrorConnectorSide,
 ];
 
 fn update() -> impl Strategy<Value = UpdateBuf> {
@@ -230,7 +239,15 @@ fn totals(lane: Lane<'_>) -> String {
     let histograms = [totals.latency(), totals.latency_reverse(), totals.internal_latency()]
         .map(|histogram| (histogram.counts().to_vec(), histogram.sum_micros()));
     let (octets, reverse) = (totals.octets(), totals.octets_reverse());
-    format!("{} {} {octets} {reverse} {requests:?} {histograms:?}", totals.opened(), totals.closed())
+    let distributions = [totals.listener_latency(), totals.connector_latency(), totals.request_latency()]
+        .map(|distribution| (distribution.counts().collect::<BTreeMap<_, _>>(), distribution.sum_micros()));
+    let failures: BTreeMap<_, _> =
+        totals.failures().map(|(side, reason, count)| ((side, reason), count)).collect();
+    format!(
+        "{} {} {octets} {reverse} {requests:?} {histograms:?} {distributions:?} {failures:?}",
+        totals.opened(),
+        totals.closed()
+    )
 }
 
 fn totals_of(connections: &[Record<'_>]) -> String {
@@ -289,8 +306,38 @@ fn totals_of(connections: &[Record<'_>]) -> String {
             *sum = sum.wrapping_add(value);
         }
     }
+    let ended_requests = || {
+        let requests = connections.iter().flat_map(Record::children);
+        requests.filter(|request| request.kind() == Some(RecordKind::BiflowApp) && !request.is_live())
+    };
+    let distributions = [
+        distribution(connections.iter().filter_map(|connection| connection.uint(Attribute::Latency))),
+        distribution(connections.iter().filter_map(|connection| connection.uint(Attribute::ProcessLatency))),
+        distribution(ended_requests().filter_map(|request| request.uint(Attribute::Latency))),
+    ];
+    let mut failures = BTreeMap::<_, u64>::new();
+    for connection in connections.iter().filter_map(|record| vanflow_store::Connection::new(*record)) {
+        let errors = [connection.error_listener_side(), connection.error_connector_side()];
+        for (side, error) in FailureSide::ALL.into_iter().zip(errors) {
+            if let Some(error) = error {
+                *failures.entry((side, FailureReason::of(&error))).or_default() += 1;
+            }
+        }
+    }
     let (octets, reverse) = (sum(Attribute::Octets), sum(Attribute::OctetsReverse));
-    format!("{} {closed} {octets} {reverse} {requests:?} {histograms:?}", connections.len())
+    format!(
+        "{} {closed} {octets} {reverse} {requests:?} {histograms:?} {distributions:?} {failures:?}",
+        connections.len()
+    )
+}
+
+fn distribution(values: impl Iterator<Item = u64>) -> (BTreeMap<usize, u64>, i64) {
+    let (mut counts, mut sum) = (BTreeMap::new(), 0_i64);
+    for value in values.map(|value| i64::try_from(value).unwrap_or(i64::MAX)) {
+        *counts.entry(vanflow_store::lane::Distribution::range_of(value)).or_default() += 1;
+        sum = sum.wrapping_add(value);
+    }
+    (counts, sum)
 }
 
 /// The first start and the last end.

@@ -678,12 +678,7 @@ impl Van {
                 "src/alloc_pool.c",
                 529,
             ),
-            (
-                2,
-                "CONN_MGR: Certificate of sslProfile skupper-internal expires in 6 days",
-                "src/connection_manager.c",
-                212,
-            ),
+            (1, "LOG_AGENT: Updated sslProfile skupper-internal", "src/tls/tls.c", 184),
             (
                 2,
                 "TCP_ADAPTOR: Client closed its connection before the first octet",

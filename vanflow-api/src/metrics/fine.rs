@@ -1,0 +1,136 @@
+//! Latencies by service, in ranges that are narrow enough to read percentiles off them.
+//!
+//! More than a hundred ranges for each label set of connections would be too many, so these are counted by service and
+//! by the sites that talk. And only bounds around values that occur are exposed: whole tenfolds, the same of all label
+//! sets. Where label sets exposed different bounds, the sum of them by bound would mean nothing.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
+
+use crate::metrics::{
+    ends::Values,
+    exposition::{Gathered, Histogram, Sample, SampleValue},
+    growth::FineObserved,
+    labels::LabelSet,
+    series::Birth,
+    table::{FINE, FLOW, Name},
+};
+
+/// How many bounds a tenfold has.
+const STEPS: usize = 25;
+
+/// LabelSet that a latency has, whatever it is a latency of.
+const BY: [&str; 5] = ["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name"];
+
+/// Latencies of connections, of both sides, and of requests.
+#[derive(Debug, Default)]
+pub(super) struct FineLatencies {
+    services: BTreeMap<[String; BY.len()], [Option<Latency>; 3]>,
+    /// The bounds that are exposed, of connections and of requests.
+    connections: Range<usize>,
+    requests: Range<usize>,
+}
+
+/// One label set.
+#[derive(Debug)]
+struct Latency {
+    labels: LabelSet,
+    birth: Birth,
+    /// The bounds that were exposed when it began.
+    born_bounds: Range<usize>,
+    histogram: Arc<Histogram>,
+}
+
+impl FineLatencies {
+    /// Adds what is pending of connections and requests with these labels, which began then.
+    pub(super) fn add(
+        &mut self,
+        values: &Values,
+        birth: Birth,
+        pending: &mut [FineObserved; 3],
+        identity: &LabelSet,
+    ) {
+        if !pending.iter().any(FineObserved::has_grown) {
+            return;
+        }
+        let service = self.services.entry(by(values).map(str::to_owned)).or_default();
+        for (position, growth) in pending.iter_mut().enumerate().filter(|(_, growth)| growth.has_grown()) {
+            let exposed = if position == 2 { &mut self.requests } else { &mut self.connections };
+            for range in growth.counts.iter().filter(|(_, count)| **count > 0).map(|(range, _)| *range) {
+                let around = around(range);
+                *exposed = if exposed.end == 0 {
+                    around
+                } else {
+                    exposed.start.min(around.start)..exposed.end.max(around.end)
+                };
+            }
+            let latency = service[position].get_or_insert_with(|| {
+                let side = ["listener", "connector"].get(position).map(|side| ("side", *side));
+                let labels = identity.with(BY.into_iter().zip(by(values)).chain(side));
+                let (born_bounds, histogram) = (exposed.clone(), Arc::new(Histogram::new(FINE)));
+                Latency { labels, birth, born_bounds, histogram }
+            });
+            growth.move_to(Arc::make_mut(&mut latency.histogram));
+        }
+    }
+
+    /// Keeps only what has the labels of some of these connections.
+    pub(super) fn retain<'v>(&mut self, all: impl Iterator<Item = &'v Values>) {
+        let there: HashSet<_> = all.map(by).collect();
+        self.services.retain(|service, _| there.contains(&service.each_ref().map(String::as_str)));
+    }
+
+    pub(super) fn gather(&self, is_recent: impl Fn(Birth) -> bool, gathered: &mut Gathered) {
+        gathered.expose(Name::ConnectionLatency, self.connections.clone());
+        gathered.expose(Name::RequestLatency, self.requests.clone());
+        let names = [Name::ConnectionLatency, Name::ConnectionLatency, Name::RequestLatency];
+        for latencies in self.services.values() {
+            for (name, latency) in names.into_iter().zip(latencies) {
+                let Some(latency) = latency else { continue };
+                gathered.push(
+                    name,
+                    Sample {
+                        labels: latency.labels.clone(),
+                        value: SampleValue::Histogram(latency.histogram.clone()),
+                        is_new: is_recent(latency.birth),
+                        is_born: latency.birth.0.is_some(),
+                        born_bounds: latency.born_bounds.clone(),
+                    },
+                );
+            }
+        }
+    }
+}
+
+fn by(values: &Values) -> [&str; BY.len()] {
+    BY.map(|label| {
+        let position = FLOW.iter().position(|name| *name == label);
+        values[position.expect("it is a label of connections")].as_str()
+    })
+}
+
+/// The bounds of the tenfold that a range is in: its lower one, so that the range has a width, to its upper one.
+fn around(range: usize) -> Range<usize> {
+    let first = range.saturating_sub(1) / STEPS * STEPS;
+    first.min(FINE.len() - 1)..(first + STEPS + 1).min(FINE.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenfolds_have_both_of_their_bounds() {
+        // Up to 0.1 ms; 0.1 to 1 ms; 1 to 10 ms; above 100 s.
+        for (range, expected) in
+            [(0, 0..26), (1, 0..26), (25, 0..26), (26, 25..51), (150, 125..151), (151, 150..151)]
+        {
+            assert_eq!(around(range), expected, "{range}");
+            let next = expected.end.checked_sub(1).expect("some");
+            assert!(FINE[next] <= 100.0);
+        }
+    }
+}

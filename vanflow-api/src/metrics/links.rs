@@ -1,0 +1,110 @@
+//! What passed over links, and so through routers, and how often links went down.
+//!
+//! Only LINK records report octets; a ROUTER record reports none. So those of a router are those of its links, at
+//! whichever end of them it is. Routers up to 2.x report no octets of links, and have no such metrics.
+
+use std::collections::{BTreeMap, HashMap};
+
+use vanflow_proto::Attribute;
+use vanflow_store::Record;
+
+use crate::{
+    link::{self, Ends},
+    metrics::{
+        ends::UNKNOWN,
+        entities::{MOST_ABSENT, text},
+        exposition::{Gathered, SampleValue},
+        labels::LabelSet,
+        table::Name,
+    },
+};
+
+/// What was counted of links.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// What each LINK reported when it was looked at last, by its id.
+    seen: HashMap<String, Seen>,
+    totals: BTreeMap<(Name, Vec<String>), Total>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Octets to the other router and from it, and how often the link went down.
+    counts: [u64; 3],
+    is_there: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    count: u64,
+    /// Whether there is such a link.
+    is_there: bool,
+}
+
+impl Links {
+    /// All links will be looked at.
+    pub(super) fn begin(&mut self) {
+        self.seen.values_mut().for_each(|seen| seen.is_there = false);
+        self.totals.values_mut().for_each(|total| total.is_there = false);
+    }
+
+    /// A link that is there.
+    pub(super) fn observe(&mut self, link: Record<'_>, ends: Ends<'_>) {
+        let reported = [Attribute::Octets, Attribute::OctetsReverse, Attribute::DownCount]
+            .map(|attribute| link.uint(attribute));
+        if reported == [None; 3] {
+            return;
+        }
+        let counts = reported.map(Option::unwrap_or_default);
+        // What happened before the collector first looked is no growth. A lower value is a new beginning.
+        let seen = self.seen.insert(link.id().to_string(), Seen { counts, is_there: true });
+        let growth = |which: usize| {
+            let now = counts[which];
+            seen.map_or(0, |seen| now.checked_sub(seen.counts[which]).unwrap_or(now))
+        };
+        let router = |end: Option<Record<'_>>| {
+            [Attribute::Parent, Attribute::Name].map(|part| text(end.and_then(|router| router.text(part))))
+        };
+        let (connects, accepts) = (router(ends.connects), router(ends.accepts));
+        let role = link::role(link).unwrap_or(UNKNOWN).to_owned();
+        let between: Vec<_> = connects.iter().chain(&accepts).cloned().chain([role]).collect();
+        if reported[2].is_some() {
+            self.add(Name::LinkErrors, between.clone(), growth(2));
+        }
+        if reported[..2] == [None; 2] {
+            return;
+        }
+        let (sent, received) = (growth(0), growth(1));
+        self.add(Name::LinkSent, between.clone(), sent);
+        self.add(Name::LinkReceived, between, received);
+        for (end, of, sent, received) in
+            [(ends.connects, connects, sent, received), (ends.accepts, accepts, received, sent)]
+        {
+            if end.is_some() {
+                self.add(Name::RouterSent, of.to_vec(), sent);
+                self.add(Name::RouterReceived, of.to_vec(), received);
+            }
+        }
+    }
+
+    /// All links were looked at.
+    pub(super) fn end(&mut self) {
+        if self.seen.values().filter(|seen| !seen.is_there).count() > MOST_ABSENT {
+            self.seen.retain(|_, seen| seen.is_there);
+            self.totals.retain(|_, total| total.is_there);
+        }
+    }
+
+    fn add(&mut self, name: Name, labels: Vec<String>, growth: u64) {
+        let total = self.totals.entry((name, labels)).or_default();
+        total.count = total.count.saturating_add(growth);
+        total.is_there = true;
+    }
+
+    pub(super) fn gather(&self, identity: &LabelSet, gathered: &mut Gathered) {
+        for ((name, values), total) in self.totals.iter().filter(|(_, total)| total.is_there) {
+            let labels = name.metric().labels.iter().copied().zip(values.iter().map(String::as_str));
+            gathered.add(*name, identity.with(labels), SampleValue::Count(total.count));
+        }
+    }
+}

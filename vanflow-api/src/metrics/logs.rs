@@ -1,0 +1,82 @@
+//! What routers log of certificates.
+//!
+//! A router does not say in advance that a certificate will expire. It logs a connection that fails for one: the side
+//! that does not accept a certificate that it `certificate verify failed`, the side whose certificate has expired what
+//! the other answered, `alert certificate expired`. The words are OpenSSL's.
+
+use std::collections::BTreeMap;
+
+use vanflow_proto::Attribute;
+use vanflow_store::{Record, Revision};
+
+use crate::metrics::{
+    entities::text,
+    exposition::{Gathered, SampleValue},
+    labels::LabelSet,
+    table::Name,
+};
+
+/// What a router's log has, in lower case, when a connection failed for a certificate.
+const MARKS: [&str; 4] =
+    ["certificate expired", "certificate has expired", "certificate verify failed", "expired certificate"];
+
+/// How many LOG records there were of each router.
+#[derive(Debug)]
+pub(super) struct Logs {
+    /// The latest revision that was looked at.
+    until: Revision,
+    latest: Revision,
+    /// By site and name of the router.
+    errors: BTreeMap<[String; 2], Total>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    count: u64,
+    /// Whether there is such a router.
+    is_there: bool,
+}
+
+impl Logs {
+    /// Counts what comes after that revision.
+    pub(super) fn since(revision: Revision) -> Self {
+        Self { until: revision, latest: revision, errors: BTreeMap::new() }
+    }
+
+    /// All records will be looked at.
+    pub(super) fn begin(&mut self, now: Revision) {
+        self.until = std::mem::replace(&mut self.latest, now);
+        self.errors.values_mut().for_each(|total| total.is_there = false);
+    }
+
+    /// A router that is there.
+    pub(super) fn observe_router(&mut self, router: Record<'_>) {
+        self.errors.entry(of(Some(router))).or_default().is_there = true;
+    }
+
+    /// A LOG record, which has ended when it is reported.
+    pub(super) fn observe_log(&mut self, log: Record<'_>) {
+        let Some(said) = log.text(Attribute::LogText).filter(|_| log.revision() > self.until) else { return };
+        let said = said.to_cow().to_ascii_lowercase();
+        if MARKS.iter().any(|mark| said.contains(mark)) {
+            self.errors.entry(of(log.router())).or_default().count += 1;
+        }
+    }
+
+    /// All records were looked at. Of a router that is not there nothing is kept.
+    pub(super) fn end(&mut self) {
+        self.errors.retain(|_, total| total.is_there);
+    }
+
+    pub(super) fn gather(&self, identity: &LabelSet, gathered: &mut Gathered) {
+        for (values, total) in &self.errors {
+            let labels = Name::CertificateErrors.metric().labels.iter().copied();
+            let labels = identity.with(labels.zip(values.iter().map(String::as_str)));
+            gathered.add(Name::CertificateErrors, labels, SampleValue::Count(total.count));
+        }
+    }
+}
+
+fn of(router: Option<Record<'_>>) -> [String; 2] {
+    [Attribute::Parent, Attribute::Name].map(|part| text(router.and_then(|router| router.text(part))))
+}
