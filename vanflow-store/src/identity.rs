@@ -9,6 +9,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use crate::pages::Pages;
@@ -110,7 +111,7 @@ pub(crate) fn scope(id: &str) -> Option<&str> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScopeTable {
     names: Pages<Arc<str>>,
-    by_name: imbl::HashMap<Arc<str>, Namesakes>,
+    by_name: imbl::GenericHashMap<Arc<str>, Namesakes, RandomState, imbl::shared_ptr::DefaultSharedPtr>,
 }
 
 /// The scopes with one name.
@@ -180,8 +181,9 @@ pub(crate) struct Scopes {
     table: ScopeTable,
     uses: Vec<u32>,
     free: Vec<u32>,
-    /// The scope that was asked for last: updates of one source come in batches.
-    last: Option<u32>,
+    /// The scopes of the ids that were counted up and asked for lately, the latest first. Updates of one source come in
+    /// batches; each has an id of that source, and mostly refers to records of that source and of one other.
+    recent: [Option<u32>; 2],
     octets: usize,
 }
 
@@ -196,20 +198,11 @@ impl Scopes {
     #[inline]
     pub(crate) fn acquire(&mut self, id: &str) -> Result<Key, TooManyScopes> {
         let (name, number) = split(id);
-        if let Some(last) = self.last
-            && self.table.names.get(last as usize).is_some_and(|last| **last == *name)
-        {
-            self.uses[last as usize] += 1;
-            return Ok(Key::new(last, number));
-        }
-        let scope = match self.current(name) {
+        let scope = match self.scope(name, number) {
             Some(scope) => scope,
             None => self.insert(name)?,
         };
         self.uses[scope as usize] += 1;
-        if number != NO_NUMBER {
-            self.last = Some(scope);
-        }
         Ok(Key::new(scope, number))
     }
 
@@ -217,16 +210,26 @@ impl Scopes {
     #[inline]
     pub(crate) fn find(&mut self, id: &str) -> Option<Key> {
         let (name, number) = split(id);
-        if let Some(last) = self.last
-            && self.table.names.get(last as usize).is_some_and(|last| **last == *name)
-        {
-            return Some(Key::new(last, number));
+        Some(Key::new(self.scope(name, number)?, number))
+    }
+
+    /// The scope of that name that makes keys now.
+    #[inline]
+    fn scope(&mut self, name: &str, number: u64) -> Option<u32> {
+        let [latest, other] = self.recent;
+        if self.is_named(latest, name) {
+            return latest;
         }
-        let scope = self.current(name)?;
-        if number != NO_NUMBER {
-            self.last = Some(scope);
+        let scope = if self.is_named(other, name) { other } else { self.current(name) };
+        if number != NO_NUMBER && scope.is_some() {
+            self.recent = [scope, latest];
         }
-        Some(Key::new(scope, number))
+        scope
+    }
+
+    #[inline]
+    fn is_named(&self, scope: Option<u32>, name: &str) -> bool {
+        scope.is_some_and(|scope| self.table.names.get(scope as usize).is_some_and(|own| **own == *name))
     }
 
     /// One more use of a key that is in use already.
@@ -287,8 +290,8 @@ impl Scopes {
         self.octets -= name.len() + OVERHEAD;
         *self.table.names.get_mut(scope) = "".into();
         let scope = u32::try_from(scope).expect("it came out of a key");
-        if self.last == Some(scope) {
-            self.last = None;
+        for recent in &mut self.recent {
+            recent.take_if(|recent| *recent == scope);
         }
         self.free.push(scope);
     }
@@ -299,7 +302,7 @@ impl Scopes {
         if let Some(namesakes) = self.table.by_name.get_mut(name) {
             namesakes.is_retired = true;
         }
-        self.last = None;
+        self.recent = [None; 2];
     }
 
     pub(crate) fn table(&self) -> &ScopeTable {
