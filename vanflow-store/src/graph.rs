@@ -54,6 +54,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    #[inline]
     pub(crate) fn of(row: &dyn AnyRow, table: Table) -> Self {
         let counted = match table {
             Table::Tports => true,

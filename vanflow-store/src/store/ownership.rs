@@ -38,7 +38,7 @@ impl Routers {
 
 /// The scope of the ids that a source counts up if it is a router.
 fn own_scope(source: &str) -> Option<&str> {
-    source.strip_suffix(":0").filter(|_| identity::scope(source).is_some())
+    source.strip_suffix(":0").filter(|scope| !scope.is_empty())
 }
 
 impl Store {
@@ -58,10 +58,13 @@ impl Store {
 
     /// Whether a source may report a new record with that id.
     fn may_own(&self, source: SourceId, id: &str) -> bool {
-        let Some(scope) = identity::scope(id) else { return true };
         // Mostly it is its own, which is sooner seen than looked up.
-        own_scope(&self.sources[source.0 as usize].id) == Some(scope)
-            || self.routers.of_scope(scope).is_none_or(|router| router == source)
+        own_scope(&self.sources[source.0 as usize].id)
+            .and_then(|own| id.strip_prefix(own))
+            .is_some_and(|number| number.starts_with(':') && !number[1..].contains(':'))
+            || identity::scope(id)
+                .and_then(|scope| self.routers.of_scope(scope))
+                .is_none_or(|router| router == source)
     }
 
     /// Whether a source may report that of a record of another.
