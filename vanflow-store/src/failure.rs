@@ -77,12 +77,45 @@ reasons! {
 impl FailureReason {
     /// The reason that a text of a router gives.
     pub fn of(text: &str) -> Self {
-        let is_in = |mark: &&str| {
-            text.as_bytes().windows(mark.len()).any(|part| part.eq_ignore_ascii_case(mark.as_bytes()))
+        // Of every connection that fails, the text is read with each update: so it is gone through once, and marks are
+        // looked at only where they can begin.
+        let text = text.as_bytes();
+        let begins = |mark: &&str, at: usize| {
+            text[at..].get(..mark.len()).is_some_and(|part| part.eq_ignore_ascii_case(mark.as_bytes()))
         };
-        Self::ALL.iter().copied().find(|reason| reason.marks().iter().any(is_in)).unwrap_or(Self::Other)
+        let mut first = Self::Other;
+        for (at, letter) in text.iter().enumerate() {
+            let mut reasons = BY_LETTER[usize::from(letter.to_ascii_lowercase())];
+            while reasons != 0 {
+                let reason = Self::ALL[reasons.trailing_zeros() as usize];
+                if reason >= first {
+                    break;
+                }
+                if reason.marks().iter().any(|mark| begins(mark, at)) {
+                    first = reason;
+                }
+                reasons &= reasons - 1;
+            }
+        }
+        first
     }
 }
+
+/// The reasons of which a mark begins with each letter, one bit each.
+static BY_LETTER: [u16; 256] = {
+    let mut by_letter = [0; 256];
+    let mut position = 0;
+    while position < FailureReason::ALL.len() {
+        let marks = FailureReason::ALL[position].marks();
+        let mut mark = 0;
+        while mark < marks.len() {
+            by_letter[marks[mark].as_bytes()[0] as usize] |= 1 << position;
+            mark += 1;
+        }
+        position += 1;
+    }
+    by_letter
+};
 
 #[cfg(test)]
 mod tests {
