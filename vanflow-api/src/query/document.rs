@@ -1,10 +1,10 @@
 //! Questions in the OpenAPI document: what the parameters are, and which values they take.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::query::{
     filter::{Comparison, Filtered},
-    time::EARLIEST,
+    time::{EARLIEST, LATEST},
     value::{Kind, Presence},
 };
 
@@ -80,11 +80,30 @@ pub(crate) fn time() -> Value {
 }
 
 fn micros() -> Value {
-    json!({ "type": "integer", "minimum": EARLIEST, "maximum": i64::MAX })
+    json!({ "type": "integer", "minimum": EARLIEST, "maximum": LATEST })
 }
 
 /// Dates of RFC 3339 that any month has.
 const DATE: &str = "^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?Z$";
+
+/// What a schema is called that has some of the properties of another.
+pub(crate) fn some_of(schema: &str) -> String {
+    format!("{schema}.fields")
+}
+
+/// The schema of items with those properties of another's that `fields` names.
+pub(crate) fn with_fields<'n>(schema: &str, properties: impl Iterator<Item = &'n str>) -> Value {
+    let property = |name: &str| {
+        (name.to_owned(), json!({ "$ref": format!("#/components/schemas/{schema}/properties/{name}") }))
+    };
+    let properties: Map<_, _> = properties.map(property).collect();
+    json!({
+        "type": "object",
+        "description": format!("A {schema} with the properties that `fields` names."),
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
 
 /// Some of these names with commas between them.
 pub(crate) fn names<'n>(names: impl Iterator<Item = &'n str>) -> Value {

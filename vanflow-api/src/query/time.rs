@@ -23,6 +23,9 @@ pub(crate) const EXPECTED_INSTANT: &str =
 /// No record is older than this, the beginning of the year 2000: a lower number is seconds or milliseconds.
 pub(crate) const EARLIEST: u64 = 946_684_800_000_000;
 
+/// What no time is later than: numbers of more digits are something else.
+pub(crate) const LATEST: u64 = i64::MAX as u64;
+
 /// Units of time before now, with the microseconds that each has.
 const UNITS: [(&str, u64); 7] = [
     ("us", 1),
@@ -74,7 +77,8 @@ pub(crate) fn instant(text: &str, expected: &str) -> Result<u64, String> {
         let number = text.parse().unwrap_or(u64::MAX);
         return match number {
             0 => Ok(0),
-            EARLIEST.. => Ok(number),
+            EARLIEST..=LATEST => Ok(number),
+            _ if number > LATEST => Err(format!("{expected}; no time is that late")),
             _ => Err(meant(number).map_or_else(
                 || format!("{expected}; a time before the year 2000 is none"),
                 |(unit, micros)| format!("{expected}; if these are {unit}, {micros}"),
@@ -136,7 +140,6 @@ mod tests {
             ("2026-11-26t03:14:00.000001z", Time::At(1_795_662_840_000_001)),
             ("2026-11-26T04:14:00+01:00", Time::At(1_795_662_840_000_000)),
             ("2026-11-26T04:14:00 01:00", Time::At(1_795_662_840_000_000)),
-            ("99999999999999999999", Time::At(u64::MAX)),
             ("now", Time::Ago(0)),
             ("-1h", Time::Ago(HOUR)),
             ("-15m", Time::Ago(HOUR / 4)),
@@ -159,6 +162,8 @@ mod tests {
         for (text, hint) in [
             ("1795662840", "if these are seconds, 1795662840000000"),
             ("1795662840123", "if these are milliseconds, 1795662840123000"),
+            ("9223372036854775808", "no time is that late"),
+            ("99999999999999999999", "no time is that late"),
             ("1", "a time before the year 2000 is none"),
             ("946684799999999", "a time before the year 2000 is none"),
             ("1999-12-31T23:59:59Z", "a time before the year 2000 is none"),

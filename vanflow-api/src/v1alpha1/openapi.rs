@@ -227,21 +227,20 @@ fn reference(components: &str, name: &str) -> Value {
 }
 
 fn items(collection: Collection) -> Value {
-    let any_of = |kinds: &[RecordKind]| {
-        let schemas: Vec<_> = kinds.iter().map(|kind| schema_of(kind.name())).collect();
-        json!({ "anyOf": schemas })
+    let any_of = |names: &[&str]| {
+        let forms = names.iter().flat_map(|name| [schema_of(name), schema_of(&document::some_of(name))]);
+        json!({ "anyOf": forms.collect::<Vec<_>>() })
     };
     match collection {
-        Collection::Topology => any_of(&[RecordKind::Router, RecordKind::Link]),
-        Collection::Kind(kind) => schema_of(kind.name()),
+        Collection::Topology => any_of(&[RecordKind::Router, RecordKind::Link].map(RecordKind::name)),
+        Collection::Kind(kind) => any_of(&[kind.name()]),
         Collection::VanAddrs => json!({ "type": "string" }),
-        Collection::Addresses => schema_of(VAN_ADDRESS),
-        Collection::Flows => any_of(&[RecordKind::Listener, RecordKind::Connector, RecordKind::Flow]),
-        Collection::Record => {
-            let kinds = shown().map(|kind| kind.name()).chain([VAN_ADDRESS]);
-            json!({ "anyOf": kinds.map(schema_of).collect::<Vec<_>>() })
+        Collection::Addresses => any_of(&[VAN_ADDRESS]),
+        Collection::Flows => {
+            any_of(&[RecordKind::Listener, RecordKind::Connector, RecordKind::Flow].map(RecordKind::name))
         }
-        Collection::Records => schema_of("Record"),
+        Collection::Record => any_of(&shown().map(RecordKind::name).chain([VAN_ADDRESS]).collect::<Vec<_>>()),
+        Collection::Records => any_of(&["Record"]),
     }
 }
 
@@ -249,6 +248,20 @@ fn schemas() -> Value {
     let mut schemas: Map<_, _> = shown().map(|kind| (kind.name().to_owned(), record(kind))).collect();
     schemas.insert(VAN_ADDRESS.to_owned(), van_address());
     schemas.insert("Record".to_owned(), reported());
+    let tables =
+        shown().map(|kind| (kind.name(), schema::of_kind(kind))).chain([(VAN_ADDRESS, schema::of_address())]);
+    for (name, properties) in tables {
+        let names = properties.iter().map(|property| property.name);
+        schemas.insert(document::some_of(name), document::with_fields(name, names));
+    }
+    // Any attribute can be there, as anything.
+    schemas.insert(
+        document::some_of("Record"),
+        json!({
+            "type": "object",
+            "description": "A record as it was reported, with the attributes that `fields` names.",
+        }),
+    );
     schemas.insert(
         "Alive".to_owned(),
         json!({

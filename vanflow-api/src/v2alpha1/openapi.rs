@@ -30,9 +30,12 @@ pub(crate) fn paths() -> Map<String, Value> {
 }
 
 pub(crate) fn schemas() -> Map<String, Value> {
-    let mut schemas: Map<_, _> = collections()
-        .map(|collection| (collection.schema().name.to_owned(), schema(collection.schema())))
-        .collect();
+    let mut schemas = Map::new();
+    for its in collections().map(Collection::schema) {
+        let names = its.properties().map(|property| property.name);
+        schemas.insert(its.name.to_owned(), schema(its));
+        schemas.insert(document::some_of(its.name), document::with_fields(its.name, names));
+    }
     schemas.insert(
         ERROR.to_owned(),
         json!({
@@ -444,12 +447,12 @@ fn links(list: &Route) -> Map<String, Value> {
 }
 
 fn list(collection: Collection) -> Value {
-    let item = reference("schemas", collection.schema().name);
-    let items = if collection.flow_kind().is_some() {
-        json!({ "anyOf": [item, reference("schemas", GROUP)] })
-    } else {
-        item
-    };
+    let name = collection.schema().name;
+    let mut forms = vec![reference("schemas", name), reference("schemas", &document::some_of(name))];
+    if collection.flow_kind().is_some() {
+        forms.push(reference("schemas", GROUP));
+    }
+    let items = json!({ "anyOf": forms });
     let count = |description: &str| json!({ "type": "integer", "minimum": 0, "description": description });
     json!({
         "description": "The list; with `watch`, the list and what changes after it",
