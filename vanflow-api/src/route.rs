@@ -174,7 +174,7 @@ static WATCH: Parameter = Parameter {
     name: "watch",
     form: Form::Flag,
     required: None,
-    description: "With 1, the list is followed by one JSON object per line for each record that changes or ends, until the client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that goes on with `Last-Event-ID` learns what it missed, or the list again where that is not known any more.",
+    description: "With 1, the list is followed by one JSON object per line for each record that changes or ends, until the client leaves. With `Accept: text/event-stream` they are server-sent events, `list` and `record`; a watch that goes on with `Last-Event-ID` learns what it missed, or the list again where that is not known any more. A record that has changed is reported if it passes the filters then.",
 };
 static VANADDR: Parameter = Parameter {
     name: "vanaddr",

@@ -403,3 +403,15 @@ async fn a_watch_of_links_follows_which_sides_are_reported() {
     let expected = [("gv_ZW:1.far".to_owned(), false), ("gv_ZW:10".to_owned(), true)];
     assert_eq!(ids(lines(&mut body).await), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_keeps_to_filters_and_fields() {
+    let mut fixture = fixture();
+    let mut body = watch(&fixture, &format!("{ROUTERS}&name!=0/east-1&fields=name,id"), &[]);
+    assert_eq!(next(&mut body).await.unwrap(), "[{\"id\":\"gv_ZW:0\"}]\n");
+    fixture.report(&[named(0, "0/west-1"), router(1), named(1, "0/east-1")]);
+    let piece = next(&mut body).await.unwrap();
+    assert_eq!(piece, "{\"id\":\"gv_ZW:0\",\"name\":\"0/west-1\"}\n");
+    fixture.report(&[UpdateBuf::new(RecordKind::Router, "gv_ZW:1").with(Attribute::Mode, "edge")]);
+    assert!(is_quiet(&mut body, Duration::from_secs(10)).await, "of others nothing is said");
+}

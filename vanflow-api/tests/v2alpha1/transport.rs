@@ -134,6 +134,34 @@ fn what_belongs_to_a_site_or_service_is_listed_under_it() {
     assert_eq!(results(&fixture, &format!("services/{web}/connections?limit=3&state=terminated")).len(), 3);
 }
 
+/// Times that depend on when it is asked make another answer of it later, though nothing has changed.
+#[test]
+fn an_answer_about_times_before_now_is_another_one_later() {
+    for (query, is_moving, count) in [
+        ("timeRangeStart=-10s", true, 0),
+        ("timeRangeStart=-1h", false, 1),
+        ("timeRangeStart=0&timeRangeEnd=now", true, 1),
+        ("timeRangeStart=0&timeRangeEnd=-6s", true, 1),
+        ("timeRangeStart=-10s&timeRangeOperation=within", true, 0),
+        ("timeRangeStart=-10s&groupBy=protocol", true, 0),
+        ("timeRangeStart=2026-11-22T11:00:00Z", false, 1),
+    ] {
+        let path = format!("/api/v2alpha1/connections?{query}");
+        let mut fixture = network();
+        fixture.report(&[super::connection("ra:9", "10.0.0.9")
+            .with(vanflow_proto::Attribute::StartTime, crate::support::EPOCH - 5_000_000)
+            .with(vanflow_proto::Attribute::EndTime, crate::support::EPOCH - 5_000_000)]);
+        let before = fixture.get(&path);
+        let tag = before.header("etag").unwrap().to_owned();
+        let now = fixture.publisher.write().snapshot().now().plus_micros(7_000_000);
+        while fixture.publisher.write().advance(now) {}
+        fixture.publisher.publish();
+        let later = fixture.get(&path);
+        assert_eq!(later.header("etag") != Some(&*tag), is_moving, "{query}");
+        assert_eq!(later.json()["timeRangeCount"], count, "{query}");
+    }
+}
+
 #[test]
 fn who_has_the_latest_learns_so() {
     let mut fixture = network();

@@ -340,3 +340,18 @@ async fn a_connection_is_reported_again_when_its_other_half_comes() {
     assert_eq!(shown(lines(&mut body).await), ["\"ra:9\"", "3", "5", "\"rb:1\""]);
     assert!(is_quiet(&mut body).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_keeps_to_filters_and_fields() {
+    let mut fixture = network();
+    let mut body = watch(&fixture, "connections?watch=1&sourceHost!=10.0.0.8&fields=identity,sourceHost");
+    assert_eq!(next(&mut body).await, "{\"results\":[],\"count\":0,\"timeRangeCount\":0}\n");
+    fixture.report(&[connection("ra:10", "10.0.0.8"), connection("ra:11", "10.0.0.9")]);
+    assert_eq!(next(&mut body).await, "{\"identity\":\"ra:11\",\"sourceHost\":\"10.0.0.9\"}\n");
+    let mut body = watch(&fixture, "sites?watch=1&name!=site-b&fields=name");
+    next(&mut body).await;
+    fixture.report(&[UpdateBuf::new(RecordKind::Site, "aaaa1111-site-a").with(Attribute::Location, "x")]);
+    assert!(is_quiet(&mut body).await, "what is shown of it has not changed");
+    fixture.report(&[UpdateBuf::new(RecordKind::Site, "aaaa1111-site-a").with(Attribute::Name, "site-b")]);
+    assert_eq!(next(&mut body).await, "{\"name\":\"site-b\"}\n", "it passes the filters no more");
+}
