@@ -105,6 +105,15 @@ const LINES: &str = "application/x-ndjson";
 const YAML: &str = "application/yaml";
 const HTML: &str = "text/html; charset=utf-8";
 
+/// What a query of a chart has beside its query string.
+#[derive(Clone, Copy, Debug, Default)]
+struct ChartRequest<'r> {
+    /// What was posted.
+    form: &'r [u8],
+    /// What the answer is to warn of.
+    warning: Option<&'r str>,
+}
+
 impl Api {
     /// An API about that network.
     pub fn new(network: Network, options: ApiOptions) -> Self {
@@ -135,18 +144,28 @@ impl Api {
     /// The response is there at once; a long body is rendered while it is sent. Bodies of watches use the timers of
     /// tokio's runtime.
     pub fn respond(&self, request: &Parts) -> Response<Body> {
-        self.answer(request, &[], |_| true)
+        self.answer(request, ChartRequest::default(), |_| true)
     }
 
     /// Answers a request with that body. Only queries of charts, as [`chart`] knows them, have one: a form.
     pub fn respond_to_form(&self, request: &Parts, form: &[u8]) -> Response<Body> {
-        self.answer(request, form, |_| true)
+        self.answer(request, ChartRequest { form, warning: None }, |_| true)
+    }
+
+    /// The same, with a warning in the answer: of a query of a chart, that somebody else should have answered it.
+    pub fn respond_with_warning(&self, request: &Parts, form: &[u8], warning: &str) -> Response<Body> {
+        self.answer(request, ChartRequest { form, warning: Some(warning) }, |_| true)
+    }
+
+    /// Whether it keeps a history of its metrics, and so can answer queries of charts.
+    pub fn has_history(&self) -> bool {
+        self.shared.history.is_some()
     }
 
     /// The same, but for `/metrics`, `/healthz` and `/readyz` alone: for those who watch over the collector and should
     /// not ask it anything else.
     pub fn respond_to_monitors(&self, request: &Parts) -> Response<Body> {
-        self.answer(request, &[], route::is_for_monitors)
+        self.answer(request, ChartRequest::default(), route::is_for_monitors)
     }
 
     /// Takes note of what happened on the network since the last time, for `/metrics`. Has to be called every few
@@ -172,12 +191,18 @@ impl Api {
         self.shared.health.remembered(remembered.history.stats());
     }
 
-    fn answer(&self, request: &Parts, form: &[u8], is_served: impl Fn(&Route) -> bool) -> Response<Body> {
+    fn answer(
+        &self,
+        request: &Parts,
+        query: ChartRequest<'_>,
+        is_served: impl Fn(&Route) -> bool,
+    ) -> Response<Body> {
         let begun = Instant::now();
         let is_coded = is_v2alpha1(request.uri.path());
         let found = route::find(request.uri.path()).filter(|(route, _)| is_served(route));
-        let mut response =
-            self.dispatch(request, form, found, &is_served).unwrap_or_else(|error| refusal(&error, is_coded));
+        let mut response = self
+            .dispatch(request, query, found, &is_served)
+            .unwrap_or_else(|error| refusal(&error, is_coded));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !headers.contains_key(CACHE_CONTROL) {
@@ -197,7 +222,7 @@ impl Api {
     fn dispatch(
         &self,
         request: &Parts,
-        form: &[u8],
+        query: ChartRequest<'_>,
         found: Option<(&'static Route, Option<&str>)>,
         is_served: &dyn Fn(&Route) -> bool,
     ) -> Result<Response<Body>, ApiError> {
@@ -216,7 +241,7 @@ impl Api {
             return Ok(options(request));
         }
         if let Some(chart) = chart {
-            return Ok(self.asked_by_chart(request, chart, form));
+            return Ok(self.asked_by_chart(request, chart, query));
         }
         if request.method != Method::GET && request.method != Method::HEAD {
             return Err(ApiError::MethodNotAllowed { method: request.method.clone() });
@@ -295,7 +320,12 @@ impl Api {
         self.shared.network.snapshot()
     }
 
-    fn asked_by_chart(&self, request: &Parts, kind: QueryKind<'_>, form: &[u8]) -> Response<Body> {
+    fn asked_by_chart(
+        &self,
+        request: &Parts,
+        kind: QueryKind<'_>,
+        query: ChartRequest<'_>,
+    ) -> Response<Body> {
         let remembered = self.shared.history.as_ref();
         let remembered = remembered.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
         let history = remembered.as_deref().map(|remembered| (&remembered.history, remembered.latest));
@@ -305,8 +335,11 @@ impl Api {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
             return response;
         }
-        let form = if request.method == Method::POST { form } else { &[] };
-        let (status, json) = charts::answer(kind, request.uri.query(), form, history);
+        let form = if request.method == Method::POST { query.form } else { &[] };
+        let (status, mut json) = charts::answer(kind, request.uri.query(), form, history);
+        if let Some(warning) = query.warning.filter(|_| status.is_success()) {
+            vanflow_history::add_warning(&mut json, warning);
+        }
         compressed(&request.headers, rendered(status, json))
     }
 

@@ -48,22 +48,40 @@ impl Answers {
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {
-        let mut response = match &self.prometheus {
-            Some(prometheus) => prometheus.ask(kind, asked, body).await,
-            None if asked.method != Method::POST => return self.evaluated(asked, Bytes::new()).await,
-            None => match prometheus::form(body).await {
-                Ok(form) => return self.evaluated(asked, form).await,
-                Err(refused) => refused,
-            },
+        let form = match &asked.method {
+            method if *method == Method::POST || self.prometheus.is_some() => {
+                match prometheus::form(body).await {
+                    Ok(form) => form,
+                    Err(mut refused) => {
+                        self.api.allow_origins(asked, refused.headers_mut());
+                        return refused;
+                    }
+                }
+            }
+            _ => Bytes::new(),
+        };
+        let Some(prometheus) = &self.prometheus else { return self.evaluated(asked, form, None).await };
+        let mut response = match prometheus.ask(kind, asked, form.clone()).await {
+            Ok(response) => response,
+            // Its own history has what it scraped, though not for as long.
+            Err(unanswered) if self.api.has_history() => {
+                let warning = format!("{}; this is from the collector's own history", unanswered.text);
+                return self.evaluated(asked, form, Some(warning)).await;
+            }
+            Err(unanswered) => unanswered.respond(),
         };
         self.api.allow_origins(asked, response.headers_mut());
         response
     }
 
     /// The answer to a query that is evaluated here: where others do not have to wait for it.
-    async fn evaluated(&self, asked: &Parts, form: Bytes) -> Response<Body> {
+    async fn evaluated(&self, asked: &Parts, form: Bytes, warning: Option<String>) -> Response<Body> {
         let (api, asked) = (self.api.clone(), asked.clone());
-        match spawn_blocking(move || api.respond_to_form(&asked, &form)).await {
+        let respond = move || match warning {
+            Some(warning) => api.respond_with_warning(&asked, &form, &warning),
+            None => api.respond_to_form(&asked, &form),
+        };
+        match spawn_blocking(respond).await {
             Ok(response) => boxed(response),
             // It panicked, or everything ends.
             Err(_) => {
@@ -174,9 +192,44 @@ mod tests {
         }
     }
 
+    fn without_history() -> Api {
+        let (network, _) = Network::new(Store::new(StoreOptions::default()));
+        let mut options = vanflow_api::ApiOptions::default();
+        options.cors = Cors::Any;
+        Api::new(network, options)
+    }
+
+    #[tokio::test]
+    async fn where_the_prometheus_does_not_answer_the_history_does_and_says_so() {
+        let (_directory, mut answers) = answers();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        drop(listener);
+        answers.prometheus = Some(Prometheus::new(&config::Prometheus { url, ca: None }).expect("is set up"));
+        for (method, path, form) in [
+            (Method::GET, "/api/v2alpha1/internal/prom/query/?query=vector(7)", ""),
+            (Method::POST, "/prometheus/api/v1/query", "query=vector(7)"),
+        ] {
+            let answer = ask(&answers, method, path, form).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            assert_eq!(answer.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+            let json: serde_json::Value = serde_json::from_str(&answer.text).expect("JSON");
+            assert_eq!(json["data"]["result"][0]["value"][1], "7");
+            let warning = json["warnings"][0].as_str().expect("a warning");
+            assert!(
+                warning.starts_with("the Prometheus that this collector was given cannot be asked: "),
+                "{warning}"
+            );
+            assert!(warning.ends_with("; this is from the collector's own history"), "{warning}");
+        }
+        let wrong = ask(&answers, Method::GET, "/prometheus/api/v1/query?query=sum(", "").await;
+        assert_eq!(wrong.status, 400, "{}", wrong.text);
+    }
+
     #[tokio::test]
     async fn a_prometheus_is_asked_by_pages_of_those_origins_that_may_ask_us() {
         let (_directory, mut answers) = answers();
+        answers.api = without_history();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         drop(listener);

@@ -115,25 +115,23 @@ impl Prometheus {
         Ok(Self { client, url: settings.url.as_str().into(), failing: Arc::default() })
     }
 
-    /// What it answers, or why it does not.
-    pub(crate) async fn ask<B>(&self, kind: QueryKind<'_>, asked: &Parts, body: B) -> Response<Body>
-    where
-        B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
-    {
-        let form = match form(body).await {
-            Ok(form) => form,
-            Err(refused) => return refused,
-        };
+    /// What it answers to a query, with the form that was posted; or that it does not answer, and why.
+    pub(crate) async fn ask(
+        &self,
+        kind: QueryKind<'_>,
+        asked: &Parts,
+        form: Bytes,
+    ) -> Result<Response<Body>, Unanswered> {
         let answered = match self.request(kind, asked, form) {
             Ok(request) => timeout(ANSWER_WITHIN, self.client.request(request)).await,
-            Err(error) => return refusal(StatusCode::BAD_REQUEST, "bad_data", &error.to_string()),
+            Err(error) => return Ok(refusal(StatusCode::BAD_REQUEST, "bad_data", &error.to_string())),
         };
         let (status, sort, why) = match answered {
             Ok(Ok(response)) => {
                 if self.failing.swap(false, Ordering::Relaxed) {
                     info!("the Prometheus at {} answers again", self.url);
                 }
-                return passed_on(response);
+                return Ok(passed_on(response));
             }
             Ok(Err(error)) => (StatusCode::BAD_GATEWAY, "unavailable", reasons(&error)),
             Err(_) => {
@@ -146,7 +144,7 @@ impl Prometheus {
         }
         // Its address is for the log: not everybody who looks at charts has to know it.
         let text = format!("the Prometheus that this collector was given cannot be asked: {why}");
-        refusal(status, sort, &text)
+        Err(Unanswered { status, sort, text })
     }
 
     fn request(
@@ -170,6 +168,22 @@ impl Prometheus {
             headers.remove(name);
         }
         Ok(request)
+    }
+}
+
+/// A query that the Prometheus did not answer, and why.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    status: StatusCode,
+    /// What Prometheus calls such an error.
+    sort: &'static str,
+    pub(crate) text: String,
+}
+
+impl Unanswered {
+    /// As an answer, in Prometheus' own form.
+    pub(crate) fn respond(&self) -> Response<Body> {
+        refusal(self.status, self.sort, &self.text)
     }
 }
 
@@ -394,7 +408,13 @@ mod tests {
         request: Request<Full<Bytes>>,
     ) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        prometheus.ask(kind, &parts, body).await
+        match form(body).await {
+            Ok(form) => {
+                let answered = prometheus.ask(kind, &parts, form).await;
+                answered.unwrap_or_else(|unanswered| unanswered.respond())
+            }
+            Err(refused) => refused,
+        }
     }
 
     fn get(query: &str) -> Request<Full<Bytes>> {

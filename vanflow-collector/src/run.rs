@@ -175,8 +175,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     options.metrics = settings.metrics;
     options.health = health;
     options.console = console.is_some();
-    // A Prometheus that was named has a history of its own.
-    options.history = settings.history.filter(|_| prometheus.is_none());
+    // Of use with a Prometheus too: for when that does not answer.
+    options.history = settings.history;
     let remember_every = options.history.as_ref().map(|history| history.interval);
     let api = Api::new(network.clone(), options);
     let monitoring = monitors.map(|server| {

@@ -17,5 +17,5 @@ mod respond;
 mod value;
 mod window;
 
-pub use json::error_body;
+pub use json::{add_warning, error_body};
 pub use respond::{QueryKind, respond};

@@ -341,7 +341,7 @@ fn query_of_chart(route: &Route, kind: QueryKind<'_>) -> Value {
             "operationId": format!("{name}-form"),
             "summary": format!("{}, asked in a form", route.summary),
             "requestBody": {
-                "required": true,
+                "required": required.as_array().is_some_and(|names| !names.is_empty()),
                 "content": { "application/x-www-form-urlencoded": { "schema": {
                     "type": "object",
                     "required": required,

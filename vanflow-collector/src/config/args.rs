@@ -98,7 +98,8 @@ pub struct Args {
     pub console: Option<PathBuf>,
 
     /// Has the queries of the console's charts answered by the Prometheus at this URL, such as
-    /// http://prometheus:9090, with a path where its API is below one.
+    /// http://prometheus:9090, with a path where its API is below one. While it does not answer, the collector's own
+    /// history does, with a warning.
     #[arg(long, env = "VANFLOW_PROMETHEUS_API", value_name = "URL", help_heading = API)]
     pub prometheus_api: Option<String>,
 
@@ -135,7 +136,7 @@ pub struct Args {
     pub metrics_zero_for: Duration,
 
     /// Keeps what is measured for so long, in memory, so that the charts of the console have something to show without
-    /// a Prometheus; the older, the sparser. 0s keeps nothing. Nothing is kept with --prometheus-api.
+    /// a Prometheus; the older, the sparser. 0s keeps nothing.
     #[arg(long, env = "VANFLOW_HISTORY", value_name = "TIME", default_value = "24h", help_heading = METRICS)]
     #[arg(value_parser = duration)]
     pub history: Duration,

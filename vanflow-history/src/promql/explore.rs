@@ -9,7 +9,7 @@ use super::{
     budget::{Budget, Limits},
     error::QueryError,
     eval::Evaluator,
-    json::{Json, list, metric},
+    json::{Json, TRUNCATED, list, metric},
     parameters::{Parameters, parameter, time},
     parse::parse,
 };
@@ -145,6 +145,6 @@ fn answer<T>(
     let mut json = Json::default();
     json.raw("{\"status\":\"success\",\"data\":");
     list(&mut json, items.take(if is_cut { limit } else { usize::MAX }), write);
-    json.raw(if is_cut { ",\"warnings\":[\"results truncated due to limit\"]}" } else { "}" });
+    json.raw(if is_cut { TRUNCATED } else { "}" });
     json.bytes
 }

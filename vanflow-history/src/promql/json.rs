@@ -12,6 +12,22 @@ pub fn error_body(kind: &str, message: &str) -> Vec<u8> {
     json.bytes
 }
 
+/// The end of an answer that left something out because there was a limit.
+pub(crate) const TRUNCATED: &str = ",\"warnings\":[\"results truncated due to limit\"]}";
+
+/// Adds a warning to an answer of [`respond`](crate::respond) that has the status 200, as Prometheus has them: in
+/// `warnings`, beside `data`.
+pub fn add_warning(answer: &mut Vec<u8>, warning: &str) {
+    let has_some = answer.ends_with(TRUNCATED.as_bytes());
+    let end = if has_some { "]}" } else { "}" };
+    answer.truncate(answer.len().saturating_sub(end.len()));
+    let mut json = Json { bytes: std::mem::take(answer) };
+    json.raw(if has_some { "," } else { ",\"warnings\":[" });
+    json.string(warning);
+    json.raw("]}");
+    *answer = json.bytes;
+}
+
 /// JSON, written straight into octets: an answer can have millions of points, and a tree of values in between would
 /// cost more than the rendering.
 #[derive(Debug, Default)]
@@ -58,4 +74,24 @@ pub(crate) fn metric<'l>(json: &mut Json, labels: impl IntoIterator<Item = (&'l 
         json.string(value);
     }
     json.raw("}");
+}
+
+#[cfg(test)]
+mod warning_tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_comes_after_those_that_there_are() {
+        let warned = |answer: &str| {
+            let mut answer = answer.as_bytes().to_vec();
+            add_warning(&mut answer, "not \"it\"");
+            String::from_utf8(answer).expect("UTF-8")
+        };
+        let data = "{\"status\":\"success\",\"data\":[\"a\"]";
+        assert_eq!(warned(&format!("{data}}}")), format!("{data},\"warnings\":[\"not \\\"it\\\"\"]}}"));
+        assert_eq!(
+            warned(&format!("{data}{TRUNCATED}")),
+            format!("{data},\"warnings\":[\"results truncated due to limit\",\"not \\\"it\\\"\"]}}")
+        );
+    }
 }

@@ -47,11 +47,18 @@ pub(crate) fn parameter(name: &'static str, problem: &str) -> QueryError {
 /// Times beyond these are refused: 100,000 years before and after the epoch.
 const FURTHEST_S: f64 = 100_000.0 * 31_536_000.0;
 
+/// The time that Prometheus takes NaN and infinities for, as a number that is not finite becomes the lowest there is:
+/// in the year 1677.
+const NOT_FINITE_MS: i64 = -9_223_372_036_854;
+
 /// Seconds since the epoch, or RFC 3339, in milliseconds.
 pub(crate) fn time(name: &'static str, text: &str) -> Result<i64, QueryError> {
     if let Ok(seconds) = text.parse::<f64>()
-        && seconds.abs() <= FURTHEST_S
+        && (seconds.abs() <= FURTHEST_S || !seconds.is_finite())
     {
+        if !seconds.is_finite() {
+            return Ok(NOT_FINITE_MS);
+        }
         // Through whole milliseconds of the fraction, so that 1.001 is 1001 ms however it is represented.
         let whole = seconds.trunc();
         return Ok(whole as i64 * 1000 + ((seconds - whole) * 1000.0).round() as i64);
@@ -92,7 +99,10 @@ mod tests {
         assert_eq!(time("time", "-1.5"), Ok(-1_500));
         assert_eq!(time("time", "1970-01-01T00:00:01.5Z"), Ok(1_500));
         assert_eq!(time("time", "1970-01-01T01:00:00+01:00"), Ok(0));
-        for text in ["", "yesterday", "NaN", "Inf", "1e300"] {
+        for text in ["NaN", "nan", "Inf", "-Inf"] {
+            assert_eq!(time("time", text), Ok(NOT_FINITE_MS), "{text}");
+        }
+        for text in ["", "yesterday", "1e300"] {
             let error = time("start", text).unwrap_err();
             assert_eq!(
                 error.to_string(),
