@@ -13,6 +13,11 @@ pub fn image_id(name: &str) -> String {
     id("image", &[name])
 }
 
+/// The id of the site of a router that names none.
+pub fn gateway_id(router: &str) -> String {
+    format!("gateway-{router}")
+}
+
 /// The id of a component, the processes of one group.
 pub fn component_id(group: &str) -> String {
     id("pg", &[group])

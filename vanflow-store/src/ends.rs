@@ -145,6 +145,13 @@ pub(crate) fn text(row: &dyn AnyRow, attribute: Attribute) -> Symbol {
     }
 }
 
+/// What an entity belongs to: of a router its site, also where that follows from the router.
+pub(crate) fn parent(row: &dyn AnyRow) -> Key {
+    let is_router = row.head().type_code == RecordKind::Router.code();
+    let derived = if is_router { row.references()[GROUP] } else { Key::NONE };
+    if derived.is_none() { row.references()[PARENT] } else { derived }
+}
+
 fn kind(row: &EntityRow) -> Option<RecordKind> {
     RecordKind::from_code(row.head.type_code)
 }
@@ -263,7 +270,7 @@ impl<'a> Facts<'a> {
                 Some(RecordKind::Listener | RecordKind::Connector | RecordKind::Process) if step > 0 => {
                     return None;
                 }
-                _ => key = row.references[PARENT],
+                _ => key = parent(row),
             }
         }
         None

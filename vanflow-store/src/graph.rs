@@ -278,6 +278,11 @@ impl Graph {
             }
             None => Key::NONE,
         };
+        self.refer_to(at, place, new)
+    }
+
+    /// As [`Graph::refer`], by a key. The key's use is the row's now.
+    pub(crate) fn refer_to(&mut self, at: RecordRef, place: usize, new: Key) -> bool {
         let old = std::mem::replace(&mut self.row_mut(at).references_mut()[place], new);
         if old != new {
             self.unlink(at, place, old);
@@ -300,6 +305,18 @@ impl Graph {
         row.head.flags.set(Flags::DERIVED, true);
         row.rest = Some(Arc::new(cells));
         self.entities.set_live(at.slot(), true);
+    }
+
+    /// Gives a derived record another text, one that it has already. Answers whether it is another.
+    pub(crate) fn rename(&mut self, at: RecordRef, attribute: Attribute, text: &str) -> bool {
+        let row = self.entities.get_mut(at.slot());
+        let cells = row.rest.as_mut().map(Arc::make_mut);
+        let cell = cells.and_then(|cells| cells.iter_mut().find(|(code, _)| *code == attribute.code()));
+        let Some((_, RestValue::Text(symbol))) = cell else { return false };
+        let new = self.vocabulary.texts.acquire(text);
+        let old = std::mem::replace(symbol, new);
+        self.vocabulary.texts.release(old);
+        old != new
     }
 
     /// Marks a record as changed.

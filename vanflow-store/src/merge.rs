@@ -7,6 +7,7 @@
 //! | counter | the highest value stays: a lower one is stale, or reported by something broken (faults 9, 10); one that is not reported by the record's owner is refused (faults 24) |
 //! | end | once reported it stays, whatever comes late (faults 9); an end that we presumed is taken back when the source speaks of the record again (faults 5) |
 //! | start newer than the known one, of an ended record | without an end beside it, the record lives again since then; not of connections, requests and FLOWs, which live once (faults 9) |
+//! | start or end before the start of a record that lives again | all of the update is of the life before, and late: nothing of it is merged (faults 9) |
 //! | any other | the last value |
 //!
 //! So an update cut into pieces comes to the same in any order, if its start and its end stay together, and twice comes
@@ -85,6 +86,9 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
     vocabulary: &mut Vocabulary,
 ) -> Changed {
     let mut changed = Changed::default();
+    if row.head.flags.has(Flags::LIVES_AGAIN) && is_of_life_before(row, update) {
+        return changed;
+    }
     if row.head.flags.has(Flags::PRESUMED_END) {
         row.head.flags.set(Flags::PRESUMED_END, false);
         clear_end(row);
@@ -92,6 +96,7 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
     }
     if schema.lives_again && lives_again(row, update) {
         clear_end(row);
+        row.head.flags.set(Flags::LIVES_AGAIN, true);
         changed.add(Attribute::EndTime.code());
     }
     for attribute in update.attributes() {
@@ -192,6 +197,19 @@ fn lives_again<const N: usize, const M: usize, const K: usize, S>(
     let known = if row.head.present & 1 << START != 0 { START } else { END };
     number(Attribute::StartTime).is_some_and(|start| start > row.numbers[known])
         && number(Attribute::EndTime).is_none_or(|end| end == 0)
+}
+
+/// Whether an update is of an earlier life of a record that lives again: its start, or its end, is before the start.
+#[cold]
+fn is_of_life_before<const N: usize, const M: usize, const K: usize, S>(
+    row: &Row<N, M, K, S>,
+    update: &Update<'_>,
+) -> bool {
+    let is_before = |attribute| {
+        let number = update.get(attribute).and_then(Value::as_uint);
+        number.is_some_and(|number| number > 0 && number < row.numbers[START])
+    };
+    is_before(Attribute::StartTime) || is_before(Attribute::EndTime)
 }
 
 fn is_counter(code: u32) -> bool {

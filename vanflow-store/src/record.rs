@@ -6,7 +6,8 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp};
 
 use crate::{
     changes::Revision,
-    ends::Steady,
+    ends::{self, Steady},
+    identity::Key,
     row::{AnyRow, Flags, NO_TYPE, RecordRef, RestValue, Table},
     schema::{
         self, AttributePlace, CONNECTOR, COUNTERFLOW, END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS,
@@ -176,14 +177,31 @@ impl<'s> Record<'s> {
         self.contents.source(self.row.head().owner)
     }
 
-    /// The record that it belongs to.
+    /// The record that it belongs to. Of a ROUTER that names no site, that which follows from it.
     pub fn parent(&self) -> Option<Record<'s>> {
-        self.contents.by_key(self.row.references()[PARENT])
+        self.contents.by_key(self.parent_key())
+    }
+
+    fn parent_key(&self) -> Key {
+        if self.at.table() == Table::Entities {
+            ends::parent(self.row)
+        } else {
+            self.row.references()[PARENT]
+        }
     }
 
     /// The records that belong to it, live and ended, the one that was reported last first.
     pub fn children(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
-        self.referrers(PARENT)
+        self.referrers(PARENT).chain(self.referrers(GROUP).filter(Record::names_no_site))
+    }
+
+    fn names_no_site(&self) -> bool {
+        self.kind() == Some(RecordKind::Router) && self.row.references()[PARENT].is_none()
+    }
+
+    /// Of a SITE, its ROUTER records, live and ended.
+    pub fn routers(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+        self.children().filter(|child| child.kind() == Some(RecordKind::Router))
     }
 
     /// Of a LISTENER, how many connections have been received, ended ones that left the store too.
@@ -263,9 +281,15 @@ impl<'s> Record<'s> {
         self.ancestor(RecordKind::Router)
     }
 
-    /// The SITE that it is or belongs to, directly or by its parents.
+    /// The SITE that it is or belongs to, directly or by its parents. It [is derived](Record::is_derived) where no source
+    /// reports one for a router.
     pub fn site(&self) -> Option<Record<'s>> {
         self.ancestor(RecordKind::Site)
+    }
+
+    /// The id of the SITE that its router is in; there may be no record of that yet.
+    pub fn site_id(&self) -> Option<Text<'s>> {
+        self.contents.id(self.router()?.parent_key())
     }
 
     /// The record itself or the nearest of its parents of that kind. Parents that go in circles are nobody's.

@@ -139,6 +139,8 @@ impl Flags {
     pub(crate) const HELD: u8 = 32;
     /// It returned after it was evicted, and a part of it was counted before (faults 28).
     pub(crate) const CONTINUED: u8 = 64;
+    /// It had ended, and was reported with a newer start: it has a life behind it.
+    pub(crate) const LIVES_AGAIN: u8 = 128;
 
     pub(crate) fn has(self, flag: u8) -> bool {
         self.0 & flag != 0

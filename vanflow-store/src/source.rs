@@ -31,6 +31,8 @@ pub(crate) struct Source {
     pub(crate) epoch: u16,
     /// Whether it has not answered in this epoch.
     pub(crate) is_awaited: bool,
+    /// Whether it has repeated what it has, so that others had time to do so too.
+    pub(crate) is_settled: bool,
     /// Records of its own, live and ended.
     pub(crate) retained: u32,
     /// Live records that it reported.
@@ -83,6 +85,7 @@ impl Source {
             clock_offset: 0,
             epoch: 0,
             is_awaited: false,
+            is_settled: false,
             retained: 0,
             live: 0,
             live_flows: 0,

@@ -358,7 +358,12 @@ impl Store {
                 self.graph.vocabulary.oddities.add(Oddity::TypeChanged);
                 None
             }
-            (None, Some(code)) => self.graph.announce(update.id, found, code),
+            (None, Some(code)) => {
+                if let Some(at) = found.at {
+                    self.clear_derived_site(at);
+                }
+                self.graph.announce(update.id, found, code)
+            }
             (None, None) => {
                 self.graph.vocabulary.oddities.add(Oddity::NoType);
                 None
@@ -366,9 +371,9 @@ impl Store {
         }
     }
 
-    /// The row that was found, if its record was reported.
+    /// The row that was found, if its record was reported. A site that follows from its routers is as good as none.
     fn reported(&self, found: Found) -> Option<RecordRef> {
-        found.at.filter(|at| self.row(*at).is_reported())
+        found.at.filter(|at| self.row(*at).is_reported() && !self.is_derived_site(*at))
     }
 
     /// Whether an update says that its source started anew under its id: the start of a ROUTER record is newer, or a

@@ -72,14 +72,17 @@ impl Entities {
         let is_flow = |record: &Record<'_>| record.kind().is_some_and(RecordKind::is_flow);
         self.links.begin();
         self.logs.begin(snapshot.revision());
-        for record in snapshot.records().take_while(|record| !is_flow(record)) {
+        let reported = snapshot.records().take_while(|record| !is_flow(record));
+        // A site is one too where it follows from its routers.
+        let derived = snapshot.of_kind(RecordKind::Site).filter(Record::is_derived);
+        for record in reported.chain(derived) {
             if record.kind() == Some(RecordKind::Log) {
                 self.logs.observe_log(record);
             }
             if !record.is_live() {
                 continue;
             }
-            let site = || text(record.router().and_then(|router| router.text(Attribute::Parent)));
+            let site = || text(record.site_id());
             let of = |attribute| text(record.text(attribute));
             match record.kind() {
                 Some(RecordKind::Site) => {
@@ -106,7 +109,7 @@ impl Entities {
                     if Side::of(record) == Some(Side::Accepts) && ends.silent().is_none() {
                         continue;
                     }
-                    let site = text(ends.connects.and_then(|router| router.text(Attribute::Parent)));
+                    let site = text(ends.connects.and_then(|router| router.site_id()));
                     let role = link::role(record).unwrap_or(UNKNOWN).to_owned();
                     self.add(Name::SiteLinks, [site.clone(), role.clone(), link::status(record).to_owned()]);
                     self.count_downs(record, (site, role));

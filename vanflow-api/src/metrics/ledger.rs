@@ -580,7 +580,8 @@ fn standing(snapshot: &Snapshot) -> Standing {
     let is_flow = |record: &Record<'_>| record.kind().is_some_and(RecordKind::is_flow);
     let mut standing = Standing::default();
     // Flows come after all others.
-    for record in snapshot.records().take_while(|record| !is_flow(record)) {
+    let reported = snapshot.records().take_while(|record| !is_flow(record));
+    for record in reported.chain(snapshot.of_kind(Site).filter(Record::is_derived)) {
         if matches!(record.kind(), Some(Site | Router | Listener | Connector | Process)) {
             standing.records += 1;
             standing.latest = standing.latest.max(record.revision().as_u64());

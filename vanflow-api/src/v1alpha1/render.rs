@@ -162,7 +162,15 @@ fn whole<'s>(object: &mut impl Members<'s>, record: Record<'s>, kind: RecordKind
     if let Some(missing) = record.connections_never_reported() {
         object.uint(NEVER_REPORTED, missing);
     }
+    if kind == RecordKind::Site && record.is_derived() {
+        object.truth("inferred", true);
+    }
     if kind == RecordKind::Router {
+        if record.text(Attribute::Parent).is_none()
+            && let Some(site) = record.parent()
+        {
+            object.text(Attribute::Parent.name(), site.id());
+        }
         let source = record.source().filter(|_| record.is_live());
         let is_incomplete = source.is_some_and(|source| source.is_incomplete());
         mark_incomplete(object, is_incomplete || is_half(record, kind));

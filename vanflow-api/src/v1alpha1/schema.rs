@@ -131,6 +131,10 @@ pub(crate) fn of_kind(kind: RecordKind) -> Vec<Property> {
         }
         // As old as the oldest process that runs it, and gone with the last.
         RecordKind::Image => attributes.extend([Attribute::StartTime, Attribute::EndTime]),
+        RecordKind::Site => {
+            let about = "No source reported it; it follows from its routers.";
+            besides.push(Property::new("inferred", Kind::Truth, about));
+        }
         RecordKind::Link => {
             let about = "The link's own name; `name` is the `name` of the ROUTER at the other end.";
             besides.push(Property::new("linkName", Kind::Text, about));

@@ -9,7 +9,7 @@ use crate::v2alpha1::{
     connection::{Flow, Request},
     endpoint::{CONNECTOR, LISTENER, SERVICE},
     flow::{APPLICATION_FLOW, COMPONENT_PAIR, CONNECTION, PROCESS_PAIR, SITE_PAIR},
-    network::{ROUTER, ROUTER_ACCESS, ROUTER_LINK, SITE, routers_of},
+    network::{ROUTER, ROUTER_ACCESS, ROUTER_LINK, SITE},
     pair::PairKind,
     party::Party,
     schema::Schema,
@@ -145,7 +145,7 @@ impl Collection {
                 let site = view.snapshot.get(at).filter(|site| site.kind() == Some(RecordKind::Site));
                 let Some(site) = site else { return Vec::new() };
                 return match self {
-                    Self::Routers => routers_of(site).map(record).collect(),
+                    Self::Routers => site.routers().map(record).collect(),
                     _ => self
                         .all(view, live_only)
                         .into_iter()

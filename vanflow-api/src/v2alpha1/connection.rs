@@ -90,7 +90,7 @@ impl<'v> Flow<'v> {
     }
 
     pub(crate) fn source_site_id(&self) -> Cow<'v, str> {
-        known(self.listener().and_then(|listener| listener.router()?.text(Attribute::Parent)))
+        known(self.listener().and_then(|listener| listener.site_id()))
     }
 
     pub(crate) fn source_site_name(&self) -> Cow<'v, str> {
@@ -101,7 +101,7 @@ impl<'v> Flow<'v> {
     pub(crate) fn destination_site_id(&self, view: View<'v>) -> Cow<'v, str> {
         match self.destination(view).map(Party::site_id) {
             Some(id) => id,
-            None => known(self.connector().and_then(|connector| connector.router()?.text(Attribute::Parent))),
+            None => known(self.connector().and_then(|connector| connector.site_id())),
         }
     }
 

@@ -67,7 +67,7 @@ fn service_id(record: Record<'_>) -> Cell<'_> {
 }
 
 fn site_id(record: Record<'_>) -> Cell<'_> {
-    Cell::or_unknown(record.router().and_then(|router| router.text(Attribute::Parent)))
+    Cell::or_unknown(record.site_id())
 }
 
 schema! {

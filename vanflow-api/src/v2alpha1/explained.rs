@@ -178,7 +178,7 @@ impl Explained {
             {
                 endpoint.text(attribute).hash(&mut hasher);
             }
-            endpoint.router().and_then(|router| router.text(Attribute::Parent)).hash(&mut hasher);
+            endpoint.site_id().hash(&mut hasher);
         }
         hasher.finish()
     }

@@ -1,6 +1,6 @@
 //! Sites, routers, and what is between them.
 
-use vanflow_proto::{Attribute, RecordKind};
+use vanflow_proto::Attribute;
 use vanflow_store::Record;
 
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 schema! {
     /// A site: a place where part of an application runs.
     SITE "Site" |view, Subject::Record(site)| {
+        "derived" Truth Always "Whether no source reported it: it stands for the site of routers that name none, or one that nobody reported." =>
+            Cell::Truth(site.is_derived());
         "endTime" Instant Always "When the site went; 0 while it is there." => end_of(*site);
         "identity" Text Always "The identity of the record." => Cell::text(site.id().to_cow());
         "key" Text Always "The identity and the start: identities can be given out again." => key(site.id(), site.start());
@@ -24,7 +26,7 @@ schema! {
         "provider" Text Always "Who provides the infrastructure; empty where not known." =>
             Cell::or_empty(site.text(Attribute::Provider));
         "routerCount" Number Always "How many routers of the site there are." =>
-            Cell::Number(routers_of(*site).filter(Record::is_live).count() as u64);
+            Cell::Number(site.routers().filter(Record::is_live).count() as u64);
         "startTime" Instant Always "When the site came to be." => start_of(*site);
         "version" Text Always "The version of Skupper." => Cell::or_unknown(site.text(Attribute::BuildVersion));
     }
@@ -32,11 +34,6 @@ schema! {
 
 const PLATFORMS: &[(&str, &str)] =
     &[("kubernetes", "kubernetes"), ("docker", "docker"), ("podman", "podman"), ("linux", "linux")];
-
-/// The routers of a site, live and ended.
-pub(crate) fn routers_of<'v>(site: Record<'v>) -> impl Iterator<Item = Record<'v>> {
-    site.children().filter(|child| child.kind() == Some(RecordKind::Router))
-}
 
 schema! {
     /// A router.
@@ -54,7 +51,7 @@ schema! {
         "name" Text Always "The name of the router." => Cell::or_unknown(router.text(Attribute::Name));
         "namespace" Text Optional "The namespace that it runs in." =>
             router.text(Attribute::Namespace).map_or(Cell::Absent, |text| Cell::text(text.to_cow()));
-        "siteId" Text Always "The site that it is in." => Cell::or_unknown(router.text(Attribute::Parent));
+        "siteId" Text Always "The site that it is in." => Cell::or_unknown(router.site_id());
         "startTime" Instant Always "When the router came to be." => start_of(*router);
     }
 }
@@ -69,7 +66,7 @@ schema! {
         "destinationRouterName" Text Nullable "Its name." => view.ends(*link).accepts
             .map_or(Cell::Null, |router| Cell::or_unknown(router.text(Attribute::Name)));
         "destinationSiteId" Text Nullable "Its site." =>
-            Cell::or_null(view.ends(*link).accepts.and_then(|router| router.text(Attribute::Parent)));
+            Cell::or_null(view.ends(*link).accepts.and_then(|router| router.site_id()));
         "destinationSiteName" Text Nullable "The name of that site." =>
             view.ends(*link).accepts.map_or(Cell::Null, |router| site_name(Some(router)));
         "endTime" Instant Always "When the link went; 0 while it is there, up or down." => end_of(*link);
@@ -94,7 +91,7 @@ schema! {
         "routerName" Text Always "Its name." =>
             Cell::or_unknown(view.ends(*link).connects.and_then(|router| router.text(Attribute::Name)));
         "sourceSiteId" Text Always "Its site." =>
-            Cell::or_unknown(view.ends(*link).connects.and_then(|router| router.text(Attribute::Parent)));
+            Cell::or_unknown(view.ends(*link).connects.and_then(|router| router.site_id()));
         "sourceSiteName" Text Always "The name of that site." => site_name(view.ends(*link).connects);
         "startTime" Instant Always "When the link was set up." => start_of(*link);
         "status" OneOf(&["up", "down"]) Always "`up` or `down`." => Cell::text(link::status(*link));

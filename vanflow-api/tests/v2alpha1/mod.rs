@@ -6,6 +6,7 @@ mod console;
 mod derived;
 mod document;
 mod flows;
+mod gateways;
 mod golden;
 mod invariants;
 mod query;

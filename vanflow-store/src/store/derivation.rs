@@ -9,12 +9,14 @@ use super::Store;
 use crate::{
     ends::{Facts, Host, text},
     graph::{Change, Standing},
+    identity::Key,
     lanes::Dependence,
-    row::{Flags, RecordRef, RestValue, SERVICE_TYPE, Table},
+    row::{AnyRow, Flags, RecordRef, RestValue, SERVICE_TYPE, Table},
     schema::{
-        END, GROUP, LIVE_CONNECTORS, LIVE_FLOWS, LIVE_LISTENERS, LIVE_PROCESSES, PARENT, PROCESS, START,
-        TOTAL_FLOWS,
+        END, EntityRow, GROUP, LIVE_CONNECTORS, LIVE_FLOWS, LIVE_LISTENERS, LIVE_PROCESSES, PARENT, PROCESS,
+        START, TOTAL_FLOWS,
     },
+    source::SourceId,
 };
 
 /// Some lanes, in the order of their numbers, so that the same updates always come to the same.
@@ -22,6 +24,9 @@ pub(super) type LaneSet = BTreeSet<u32>;
 
 /// How many records down from a SITE or ROUTER listeners and connectors are looked for.
 const DEPTH: usize = 8;
+
+/// The name of a site that follows from routers of which none has a name.
+const UNNAMED: &str = "unknown";
 
 impl Store {
     /// Counts a connection at the listener or connector that it belongs to, and at the service of that.
@@ -118,6 +123,15 @@ impl Store {
                     self.refresh_group(image);
                 }
             }
+            Some(RecordKind::Router) => {
+                if is_new || changed.has(Attribute::Parent) || changed.has(Attribute::StartTime) {
+                    self.join_site(at);
+                } else if (is_at_another_time || changed.has(Attribute::Name))
+                    && let Some(site) = self.group(at)
+                {
+                    self.refresh_group(site);
+                }
+            }
             _ => {}
         }
         if explains {
@@ -156,7 +170,9 @@ impl Store {
             // A site or router, by which listeners and connectors are of their site.
             _ if depth > 0 && at.table() == Table::Entities => {
                 lanes.extend(self.lanes.dependents(named(at)));
-                for child in self.graph.referrers(at, PARENT) {
+                let unnamed = |router: &RecordRef| self.row(*router).references()[PARENT].is_none();
+                let routers = self.routers_by(at, GROUP).filter(unnamed);
+                for child in self.graph.referrers(at, PARENT).chain(routers) {
                     let row = self.row(child);
                     if child.table() != Table::Entities {
                         continue;
@@ -205,13 +221,122 @@ impl Store {
         self.join(at, id, RecordKind::Image.code(), &[(Attribute::Name, &name)]);
     }
 
+    /// A router is in the site that it names, or else in one of its own. Where no source reports that one it follows from
+    /// its routers (faults 8): once their sources have settled, since a site is reported by another source than its
+    /// routers, and mostly a little later.
+    fn join_site(&mut self, at: RecordRef) {
+        let row = self.row(at);
+        let (key, named, owner) = (row.head().key, row.references()[PARENT], row.head().owner);
+        let is_partial = row.number(START).is_none();
+        let scopes = &mut self.graph.vocabulary.scopes;
+        let site = if named.is_none() && is_partial {
+            // It may yet name one.
+            Key::NONE
+        } else if named.is_none() {
+            let name = scopes.table().name(key);
+            let router = key.number().map_or_else(|| name.to_owned(), |number| format!("{name}:{number}"));
+            scopes.acquire(&crate::derived::gateway_id(&router)).unwrap_or(Key::NONE)
+        } else {
+            scopes.share(named)
+        };
+        let is_settled = self.sources.get(owner.0 as usize).is_some_and(|source| source.is_settled);
+        let is_there =
+            || !site.is_none() && self.graph.by_key(site).is_some_and(|site| self.row(site).is_reported());
+        let site = if is_settled || is_there() {
+            site
+        } else {
+            self.graph.vocabulary.scopes.release(site);
+            Key::NONE
+        };
+        let old = self.group(at);
+        let is_other = self.graph.refer_to(at, GROUP, site);
+        // It is renamed at once.
+        if is_other && named.is_none() {
+            // It is shown with its site.
+            self.graph.touch(at);
+        }
+        let was_there = is_other && self.group(at).is_some_and(|site| self.row(site).is_reported());
+        self.joined(at, old.filter(|_| is_other), RecordKind::Site.code(), &[(Attribute::Name, UNNAMED)]);
+        if is_other
+            && !was_there
+            && let Some(site) = self.group(at)
+        {
+            let is_in_none = |router: &RecordRef| self.group(*router).is_none();
+            let others: Vec<_> = self.routers_by(site, PARENT).filter(is_in_none).collect();
+            for router in others {
+                self.rejoin_site(router);
+            }
+        }
+    }
+
+    /// As [`Store::join_site`], for a reason that is none of the router's.
+    pub(super) fn rejoin_site(&mut self, at: RecordRef) {
+        let mut lanes = LaneSet::new();
+        self.explained_by(at, &mut lanes, DEPTH);
+        self.join_site(at);
+        self.explained_by(at, &mut lanes, DEPTH);
+        self.explain_anew(lanes);
+    }
+
+    /// A source has settled: sites that no source has reported for its routers follow from these.
+    pub(super) fn join_sites(&mut self, source: SourceId) {
+        let is_router = |row: &EntityRow| row.head.type_code == RecordKind::Router.code();
+        let entities = &self.graph.entities;
+        let its: Vec<_> = (entities.rows().live().filter(|slot| {
+            let row = entities.get(*slot);
+            is_router(row) && row.head.owner == source && row.references[GROUP].is_none()
+        }))
+        .map(|slot| RecordRef::new(Table::Entities, slot))
+        .collect();
+        for router in its {
+            self.rejoin_site(router);
+        }
+    }
+
+    /// Whether a record is a site that follows from its routers.
+    pub(super) fn is_derived_site(&self, at: RecordRef) -> bool {
+        let head = self.row(at).head();
+        head.type_code == RecordKind::Site.code() && head.flags.has(Flags::DERIVED)
+    }
+
+    /// A source reports a record with the id of a site that followed from its routers, which refer to that one now.
+    pub(super) fn clear_derived_site(&mut self, at: RecordRef) {
+        if !self.is_derived_site(at) {
+            return;
+        }
+        let is_live = self.row(at).is_live();
+        if let Some(tally) = self.tally(RecordKind::Site.code()) {
+            tally.live -= usize::from(is_live);
+            tally.retained -= 1;
+        }
+        self.graph.clear(at);
+    }
+
+    /// The routers of a site that was reported; of anything else, none.
+    pub(super) fn routers_of_reported(&self, at: RecordRef) -> Vec<RecordRef> {
+        let head = self.row(at).head();
+        if head.type_code != RecordKind::Site.code() || head.flags.has(Flags::DERIVED) {
+            return Vec::new();
+        }
+        self.routers_by(at, GROUP).collect()
+    }
+
+    fn routers_by(&self, at: RecordRef, place: usize) -> impl Iterator<Item = RecordRef> {
+        let is_router = |at: &RecordRef| self.row(*at).head().type_code == RecordKind::Router.code();
+        self.graph.referrers(at, place).filter(is_router)
+    }
+
     /// Makes `at` a member of the derived record with that id, and of no other. The record's texts are by ascending
     /// code.
     fn join(&mut self, at: RecordRef, id: Option<String>, type_code: u32, texts: &[(Attribute, &str)]) {
         let old = self.group(at);
-        if self.graph.refer(at, GROUP, id.as_deref())
-            && let Some(old) = old
-        {
+        let is_other = self.graph.refer(at, GROUP, id.as_deref());
+        self.joined(at, old.filter(|_| is_other), type_code, texts);
+    }
+
+    /// A record has become a member of a derived one, and of another no more.
+    fn joined(&mut self, at: RecordRef, old: Option<RecordRef>, type_code: u32, texts: &[(Attribute, &str)]) {
+        if let Some(old) = old {
             self.refresh_group(old);
         }
         let Some(group) = self.group(at) else { return };
@@ -225,14 +350,14 @@ impl Store {
         self.refresh_group(group);
     }
 
-    /// Works out anew what a service or image is from its members: it starts with the first of them and ends with
+    /// Works out anew what a service, image or site is from its members: it starts with the first of them and ends with
     /// the last.
     pub(super) fn refresh_group(&mut self, group: RecordRef) {
         let row = self.row(group);
         if !row.head().flags.has(Flags::DERIVED) {
             return;
         }
-        let is_service = row.head().type_code == SERVICE_TYPE;
+        let type_code = row.head().type_code;
         let (mut start, mut end) = (None::<u64>, None::<u64>);
         let (mut connectors, mut others) = (0, 0);
         let mut member = row.referrers()[GROUP];
@@ -259,20 +384,45 @@ impl Store {
         let change = self.graph.conclude(group, |row| {
             row.set_number(START, start.or(row.number(START)));
             row.set_number(END, end);
-            if is_service {
+            if type_code == SERVICE_TYPE {
                 row.set_number(LIVE_LISTENERS, Some(others));
                 row.set_number(LIVE_CONNECTORS, Some(connectors));
-            } else {
+            } else if type_code == RecordKind::Image.code() {
                 row.set_number(LIVE_PROCESSES, Some(others));
             }
         });
         if let Some(change) = change {
             self.account(group, &change);
         }
-        if self.row(group).referrers()[GROUP].is_none() {
-            // All its members left for others or are forgotten.
+        if type_code == RecordKind::Site.code()
+            && let Some(name) = self.site_name(group)
+            && self.graph.rename(group, Attribute::Name, &name)
+        {
+            self.graph.touch(group);
+        }
+        if !self.row(group).referrers()[GROUP].is_none() {
+            return;
+        }
+        // All its members left for others or are forgotten.
+        if self.graph.is_needed(group, &self.lanes) {
+            self.graph.row_mut(group).head_mut().flags.set(Flags::HELD, true);
+        } else {
             self.remove(group);
         }
+    }
+
+    /// What a site is called that follows from its routers: as the one of those that are there, or were, that started
+    /// first. A router has the name of its network before its own, as in `0/east-1`.
+    fn site_name(&self, site: RecordRef) -> Option<String> {
+        let probe = |key| self.graph.vocabulary.scopes.table().probe(key);
+        let router = self.graph.referrers(site, GROUP).min_by(|left, right| {
+            let [left, right] = [self.row(*left), self.row(*right)];
+            let rank = |row: &dyn AnyRow| (!row.is_live(), row.number(START).unwrap_or(u64::MAX));
+            rank(left).cmp(&rank(right)).then_with(|| probe(right.head().key)(left.head().key))
+        })?;
+        let name = self.text(router, Attribute::Name);
+        let own = name.split_once('/').map_or(&*name, |(_, own)| own);
+        Some(if own.is_empty() { UNNAMED.to_owned() } else { own.to_owned() })
     }
 
     /// A text of an entity, empty where there is none.

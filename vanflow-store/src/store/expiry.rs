@@ -122,10 +122,14 @@ impl Store {
         self.hosts.remove(at);
         self.sharers.remove(at);
         let group = self.group(at);
+        let routers = self.routers_of_reported(at);
         self.graph.clear(at);
         if let Some(group) = group {
             self.refresh_group(group);
         }
         self.explain_anew(lanes);
+        for router in routers {
+            self.rejoin_site(router);
+        }
     }
 }

@@ -106,6 +106,7 @@ impl Store {
         let source = self.source_mut(source);
         source.epoch = source.epoch.wrapping_add(1);
         source.is_awaited = true;
+        source.is_settled = false;
     }
 
     /// A source has begun to repeat what it has.
@@ -118,12 +119,17 @@ impl Store {
     /// ended. Whether that is so is for [discovery](vanflow_proto::discovery) to say (faults 29).
     pub fn source_settled(&mut self, source: SourceId, extent: Extent, now: Timestamp) {
         self.advance_clock(now);
-        self.source_mut(source).is_awaited = false;
+        {
+            let source = self.source_mut(source);
+            source.is_awaited = false;
+            source.is_settled = true;
+        }
         let epoch = self.sources[source.0 as usize].epoch;
         self.end_live(source, |type_code, reported| {
             let is_flow = RecordKind::from_code(type_code).is_some_and(RecordKind::is_flow);
             reported != epoch && (extent == Extent::All || !is_flow)
         });
+        self.join_sites(source);
     }
 
     /// A source restarted and counts its records from 0 again, under the same id (faults 6): what it reported before has
@@ -134,7 +140,10 @@ impl Store {
         self.advance_clock(now);
         self.end_live(source, |_, _| true);
         let id = self.sources[source.0 as usize].id.clone();
-        self.graph.retire(&id);
+        // The id of a site that it has not reported yet means that one for those that name it.
+        if !self.graph.find(&id).at.is_some_and(|at| self.is_derived_site(at)) {
+            self.graph.retire(&id);
+        }
     }
 
     /// Nothing more is received from a source (faults 4): its live records end with the time that it was last heard.
@@ -145,6 +154,7 @@ impl Store {
             let source = self.source_mut(source);
             source.is_alive = false;
             source.is_awaited = false;
+            source.is_settled = false;
             source.last_heard = last_heard;
         }
         self.end_live(source, |_, _| true);

@@ -4,6 +4,7 @@ mod captures;
 mod continued;
 mod ends;
 mod faults;
+mod gateways;
 mod halves;
 mod lanes;
 mod merge;

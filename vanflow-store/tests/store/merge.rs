@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::Network;
+use crate::support::{Network, change, find};
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, AttributeKind, RecordKind, UpdateBuf, ValueBuf};
 use vanflow_store::{Snapshot, Store, StoreOptions};
@@ -168,4 +168,37 @@ proptest! {
         prop_assert_eq!(network.snapshot().services().count(), 0);
         prop_assert_eq!(stats.memory, empty, "{:?}", stats);
     }
+}
+
+#[test]
+fn a_late_duplicate_of_the_life_before_does_not_end_a_record_that_lives_again() {
+    // faults 9
+    let mut network = Network::new();
+    let controller = network.controller("site-west");
+    let process = |network: &Network, name: &str| {
+        network.started(RecordKind::Process, "pod-1", "site-west").with(Attribute::Name, name)
+    };
+    let old = process(&network, "old");
+    network.wait(5);
+    let end = change(RecordKind::Process, "pod-1").with(Attribute::EndTime, network.now);
+    let whole = old.clone().with(Attribute::EndTime, network.now);
+    network.report(controller, &[old.clone(), end.clone()]);
+    network.wait(10);
+    let began = network.now;
+    network.report(controller, &[process(&network, "new")]);
+    let before = network.store.revision();
+    for late in [&end, &whole, &old] {
+        network.report(controller, std::slice::from_ref(late));
+        let snapshot = network.snapshot();
+        let record = find(&snapshot, "pod-1");
+        assert!(record.is_live(), "{late:?}");
+        assert_eq!(record.start(), Some(began));
+        assert_eq!(record.text(Attribute::Name).expect("it has one"), "new");
+    }
+    assert_eq!(network.store.revision(), before, "nothing has changed");
+    // Its own end is one.
+    network.wait(1);
+    let end = change(RecordKind::Process, "pod-1").with(Attribute::EndTime, network.now);
+    network.report(controller, &[end]);
+    assert_eq!(find(&network.snapshot(), "pod-1").end(), Some(network.now));
 }
