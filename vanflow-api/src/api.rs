@@ -20,7 +20,7 @@ use http::{
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 use vanflow_history::{History, HistoryOptions, QueryKind};
-use vanflow_proto::Timestamp;
+use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Revision, Snapshot};
 
 use crate::{
@@ -260,7 +260,10 @@ impl Api {
             Endpoint::Alive => {
                 Ok(whole(StatusCode::OK, JSON, Bytes::from_static(b"{\"status\":\"alive\"}\n")))
             }
-            Endpoint::Ready => Ok(ready(&self.shared.network.status().borrow())),
+            Endpoint::Ready => {
+                let missing = never_reported(&self.shared.network.snapshot());
+                Ok(ready(&self.shared.network.status().borrow(), missing))
+            }
             Endpoint::Metrics => {
                 let format = negotiate::exposition_format(&request.headers);
                 let mut response = Response::new(Body::whole(self.shared.metrics.write(format)));
@@ -584,7 +587,14 @@ fn refusal(error: &ApiError, is_coded: bool) -> Response<Body> {
     response
 }
 
-fn ready(status: &Status) -> Response<Body> {
+/// How many connections routers counted at listeners that are there, and never reported (faults 33).
+pub(crate) fn never_reported(snapshot: &Snapshot) -> u64 {
+    let listeners = snapshot.live_of_kind(RecordKind::Listener);
+    listeners.filter_map(|listener| listener.connections_never_reported()).sum()
+}
+
+/// What is missing makes nobody unready: what there is can be answered.
+fn ready(status: &Status, never_reported: u64) -> Response<Body> {
     let is_ready = status.ready;
     let mut json = Json::default();
     let mut object = Object::open(&mut json);
@@ -593,6 +603,9 @@ fn ready(status: &Status) -> Response<Body> {
     object.truth("flushed", status.flushed);
     if !status.detail.is_empty() {
         object.string("detail", &status.detail);
+    }
+    if never_reported > 0 {
+        object.uint("connectionsNeverReported", never_reported);
     }
     if !is_ready {
         object.string(

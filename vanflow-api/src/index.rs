@@ -6,6 +6,7 @@ use vanflow_proto::RecordKind;
 use vanflow_store::{Service, Snapshot};
 
 use crate::{
+    api::never_reported,
     network::Status,
     route::{Endpoint, ID, ROUTES, Route, V1ALPHA1, V2ALPHA1},
 };
@@ -93,7 +94,10 @@ fn state(page: &mut String, status: &Status, snapshot: &Snapshot) -> std::fmt::R
         write!(page, "{comma}{count} {}", if count == 1 { one } else { many })?;
     }
     page.push_str(".\n");
-    Ok(())
+    match never_reported(snapshot) {
+        0 => Ok(()),
+        missing => writeln!(page, "<p>{missing} connections were counted by routers and never reported."),
+    }
 }
 
 fn row(page: &mut String, route: &Route) -> std::fmt::Result {

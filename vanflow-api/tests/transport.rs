@@ -6,10 +6,10 @@ use http::{Method, StatusCode};
 use hyper::{server::conn::http1, service::service_fn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vanflow_api::{ApiOptions, Cors};
-use vanflow_proto::{Attribute, UpdateBuf};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf};
 use vanflow_store::Store;
 
-use crate::support::{Answer, Fixture, request, request_by, request_with, service};
+use crate::support::{Answer, EPOCH, Fixture, request, request_by, request_with, service};
 
 fn fixture() -> Fixture {
     let mut fixture = Fixture::new(Store::new(vanflow_store::StoreOptions::default()));
@@ -356,6 +356,27 @@ fn the_collector_is_alive_and_ready_when_it_is() {
         answer.text(),
         "{\"status\":\"ready\",\"attached\":false,\"flushed\":false,\"detail\":\"not attached to amqp://localhost: reset\"}\n"
     );
+}
+
+#[test]
+fn connections_that_were_never_reported_are_said_and_make_nobody_unready() {
+    // faults 33
+    let mut fixture = fixture();
+    fixture.publisher.update_status(|status| (status.attached, status.flushed) = (true, true));
+    let counted = |count: u64| {
+        UpdateBuf::new(RecordKind::Listener, "gv_ZW:900")
+            .with(Attribute::StartTime, EPOCH)
+            .with(Attribute::FlowCountL4, count)
+    };
+    fixture.report(&[counted(0), counted(10)]);
+    for second in 0..=60 {
+        let now = Timestamp::from_micros(EPOCH + second * 1_000_000);
+        while fixture.publisher.write().advance(now) {}
+    }
+    fixture.publisher.publish();
+    let answer = fixture.get("/readyz");
+    assert_eq!((answer.status, &answer.json()["connectionsNeverReported"]), (StatusCode::OK, &10.into()));
+    assert!(fixture.get("/").text().contains("10 connections were counted by routers and never reported"));
 }
 
 #[test]

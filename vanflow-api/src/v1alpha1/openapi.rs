@@ -280,6 +280,10 @@ fn schemas() -> Value {
                 "attached": truth("Whether there is a connection to a router."),
                 "flushed": truth("Whether the sources that are known were asked for all of their records."),
                 "detail": text("The same in words."),
+                "connectionsNeverReported": {
+                    "type": "integer", "minimum": 1,
+                    "description": "Connections that routers counted at listeners that are there, and never reported; absent where there are none.",
+                },
                 "error": text("Why it is not ready."),
             },
         }),
