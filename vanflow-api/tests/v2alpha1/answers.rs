@@ -68,6 +68,7 @@ const ADDITIONS: &[&str] = &[
     "connectionsNeverReported",
     "connectionsReceived",
     "connectorInferred",
+    "derived",
     "key",
     "latencyKnown",
     "latencyReverseKnown",
