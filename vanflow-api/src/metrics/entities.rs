@@ -172,6 +172,12 @@ impl Entities {
     }
 }
 
-pub(super) fn text(text: Option<Text<'_>>) -> String {
+/// The id of the site of a router, and the router's name.
+pub(super) fn site_and_name(router: Option<Record<'_>>) -> [String; 2] {
+    let site = router.and_then(|router| router.site_id());
+    [site, router.and_then(|router| router.text(Attribute::Name))].map(text)
+}
+
+fn text(text: Option<Text<'_>>) -> String {
     text.filter(|text| *text != "").map_or_else(|| UNKNOWN.to_owned(), |text| text.to_string())
 }

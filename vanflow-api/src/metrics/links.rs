@@ -12,7 +12,7 @@ use crate::{
     link::{self, Ends},
     metrics::{
         ends::UNKNOWN,
-        entities::{MOST_ABSENT, text},
+        entities::{MOST_ABSENT, site_and_name},
         exposition::{Gathered, SampleValue},
         labels::LabelSet,
         table::Name,
@@ -62,10 +62,7 @@ impl Links {
             let now = counts[which];
             seen.map_or(0, |seen| now.checked_sub(seen.counts[which]).unwrap_or(now))
         };
-        let router = |end: Option<Record<'_>>| {
-            [Attribute::Parent, Attribute::Name].map(|part| text(end.and_then(|router| router.text(part))))
-        };
-        let (connects, accepts) = (router(ends.connects), router(ends.accepts));
+        let (connects, accepts) = (site_and_name(ends.connects), site_and_name(ends.accepts));
         let role = link::role(link).unwrap_or(UNKNOWN).to_owned();
         let between: Vec<_> = connects.iter().chain(&accepts).cloned().chain([role]).collect();
         if reported[2].is_some() {

@@ -10,7 +10,7 @@ use vanflow_proto::Attribute;
 use vanflow_store::{Record, Revision};
 
 use crate::metrics::{
-    entities::text,
+    entities::site_and_name,
     exposition::{Gathered, SampleValue},
     labels::LabelSet,
     table::Name,
@@ -51,7 +51,7 @@ impl Logs {
 
     /// A router that is there.
     pub(super) fn observe_router(&mut self, router: Record<'_>) {
-        self.errors.entry(of(Some(router))).or_default().is_there = true;
+        self.errors.entry(site_and_name(Some(router))).or_default().is_there = true;
     }
 
     /// A LOG record, which has ended when it is reported.
@@ -59,7 +59,7 @@ impl Logs {
         let Some(said) = log.text(Attribute::LogText).filter(|_| log.revision() > self.until) else { return };
         let said = said.to_cow().to_ascii_lowercase();
         if MARKS.iter().any(|mark| said.contains(mark)) {
-            self.errors.entry(of(log.router())).or_default().count += 1;
+            self.errors.entry(site_and_name(log.router())).or_default().count += 1;
         }
     }
 
@@ -75,8 +75,4 @@ impl Logs {
             gathered.add(Name::CertificateErrors, labels, SampleValue::Count(total.count));
         }
     }
-}
-
-fn of(router: Option<Record<'_>>) -> [String; 2] {
-    [Attribute::Parent, Attribute::Name].map(|part| text(router.and_then(|router| router.text(part))))
 }
