@@ -51,188 +51,28 @@ use std::{
     sync::Arc,
 };
 
+mod answers;
+mod count;
+mod output;
+mod settings;
+mod source;
+
+pub use output::{Action, Event, Extent, FlushOutcome, Heard, Known, Output};
+pub use settings::Settings;
+
+use answers::{Answer, Epoch};
+use settings::SECOND;
+use source::{Address, Flush, Source};
+
 use crate::{
     Attribute, BEACON_ADDRESS, Beacon, Body, FLOWS_SUFFIX, HEARTBEATS_SUFFIX, LOGS_SUFFIX, Message,
     RecordKind, SourceType, Timestamp, Updates, Value,
     message::{ADDRESS_PREFIX, DIRECT_PREFIX},
 };
 
-/// How long to wait for what. All in microseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Settings {
-    /// A source that was not seen for so long is lost.
-    pub silence: u64,
-    /// The first FLUSH waits no longer than this for a message on the source's own address.
-    pub first_flush: u64,
-    /// The shortest wait between two FLUSHes, and before a refused link is tried again. Doubles from try to try.
-    pub shortest_retry: u64,
-    /// The longest such wait.
-    pub longest_retry: u64,
-    /// A FLUSH of which nothing was heard for so long is lost.
-    pub outcome: u64,
-    /// From the answer to a FLUSH to [`Event::Settled`].
-    pub grace: u64,
-    /// A pause between two HEARTBEATs of a source that is at least this long means that something may have been missed.
-    pub gap: u64,
-    /// A router that answers and repeats no flow for so long has none.
-    pub flows: u64,
-    /// More sources than this are not followed.
-    pub sources: usize,
-}
-
-const SECOND: u64 = 1_000_000;
-
-/// FLUSHes that a router has to have answered before the lack of flows in the answers means anything.
-const ANSWERS: u32 = 3;
-
 /// A flow that is older than this is reported whole only when it is asked for, in microseconds: routers report a new one
 /// within a second.
 const REPORTED_WITHIN: u64 = 2 * SECOND;
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            silence: 30 * SECOND,
-            first_flush: 5 * SECOND,
-            shortest_retry: 2 * SECOND,
-            longest_retry: 60 * SECOND,
-            outcome: 30 * SECOND,
-            grace: 10 * SECOND,
-            // The third HEARTBEAT after the last one would have come after 6 s, the fourth comes after 8.
-            gap: 7 * SECOND,
-            flows: 60 * SECOND,
-            sources: 10_000,
-        }
-    }
-}
-
-/// What to do. Of use only to whoever holds the connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Action {
-    /// Attach a receiver to that address. If it cannot be, or fails later, say [`Discovery::link_failed`].
-    Listen {
-        /// The address.
-        address: Arc<str>,
-    },
-    /// Detach the receiver from that address.
-    Leave {
-        /// The address.
-        address: Arc<str>,
-    },
-    /// Send FLUSH, and say [`Discovery::flush_outcome`].
-    Flush {
-        /// The identity of the source.
-        source: Arc<str>,
-        /// Its direct address.
-        to: Arc<str>,
-    },
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A source is there that was not, or not any more.
-    SourceSeen {
-        /// Its identity.
-        source: Arc<str>,
-        /// What it says it is; see [`SourceType::from_name`].
-        source_type: Arc<str>,
-    },
-    /// The source has the same identity as before and is another: its records are those of a stranger.
-    SourceRestarted {
-        /// Its identity.
-        source: Arc<str>,
-    },
-    /// Something may have been missed of a known source. It is asked to repeat everything; until
-    /// [`Settled`](Event::Settled) nobody knows what is still there.
-    EpochStarted {
-        /// Its identity.
-        source: Arc<str>,
-    },
-    /// The source has begun to answer, for the first time since it was seen or since the epoch started.
-    Answered {
-        /// Its identity.
-        source: Arc<str>,
-    },
-    /// The source has repeated everything that it has, since it was seen or since the epoch started.
-    Settled {
-        /// Its identity.
-        source: Arc<str>,
-        /// What that goes for.
-        extent: Extent,
-    },
-    /// The source is gone, or cannot be heard.
-    SourceLost {
-        /// Its identity.
-        source: Arc<str>,
-        /// When its last message was received.
-        last_heard: Timestamp,
-    },
-}
-
-/// A source of which records are known from before, for [`Discovery::restore`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Its identity.
-    pub id: Arc<str>,
-    /// What it said it was; see [`SourceType::from_name`].
-    pub source_type: Arc<str>,
-    /// When its last message was received.
-    pub last_heard: Timestamp,
-}
-
-/// What a source has repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// All of its records.
-    All,
-    /// All but [flows](RecordKind::is_flow): the answer on their address may have been lost.
-    AllButFlows,
-}
-
-/// What a known source says on one of its own addresses.
-///
-/// What discovery makes of the message comes first: take [`Discovery::next_output`] before this, so that nothing is
-/// learned of an unknown source.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Heard<'m> {
-    /// It is alive.
-    Heartbeat {
-        /// Its identity.
-        source: Arc<str>,
-        /// What its clock shows.
-        clock: Timestamp,
-    },
-    /// Some of its records changed.
-    Records {
-        /// Its identity.
-        source: Arc<str>,
-        /// What changed.
-        updates: Updates<'m>,
-    },
-}
-
-/// What [`Discovery`] has to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// What to do.
-    Action(Action),
-    /// What happened.
-    Event(Event),
-}
-
-/// What came of a FLUSH.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlushOutcome {
-    /// Somebody took it.
-    Accepted,
-    /// It was released or rejected, or its link was refused.
-    Refused,
-}
 
 /// The sources in a network.
 ///
@@ -281,127 +121,6 @@ enum Timer {
 }
 
 #[derive(Debug)]
-struct Source {
-    source_type: Arc<str>,
-    direct: Arc<str>,
-    /// Where it is heard.
-    addresses: Vec<Address>,
-    last_heard: Timestamp,
-    last_heartbeat: Option<Timestamp>,
-    /// What has to be added to our clock to get the source's, in microseconds.
-    clock_offset: i64,
-    /// How often it restarted.
-    generation: u32,
-    /// Of the last message on [`BEACON_ADDRESS`].
-    beacons: Count,
-    /// Whether the store knows records of it by halves.
-    incomplete: bool,
-    flush: Flush,
-    /// The next wait between two FLUSHes.
-    retry: u64,
-    /// When FLUSH was last sent, and whether the route to our receiver for flows was known to be there then.
-    flushed: Option<(Timestamp, bool)>,
-    /// Whether it reported itself since FLUSH was last sent.
-    answered: bool,
-    /// Whether FLUSH was sent since it last had nothing more to report.
-    asked: bool,
-    epoch: Epoch,
-    /// When its timer goes off.
-    timer: Timestamp,
-}
-
-/// ```text
-///           ┌───────────── refused, or no word of it ─────────────┐
-///           ▼                                                     │
-///  Idle ──▶ Due ── at its time, or seen the source ──▶ Sent ──┴─ accepted ─▶ Review
-///   ▲       ▲                                                                     │
-///   └───────┼──────────────────────── answered and whole ─────────────────────────┤
-///           └──────────────────────────────── neither ───────────────────────────┘
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flush {
-    Idle,
-    Due { at: Timestamp, when_heard: bool },
-    Sent { until: Timestamp },
-    Review { at: Timestamp },
-}
-
-/// What the source has answered since it was seen, or since something may have been missed.
-#[derive(Clone, Copy, Debug)]
-struct Epoch {
-    /// By records other than flows.
-    records: Answer,
-    /// By flows; settled from the beginning where nothing is known that could have ended meanwhile.
-    flows: Answer,
-    /// When the lack of flows in its answers means that it has none.
-    flows_due: Timestamp,
-    /// How many FLUSHes it answered.
-    answers: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Missing,
-    Shown { settled: Timestamp },
-    Settled,
-}
-
-impl Answer {
-    fn shown(&mut self, settled: Timestamp) -> bool {
-        let is_first = *self == Self::Missing;
-        if is_first {
-            *self = Self::Shown { settled };
-        }
-        is_first
-    }
-}
-
-impl Epoch {
-    const NEVER: Timestamp = Timestamp::from_micros(u64::MAX);
-
-    fn new(flows: Answer) -> Self {
-        Self { records: Answer::Missing, flows, flows_due: Self::NEVER, answers: 0 }
-    }
-
-    /// When something settles.
-    fn due(&self) -> Timestamp {
-        let mut due = Self::NEVER;
-        for answer in [self.records, self.flows] {
-            if let Answer::Shown { settled } = answer {
-                due = due.min(settled);
-            }
-        }
-        if self.flows == Answer::Missing && self.answers >= ANSWERS { due.min(self.flows_due) } else { due }
-    }
-
-    /// Settles what is due, and answers what that comes to.
-    fn settle(&mut self, now: Timestamp) -> Option<Extent> {
-        let before = (self.records, self.flows);
-        if self.flows == Answer::Missing && self.answers >= ANSWERS && self.flows_due <= now {
-            self.flows = Answer::Settled;
-        }
-        for answer in [&mut self.records, &mut self.flows] {
-            if matches!(answer, Answer::Shown { settled } if *settled <= now) {
-                *answer = Answer::Settled;
-            }
-        }
-        if before == (self.records, self.flows) || self.records != Answer::Settled {
-            return None;
-        }
-        Some(if self.flows == Answer::Settled { Extent::All } else { Extent::AllButFlows })
-    }
-}
-
-/// One of the addresses at which a source is heard.
-#[derive(Clone, Debug)]
-struct Address {
-    name: Arc<str>,
-    count: Count,
-    /// Whether a message came by it since something may have been missed: the route to our receiver is there.
-    is_shown: bool,
-}
-
-#[derive(Debug)]
 struct Link {
     /// Whose address it is, and which of its addresses; nobody's for [`BEACON_ADDRESS`].
     source: Option<(Arc<str>, usize)>,
@@ -410,40 +129,6 @@ struct Link {
     /// When to attach it again; set while it is failed.
     retry_at: Option<Timestamp>,
     retry: u64,
-}
-
-/// The message-ids of a router, as they come by one link.
-#[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    last: Option<u64>,
-    generation: u32,
-}
-
-/// Ids that lie back by no more than this are late, whatever they are.
-const LATE: u64 = 32;
-
-impl Count {
-    /// Takes the id of another message, and says whether the router that sent it is another one now.
-    ///
-    /// A router counts its messages over all its addresses, from 0 at its start. On one link they come in that order,
-    /// but for duplicates: a message comes once for each path through the network, and a longer path lags behind a
-    /// shorter one by a few. So ids that fall below half of what they were, and by more than 32, mean a restart. A
-    /// router that restarts within its first 32 messages shows only in its ROUTER record's start time.
-    ///
-    /// One restart shows on each of the router's links, sooner or later; only the first to show it counts.
-    fn restarted(&mut self, id: u64, generation: u32) -> bool {
-        let Some(last) = self.last else {
-            *self = Self { last: Some(id), generation };
-            return false;
-        };
-        if id >= last / 2 || last - id <= LATE {
-            self.last = Some(last.max(id));
-            return false;
-        }
-        let first = self.generation == generation;
-        *self = Self { last: Some(id), generation: if first { generation + 1 } else { generation } };
-        first
-    }
 }
 
 impl Discovery {
@@ -852,96 +537,6 @@ impl Discovery {
         }
         source.timer = at;
         self.timers.insert((at, Timer::Source(Arc::clone(id))));
-    }
-}
-
-impl Source {
-    fn new(id: &str, source_type: SourceType<'_>, last_heard: Timestamp) -> Self {
-        let suffixes: &[&str] = match source_type {
-            SourceType::Router => &["", FLOWS_SUFFIX, LOGS_SUFFIX],
-            SourceType::Controller => &["", HEARTBEATS_SUFFIX],
-            _ => &[""],
-        };
-        let address = |suffix: &&str| Address {
-            name: format!("{ADDRESS_PREFIX}{id}{suffix}").into(),
-            count: Count::default(),
-            is_shown: false,
-        };
-        Self {
-            source_type: source_type.name().into(),
-            direct: format!("{DIRECT_PREFIX}{id}").into(),
-            addresses: suffixes.iter().map(address).collect(),
-            last_heard,
-            last_heartbeat: None,
-            clock_offset: 0,
-            generation: 0,
-            beacons: Count::default(),
-            incomplete: false,
-            flush: Flush::Idle,
-            retry: 0,
-            flushed: None,
-            answered: false,
-            asked: false,
-            epoch: Epoch::new(Answer::Settled),
-            timer: last_heard,
-        }
-    }
-
-    fn source_type(&self) -> SourceType<'_> {
-        SourceType::from_name(&self.source_type)
-    }
-
-    /// Whether it has something to say when it is asked.
-    fn is_flushable(&self) -> bool {
-        self.source_type() != SourceType::Collector
-    }
-
-    /// Whether the message with that id, on that address, is the first to show that the router is another one now.
-    fn restarted(&mut self, position: usize, message_id: Option<u64>) -> bool {
-        let (is_router, generation) = (self.source_type() == SourceType::Router, self.generation);
-        let count = &mut self.addresses[position].count;
-        is_router && message_id.is_some_and(|id| count.restarted(id, generation))
-    }
-
-    /// The same for a BEACON.
-    fn beacon_restarted(&mut self, message_id: Option<u64>) -> bool {
-        let (is_router, generation) = (self.source_type() == SourceType::Router, self.generation);
-        is_router && message_id.is_some_and(|id| self.beacons.restarted(id, generation))
-    }
-
-    /// It is another one now: whatever it had before has ended.
-    fn restart(&mut self, settings: &Settings) {
-        self.generation += 1;
-        self.retry = settings.shortest_retry;
-        self.epoch = Epoch::new(Answer::Settled);
-        self.answered = false;
-    }
-
-    /// FLUSH is due once the source is known to know of our receivers, or should know.
-    fn plan_flush(&mut self, now: Timestamp, settings: &Settings) {
-        self.retry = settings.shortest_retry;
-        self.flush = if self.is_flushable() {
-            Flush::Due { at: now.plus_micros(settings.first_flush), when_heard: true }
-        } else {
-            Flush::Idle
-        };
-    }
-
-    /// Whether nothing is missing that another FLUSH could bring.
-    fn is_whole(&self) -> bool {
-        self.answered && !self.incomplete && self.epoch.flows != Answer::Missing
-    }
-
-    /// Nothing more is asked of it.
-    fn rest(&mut self, settings: &Settings) {
-        self.flush = Flush::Idle;
-        self.asked = false;
-        self.retry = settings.shortest_retry;
-    }
-
-    /// Whether the route to our receiver for flows is known to be there.
-    fn shows_flows(&self) -> bool {
-        self.addresses.iter().any(|address| address.is_shown && address.name.ends_with(FLOWS_SUFFIX))
     }
 }
 

@@ -1,4 +1,4 @@
-use super::*;
+use super::{count::LATE, *};
 use crate::{Dialect, Encoder, Heartbeat, UpdateBuf};
 
 /// A discovery, a clock, and what sources say.
