@@ -389,6 +389,22 @@ fn a_router_that_makes_no_further_records_is_reported() {
 }
 
 #[test]
+fn connections_that_a_router_counts_and_does_not_report_are_reported() {
+    // faults 33
+    let fired = Run::new(quiet()).ten_minutes(|run, step| {
+        if step < 12 {
+            return;
+        }
+        let snapshot = run.snapshot();
+        let listener = named(&snapshot, RecordKind::Listener, "catalog-listener");
+        let source = listener.source().expect("a router reports it").id().to_owned();
+        let counted = UpdateBuf::new(RecordKind::Listener, listener.id().to_string());
+        run.report(&source, &counted.with(Attribute::FlowCountL4, 10_000));
+    });
+    assert_eq!(fired, expected(&["SkupperConnectionsNeverReported catalog:8080"]));
+}
+
+#[test]
 fn a_certificate_that_has_expired_is_reported() {
     let fired = Run::new(quiet()).ten_minutes(|run, step| {
         if step == 24 {

@@ -603,7 +603,6 @@ impl Van {
     /// What a 3.x router counted since it last reported everything.
     pub(super) fn report_counters(&mut self, router: usize) {
         self.report_waiting(router);
-        let live = &self.routers[router];
         let source = &mut self.emitters[router].source;
         for (position, link) in self.links.iter_mut().enumerate() {
             if LINKS[position].from == router && link.up {
@@ -617,6 +616,13 @@ impl Van {
                 );
             }
         }
+        self.report_connection_counts(router);
+    }
+
+    /// How many connections a 3.x router counted by now.
+    pub(super) fn report_connection_counts(&mut self, router: usize) {
+        let live = &self.routers[router];
+        let source = &mut self.emitters[router].source;
         for listener in &live.listeners {
             source.update(
                 UpdateBuf::new(RecordKind::Listener, listener.id.as_str())

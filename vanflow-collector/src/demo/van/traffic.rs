@@ -73,7 +73,7 @@ struct Request {
 }
 
 impl Van {
-    /// Connections that were there long before anybody looked.
+    /// Connections that were there long before anybody looked, and are counted from the first record of their listener on.
     pub(super) fn open_idle_connections(&mut self) {
         for (route, count) in IDLE {
             for _ in 0..count {
@@ -84,6 +84,11 @@ impl Van {
                     connection.octets = age / SECOND;
                     connection.octets_reverse = age / SECOND * 3;
                 }
+            }
+        }
+        for router in 0..self.routers.len() {
+            if !self.routers[router].is_old() {
+                self.report_connection_counts(router);
             }
         }
     }
