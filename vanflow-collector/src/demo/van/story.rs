@@ -382,6 +382,7 @@ pub(super) struct Route {
 }
 
 const MACHINES: &[u8] = &[201, 202, 203, 204];
+/// Two proxies of a call centre, which say for whom they ask.
 const CALL_CENTRE: &[u8] = &[31, 32];
 
 pub(super) const ROUTES: [Route; 13] = [

@@ -577,6 +577,24 @@ fn the_rate_is_that_of_connections() {
 }
 
 #[test]
+fn proxies_say_for_whom_they_ask() {
+    let records = records(&Van::new(DemoOptions { rate: 100.0, ..quiet() }, START).advance(after(60)));
+    let hosts: HashMap<_, _> = of_kind(&records, RecordKind::BiflowTport)
+        .map(|biflow| (&*biflow.id, text(biflow, Attribute::SourceHost)))
+        .collect();
+    let (mut proxied, mut others) = (0, 0);
+    for request in of_kind(&records, RecordKind::BiflowApp) {
+        // Some come before their connection.
+        let Some(host) = hosts.get(&*text(request, Attribute::Parent)) else { continue };
+        let is_by_proxy = host.ends_with(".31") || host.ends_with(".32");
+        let client = request.get(Attribute::SourceHost).and_then(Value::as_text);
+        assert_eq!(client.is_some_and(|client| client.starts_with("10.66.1.")), is_by_proxy, "{client:?}");
+        if is_by_proxy { proxied += 1 } else { others += 1 }
+    }
+    assert!(proxied > 20 && others > proxied, "{proxied} {others}");
+}
+
+#[test]
 fn a_router_over_its_limit_counts_connections_and_reports_no_more_of_them() {
     let biflows = |flow_limit| {
         let sent = Van::new(DemoOptions { rate: 100.0, flow_limit, ..quiet() }, START).advance(after(30));

@@ -65,6 +65,8 @@ struct Request {
     stream: Option<u64>,
     method: &'static str,
     result: (&'static str, &'static str),
+    /// Who asks by a proxy.
+    client: Option<String>,
     octets: u64,
     octets_reverse: u64,
     latency: u64,
@@ -294,6 +296,8 @@ impl Van {
             stream: (protocol == Protocol::Http2).then_some(connection.next_stream),
             method,
             result,
+            client: (connection.client_pod.is_none())
+                .then(|| format!("10.66.1.{}", 10 + connection.client_port % 90)),
             octets: if matches!(method, "POST" | "PUT") { self.dice.skewed(load.octets) } else { 0 },
             octets_reverse: match result.0 {
                 "204" => 0,
@@ -617,6 +621,9 @@ impl Request {
         began.set(Attribute::Octets, self.octets);
         if let Some(stream) = self.stream {
             began.set(Attribute::StreamId, stream);
+        }
+        if let Some(client) = &self.client {
+            began.set(Attribute::SourceHost, &**client);
         }
         began
     }
