@@ -585,7 +585,7 @@ fn proxies_say_for_whom_they_ask() {
     let (mut proxied, mut others) = (0, 0);
     for request in of_kind(&records, RecordKind::BiflowApp) {
         // Some come before their connection.
-        let Some(host) = hosts.get(&*text(request, Attribute::Parent)) else { continue };
+        let Some(host) = hosts.get(text(request, Attribute::Parent)) else { continue };
         let is_by_proxy = host.ends_with(".31") || host.ends_with(".32");
         let client = request.get(Attribute::SourceHost).and_then(Value::as_text);
         assert_eq!(client.is_some_and(|client| client.starts_with("10.66.1.")), is_by_proxy, "{client:?}");
