@@ -245,6 +245,17 @@ fn a_source_that_is_known_by_halves_is_flushed_until_it_is_whole() {
 }
 
 #[test]
+fn a_flush_is_not_put_off_by_more_that_is_known_by_halves() {
+    let mut van = Van::settled();
+    let mut outputs = Vec::new();
+    for _ in 0..30 {
+        van.discovery.incomplete(van.now, "a:0", true);
+        outputs.extend(van.pass(0.1, &["a:0"]));
+    }
+    assert_eq!(outputs, ["flush a:0"]);
+}
+
+#[test]
 fn a_source_that_becomes_whole_by_itself_is_not_flushed() {
     let mut van = Van::settled();
     van.discovery.incomplete(van.now, "a:0", true);
@@ -649,6 +660,18 @@ fn flows_settle_only_when_they_were_answered() {
 }
 
 #[test]
+fn a_flow_that_began_just_before_a_flush_is_no_answer_to_it() {
+    // faults 1 and 3: routers report it within two seconds without being asked
+    for (seconds, is_answer) in [(1.5, false), (2.5, true)] {
+        let mut van = reattached();
+        van.router_record("a:0");
+        van.flow_record("a:0", van.now.minus_micros((seconds * 1e6) as u64));
+        let outputs = van.pass(12.0, &["a:0"]);
+        assert_eq!(outputs.contains(&"settled a:0".into()), is_answer, "{seconds}: {outputs:?}");
+    }
+}
+
+#[test]
 fn a_router_that_repeats_no_flow_for_a_minute_has_none() {
     // faults 1 and 3
     let mut van = reattached();
@@ -744,4 +767,8 @@ fn messages_of_strangers_are_passed_over() {
     van.discovery.link_failed(van.now, "mc/sfe.x:0");
     assert!(van.pass(100.0, &[]).is_empty());
     assert_eq!(van.discovery.next_deadline(), None);
+    assert_eq!(van.discovery.source_of("mc/sfe.x:0"), None);
+    van.beacon(SourceType::Router, "x:0");
+    assert_eq!(van.discovery.source_of("mc/sfe.x:0").map(|id| &**id), Some("x:0"));
+    assert_eq!(van.discovery.source_of(BEACON_ADDRESS), None, "that is everybody's");
 }
