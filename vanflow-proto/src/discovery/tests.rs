@@ -223,6 +223,36 @@ fn a_flush_without_an_answer_is_repeated_until_there_is_one() {
 }
 
 #[test]
+fn only_what_a_source_reports_of_itself_is_an_answer() {
+    // faults 1 and 29
+    let old = at(1.0);
+    let mut van = Van::new();
+    van.beacon(SourceType::Router, "a:0");
+    van.beacon(SourceType::Controller, "c");
+    van.heartbeat("a:0");
+    van.records("mc/sfe.c.heartbeats", UpdateBuf::new(RecordKind::Site, "another"));
+    van.outputs();
+    for id in ["a:0", "c"] {
+        van.accepted(id);
+    }
+    let others = [
+        ("mc/sfe.a:0", RecordKind::Link, "a:1"),
+        ("mc/sfe.a:0", RecordKind::Router, "b:0"),
+        ("mc/sfe.a:0", RecordKind::Site, "a:0"),
+        ("mc/sfe.c", RecordKind::Site, "another"),
+        ("mc/sfe.c", RecordKind::Process, "c"),
+    ];
+    for (link, kind, id) in others {
+        van.records(link, UpdateBuf::new(kind, id).with(Attribute::StartTime, old));
+    }
+    assert_eq!(van.outputs(), Vec::<String>::new());
+    van.router_record("a:0");
+    assert_eq!(van.outputs(), ["answered a:0"]);
+    van.records("mc/sfe.c", UpdateBuf::new(RecordKind::Site, "c").with(Attribute::StartTime, old));
+    assert_eq!(van.outputs(), ["answered c"]);
+}
+
+#[test]
 fn a_source_that_is_known_by_halves_is_flushed_until_it_is_whole() {
     // faults 1
     let mut van = Van::settled();
