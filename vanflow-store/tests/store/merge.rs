@@ -135,6 +135,11 @@ proptest! {
         });
         prop_assert_eq!(seen(&in_order.store), seen(&reported(&updates).store));
     }
+}
+
+proptest! {
+    // A case of these is many updates, and takes several times as long as one of those above.
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn a_snapshot_does_not_change(
