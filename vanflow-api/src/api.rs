@@ -40,7 +40,7 @@ use crate::{
     swagger::{self, Asset, Content},
     user,
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
-    v2alpha1::{self, Scope},
+    v2alpha1::{self, Derivations, Scope},
 };
 
 /// What can be set.
@@ -85,6 +85,7 @@ pub struct Api {
 
 struct Shared {
     network: Network,
+    derivations: Derivations,
     cors: Cors,
     instance: Arc<str>,
     console: bool,
@@ -124,6 +125,7 @@ impl Api {
         let metrics = Metrics::new(network.clone(), options.metrics, Arc::clone(&options.health));
         let shared = Shared {
             network,
+            derivations: Derivations::default(),
             cors: options.cors,
             console: options.console,
             instance: instance.into(),
@@ -279,10 +281,11 @@ impl Api {
             }
             Endpoint::Single(collection) => {
                 let (id, snapshot) = (decoded(id), self.snapshot());
-                let json = v2alpha1::single(&snapshot, collection, &id).ok_or_else(|| ApiError::NoSuch {
-                    what: collection.schema().name,
-                    id: crate::error::excerpt(&id),
-                })?;
+                let json = v2alpha1::single(&snapshot, &self.shared.derivations, collection, &id)
+                    .ok_or_else(|| ApiError::NoSuch {
+                        what: collection.schema().name,
+                        id: crate::error::excerpt(&id),
+                    })?;
                 let media = chosen_media(request, route, &[Media::Json])?;
                 let tag = entity_tag(&self.shared.instance, &snapshot, None, None, media);
                 Ok(unless_known(&request.headers, tag, media, || Body::whole(json.bytes)))
@@ -365,23 +368,31 @@ impl Api {
             let body = if request.method == Method::HEAD {
                 Body::empty()
             } else {
-                let network = self.shared.network.clone();
+                let (network, derivations) = (self.shared.network.clone(), self.shared.derivations.clone());
                 let resume = match format {
                     WatchFormat::Events => self.resume(&request.headers),
                     WatchFormat::Lines => None,
                 };
                 let instance = Arc::clone(&self.shared.instance);
-                let watch = v2alpha1::Watch::new(network, Arc::new(query), scope, format, instance, resume);
+                let watch = v2alpha1::Watch::new(
+                    (network, derivations),
+                    Arc::new(query),
+                    scope,
+                    format,
+                    instance,
+                    resume,
+                );
                 Body::streamed(watch.into_stream())
             };
             return Ok(compressed(&request.headers, watched(body, format)));
         }
-        let media = chosen_media(request, route, &Media::ALL)?;
+        let (media, derivations) =
+            (chosen_media(request, route, &Media::ALL)?, self.shared.derivations.clone());
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
         let moment = query.moment(&snapshot);
         let tag = entity_tag(&self.shared.instance, &snapshot, moment, request.uri.query(), media);
         Ok(unless_known(&request.headers, tag, media, || {
-            Body::rendered(v2alpha1::List::new(snapshot, Arc::new(query), scope, media))
+            Body::rendered(v2alpha1::List::new(snapshot, derivations, Arc::new(query), scope, media))
         }))
     }
 

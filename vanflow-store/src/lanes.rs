@@ -460,6 +460,8 @@ pub(crate) struct Lanes {
     moves: Moves,
     /// Counts changes of lanes.
     revision: u64,
+    /// The revision of the latest change of what is at the ends of a lane.
+    ends_revision: u64,
     /// What lanes hold beside their rows, in octets.
     beside: usize,
 }
@@ -471,6 +473,10 @@ impl Lanes {
 
     pub(crate) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    pub(crate) fn ends_revision(&self) -> u64 {
+        self.ends_revision
     }
 
     pub(crate) fn moves(&self) -> &Moves {
@@ -597,6 +603,7 @@ impl Lanes {
         self.by_key.insert(new, lane);
         self.depend(lane, new, vocabulary);
         self.change(lane).key = new;
+        self.ends_revision = self.revision;
         for key in old.ends.keys() {
             vocabulary.scopes.release(key);
         }

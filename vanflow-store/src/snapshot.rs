@@ -49,6 +49,7 @@ pub(crate) struct Contents {
     pub(crate) halves: [Tally; 2],
     pub(crate) lanes: Pages<LaneRow>,
     pub(crate) lanes_revision: u64,
+    pub(crate) lane_ends_revision: u64,
     pub(crate) moves: Moves,
     pub(crate) continued: imbl::HashMap<RecordRef, ConnectionShare>,
     pub(crate) sources: Arc<Vec<Source>>,
@@ -196,6 +197,12 @@ impl Snapshot {
     /// The revision of the latest change of a lane.
     pub fn lanes_revision(&self) -> LaneRevision {
         LaneRevision(self.contents.lanes_revision)
+    }
+
+    /// The revision of the latest change of what is at the ends of a lane: of all of its connections at once, the same
+    /// [`LaneRef`] standing for other processes or another connector than before.
+    pub fn lane_ends_revision(&self) -> LaneRevision {
+        LaneRevision(self.contents.lane_ends_revision)
     }
 
     /// Connections that went to other lanes after that revision, the latest move first; at most the latest 16,384 moves.

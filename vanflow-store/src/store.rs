@@ -270,6 +270,7 @@ impl Store {
             halves: self.halves,
             lanes: self.lanes.rows().clone(),
             lanes_revision: self.lanes.revision(),
+            lane_ends_revision: self.lanes.ends_revision(),
             moves: self.lanes.moves().clone(),
             continued: self.continued.clone(),
             sources: self.sources.clone(),

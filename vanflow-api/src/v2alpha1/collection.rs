@@ -209,7 +209,7 @@ impl Collection {
         }
         match (self, self.kind(), self.pair_kind()) {
             (_, _, Some(wanted)) => {
-                pairs.filter(|(_, pair)| pair.kind == wanted).map(|(at, _)| Item::Pair(at)).collect()
+                pairs.filter(|(_, pair)| pair.facts.kind == wanted).map(|(at, _)| Item::Pair(at)).collect()
             }
             (Self::Services, ..) => {
                 view.snapshot.services().map(|service| Item::Record(service.at())).collect()
@@ -262,7 +262,7 @@ impl Collection {
             _ => {
                 let wanted = self.pair_kind()?;
                 let mut pairs = view.derived.pairs.iter();
-                pairs.position(|pair| pair.kind == wanted && pair.id == id).map(Item::Pair)
+                pairs.position(|pair| pair.facts.kind == wanted && pair.facts.id == id).map(Item::Pair)
             }
         }
     }
@@ -294,7 +294,7 @@ impl Collection {
 fn item_of(view: View<'_>, process: &Party<'_>) -> Option<Item> {
     match process {
         Party::Reported(record) => Some(Item::Record(record.at())),
-        Party::Implied(implied) => view.implied_with_id(&implied.id).map(Item::Implied),
+        Party::Implied(implied) => view.implied_with_id(&implied.place.id).map(Item::Implied),
     }
 }
 

@@ -162,15 +162,15 @@ pub(crate) fn protocol_name(reported: Text<'_>) -> Cow<'_, str> {
 schema! {
     /// The traffic from one site to another by one protocol, all connections or requests taken together.
     SITE_PAIR "SitePair" |view, Subject::Pair(pair)| {
-        "destinationId" Text Always "Where they go." => Cell::text(pair.destination.id.as_str());
-        "destinationName" Text Always "Its name." => Cell::text(pair.destination.name.as_str());
+        "destinationId" Text Always "Where they go." => Cell::text(pair.facts.destination.id.as_str());
+        "destinationName" Text Always "Its name." => Cell::text(pair.facts.destination.name.as_str());
         "endTime" Instant Always "When the last of them ended; 0 while one is open." => instant(pair.end);
-        "identity" Text Always "An identity made of source, destination and protocol." => Cell::text(pair.id.as_str());
-        "pairType" OneOf(&PairKind::NAMES) Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.kind.name());
-        "protocol" Text Always "The protocol." => Cell::text(pair.protocol.as_str());
+        "identity" Text Always "An identity made of source, destination and protocol." => Cell::text(pair.facts.id.as_str());
+        "pairType" OneOf(&PairKind::NAMES) Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.facts.kind.name());
+        "protocol" Text Always "The protocol." => Cell::text(&*pair.facts.protocol);
         "recordCount" Number Always "How many of them are retained." => Cell::Number(pair.record_count);
-        "sourceId" Text Always "Where they come from." => Cell::text(pair.source.id.as_str());
-        "sourceName" Text Always "Its name." => Cell::text(pair.source.name.as_str());
+        "sourceId" Text Always "Where they come from." => Cell::text(pair.facts.source.id.as_str());
+        "sourceName" Text Always "Its name." => Cell::text(pair.facts.source.name.as_str());
         "startTime" Instant Always "When the first of them started." => instant(pair.start);
     }
 }
@@ -185,19 +185,19 @@ pub(crate) static COMPONENT_PAIR: Schema = Schema {
 schema! {
     /// The traffic from one process to another by one protocol, all connections or requests taken together.
     PROCESS_PAIR "ProcessPair" |view, Subject::Pair(pair)| {
-        "destinationId" Text Always "Where they go." => Cell::text(pair.destination.id.as_str());
-        "destinationName" Text Always "Its name." => Cell::text(pair.destination.name.as_str());
-        "destinationSiteId" Text Optional "Its site." => pair.destination.site_id();
-        "destinationSiteName" Text Optional "The name of that site." => pair.destination.site_name();
+        "destinationId" Text Always "Where they go." => Cell::text(pair.facts.destination.id.as_str());
+        "destinationName" Text Always "Its name." => Cell::text(pair.facts.destination.name.as_str());
+        "destinationSiteId" Text Optional "Its site." => pair.facts.destination.site_id();
+        "destinationSiteName" Text Optional "The name of that site." => pair.facts.destination.site_name();
         "endTime" Instant Always "When the last of them ended; 0 while one is open." => instant(pair.end);
-        "identity" Text Always "An identity made of source, destination and protocol." => Cell::text(pair.id.as_str());
-        "pairType" OneOf(&PairKind::NAMES) Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.kind.name());
-        "protocol" Text Always "The protocol." => Cell::text(pair.protocol.as_str());
+        "identity" Text Always "An identity made of source, destination and protocol." => Cell::text(pair.facts.id.as_str());
+        "pairType" OneOf(&PairKind::NAMES) Always "`SITE`, `PROCESS_GROUP` or `PROCESS`." => Cell::text(pair.facts.kind.name());
+        "protocol" Text Always "The protocol." => Cell::text(&*pair.facts.protocol);
         "recordCount" Number Always "How many of them are retained." => Cell::Number(pair.record_count);
-        "sourceId" Text Always "Where they come from." => Cell::text(pair.source.id.as_str());
-        "sourceName" Text Always "Its name." => Cell::text(pair.source.name.as_str());
-        "sourceSiteId" Text Optional "Its site." => pair.source.site_id();
-        "sourceSiteName" Text Optional "The name of that site." => pair.source.site_name();
+        "sourceId" Text Always "Where they come from." => Cell::text(pair.facts.source.id.as_str());
+        "sourceName" Text Always "Its name." => Cell::text(pair.facts.source.name.as_str());
+        "sourceSiteId" Text Optional "Its site." => pair.facts.source.site_id();
+        "sourceSiteName" Text Optional "The name of that site." => pair.facts.source.site_name();
         "startTime" Instant Always "When the first of them started." => instant(pair.start);
     }
 }

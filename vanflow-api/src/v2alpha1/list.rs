@@ -10,6 +10,7 @@ use crate::{
     query::{csv, media::Media, value::Cell},
     v2alpha1::{
         collection::{Collection, Item, Scope},
+        derivations::Derivations,
         query::Query,
         schema::Property,
         view::{Derived, View},
@@ -20,6 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct List {
     snapshot: Snapshot,
+    derivations: Derivations,
     query: Arc<Query>,
     scope: Scope,
     media: Media,
@@ -29,7 +31,7 @@ pub(crate) struct List {
 
 #[derive(Debug)]
 struct Answer {
-    derived: Derived,
+    derived: Arc<Derived>,
     left: Left,
     count: usize,
     total: usize,
@@ -52,8 +54,14 @@ impl Left {
 }
 
 impl List {
-    pub(crate) fn new(snapshot: Snapshot, query: Arc<Query>, scope: Scope, media: Media) -> Self {
-        Self { snapshot, query, scope, media, answer: None }
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        derivations: Derivations,
+        query: Arc<Query>,
+        scope: Scope,
+        media: Media,
+    ) -> Self {
+        Self { snapshot, derivations, query, scope, media, answer: None }
     }
 
     /// The state of the network that the list shows.
@@ -67,8 +75,8 @@ impl List {
 }
 
 impl Answer {
-    fn new(snapshot: &Snapshot, query: &Query, scope: Scope) -> Self {
-        let derived = Derived::new(snapshot, query.collection.needs());
+    fn new(snapshot: &Snapshot, derivations: &Derivations, query: &Query, scope: Scope) -> Self {
+        let derived = derivations.of(snapshot, query.collection.needs());
         let view = View { snapshot, derived: &derived };
         let (left, total) = match &query.grouping {
             None => {
@@ -149,9 +157,9 @@ fn columns(query: &Query) -> impl Iterator<Item = &'static Property> {
 
 impl Render for List {
     fn fill(&mut self, json: &mut Json) -> Progress {
-        let Self { snapshot, query, scope, media, answer } = self;
+        let Self { snapshot, derivations, query, scope, media, answer } = self;
         let answer = answer.get_or_insert_with(|| {
-            let answer = Answer::new(snapshot, query, *scope);
+            let answer = Answer::new(snapshot, derivations, query, *scope);
             answer.open(json, query, *media);
             answer
         });
@@ -167,8 +175,13 @@ impl Render for List {
 }
 
 /// The answer about one item, if there is one with that identity.
-pub(crate) fn single(snapshot: &Snapshot, collection: Collection, id: &str) -> Option<Json> {
-    let derived = Derived::new(snapshot, collection.needs());
+pub(crate) fn single(
+    snapshot: &Snapshot,
+    derivations: &Derivations,
+    collection: Collection,
+    id: &str,
+) -> Option<Json> {
+    let derived = derivations.of(snapshot, collection.needs());
     let view = View { snapshot, derived: &derived };
     let subject = collection.subject(view, collection.find(view, id)?)?;
     let mut json = Json::default();

@@ -1,18 +1,20 @@
 //! The network observer's API, which the Skupper Console and scripts speak.
 //!
 //! Each schema is a table of properties ([`schema`]), from which rendering, filters ([`query`]) and the OpenAPI
-//! document derive. What no source reports but what follows from records, such as components and pairs, is worked out for
-//! each request from its snapshot ([`view`]).
+//! document derive. What no source reports but what follows from records, such as components and pairs, is worked out from a
+//! snapshot ([`view`]), once for all who ask ([`derivations`]).
 
 mod best;
 mod collection;
 mod component;
 mod connection;
+mod derivations;
 mod endpoint;
 mod explained;
 mod flow;
 mod group;
 mod list;
+mod memo;
 mod network;
 pub(crate) mod openapi;
 mod pair;
@@ -26,6 +28,7 @@ mod workload;
 
 pub(crate) use collection::{Collection, Scope, service_with_id, site_with_id};
 pub(crate) use connection::Flow;
+pub(crate) use derivations::Derivations;
 pub(crate) use flow::protocol_name;
 pub(crate) use list::{List, single};
 pub(crate) use party::Party;

@@ -3,11 +3,11 @@
 use std::{borrow::Cow, sync::Arc};
 
 use vanflow_proto::{Attribute, RecordKind, Timestamp};
-use vanflow_store::{Record, Snapshot, Text, derived};
+use vanflow_store::{Record, Text, derived};
 
 use crate::v2alpha1::{
     schema::one_of,
-    view::{Derived, View, earliest, ended, known, later},
+    view::{View, earliest, ended, known, later},
 };
 
 /// A process at an end of a connection.
@@ -28,11 +28,11 @@ impl<'v> Party<'v> {
     fn text(
         &self,
         reported: impl FnOnce(Record<'v>) -> Option<Text<'v>>,
-        implied: impl FnOnce(&Implied) -> &String,
+        implied: impl FnOnce(&Place) -> &str,
     ) -> Cow<'v, str> {
         match self {
             Self::Reported(record) => known(reported(*record)),
-            Self::Implied(process) => Cow::Owned(implied(process).clone()),
+            Self::Implied(process) => Cow::Owned(implied(&process.place).to_owned()),
         }
     }
 
@@ -96,18 +96,41 @@ impl<'v> Party<'v> {
 /// A process that must be at a host because connections come from there or go there, though no record says so.
 #[derive(Clone, Debug)]
 pub(crate) struct Implied {
-    pub(crate) id: String,
+    pub(crate) place: Arc<Place>,
+    start: Option<Timestamp>,
+    /// None while it is there.
+    pub(crate) end: Option<Timestamp>,
+}
+
+impl Implied {
+    pub(crate) fn new(place: Arc<Place>, start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
+        Self { place, start, end }
+    }
+
+    /// Something else says that it is there, for some time.
+    pub(crate) fn extend(&mut self, start: Option<Timestamp>, end: Option<Timestamp>) {
+        self.start = earliest(self.start, start);
+        self.end = later(self.end, end);
+    }
+}
+
+/// Where an [`Implied`] process must be, and what it is called for that.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) id: Arc<str>,
     name: String,
     group: String,
     host: String,
     site_id: String,
     site_name: String,
-    start: Option<Timestamp>,
-    /// None while it is there.
-    end: Option<Timestamp>,
 }
 
-impl Implied {
+impl Place {
+    /// The id of the process that must be at a host of a site.
+    pub(crate) fn id_of(site: Record<'_>, host: Text<'_>) -> String {
+        derived::site_process_id(&host.to_cow(), &site.id().to_cow())
+    }
+
     pub(crate) fn new(id: String, site: Record<'_>, host: Text<'_>, what: &str) -> Self {
         let site_id = site.id().to_cow().into_owned();
         let short = site_id.split('-').next().unwrap_or_default();
@@ -116,59 +139,8 @@ impl Implied {
             group: format!("site-{what}s-{short}"),
             host: host.to_string(),
             site_name: known(site.text(Attribute::Name)).into_owned(),
-            start: None,
-            end: None,
-            id,
+            id: id.into(),
             site_id,
-        }
-    }
-}
-
-impl Derived {
-    /// The processes behind connectors. They are there for as long as a connector says so.
-    pub(crate) fn add_servers(&mut self, snapshot: &Snapshot) {
-        for connector in snapshot.of_kind(RecordKind::Connector) {
-            if connector.process().is_none()
-                && let Some(site) = connector.site()
-                && let Some(host) = connector.text(Attribute::DestHost)
-            {
-                self.imply(site, host, "server", connector.start(), ended(connector));
-            }
-        }
-    }
-
-    /// The processes that connections come from. A host does not go with its connections: it is there for as long as
-    /// one of them is retained and its site is there.
-    pub(crate) fn add_clients(&mut self, snapshot: &Snapshot) {
-        for lane in snapshot.lanes().filter(|lane| lane.retained() > 0) {
-            let site = lane.listener().and_then(|listener| listener.site());
-            let Some((site, host)) = site.zip(lane.host()) else { continue };
-            if lane.process().is_none() {
-                self.imply(site, host, "client", lane.start(), ended(site));
-            }
-        }
-    }
-
-    fn imply(
-        &mut self,
-        site: Record<'_>,
-        host: Text<'_>,
-        what: &str,
-        start: Option<Timestamp>,
-        end: Option<Timestamp>,
-    ) {
-        let id = derived::site_process_id(&host.to_cow(), &site.id().to_cow());
-        match self.implied_by_id.get(&id) {
-            Some(position) => {
-                let process = Arc::make_mut(&mut self.implied[*position]);
-                process.start = earliest(process.start, start);
-                process.end = later(process.end, end);
-            }
-            None => {
-                let process = Implied { start, end, ..Implied::new(id.clone(), site, host, what) };
-                self.implied_by_id.insert(id, self.implied.len());
-                self.implied.push(Arc::new(process));
-            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a request sees of a snapshot, and what follows from it.
 //!
-//! Nothing here outlives a request, so that whatever is derived appears, changes and ends with the facts. What is worked
-//! out of connections is worked out lane by lane, and of each connection only where those of a lane differ.
+//! What is derived belongs to one snapshot, so that it appears, changes and ends with the facts; all who ask of the same
+//! state share it ([`Derivations`](crate::v2alpha1::derivations::Derivations)). What is worked out of connections is worked
+//! out lane by lane, and of each connection only where those of a lane differ.
 
 use std::{
     borrow::Cow,
@@ -10,15 +11,16 @@ use std::{
 };
 
 use vanflow_proto::{Attribute, RecordKind, Timestamp};
-use vanflow_store::{Record, RecordRef, Service, Snapshot, Text, derived};
+use vanflow_store::{Record, RecordRef, Service, Snapshot, Text};
 
 use crate::link::{Ends, Routers};
 use crate::v2alpha1::{
     component::{Component, components},
     connection::{Flow, Request},
     flow::protocol_name,
-    pair::{Pair, pairs},
-    party::{Implied, Party},
+    memo::Memo,
+    pair::Pair,
+    party::{Implied, Party, Place},
     schema::{Cell, UNKNOWN},
 };
 
@@ -42,7 +44,7 @@ pub(crate) enum Subject<'v> {
 }
 
 /// What has to be derived for an answer; each takes a look at many records.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// The processes that must be where connections come from.
     pub(crate) clients: bool,
@@ -58,12 +60,12 @@ pub(crate) struct Needs {
 #[derive(Debug, Default)]
 pub(crate) struct Derived {
     pub(crate) implied: Vec<Arc<Implied>>,
-    pub(crate) implied_by_id: HashMap<String, usize>,
+    pub(crate) implied_by_id: HashMap<Arc<str>, usize>,
     pub(crate) routers: Routers,
-    connectors: HashMap<String, Vec<RecordRef>>,
+    pub(crate) connectors: HashMap<String, Vec<RecordRef>>,
     pub(crate) components: Vec<Component>,
     pub(crate) pairs: Vec<Pair>,
-    protocols: HashMap<RecordRef, BTreeSet<String>>,
+    pub(crate) protocols: HashMap<RecordRef, BTreeSet<String>>,
 }
 
 impl<'v> View<'v> {
@@ -92,10 +94,10 @@ impl<'v> View<'v> {
 
     /// The process that must be at a host of a site.
     pub(crate) fn implied(self, site: Record<'v>, host: Text<'v>) -> Arc<Implied> {
-        let id = derived::site_process_id(&host.to_cow(), &site.id().to_cow());
-        match self.derived.implied_by_id.get(&id) {
-            Some(position) => Arc::clone(&self.derived.implied[*position]),
-            None => Arc::new(Implied::new(id, site, host, "client")),
+        let id = Place::id_of(site, host);
+        match self.implied_with_id(&id) {
+            Some(position) => Arc::clone(&self.derived.implied[position]),
+            None => Arc::new(Implied::new(Arc::new(Place::new(id, site, host, "client")), None, None)),
         }
     }
 
@@ -138,11 +140,12 @@ impl<'v> View<'v> {
 
 impl Derived {
     pub(crate) fn new(snapshot: &Snapshot, needs: Needs) -> Self {
-        let mut derived = Self { routers: Routers::new(snapshot), ..Self::default() };
-        derived.add_servers(snapshot);
-        if needs.clients {
-            derived.add_clients(snapshot);
-        }
+        Self::with(snapshot, needs, &mut Memo::default())
+    }
+
+    /// The same, with what was worked out before.
+    pub(crate) fn with(snapshot: &Snapshot, needs: Needs, memo: &mut Memo) -> Self {
+        let mut derived = memo.derive(snapshot, needs);
         if needs.connectors {
             let view = View { snapshot, derived: &derived };
             let mut connectors = HashMap::<_, Vec<_>>::new();
@@ -155,9 +158,6 @@ impl Derived {
         }
         if needs.components {
             derived.components = components(View { snapshot, derived: &derived });
-        }
-        if needs.pairs {
-            derived.pairs = pairs(View { snapshot, derived: &derived });
         }
         if needs.protocols {
             derived.add_protocols(snapshot);

@@ -25,6 +25,7 @@ use crate::{
     query::media::Media,
     v2alpha1::{
         collection::{Item, Scope},
+        derivations::Derivations,
         explained::{EXPLAINING, Explained},
         list::List,
         query::Query,
@@ -44,6 +45,7 @@ const LOOKED_AT: usize = 1024;
 /// One watcher.
 pub(crate) struct Watch {
     network: Network,
+    derivations: Derivations,
     query: Arc<Query>,
     scope: Scope,
     format: WatchFormat,
@@ -84,7 +86,7 @@ enum State {
 impl Watch {
     /// A watch that starts with the list; or one of connections or requests that goes on from a revision.
     pub(crate) fn new(
-        network: Network,
+        (network, derivations): (Network, Derivations),
         query: Arc<Query>,
         scope: Scope,
         format: WatchFormat,
@@ -93,6 +95,7 @@ impl Watch {
     ) -> Self {
         let mut watch = Self {
             network,
+            derivations,
             query,
             scope,
             format,
@@ -121,7 +124,8 @@ impl Watch {
     }
 
     fn list(&self, json: &mut Json) -> State {
-        let list = List::new(self.network.snapshot(), Arc::clone(&self.query), self.scope, Media::Json);
+        let (snapshot, derivations) = (self.network.snapshot(), self.derivations.clone());
+        let list = List::new(snapshot, derivations, Arc::clone(&self.query), self.scope, Media::Json);
         if self.format == WatchFormat::Events {
             json.raw("event: list\n");
             self.id(json, list.revision());
@@ -322,7 +326,7 @@ impl Watch {
     fn compare(&mut self, json: &mut Json, snapshot: &Snapshot) {
         let collection = self.query.collection;
         let schema = collection.schema();
-        let derived = Derived::new(snapshot, collection.needs());
+        let derived = self.derivations.of(snapshot, collection.needs());
         let view = View { snapshot, derived: &derived };
         let mut before = mem::take(&mut self.reported);
         for item in collection.items(view, self.scope, false) {

@@ -1,5 +1,7 @@
 //! What is planned comes to the same as a look at each record; whatever is in the store, whatever is asked for.
 
+use std::sync::Arc;
+
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use vanflow_proto::{
     Attribute, Body, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
@@ -8,7 +10,8 @@ use vanflow_store::{Snapshot, Store, StoreOptions};
 
 use crate::v2alpha1::{
     collection::{Collection, Scope},
-    pair::{Pair, pairs, pairs_by_each},
+    derivations::Derivations,
+    pair::{Pair, by_each},
     query::Query,
     schema::Cell,
     view::{Derived, View},
@@ -168,10 +171,6 @@ fn snapshot(
     again: &[Traits],
     retention_minutes: u64,
 ) -> Snapshot {
-    let mut options = StoreOptions::default();
-    options.retention_micros = retention_minutes * MINUTE;
-    let mut store = Store::new(options);
-    let source = store.source_seen("ra:0", SourceType::Router, Timestamp::from_micros(EPOCH));
     let mut updates = network(&connectors, &processes);
     updates.extend(connections.iter().enumerate().map(|(number, traits)| connection(number, *traits)));
     let each = requests.iter().enumerate();
@@ -185,10 +184,18 @@ fn snapshot(
     let each = requests.iter().take(requests.len() / 4).enumerate();
     updates.extend(each.flat_map(|(number, traits)| request_halves(number, *traits, old)));
     updates.extend(again.iter().enumerate().flat_map(|(number, traits)| halves(number * 3, *traits)));
+    report(updates, retention_minutes, |_| {})
+}
+
+/// A store that is reported these over time, so that some leave. After each it is looked at.
+fn report(updates: Vec<UpdateBuf>, retention_minutes: u64, mut look: impl FnMut(&Store)) -> Snapshot {
+    let mut options = StoreOptions::default();
+    options.retention_micros = retention_minutes * MINUTE;
+    let mut store = Store::new(options);
+    let source = store.source_seen("ra:0", SourceType::Router, Timestamp::from_micros(EPOCH));
     let encoder = Encoder::new(Dialect::Router);
     let many = updates.len() as u64;
     for (number, update) in updates.into_iter().enumerate() {
-        // Records are reported over time, so that some leave.
         let now = Timestamp::from_micros(EPOCH + (NOW - EPOCH) * number as u64 / many);
         let bytes = encoder.records("mc/sfe.ra:0", 1, &[update]);
         let Body::Records(records) = Message::decode(&bytes).expect("it decodes").body else {
@@ -198,6 +205,7 @@ fn snapshot(
             store.apply(source, record.expect("it decodes"), now);
         }
         store.advance(now);
+        look(&store);
     }
     while store.advance(Timestamp::from_micros(NOW)) {}
     store.snapshot()
@@ -390,14 +398,50 @@ proptest! {
     }
 
     #[test]
+    fn what_was_worked_out_before_makes_no_difference(
+        connectors in vec(traits(), 1..4),
+        processes in vec(traits(), 0..8),
+        others in vec(traits(), 0..8),
+        connections in vec(traits(), 1..80),
+        requests in vec(traits(), 0..30),
+        every in 1..9_usize,
+    ) {
+        // The network changes while there are connections, and some of it is reported after them.
+        let half = connections.len() / 2;
+        let each = || connections.iter().enumerate().map(|(number, traits)| connection(number, *traits));
+        let mut updates = network(&connectors, &[]);
+        updates.extend(each().take(half));
+        updates.extend(network(&[], &processes));
+        updates.extend(requests.iter().enumerate().map(|(number, traits)| {
+            request(number, *traits, connections.len())
+        }));
+        updates.extend(each().skip(half));
+        updates.extend(network(&connectors[1..], &others));
+        updates.extend(connections.iter().rev().enumerate().map(|(number, traits)| connection(number, *traits)));
+        let (derivations, mut number) = (Derivations::default(), 0);
+        report(updates, 5, |store| {
+            number += 1;
+            if number % every == 0 {
+                let snapshot = store.snapshot();
+                let needs = Collection::ProcessPairs.needs();
+                let (kept, new) = (derivations.of(&snapshot, needs), Derived::new(&snapshot, needs));
+                assert_eq!(format!("{:#?}", kept.implied), format!("{:#?}", new.implied), "after {number}");
+                assert_eq!(format!("{:#?}", kept.pairs), format!("{:#?}", new.pairs), "after {number}");
+                assert!(Arc::ptr_eq(&kept, &derivations.of(&store.snapshot(), needs)), "it is shared");
+            }
+        });
+    }
+
+    #[test]
     fn pairs_by_lanes_are_pairs_by_each_connection(snapshot in stores()) {
-        let derived = Derived::new(&snapshot, Collection::Connections.needs());
+        let mut derived = Derived::new(&snapshot, Collection::ProcessPairs.needs());
+        let lanes = std::mem::take(&mut derived.pairs);
         let view = View { snapshot: &snapshot, derived: &derived };
         let by_id = |mut pairs: Vec<Pair>| {
-            pairs.sort_by(|left, right| left.id.cmp(&right.id));
+            pairs.sort_by(|left, right| left.facts.id.cmp(&right.facts.id));
             pairs
         };
-        let (lanes, each) = (by_id(pairs(view)), by_id(pairs_by_each(view)));
+        let (lanes, each) = (by_id(lanes), by_id(by_each::pairs(view)));
         prop_assert_eq!(lanes.len(), each.len());
         for (lane, each) in lanes.iter().zip(&each) {
             // Lanes remember when the first of their connections started, though it may have left.
