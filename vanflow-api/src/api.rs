@@ -29,7 +29,7 @@ use crate::{
     error::ApiError,
     index,
     json::{Json, Object},
-    metrics::{self, Health, Metrics},
+    metrics::{self, Fed, Health, Metrics},
     negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known},
     network::{Network, Status},
     openapi,
@@ -99,6 +99,7 @@ struct Shared {
 /// What was measured, and when last, in milliseconds since the epoch.
 struct Remembered {
     history: History,
+    fed: Fed,
     latest: i64,
 }
 
@@ -133,9 +134,9 @@ impl Api {
             whole_document: openapi::document().into(),
             health: options.health,
             metrics,
-            history: options
-                .history
-                .map(|options| RwLock::new(Remembered { history: History::new(options), latest: 0 })),
+            history: options.history.map(|options| {
+                RwLock::new(Remembered { history: History::new(options), fed: Fed::default(), latest: 0 })
+            }),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -183,11 +184,9 @@ impl Api {
         let gathered = self.shared.metrics.gather();
         let at = i64::try_from(at.as_micros() / 1000).unwrap_or(i64::MAX);
         let mut remembered = remembered.write().unwrap_or_else(PoisonError::into_inner);
-        let mut scrape = remembered.history.scrape(at);
-        gathered.give(|name, labels, value, is_born| match is_born {
-            true => scrape.born(name, labels, value),
-            false => scrape.sample(name, labels, value),
-        });
+        let Remembered { history, fed, .. } = &mut *remembered;
+        let mut scrape = history.scrape(at);
+        gathered.feed(&mut scrape, fed);
         scrape.finish();
         remembered.latest = remembered.latest.max(at);
         self.shared.health.remembered(remembered.history.stats());
@@ -268,7 +267,7 @@ impl Api {
             }
             Endpoint::Metrics => {
                 let format = negotiate::exposition_format(&request.headers);
-                let mut response = Response::new(Body::whole(self.shared.metrics.write(format)));
+                let mut response = Response::new(Body::rendered(self.shared.metrics.expose(format)));
                 let content_type = HeaderValue::from_static(format.content_type());
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
                 Ok(compressed(&request.headers, response))

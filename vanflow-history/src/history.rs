@@ -37,6 +37,14 @@ impl Default for HistoryOptions {
     }
 }
 
+/// A series of a [`History`], for as long as that keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SeriesRef {
+    id: u32,
+    /// Tells it from others that had its place before.
+    serial: u32,
+}
+
 /// How large a history is, and what it could not keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -107,6 +115,8 @@ pub struct History {
     known: HashMap<Arc<[Symbol]>, u32, RandomState>,
     series: Vec<Option<Series>>,
     free: Vec<u32>,
+    /// Counts series that were taken in.
+    added: u32,
     /// Those that were in the last scrape.
     live: Vec<u32>,
     /// When each scrape was, in milliseconds since the epoch; the first is that of `base`.
@@ -132,6 +142,7 @@ impl History {
             known: HashMap::default(),
             series: Vec::new(),
             free: Vec::new(),
+            added: 0,
             live: Vec::new(),
             times: VecDeque::new(),
             base: 0,
@@ -274,7 +285,8 @@ impl History {
             .flat_map(|&(name, value)| [name, value])
             .map(|text| self.symbols.take(text))
             .collect();
-        let series = Series::new(Arc::clone(&key));
+        self.added = self.added.wrapping_add(1);
+        let series = Series::new(Arc::clone(&key), self.added);
         self.octets += series.octets();
         let id = match self.free.pop() {
             Some(id) => {
@@ -449,22 +461,39 @@ pub struct Scrape<'h> {
 impl Scrape<'_> {
     /// The value of a series. Labels may come in any order; one that is empty is as good as none. Of several values of
     /// one series the first counts.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        self.take(name, labels, value, false);
+    ///
+    /// Answers which series that is, for [`again`](Self::again); none where the value was not taken in.
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) -> Option<SeriesRef> {
+        self.take(name, labels, value, false)
     }
 
     /// The same for a counter that was certainly 0 at the time of the scrape before: if it is new, or had ended before
     /// that, it is taken to have been 0 then, so that `rate` and `increase` count all of it.
-    pub fn born(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        self.take(name, labels, value, true);
+    pub fn born(&mut self, name: &str, labels: &[(&str, &str)], value: f64) -> Option<SeriesRef> {
+        self.take(name, labels, value, true)
+    }
+
+    /// The same as [`born`](Self::born) where `is_born`, and as [`sample`](Self::sample) where not, for a series that was
+    /// in an earlier scrape: at a fraction of the cost, since nothing has to be looked up. False where the series is not
+    /// kept any more, and has to be named again.
+    #[must_use = "the value is lost where the series is not kept any more"]
+    pub fn again(&mut self, series: SeriesRef, value: f64, is_born: bool) -> bool {
+        let kept = self.history.series.get(series.id as usize).and_then(Option::as_ref);
+        if kept.is_none_or(|kept| kept.serial != series.serial) {
+            return false;
+        }
+        if !self.is_ignored {
+            self.put(series.id, value, is_born);
+        }
+        true
     }
 
     /// Ends series that were not in it. Dropping does the same; this says so.
     pub fn finish(self) {}
 
-    fn take(&mut self, name: &str, labels: &[(&str, &str)], value: f64, is_born: bool) {
+    fn take(&mut self, name: &str, labels: &[(&str, &str)], value: f64, is_born: bool) -> Option<SeriesRef> {
         if self.is_ignored {
-            return;
+            return None;
         }
         let mut sorted: Vec<(&str, &str)> = Vec::with_capacity(labels.len() + 1);
         sorted.push((METRIC, name));
@@ -474,9 +503,17 @@ impl Scrape<'_> {
         let history = &mut *self.history;
         let Some(id) = history.find_or_add(&sorted) else {
             history.stats.refused_samples += 1;
-            return;
+            return None;
         };
-        let series = history.series[id as usize].as_mut().expect("it was found or added");
+        self.put(id, value, is_born);
+        let series = self.history.series[id as usize].as_ref().expect("it was found or added");
+        Some(SeriesRef { id, serial: series.serial })
+    }
+
+    /// Takes in a value of a series that is kept, unless it has one.
+    fn put(&mut self, id: u32, value: f64, is_born: bool) {
+        let history = &mut *self.history;
+        let series = history.series[id as usize].as_mut().expect("it is kept");
         let last = series.last();
         if last == Some(self.ordinal) {
             return;

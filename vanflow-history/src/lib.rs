@@ -42,7 +42,7 @@
 mod history;
 mod promql;
 
-pub use history::{History, HistoryOptions, Scrape, Stats};
+pub use history::{History, HistoryOptions, Scrape, SeriesRef, Stats};
 pub use promql::{QueryKind, add_warning, error_body, respond};
 
 /// The example of the README is run as a test.

@@ -4,10 +4,11 @@
 //! take, is derived from that: the two differ in what they say about a metric, and in how bounds are written.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, btree_map},
     fmt,
     ops::Range,
     sync::Arc,
+    vec,
 };
 
 use prometheus_client::{
@@ -17,9 +18,15 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::metrics::{
-    labels::{LabelSet, unescaped},
-    table::{Form, Name},
+use vanflow_history::{Scrape, SeriesRef};
+
+use crate::{
+    body::{CHUNK, Progress, Render},
+    json::Json,
+    metrics::{
+        labels::{LabelSet, unescaped},
+        table::{Form, Name},
+    },
 };
 
 /// All samples of one moment.
@@ -123,9 +130,10 @@ impl Gathered {
         self.exposed.get(&name).cloned().unwrap_or(ALL_BOUNDS)
     }
 
-    /// Gives everything to somebody who keeps it: name, labels and value as they are now, and whether it is certain
-    /// that the value was 0 before somebody first asked. Of what nobody charts nothing is given.
-    pub(crate) fn give(&self, mut take: impl FnMut(&str, &[(&str, &str)], f64, bool)) {
+    /// Feeds everything to a history: values as they are now, and whether it is certain that they were 0 before somebody
+    /// first asked. What nobody charts is left out.
+    pub(crate) fn feed(&self, scrape: &mut Scrape<'_>, fed: &mut Fed) {
+        fed.scrape = fed.scrape.wrapping_add(1);
         for (name, samples) in self.samples.iter().filter(|(name, _)| **name != Name::InternalLatency) {
             let metric = name.metric();
             let [sum, count, bucket] =
@@ -135,52 +143,185 @@ impl Gathered {
                 Form::Counter | Form::Gauge => Vec::new(),
             };
             let exposed = self.exposed(*name);
+            let by_labels = fed.by_labels.entry(*name).or_default();
             for sample in samples {
-                let pairs = sample.labels.pairs();
-                let mut labels: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+                let mut feeding = Feeding::of(sample, fed.scrape, by_labels, scrape);
                 let born = sample.is_born;
                 match &sample.value {
-                    SampleValue::Count(value) => take(metric.name, &labels, *value as f64, born),
-                    SampleValue::Level(value) => take(metric.name, &labels, *value, born),
+                    SampleValue::Count(value) => feeding.put(0, metric.name, None, *value as f64, born),
+                    SampleValue::Level(value) => feeding.put(0, metric.name, None, *value, born),
                     SampleValue::Histogram(histogram) => {
-                        take(&sum, &labels, histogram.sum, born);
-                        take(&count, &labels, histogram.count() as f64, born);
+                        feeding.put(0, &sum, None, histogram.sum, born);
+                        feeding.put(1, &count, None, histogram.count() as f64, born);
                         let mut so_far = 0;
                         for (position, (bound, count)) in bounds.iter().zip(&histogram.counts).enumerate() {
                             so_far += count;
                             let is_last = position + 1 == bounds.len();
                             if exposed.contains(&position) || is_last {
                                 let born = born && (is_last || sample.born_bounds.contains(&position));
-                                labels.push(("le", bound));
-                                take(&bucket, &labels, so_far as f64, born);
-                                labels.pop();
+                                feeding.put(2 + position, &bucket, Some(bound), so_far as f64, born);
                             }
                         }
                     }
                 }
             }
         }
+        for by_labels in fed.by_labels.values_mut() {
+            by_labels.retain(|_, known| known.scrape == fed.scrape);
+        }
     }
 
-    /// Everything, in that format.
-    pub(crate) fn write(self, format: ExpositionFormat) -> String {
-        let mut written = String::new();
-        for (name, samples) in self.samples {
-            let exposed = self.exposed.get(&name).cloned().unwrap_or(ALL_BOUNDS);
-            let before = written.len();
-            let mut registry = Registry::default();
-            registry.register_collector(Box::new(Family { name, samples, exposed: exposed.clone() }));
-            // Room for what is likely: most samples are counts with a few hundred octets of labels.
-            text::encode_registry(&mut written, &registry).expect("strings take all");
-            if format == ExpositionFormat::Text {
-                let family = written.split_off(before);
-                push_as_text(&mut written, name, &exposed, &family);
+    /// Everything, to be written in that format.
+    pub(crate) fn expose_as(self, format: ExpositionFormat) -> Exposition {
+        let Self { samples, exposed, .. } = self;
+        Exposition { format, metrics: samples.into_iter(), exposed, metric: None, scratch: String::new() }
+    }
+}
+
+/// All samples of one moment, while they are written: what is kept for a slow reader is what was gathered, and a piece
+/// of what is written of it.
+#[derive(Debug)]
+pub(crate) struct Exposition {
+    format: ExpositionFormat,
+    metrics: btree_map::IntoIter<Name, Vec<Sample>>,
+    exposed: BTreeMap<Name, Range<usize>>,
+    /// The one that is being written.
+    metric: Option<Exposed>,
+    scratch: String,
+}
+
+/// A metric and those of its samples that are left to write.
+#[derive(Debug)]
+struct Exposed {
+    name: Name,
+    exposed: Range<usize>,
+    /// Of a histogram in the text format, the bounds that are exposed.
+    bounds: Vec<String>,
+    left: vec::IntoIter<Sample>,
+    is_begun: bool,
+}
+
+impl Exposed {
+    fn new(name: Name, samples: Vec<Sample>, exposed: Range<usize>) -> Self {
+        let bounds = match name.metric().form {
+            Form::Histogram(bounds) => bounds_in_text(bounds),
+            Form::Counter | Form::Gauge => Vec::new(),
+        };
+        let last = bounds.len().wrapping_sub(1);
+        let is_exposed = |position: usize| exposed.contains(&position) || position == last;
+        let each = bounds.into_iter().enumerate().filter(|(position, _)| is_exposed(*position));
+        let bounds = each.map(|(_, bound)| bound).collect();
+        Self { name, exposed, bounds, left: samples.into_iter(), is_begun: false }
+    }
+
+    /// Writes some samples, and before the first what the metric is.
+    fn write(&mut self, target: &mut Json, format: ExpositionFormat, scratch: &mut String) {
+        let metric = self.name.metric();
+        // A histogram has dozens of lines.
+        let many = if matches!(metric.form, Form::Histogram(_)) { 4 } else { 64 };
+        let samples = self.left.by_ref().take(many).collect();
+        let mut registry = Registry::default();
+        let family = Family { name: self.name, samples, exposed: self.exposed.clone() };
+        registry.register_collector(Box::new(family));
+        scratch.clear();
+        text::encode_registry(scratch, &registry).expect("strings take all");
+        let is_begun = std::mem::replace(&mut self.is_begun, true);
+        // The samples follow two lines about the metric.
+        let samples = scratch.splitn(3, '\n').nth(2).unwrap_or_default();
+        match format {
+            ExpositionFormat::OpenMetrics => target.raw(if is_begun { samples } else { scratch }),
+            ExpositionFormat::Text => {
+                if !is_begun {
+                    let form = metric.form.name();
+                    for part in
+                        ["# HELP ", metric.name, " ", metric.help, "\n# TYPE ", metric.name, " ", form, "\n"]
+                    {
+                        target.raw(part);
+                    }
+                }
+                push_as_text(target, &self.bounds, samples);
             }
         }
-        if format == ExpositionFormat::OpenMetrics {
-            text::encode_eof(&mut written).expect("strings take all");
+    }
+}
+
+impl Render for Exposition {
+    fn fill(&mut self, target: &mut Json) -> Progress {
+        while target.bytes.len() < CHUNK {
+            let metric = match &mut self.metric {
+                Some(metric) if metric.left.len() > 0 => metric,
+                _ => {
+                    let Some((name, samples)) = self.metrics.next() else {
+                        if self.format == ExpositionFormat::OpenMetrics {
+                            self.scratch.clear();
+                            text::encode_eof(&mut self.scratch).expect("strings take all");
+                            target.raw(&self.scratch);
+                        }
+                        return Progress::Done;
+                    };
+                    let exposed = self.exposed.get(&name).cloned().unwrap_or(ALL_BOUNDS);
+                    self.metric.insert(Exposed::new(name, samples, exposed))
+                }
+            };
+            metric.write(target, self.format, &mut self.scratch);
         }
-        written
+        Progress::More
+    }
+}
+
+/// Which series of a history each label set of the last scrape is, so that they are looked up once.
+#[derive(Debug, Default)]
+pub(crate) struct Fed {
+    scrape: u64,
+    by_labels: BTreeMap<Name, HashMap<LabelSet, FedSet>>,
+}
+
+/// The series of one label set of a metric.
+#[derive(Debug, Default)]
+struct FedSet {
+    /// The last scrape that it was in.
+    scrape: u64,
+    /// Of a histogram: the sum, the count, and then the buckets.
+    series: Vec<Option<SeriesRef>>,
+}
+
+/// A label set while it is fed to a history.
+struct Feeding<'f, 's, 'h> {
+    sample: &'f Sample,
+    series: &'f mut Vec<Option<SeriesRef>>,
+    scrape: &'s mut Scrape<'h>,
+}
+
+impl<'f, 's, 'h> Feeding<'f, 's, 'h> {
+    fn of(
+        sample: &'f Sample,
+        number: u64,
+        by_labels: &'f mut HashMap<LabelSet, FedSet>,
+        scrape: &'s mut Scrape<'h>,
+    ) -> Self {
+        let known = by_labels.entry(sample.labels.clone()).or_default();
+        known.scrape = number;
+        Self { sample, series: &mut known.series, scrape }
+    }
+
+    /// The value of one of its series, which has that place among them.
+    fn put(&mut self, place: usize, name: &str, bound: Option<&str>, value: f64, is_born: bool) {
+        if let Some(Some(known)) = self.series.get(place)
+            && self.scrape.again(*known, value, is_born)
+        {
+            return;
+        }
+        let pairs = self.sample.labels.pairs();
+        let mut labels: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        labels.extend(bound.map(|bound| ("le", bound)));
+        let series = match is_born {
+            true => self.scrape.born(name, &labels, value),
+            false => self.scrape.sample(name, &labels, value),
+        };
+        if self.series.len() <= place {
+            self.series.resize(place + 1, None);
+        }
+        self.series[place] = series;
     }
 }
 
@@ -265,28 +406,22 @@ impl EncodeLabelSet for Written<'_> {
     }
 }
 
-/// One metric in OpenMetrics to the text format.
-fn push_as_text(target: &mut String, name: Name, exposed: &Range<usize>, family: &str) {
-    let metric = name.metric();
-    let form = metric.form.name();
-    target.extend(["# HELP ", metric.name, " ", metric.help, "\n# TYPE ", metric.name, " ", form, "\n"]);
-    // The samples follow two lines about the metric.
-    let samples = family.splitn(3, '\n').nth(2).unwrap_or_default();
-    let Form::Histogram(bounds) = metric.form else {
-        target.push_str(samples);
+/// Samples in OpenMetrics to the text format; `bounds` are those of each, if it is a histogram.
+fn push_as_text(target: &mut Json, bounds: &[String], samples: &str) {
+    if bounds.is_empty() {
+        target.raw(samples);
         return;
-    };
-    let bounds = bounds_in_text(bounds);
-    let is_exposed = |position: &usize| exposed.contains(position) || position + 1 == bounds.len();
-    let mut bounds =
-        bounds.iter().enumerate().filter(|(at, _)| is_exposed(at)).map(|(_, bound)| bound.as_str()).cycle();
+    }
+    let mut bounds = bounds.iter().cycle();
     for line in samples.split_inclusive('\n') {
         // The library writes the bound first, and the bounds in order.
         match line.split_once("{le=\"").and_then(|(name, rest)| Some((name, rest.split_once('"')?.1))) {
             Some((name, rest)) => {
-                target.extend([name, "{le=\"", bounds.next().unwrap_or_default(), "\"", rest])
+                for part in [name, "{le=\"", bounds.next().map_or("", String::as_str), "\"", rest] {
+                    target.raw(part);
+                }
             }
-            None => target.push_str(line),
+            None => target.raw(line),
         }
     }
 }
@@ -326,10 +461,48 @@ mod tests {
 
     use crate::metrics::table::MICROSECONDS;
 
+    fn written(gathered: Gathered, format: ExpositionFormat) -> String {
+        let mut exposition = gathered.expose_as(format);
+        let (mut text, mut is_done) = (Vec::new(), false);
+        while !is_done {
+            let mut piece = Json::default();
+            is_done = exposition.fill(&mut piece) == Progress::Done;
+            assert!(piece.bytes.len() < 2 * CHUNK, "{}", piece.bytes.len());
+            text.append(&mut piece.bytes);
+        }
+        String::from_utf8(text).expect("it is text")
+    }
+
+    #[test]
+    fn pieces_come_to_what_the_library_writes_at_once() {
+        // More than fits a piece, of which the last batch of each metric is a part of one.
+        let mut samples = Vec::new();
+        let mut gathered = Gathered::default();
+        for number in 0..1_003_u64 {
+            let labels = LabelSet::new([("direction", "incoming"), ("site", &*format!("s{number}"))]);
+            let mut histogram = Histogram::new(MICROSECONDS);
+            histogram.observe(MICROSECONDS, number as f64);
+            let value = SampleValue::Histogram(histogram.into());
+            gathered.add(Name::Latency, labels.clone(), value.clone());
+            gathered.add(Name::SentBytes, labels.clone(), SampleValue::Count(number));
+            let born_bounds = ALL_BOUNDS;
+            samples.push(Sample { labels, value, is_new: false, is_born: false, born_bounds });
+        }
+        let mut registry = Registry::default();
+        let family = Family { name: Name::Latency, samples, exposed: ALL_BOUNDS };
+        registry.register_collector(Box::new(family));
+        let mut whole = String::new();
+        text::encode_registry(&mut whole, &registry).expect("strings take all");
+        let pieces = written(gathered, ExpositionFormat::OpenMetrics);
+        assert!(pieces.contains(&whole));
+        assert_eq!(pieces.matches("# TYPE").count(), 2);
+        assert_eq!(pieces.lines().count(), whole.lines().count() + 2 + 1_003 + 1);
+    }
+
     #[test]
     fn openmetrics_is_as_the_official_library_writes_it() {
         assert_eq!(
-            gathered().write(ExpositionFormat::OpenMetrics),
+            written(gathered(), ExpositionFormat::OpenMetrics),
             "# HELP legacy_flow_latency_microseconds Time to the first octet of connections, in microseconds: from \
              the client as incoming, and from the server as outgoing, with source and destination swapped.\n\
              # TYPE legacy_flow_latency_microseconds histogram\n\
@@ -355,7 +528,7 @@ mod tests {
 
     #[test]
     fn the_text_format_has_the_names_of_samples_the_observers_bounds_and_no_end() {
-        let text = gathered().write(ExpositionFormat::Text);
+        let text = written(gathered(), ExpositionFormat::Text);
         assert!(
             text.contains("# TYPE skupper_site_link_errors_total counter\nskupper_site_link_errors_total{")
         );
@@ -388,7 +561,7 @@ mod tests {
                 },
             );
         }
-        let text = gathered.write(ExpositionFormat::Text);
+        let text = written(gathered, ExpositionFormat::Text);
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(samples.len(), 11);
         assert!(samples.iter().all(|sample| sample.ends_with(" 0") || sample.ends_with(" 0.0")), "{text}");

@@ -30,11 +30,11 @@ use vanflow_store::Snapshot;
 
 pub use health::{Connection, Health};
 
-pub(crate) use exposition::ExpositionFormat;
+pub(crate) use exposition::{ExpositionFormat, Fed};
 
 use crate::network::Network;
 use entities::Entities;
-use exposition::{Gathered, SampleValue};
+use exposition::{Exposition, Gathered, SampleValue};
 use labels::LabelSet;
 use ledger::Ledger;
 use table::Name;
@@ -193,9 +193,9 @@ impl Metrics {
         self.lock().observe(&snapshot, Instant::now(), is_final);
     }
 
-    /// Everything as it is now, in that format.
-    pub(crate) fn write(&self, format: ExpositionFormat) -> String {
-        self.gather().write(format)
+    /// Everything as it is now, to be written in that format.
+    pub(crate) fn expose(&self, format: ExpositionFormat) -> Exposition {
+        self.gather().expose_as(format)
     }
 
     /// Everything as it is now.

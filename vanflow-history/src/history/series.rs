@@ -19,6 +19,8 @@ const OVERHEAD: usize = size_of::<Option<Series>>() + 2 * size_of::<Arc<[Symbol]
 pub(super) struct Series {
     /// Name and value in turn, in the order of the names.
     pub(super) labels: Arc<[Symbol]>,
+    /// How many were taken in before it, by which it is told from others that had its place.
+    pub(super) serial: u32,
     /// Oldest first.
     chunks: Vec<Chunk>,
     open: Packer,
@@ -27,8 +29,8 @@ pub(super) struct Series {
 }
 
 impl Series {
-    pub(super) fn new(labels: Arc<[Symbol]>) -> Self {
-        Self { labels, chunks: Vec::new(), open: Packer::default(), is_live: false }
+    pub(super) fn new(labels: Arc<[Symbol]>, serial: u32) -> Self {
+        Self { labels, serial, chunks: Vec::new(), open: Packer::default(), is_live: false }
     }
 
     pub(super) fn push(&mut self, sample: Kept) {

@@ -34,6 +34,49 @@ fn feed(history: &mut History, at: i64, values: &[(&str, f64)]) {
     scrape.finish();
 }
 
+#[test]
+fn a_series_that_is_known_is_fed_as_if_it_were_named() {
+    let (mut named, mut known) = (History::new(options()), History::new(options()));
+    let mut series = None;
+    // It is born, goes on, is missing once, and comes back.
+    for (turn, value) in [Some(3.0), Some(5.0), None, Some(6.0), Some(f64::NAN)].into_iter().enumerate() {
+        let at = START + 15_000 * turn as i64;
+        let (mut one, mut other) = (named.scrape(at), known.scrape(at));
+        one.sample("another", &[], 1.0);
+        other.sample("another", &[], 1.0);
+        if let Some(value) = value {
+            one.born("octets", &[("site", "west")], value);
+            match series {
+                Some(series) => assert!(other.again(series, value, true)),
+                None => series = other.born("octets", &[("site", "west")], value),
+            }
+        }
+    }
+    let shown = |history: &History| format!("{:?}", all(history, "octets"));
+    assert_eq!(shown(&named), shown(&known));
+    assert_eq!(named.stats(), known.stats());
+}
+
+#[test]
+fn a_series_that_has_left_is_not_taken_for_the_one_in_its_place() {
+    let mut history = History::new(options());
+    let series = history.scrape(START).sample("first", &[], 1.0).expect("there is room");
+    // It ended, and is beyond the horizon; another has its place.
+    let mut at = START;
+    while history.select(Some("first"), |_| true).len() == 1 {
+        at += HOUR / 4;
+        feed(&mut history, at, &[]);
+    }
+    let next = history.scrape(at + 15_000).sample("second", &[], 2.0).expect("there is room");
+    assert_eq!((next.id, next == series), (series.id, false));
+    let mut scrape = history.scrape(at + 30_000);
+    assert!(!scrape.again(series, 3.0, false));
+    assert!(scrape.again(next, 4.0, false));
+    scrape.finish();
+    assert_eq!(all(&history, "second").len(), 2);
+    assert!(!history.scrape(at).again(series, 3.0, false), "nor by a scrape that is ignored");
+}
+
 /// What a counter has grown by, as far as these samples report.
 fn growth(samples: &[Sample]) -> f64 {
     let values: Vec<f64> = samples.iter().filter_map(|sample| sample.value).collect();
