@@ -702,6 +702,59 @@ fn a_flow_that_began_just_before_a_flush_is_no_answer_to_it() {
 }
 
 #[test]
+fn a_flow_is_as_old_as_the_clock_of_its_router_says() {
+    // faults 1 and 20
+    for (seconds, is_answer) in [(99.0, false), (97.0, true)] {
+        let mut van = reattached();
+        let clock = van.now.plus_micros(100_000_000);
+        let encoder = Encoder::new(Dialect::Controller);
+        let bytes = encoder.heartbeat("mc/sfe.a:0", 0, &Heartbeat { id: "a:0", now: clock });
+        van.received("mc/sfe.a:0", &bytes);
+        van.router_record("a:0");
+        van.flow_record("a:0", van.now.plus_micros((seconds * 1e6) as u64));
+        let outputs = van.pass(12.0, &[]);
+        assert_eq!(outputs.contains(&"settled a:0".into()), is_answer, "{seconds}: {outputs:?}");
+    }
+}
+
+#[test]
+fn a_flush_is_not_lost_because_the_answer_to_it_settles() {
+    // faults 2
+    let mut van = Van::settled();
+    van.discovery.detached(van.now);
+    van.discovery.attached(van.now);
+    van.heartbeat("a:0");
+    assert_eq!(van.outputs().last().map(String::as_str), Some("flush a:0"));
+    van.router_record("a:0");
+    let outputs = van.pass(29.0, &["a:0"]);
+    assert!(outputs.contains(&"settled a:0 but for flows".into()), "{outputs:?}");
+    assert!(!outputs.contains(&"flush a:0".into()), "nothing was heard of it yet: {outputs:?}");
+}
+
+#[test]
+fn a_source_has_one_timer_however_often_it_is_heard() {
+    let mut van = Van::settled();
+    van.pass(100.0, &["a:0"]);
+    assert_eq!(van.discovery.timers.len(), 1);
+}
+
+#[test]
+fn retries_are_spread_over_half_of_their_wait() {
+    let mut random = 7;
+    let mut next = |wait: u64| next_retry(&mut { wait }, &Settings::default(), &mut random);
+    for wait in [2_000_000_u64, 60_000_000] {
+        let waits: Vec<_> = (0..1000).map(|_| next(wait)).collect();
+        let part = |portion: f64| (wait as f64 * portion) as u64;
+        assert!(waits.iter().all(|one| (part(0.75)..=part(1.25)).contains(one)));
+        for eighth in [0.75, 0.875, 1.0, 1.125] {
+            let range = part(eighth)..part(eighth + 0.125);
+            let many = waits.iter().filter(|one| range.contains(one)).count();
+            assert!((150..350).contains(&many), "{many} of 1000 in {range:?}");
+        }
+    }
+}
+
+#[test]
 fn a_router_that_repeats_no_flow_for_a_minute_has_none() {
     // faults 1 and 3
     let mut van = reattached();
