@@ -554,7 +554,7 @@ fn shifted(time: Timestamp, offset: i64) -> Timestamp {
 fn next_retry(retry: &mut u64, settings: &Settings, random: &mut u64) -> u64 {
     let wait = *retry;
     *retry = wait.saturating_mul(2).min(settings.longest_retry);
-    // SplitMix64: enough to keep collectors out of step.
+    // SplitMix64: enough to keep collectors out of step, which takes an even spread and no more.
     *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut bits = (*random ^ (*random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
