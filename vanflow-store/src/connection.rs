@@ -29,10 +29,10 @@ use crate::{
     changes::Revision,
     halves::{Counted, HalfMembership, MOST_FAR_HALVES},
     lane::{Contribution, Lane},
-    lanes::ConnectionShare,
     record::{Record, Service},
     row::Table,
     schema::COUNTERFLOW,
+    share::ConnectionShare,
     snapshot::{Snapshot, Text},
 };
 
@@ -316,10 +316,10 @@ impl<'s> Connection<'s> {
         let record = self.0.record;
         let (contents, slot) = (record.contents, record.at.slot());
         let share = match self.0.halves {
-            Halves::Whole => contents.tports.get(slot).map(|row| {
-                let share = ConnectionShare::of(row, &contents.texts);
-                contents.continued.get(&record.at).map_or(share, |before| share.beyond(before))
-            }),
+            Halves::Whole => {
+                let row = contents.tports.get(slot);
+                row.map(|row| ConnectionShare::of_row(record.at, row, &contents.texts, &contents.continued))
+            }
             Halves::Near(_) | Halves::Far => record.half().and_then(|half| match half.counted {
                 Counted::Connection { share, .. } => Some(share),
                 Counted::Nothing | Counted::Request { .. } => None,

@@ -83,7 +83,11 @@ impl Distribution {
 
     /// The memory that it takes beside itself, in octets.
     pub(crate) fn octets(&self) -> usize {
-        if self.counts.spilled() { self.counts.capacity() * size_of::<(u8, u64)>() } else { 0 }
+        if self.counts.len() > self.counts.inline_size() {
+            self.counts.len() * size_of::<(u8, u64)>()
+        } else {
+            0
+        }
     }
 }
 
@@ -93,11 +97,16 @@ impl fmt::Debug for Distribution {
     }
 }
 
-fn range(value: i64) -> u8 {
-    FINE_BOUNDS.partition_point(|bound| *bound < value) as u8
+/// The position of the range that a value is in.
+pub(crate) fn range_of(value: i64) -> usize {
+    FINE_BOUNDS.partition_point(|bound| *bound < value)
 }
 
-fn signed(value: u64) -> i64 {
+fn range(value: i64) -> u8 {
+    range_of(value) as u8
+}
+
+pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -295,24 +295,24 @@ impl Graph {
     /// Makes a row that only holds a place a record that follows from others, with these texts, by ascending code.
     pub(crate) fn derive(&mut self, at: RecordRef, type_code: u32, texts: &[(Attribute, &str)]) {
         let texts = texts.iter().filter(|(_, text)| !text.is_empty());
-        let cells: Vec<_> = texts
+        let values: Vec<_> = texts
             .map(|(attribute, text)| (attribute.code(), RestValue::Text(self.vocabulary.texts.acquire(text))))
             .collect();
-        self.vocabulary.cells += cells.len();
+        self.vocabulary.rest_values += values.len();
         let row = self.entities.get_mut(at.slot());
         row.head.type_code = type_code;
         row.head.flags.set(Flags::REPORTED, true);
         row.head.flags.set(Flags::DERIVED, true);
-        row.rest = Some(Arc::new(cells));
+        row.rest = Some(Arc::new(values));
         self.entities.set_live(at.slot(), true);
     }
 
     /// Gives a derived record another text, one that it has already. Answers whether it is another.
     pub(crate) fn rename(&mut self, at: RecordRef, attribute: Attribute, text: &str) -> bool {
         let row = self.entities.get_mut(at.slot());
-        let cells = row.rest.as_mut().map(Arc::make_mut);
-        let cell = cells.and_then(|cells| cells.iter_mut().find(|(code, _)| *code == attribute.code()));
-        let Some((_, RestValue::Text(symbol))) = cell else { return false };
+        let rest = row.rest.as_mut().map(Arc::make_mut);
+        let value = rest.and_then(|rest| rest.iter_mut().find(|(code, _)| *code == attribute.code()));
+        let Some((_, RestValue::Text(symbol))) = value else { return false };
         let new = self.vocabulary.texts.acquire(text);
         let old = std::mem::replace(symbol, new);
         self.vocabulary.texts.release(old);
@@ -338,7 +338,7 @@ impl Graph {
                 vocabulary.texts.release(symbol);
             }
             if let Some(rest) = row.rest.take() {
-                vocabulary.cells -= rest.len();
+                vocabulary.rest_values -= rest.len();
                 for (_, value) in rest.iter() {
                     vocabulary.release_value(value);
                 }
@@ -494,7 +494,7 @@ impl Graph {
             + self.apps.used() * size_of::<AppRow>()
             + self.flows.used() * size_of::<FlowRow>()
             + self.index.octets()
-            + self.vocabulary.cells * size_of::<(u32, RestValue)>()
+            + self.vocabulary.rest_values * size_of::<(u32, RestValue)>()
             + self.vocabulary.texts.octets()
             + self.vocabulary.scopes.octets()
     }

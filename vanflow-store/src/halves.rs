@@ -9,9 +9,9 @@ use crate::{
     ends::Path,
     graph::Graph,
     identity::Key,
-    lanes::{ConnectionShare, RequestShare},
     row::{MaybeMember, Membership, RecordRef, RestValue, Table},
     schema::{COUNTERFLOW, PARENT, START, place},
+    share::{ConnectionShare, RequestShare},
     text::Symbol,
 };
 

@@ -155,7 +155,8 @@ impl ScopeTable {
         }
     }
 
-    fn whole(&self, key: Key) -> String {
+    /// The id behind a key.
+    pub(crate) fn whole(&self, key: Key) -> String {
         match key.number() {
             Some(number) => format!("{}:{number}", self.name(key)),
             None => self.name(key).to_owned(),
@@ -320,8 +321,7 @@ mod tests {
     use super::*;
 
     fn text(scopes: &Scopes, key: Key) -> String {
-        let name = scopes.table().name(key);
-        key.number().map_or_else(|| name.to_owned(), |number| format!("{name}:{number}"))
+        scopes.table().whole(key)
     }
 
     #[test]

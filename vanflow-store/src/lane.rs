@@ -36,10 +36,11 @@ use crate::{
     distribution,
     failure::{FailureReason, FailureSide},
     halves::Counted,
-    lanes::{ConnectionShare, INTERNAL_BOUNDS, KeptRequests, LATENCY_BOUNDS, LaneRow, Latencies},
+    lanes::{INTERNAL_BOUNDS, KeptRequests, LATENCY_BOUNDS, LaneRow, Latencies},
     record::{Record, Service},
     row::{RecordRef, Table},
     schema::place,
+    share::ConnectionShare,
     snapshot::{Contents, Text},
     text::Symbol,
 };
@@ -484,7 +485,7 @@ impl<'s> Distribution<'s> {
 
     /// The range that a value is in, as in [`Distribution::counts`].
     pub fn range_of(value: i64) -> usize {
-        distribution::FINE_BOUNDS.partition_point(|bound| *bound < value)
+        distribution::range_of(value)
     }
 
     /// The ranges that occurred, by their positions among the bounds and ascending, and how many values are in each.

@@ -72,6 +72,7 @@ mod pages;
 mod record;
 mod row;
 mod schema;
+mod share;
 mod slab;
 mod snapshot;
 mod sorted;

@@ -32,7 +32,7 @@ pub(crate) struct Vocabulary {
     pub(crate) scopes: Scopes,
     pub(crate) oddities: Oddities,
     /// How many attributes are kept that have no place of their own.
-    pub(crate) cells: usize,
+    pub(crate) rest_values: usize,
     /// The text that each attribute had last: it often has it again.
     recent: [Symbol; Attribute::ALL.len()],
 }
@@ -43,7 +43,7 @@ impl Default for Vocabulary {
             texts: Texts::default(),
             scopes: Scopes::default(),
             oddities: Oddities::default(),
-            cells: 0,
+            rest_values: 0,
             recent: [Symbol::NONE; Attribute::ALL.len()],
         }
     }
@@ -299,7 +299,7 @@ fn fold_rest(
         }
         Err(position) => {
             rest.insert(position, (code, new));
-            vocabulary.cells += 1;
+            vocabulary.rest_values += 1;
             true
         }
     }
@@ -316,11 +316,11 @@ fn drop_misfit(
     if is_misfit(code, value) {
         return;
     }
-    if let Some(cells) = rest
-        && let Ok(position) = cells.binary_search_by_key(&code, |(code, _)| *code)
+    if let Some(rest) = rest
+        && let Ok(position) = rest.binary_search_by_key(&code, |(code, _)| *code)
     {
-        let (_, value) = Arc::make_mut(cells).remove(position);
+        let (_, value) = Arc::make_mut(rest).remove(position);
         vocabulary.release_value(&value);
-        vocabulary.cells -= 1;
+        vocabulary.rest_values -= 1;
     }
 }

@@ -17,12 +17,13 @@ use vanflow_proto::{Attribute, RecordKind, Timestamp, Update};
 use crate::{
     changes::{Changes, Revision},
     graph::{Change, Fold, Found, Graph, Standing},
-    lanes::{ConnectionShare, Lanes},
+    lanes::Lanes,
     merge::{Changed, LeaveOut, Vocabulary},
     oddity::{Oddities, Oddity},
     order::OrdersWriter,
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::START,
+    share::{ConnectionShare, Continued},
     snapshot::{Contents, Snapshot},
     source::{OwnedSourceType, Source, SourceId},
     store::{
@@ -81,7 +82,7 @@ pub struct Store {
     /// What evicted connections had come to.
     remembered: Remembered,
     /// The same of those that returned.
-    continued: imbl::HashMap<RecordRef, ConnectionShare>,
+    continued: Continued,
 }
 
 /// Records there are, by type: one for each kind of the table, one for types that it does not have.
@@ -155,7 +156,7 @@ impl Store {
             expiry: Expiry::default(),
             awaited: Awaited::default(),
             remembered: Remembered::default(),
-            continued: imbl::HashMap::new(),
+            continued: Continued::new(),
         }
     }
 

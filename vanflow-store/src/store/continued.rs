@@ -14,8 +14,8 @@ use hashbrown::HashMap;
 use super::{Store, seconds};
 use crate::{
     identity::Key,
-    lanes::ConnectionShare,
     row::{Flags, RecordRef, Table},
+    share::ConnectionShare,
 };
 
 /// How many evicted connections are remembered: as many as four routers have at most (faults 15).
@@ -130,11 +130,7 @@ impl Store {
     /// What a connection adds to its lane.
     #[inline]
     pub(super) fn share_of_connection(&self, at: RecordRef) -> ConnectionShare {
-        let row = self.graph.tports.get(at.slot());
-        let share = ConnectionShare::of(row, self.graph.vocabulary.texts.table());
-        if !row.head.flags.has(Flags::CONTINUED) {
-            return share;
-        }
-        self.continued.get(&at).map_or(share, |before| share.beyond(before))
+        let texts = self.graph.vocabulary.texts.table();
+        ConnectionShare::of_row(at, self.graph.tports.get(at.slot()), texts, &self.continued)
     }
 }

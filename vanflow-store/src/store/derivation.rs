@@ -233,8 +233,7 @@ impl Store {
             // It may yet name one.
             Key::NONE
         } else if named.is_none() {
-            let name = scopes.table().name(key);
-            let router = key.number().map_or_else(|| name.to_owned(), |number| format!("{name}:{number}"));
+            let router = scopes.table().whole(key);
             scopes.acquire(&crate::derived::gateway_id(&router)).unwrap_or(Key::NONE)
         } else {
             scopes.share(named)

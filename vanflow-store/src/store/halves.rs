@@ -10,10 +10,10 @@ use crate::{
     ends::Path,
     graph::Standing,
     halves::Counted,
-    lanes::{ConnectionShare, RequestShare},
     merge::Changed,
     row::{AnyRow, NO_LANE, RecordRef, Table},
     schema::{COUNTERFLOW, FlowRow, PARENT},
+    share::{ConnectionShare, RequestShare},
 };
 
 type Rows = SmallVec<[RecordRef; 4]>;

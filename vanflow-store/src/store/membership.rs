@@ -9,10 +9,11 @@ use crate::{
     ends::{Ends, Path},
     halves::Counted,
     identity::Key,
-    lanes::{ConnectionShare, LaneKey, RequestShare},
+    lanes::LaneKey,
     merge::Changed,
     row::{Flags, Membership, NO_LANE, RecordRef, Siblings, Table},
     schema::{CONNECTOR, COUNTERFLOW, END, PARENT, START},
+    share::{ConnectionShare, RequestShare},
 };
 
 /// What a record adds to a lane.
