@@ -115,8 +115,11 @@ impl<'a> Reader<'a> {
 
     /// The next value, whatever it is. Only its own extent is checked, not what a compound value holds.
     ///
-    /// Read at once are the types that routers send by far the most: as a call of its own, this costs a tenth of merging.
-    #[expect(clippy::inline_always, reason = "the compiler's measure leaves it out of the loop that matters")]
+    /// Read in place are the types that routers send by far the most.
+    #[expect(
+        clippy::inline_always,
+        reason = "merging takes 1.2 % fewer instructions so, together with `Attributes::read`"
+    )]
     #[inline(always)]
     pub(crate) fn value(&mut self) -> Result<Value<'a>, DecodeError> {
         let start = *self;
