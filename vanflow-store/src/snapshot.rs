@@ -84,6 +84,13 @@ impl Snapshot {
         Table::ALL.into_iter().flat_map(|table| self.table(table)).filter(|record| !record.is_derived())
     }
 
+    /// Every record but connections, requests and FLOWs, live and ended, in the order of [`RecordRef`]: those that were
+    /// reported, and SITE records that follow from their routers.
+    pub fn entities(&self) -> impl Iterator<Item = Record<'_>> {
+        let is_shown = |record: &Record<'_>| !record.is_derived() || record.kind() == Some(RecordKind::Site);
+        self.table(Table::Entities).filter(is_shown)
+    }
+
     /// Every record of a kind, live and ended, in the order of [`RecordRef`]. IMAGE records are derived from those of
     /// processes.
     pub fn of_kind(&self, kind: RecordKind) -> impl Iterator<Item = Record<'_>> {

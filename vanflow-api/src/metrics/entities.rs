@@ -68,14 +68,9 @@ impl Entities {
         self.down_counts.values_mut().for_each(|known| known.is_there = false);
         let routers = OnceCell::new();
         let mut sites = Vec::new();
-        // Flows come after all others.
-        let is_flow = |record: &Record<'_>| record.kind().is_some_and(RecordKind::is_flow);
         self.links.begin();
         self.logs.begin(snapshot.revision());
-        let reported = snapshot.records().take_while(|record| !is_flow(record));
-        // A site is one too where it follows from its routers.
-        let derived = snapshot.of_kind(RecordKind::Site).filter(Record::is_derived);
-        for record in reported.chain(derived) {
+        for record in snapshot.entities() {
             if record.kind() == Some(RecordKind::Log) {
                 self.logs.observe_log(record);
             }

@@ -577,11 +577,8 @@ impl Seen {
 /// The records that labels are made of.
 fn standing(snapshot: &Snapshot) -> Standing {
     use RecordKind::{Connector, Listener, Process, Router, Site};
-    let is_flow = |record: &Record<'_>| record.kind().is_some_and(RecordKind::is_flow);
     let mut standing = Standing::default();
-    // Flows come after all others.
-    let reported = snapshot.records().take_while(|record| !is_flow(record));
-    for record in reported.chain(snapshot.of_kind(Site).filter(Record::is_derived)) {
+    for record in snapshot.entities() {
         if matches!(record.kind(), Some(Site | Router | Listener | Connector | Process)) {
             standing.records += 1;
             standing.latest = standing.latest.max(record.revision().as_u64());

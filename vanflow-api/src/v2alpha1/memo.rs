@@ -152,7 +152,7 @@ impl Basis {
     fn of(snapshot: &Snapshot, before: Option<&Self>) -> Self {
         let lane_ends = snapshot.lane_ends_revision();
         let (mut count, mut latest) = (0, Revision::default());
-        for record in entities(snapshot) {
+        for record in snapshot.entities() {
             count += 1;
             latest = latest.max(record.revision());
         }
@@ -170,13 +170,7 @@ impl Basis {
     }
 }
 
-/// All records but connections and requests. Those come after these.
-fn entities(snapshot: &Snapshot) -> impl Iterator<Item = Record<'_>> {
-    let flows = [RecordKind::BiflowTport, RecordKind::BiflowApp, RecordKind::Flow];
-    snapshot.records().take_while(move |record| !record.kind().is_some_and(|kind| flows.contains(&kind)))
-}
-
-/// A hash of what matters of them. Counters that grow all the time do not.
+/// A hash of what matters of entities. Counters that grow all the time do not.
 fn contents(snapshot: &Snapshot) -> u64 {
     const TEXTS: [Attribute; 8] = [
         Attribute::Parent,
@@ -189,7 +183,7 @@ fn contents(snapshot: &Snapshot) -> u64 {
         Attribute::Process,
     ];
     let mut hasher = DefaultHasher::new();
-    for record in entities(snapshot) {
+    for record in snapshot.entities() {
         (record.at(), record.type_code(), record.id(), ended(record)).hash(&mut hasher);
         TEXTS.map(|attribute| record.text(attribute)).hash(&mut hasher);
         record.service().map(|service| service.at()).hash(&mut hasher);

@@ -8,6 +8,13 @@ use crate::support::{EPOCH, Fixture};
 
 /// The usual network, and a router that names no site, at which a client connects to a process of the second site.
 fn with_gateway() -> Fixture {
+    let fixture = before_its_site();
+    settle(&fixture);
+    fixture
+}
+
+/// The same before the router's source has settled: until then its site may yet be reported.
+fn before_its_site() -> Fixture {
     let mut fixture = network();
     let endpoint = new(RecordKind::Listener, "gw:1")
         .with(Attribute::Parent, "gw:0")
@@ -32,13 +39,16 @@ fn with_gateway() -> Fixture {
         connection,
         link,
     ]);
+    fixture
+}
+
+fn settle(fixture: &Fixture) {
     let now = Timestamp::from_micros(EPOCH);
     let mut store = fixture.publisher.write();
     let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
     store.source_settled(source, Extent::All, now);
     drop(store);
     fixture.publisher.publish();
-    fixture
 }
 
 fn of<'v>(items: &'v [Value], name: &str, value: &str) -> &'v Value {
@@ -99,6 +109,16 @@ fn traffic_of_a_router_without_a_site_is_between_processes_and_sites() {
     assert!(has("skupper_site_links_total{", &["site_id=\"gateway-gw:0\""]));
     let labels = ["source_site_name=\"gate\"", "dest_site_name=\"east\""];
     assert!(has("skupper_connections_opened_total{", &labels), "{}", metrics.text());
+}
+
+#[test]
+fn pairs_that_were_asked_for_before_are_worked_out_anew_with_its_site() {
+    // faults 8
+    let fixture = before_its_site();
+    assert_eq!(results(&fixture, "sitepairs").len(), 0);
+    settle(&fixture);
+    assert_eq!(results(&fixture, "sitepairs").len(), 1);
+    assert_eq!(results(&fixture, "processpairs").len(), 1);
 }
 
 #[test]
