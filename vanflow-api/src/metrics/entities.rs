@@ -1,9 +1,6 @@
 //! What sites have: routers, links, listeners, connectors.
 
-use std::{
-    cell::OnceCell,
-    collections::{BTreeMap, HashMap},
-};
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::{Record, Revision, Snapshot, Text};
@@ -20,27 +17,15 @@ use crate::{
     },
 };
 
-/// How many links are remembered that are not there any more, so that what happened to them meanwhile is counted when
-/// they come back.
-pub(super) const MOST_ABSENT: usize = 10_000;
-
 /// What there is, and what was counted of it.
 #[derive(Debug)]
 pub(crate) struct Entities {
     /// How many there are of each, by metric and the values of its labels.
     levels: BTreeMap<(Name, Vec<String>), u64>,
-    /// How often each LINK was down, by its id, when it was looked at last.
-    down_counts: HashMap<String, DownCount>,
-    /// By site and role.
+    /// How often links went down, by site and role.
     errors: BTreeMap<(String, String), Errors>,
     links: Links,
     logs: Logs,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct DownCount {
-    count: u64,
-    is_there: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,7 +40,6 @@ impl Entities {
     pub(crate) fn since(revision: Revision) -> Self {
         Self {
             levels: BTreeMap::new(),
-            down_counts: HashMap::new(),
             errors: BTreeMap::new(),
             links: Links::default(),
             logs: Logs::since(revision),
@@ -65,7 +49,6 @@ impl Entities {
     /// Looks at what there is now.
     pub(crate) fn observe(&mut self, snapshot: &Snapshot) {
         self.levels.clear();
-        self.down_counts.values_mut().for_each(|known| known.is_there = false);
         let routers = OnceCell::new();
         let mut sites = Vec::new();
         self.links.begin();
@@ -107,13 +90,12 @@ impl Entities {
                     let site = text(ends.connects.and_then(|router| router.site_id()));
                     let role = link::role(record).unwrap_or(UNKNOWN).to_owned();
                     self.add(Name::SiteLinks, [site.clone(), role.clone(), link::status(record).to_owned()]);
-                    self.count_downs(record, (site, role));
-                    self.links.observe(record, ends);
+                    let downs = self.links.observe(record, ends);
+                    self.errors.entry((site, role)).or_default().count += downs;
                 }
                 _ => {}
             }
         }
-        self.links.end();
         self.logs.end();
         for service in snapshot.services() {
             let labels = [text(Some(service.address())), text(service.protocol())];
@@ -134,19 +116,9 @@ impl Entities {
             });
             errors.is_there = has_some || sites.contains(site);
         }
-        if self.down_counts.values().filter(|known| !known.is_there).count() > MOST_ABSENT {
-            self.down_counts.retain(|_, known| known.is_there);
+        if self.links.end() {
             self.errors.retain(|_, errors| errors.is_there);
         }
-    }
-
-    /// Adds how often a link went down since it was there last, however long ago that was (faults 28).
-    fn count_downs(&mut self, link: Record<'_>, of: (String, String)) {
-        let errors = self.errors.entry(of).or_default();
-        let Some(count) = link.uint(Attribute::DownCount) else { return };
-        // What happened before the collector first looked is no growth. A lower value is a new beginning.
-        let known = self.down_counts.insert(link.id().to_string(), DownCount { count, is_there: true });
-        errors.count += known.map_or(0, |known| count.checked_sub(known.count).unwrap_or(count));
     }
 
     fn add<const N: usize>(&mut self, name: Name, labels: [String; N]) {
@@ -155,11 +127,11 @@ impl Entities {
 
     pub(crate) fn gather(&self, identity: &LabelSet, gathered: &mut Gathered) {
         for ((name, values), level) in &self.levels {
-            let labels = name.metric().labels.iter().copied().zip(values.iter().map(String::as_str));
-            gathered.add(*name, identity.with(labels), SampleValue::Count(*level));
+            let labels = identity.of(*name, values.iter().map(String::as_str));
+            gathered.add(*name, labels, SampleValue::Count(*level));
         }
         for ((site, role), errors) in self.errors.iter().filter(|(_, errors)| errors.is_there) {
-            let labels = identity.with([("site_id", site.as_str()), ("role", role.as_str())]);
+            let labels = identity.of(Name::SiteLinkErrors, [site.as_str(), role.as_str()]);
             gathered.add(Name::SiteLinkErrors, labels, SampleValue::Count(errors.count));
         }
         self.links.gather(identity, gathered);

@@ -386,7 +386,7 @@ impl Sample {
     }
 }
 
-/// LabelSet that are written already. The library takes names as they are and escapes values; so all but the end of the
+/// Labels that are written already. The library takes names as they are and escapes values; so all but the end of the
 /// last value goes for the name of a label.
 struct Written<'l>(&'l LabelSet);
 

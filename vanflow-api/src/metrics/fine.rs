@@ -22,7 +22,7 @@ use crate::metrics::{
 /// How many bounds a tenfold has.
 const STEPS: usize = 25;
 
-/// LabelSet that a latency has, whatever it is a latency of.
+/// Labels that a latency has, whatever it is a latency of.
 const BY: [&str; 5] = ["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name"];
 
 /// Latencies of connections, of both sides, and of requests.

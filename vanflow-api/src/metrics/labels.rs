@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use crate::metrics::table::Name;
+
 /// The labels of a sample, ready to be exposed. Cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LabelSet(Arc<str>);
@@ -19,6 +21,11 @@ impl LabelSet {
         let mut text = String::from(&*self.0);
         push(&mut text, labels);
         Self(text.into())
+    }
+
+    /// These labels and those of a metric, in the order of the table.
+    pub(crate) fn of<'l>(&self, name: Name, values: impl IntoIterator<Item = &'l str>) -> Self {
+        self.with(name.metric().labels.iter().copied().zip(values))
     }
 
     /// As they stand between braces: `a="x",b="y"`, escaped.

@@ -12,12 +12,16 @@ use crate::{
     link::{self, Ends},
     metrics::{
         ends::UNKNOWN,
-        entities::{MOST_ABSENT, site_and_name},
+        entities::site_and_name,
         exposition::{Gathered, SampleValue},
         labels::LabelSet,
         table::Name,
     },
 };
+
+/// How many links are remembered that are not there any more, so that what happened to them meanwhile is counted when
+/// they come back.
+const MOST_ABSENT: usize = 10_000;
 
 /// What was counted of links.
 #[derive(Debug, Default)]
@@ -27,10 +31,10 @@ pub(super) struct Links {
     totals: BTreeMap<(Name, Vec<String>), Total>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    /// Octets to the other router and from it, and how often the link went down.
-    counts: [u64; 3],
+    /// Octets to the other router and from it, and how often the link went down, each once it was reported.
+    counts: [Option<u64>; 3],
     is_there: bool,
 }
 
@@ -48,30 +52,32 @@ impl Links {
         self.totals.values_mut().for_each(|total| total.is_there = false);
     }
 
-    /// A link that is there.
-    pub(super) fn observe(&mut self, link: Record<'_>, ends: Ends<'_>) {
+    /// A link that is there. Answers how often it went down since it was looked at last, however long ago that was
+    /// (faults 28).
+    pub(super) fn observe(&mut self, link: Record<'_>, ends: Ends<'_>) -> u64 {
         let reported = [Attribute::Octets, Attribute::OctetsReverse, Attribute::DownCount]
             .map(|attribute| link.uint(attribute));
         if reported == [None; 3] {
-            return;
+            return 0;
         }
-        let counts = reported.map(Option::unwrap_or_default);
-        // What happened before the collector first looked is no growth. A lower value is a new beginning.
-        let seen = self.seen.insert(link.id().to_string(), Seen { counts, is_there: true });
-        let growth = |which: usize| {
-            let now = counts[which];
-            seen.map_or(0, |seen| now.checked_sub(seen.counts[which]).unwrap_or(now))
-        };
+        let seen = self.seen.entry(link.id().to_string()).or_default();
+        seen.is_there = true;
+        let growth: [u64; 3] = std::array::from_fn(|which| {
+            let Some(now) = reported[which] else { return 0 };
+            // What happened before the collector first looked is no growth. A lower value is a new beginning.
+            let before = seen.counts[which].replace(now);
+            before.map_or(0, |before| now.checked_sub(before).unwrap_or(now))
+        });
+        let [sent, received, downs] = growth;
         let (connects, accepts) = (site_and_name(ends.connects), site_and_name(ends.accepts));
         let role = link::role(link).unwrap_or(UNKNOWN).to_owned();
         let between: Vec<_> = connects.iter().chain(&accepts).cloned().chain([role]).collect();
         if reported[2].is_some() {
-            self.add(Name::LinkErrors, between.clone(), growth(2));
+            self.add(Name::LinkErrors, between.clone(), downs);
         }
         if reported[..2] == [None; 2] {
-            return;
+            return downs;
         }
-        let (sent, received) = (growth(0), growth(1));
         self.add(Name::LinkSent, between.clone(), sent);
         self.add(Name::LinkReceived, between, received);
         for (end, of, sent, received) in
@@ -82,14 +88,18 @@ impl Links {
                 self.add(Name::RouterReceived, of.to_vec(), received);
             }
         }
+        downs
     }
 
-    /// All links were looked at.
-    pub(super) fn end(&mut self) {
-        if self.seen.values().filter(|seen| !seen.is_there).count() > MOST_ABSENT {
+    /// All links were looked at. Answers whether what was counted of links that are not there is forgotten, since there
+    /// is too much of it.
+    pub(super) fn end(&mut self) -> bool {
+        let is_full = self.seen.values().filter(|seen| !seen.is_there).count() > MOST_ABSENT;
+        if is_full {
             self.seen.retain(|_, seen| seen.is_there);
             self.totals.retain(|_, total| total.is_there);
         }
+        is_full
     }
 
     fn add(&mut self, name: Name, labels: Vec<String>, growth: u64) {
@@ -100,8 +110,8 @@ impl Links {
 
     pub(super) fn gather(&self, identity: &LabelSet, gathered: &mut Gathered) {
         for ((name, values), total) in self.totals.iter().filter(|(_, total)| total.is_there) {
-            let labels = name.metric().labels.iter().copied().zip(values.iter().map(String::as_str));
-            gathered.add(*name, identity.with(labels), SampleValue::Count(total.count));
+            let labels = identity.of(*name, values.iter().map(String::as_str));
+            gathered.add(*name, labels, SampleValue::Count(total.count));
         }
     }
 }

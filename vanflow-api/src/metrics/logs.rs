@@ -70,8 +70,7 @@ impl Logs {
 
     pub(super) fn gather(&self, identity: &LabelSet, gathered: &mut Gathered) {
         for (values, total) in &self.errors {
-            let labels = Name::CertificateErrors.metric().labels.iter().copied();
-            let labels = identity.with(labels.zip(values.iter().map(String::as_str)));
+            let labels = identity.of(Name::CertificateErrors, values.iter().map(String::as_str));
             gathered.add(Name::CertificateErrors, labels, SampleValue::Count(total.count));
         }
     }
