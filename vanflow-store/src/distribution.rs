@@ -8,7 +8,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 /// How many bounds there are for each tenfold.
-const STEPS: usize = 25;
+pub(crate) const STEPS: usize = 25;
 
 /// How many times ten there are from the lowest bound to the highest.
 const DECADES: usize = 6;

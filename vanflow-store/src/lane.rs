@@ -483,6 +483,9 @@ impl<'s> Distribution<'s> {
     /// before. One more range takes what is above the last.
     pub const BOUNDS_MICROS: &'static [i64] = distribution::FINE_BOUNDS;
 
+    /// How many bounds there are for each tenfold, the first of which is a power of ten.
+    pub const BOUNDS_A_TENFOLD: usize = distribution::STEPS;
+
     /// The range that a value is in, as in [`Distribution::counts`].
     pub fn range_of(value: i64) -> usize {
         distribution::range_of(value)

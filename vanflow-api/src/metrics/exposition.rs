@@ -41,6 +41,11 @@ pub(crate) struct Gathered {
 /// As many bounds as there are.
 pub(crate) const ALL_BOUNDS: Range<usize> = 0..usize::MAX;
 
+/// Whether a count of a histogram is exposed where these bounds are: one at them, and the one above all `bounds`.
+fn is_exposed(exposed: &Range<usize>, position: usize, bounds: usize) -> bool {
+    exposed.contains(&position) || position == bounds
+}
+
 /// One label set and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
@@ -125,11 +130,6 @@ impl Gathered {
         self.exposed.insert(name, bounds);
     }
 
-    /// The positions of the bounds of a metric that are exposed, and how many it has.
-    fn exposed(&self, name: Name) -> Range<usize> {
-        self.exposed.get(&name).cloned().unwrap_or(ALL_BOUNDS)
-    }
-
     /// Feeds everything to a history: values as they are now, and whether it is certain that they were 0 before somebody
     /// first asked. What nobody charts is left out.
     pub(crate) fn feed(&self, scrape: &mut Scrape<'_>, fed: &mut Fed) {
@@ -142,7 +142,7 @@ impl Gathered {
                 Form::Histogram(bounds) => bounds_in_text(bounds),
                 Form::Counter | Form::Gauge => Vec::new(),
             };
-            let exposed = self.exposed(*name);
+            let exposed = self.exposed.get(name).unwrap_or(&ALL_BOUNDS);
             let by_labels = fed.by_labels.entry(*name).or_default();
             for sample in samples {
                 let mut feeding = Feeding::of(sample, fed.scrape, by_labels, scrape);
@@ -156,9 +156,9 @@ impl Gathered {
                         let mut so_far = 0;
                         for (position, (bound, count)) in bounds.iter().zip(&histogram.counts).enumerate() {
                             so_far += count;
-                            let is_last = position + 1 == bounds.len();
-                            if exposed.contains(&position) || is_last {
-                                let born = born && (is_last || sample.born_bounds.contains(&position));
+                            if is_exposed(exposed, position, bounds.len() - 1) {
+                                let born =
+                                    born && is_exposed(&sample.born_bounds, position, bounds.len() - 1);
                                 feeding.put(2 + position, &bucket, Some(bound), so_far as f64, born);
                             }
                         }
@@ -207,9 +207,9 @@ impl Exposed {
             Form::Histogram(bounds) => bounds_in_text(bounds),
             Form::Counter | Form::Gauge => Vec::new(),
         };
-        let last = bounds.len().wrapping_sub(1);
-        let is_exposed = |position: usize| exposed.contains(&position) || position == last;
-        let each = bounds.into_iter().enumerate().filter(|(position, _)| is_exposed(*position));
+        let last = bounds.len().saturating_sub(1);
+        let each =
+            bounds.into_iter().enumerate().filter(|(position, _)| is_exposed(&exposed, *position, last));
         let bounds = each.map(|(_, bound)| bound).collect();
         Self { name, exposed, bounds, left: samples.into_iter(), is_begun: false }
     }
@@ -372,9 +372,9 @@ impl Sample {
                 let mut below = 0;
                 for (position, count) in histogram.counts.iter().map(shown).enumerate() {
                     below += count;
-                    let bound = bounds.get(position).copied();
-                    if exposed.contains(&position) || bound.is_none() {
-                        buckets.push((bound.unwrap_or(f64::INFINITY), std::mem::take(&mut below)));
+                    if is_exposed(exposed, position, bounds.len()) {
+                        let bound = bounds.get(position).copied().unwrap_or(f64::INFINITY);
+                        buckets.push((bound, std::mem::take(&mut below)));
                     }
                 }
                 let sum = if self.is_new { 0.0 } else { histogram.sum };

@@ -10,25 +10,21 @@ use std::{
     sync::Arc,
 };
 
+use vanflow_store::lane::Distribution;
+
 use crate::metrics::{
     ends::Values,
     exposition::{Gathered, Histogram, Sample, SampleValue},
     growth::FineObserved,
     labels::LabelSet,
     series::Birth,
-    table::{FINE, FLOW, Name},
+    table::{BY_SERVICE, FINE, FLOW, Name},
 };
-
-/// How many bounds a tenfold has.
-const STEPS: usize = 25;
-
-/// Labels that a latency has, whatever it is a latency of.
-const BY: [&str; 5] = ["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name"];
 
 /// Latencies of connections, of both sides, and of requests.
 #[derive(Debug, Default)]
 pub(super) struct FineLatencies {
-    services: BTreeMap<[String; BY.len()], [Option<Latency>; 3]>,
+    services: BTreeMap<[String; BY_SERVICE.len()], [Option<Latency>; 3]>,
     /// The bounds that are exposed, of connections and of requests.
     connections: Range<usize>,
     requests: Range<usize>,
@@ -69,7 +65,7 @@ impl FineLatencies {
             }
             let latency = service[position].get_or_insert_with(|| {
                 let side = ["listener", "connector"].get(position).map(|side| ("side", *side));
-                let labels = identity.with(BY.into_iter().zip(by(values)).chain(side));
+                let labels = identity.with(BY_SERVICE.iter().copied().zip(by(values)).chain(side));
                 let (born_bounds, histogram) = (exposed.clone(), Arc::new(Histogram::new(FINE)));
                 Latency { labels, birth, born_bounds, histogram }
             });
@@ -105,8 +101,8 @@ impl FineLatencies {
     }
 }
 
-fn by(values: &Values) -> [&str; BY.len()] {
-    BY.map(|label| {
+fn by(values: &Values) -> [&str; BY_SERVICE.len()] {
+    BY_SERVICE.map(|label| {
         let position = FLOW.iter().position(|name| *name == label);
         values[position.expect("it is a label of connections")].as_str()
     })
@@ -114,8 +110,9 @@ fn by(values: &Values) -> [&str; BY.len()] {
 
 /// The bounds of the tenfold that a range is in: its lower one, so that the range has a width, to its upper one.
 fn around(range: usize) -> Range<usize> {
-    let first = range.saturating_sub(1) / STEPS * STEPS;
-    first.min(FINE.len() - 1)..(first + STEPS + 1).min(FINE.len())
+    const TENFOLD: usize = Distribution::BOUNDS_A_TENFOLD;
+    let first = range.saturating_sub(1) / TENFOLD * TENFOLD;
+    first.min(FINE.len() - 1)..(first + TENFOLD + 1).min(FINE.len())
 }
 
 #[cfg(test)]

@@ -43,6 +43,12 @@ pub(super) struct Tally {
     pub(super) count: u64,
 }
 
+impl Tally {
+    fn new(labels: LabelSet, birth: Birth) -> Self {
+        Self { labels, birth, count: 0 }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Latencies {
     pub(super) birth: Birth,
@@ -101,20 +107,16 @@ impl Series {
         let birth = if is_as_old { self.birth } else { Birth(Some(now)) };
         let values = &self.values;
         for (key, pending) in pending.requests.iter_mut().filter(|(_, pending)| **pending > 0) {
-            let requests = self.requests.entry(key.clone()).or_insert_with_key(|key| Tally {
-                labels: request_labels(identity, values, key),
-                birth,
-                count: 0,
-            });
+            let requests = self.requests.entry(key.clone());
+            let requests =
+                requests.or_insert_with_key(|key| Tally::new(request_labels(identity, values, key), birth));
             requests.count += take_growth(pending);
         }
         pending.requests.retain(|_, pending| *pending != 0);
         for (key, pending) in pending.failures.iter_mut().filter(|(_, pending)| **pending > 0) {
-            let failures = self.failures.entry(*key).or_insert_with_key(|key| Tally {
-                labels: failure_labels(identity, values, *key),
-                birth,
-                count: 0,
-            });
+            let failures = self.failures.entry(*key);
+            let failures =
+                failures.or_insert_with_key(|key| Tally::new(failure_labels(identity, values, *key), birth));
             failures.count += take_growth(pending);
         }
         pending.failures.retain(|_, pending| *pending != 0);
@@ -142,27 +144,22 @@ impl Series {
         self.closed += other.closed;
         self.octets += other.octets;
         self.octets_reverse += other.octets_reverse;
-        let values = &self.values;
+        let (values, birth) = (&self.values, Birth(Some(now)));
         for (key, theirs) in other.requests {
-            let requests = self.requests.entry(key).or_insert_with_key(|key| Tally {
-                labels: request_labels(identity, values, key),
-                birth: Birth(Some(now)),
-                count: 0,
-            });
+            let requests = self.requests.entry(key);
+            let requests =
+                requests.or_insert_with_key(|key| Tally::new(request_labels(identity, values, key), birth));
             requests.count += theirs.count;
         }
         for (key, theirs) in other.failures {
-            let failures = self.failures.entry(key).or_insert_with_key(|key| Tally {
-                labels: failure_labels(identity, values, *key),
-                birth: Birth(Some(now)),
-                count: 0,
-            });
+            let failures = self.failures.entry(key);
+            let failures =
+                failures.or_insert_with_key(|key| Tally::new(failure_labels(identity, values, *key), birth));
             failures.count += theirs.count;
         }
         if let Some(theirs) = other.latencies {
-            let ours = self
-                .latencies
-                .get_or_insert_with(|| Box::new(Latencies::new(identity, values, Birth(Some(now)))));
+            let ours =
+                self.latencies.get_or_insert_with(|| Box::new(Latencies::new(identity, values, birth)));
             for (ours, theirs) in [
                 (&mut ours.incoming.1, &theirs.incoming.1),
                 (&mut ours.outgoing.1, &theirs.outgoing.1),

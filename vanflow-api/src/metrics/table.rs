@@ -38,22 +38,6 @@ impl Form {
     }
 }
 
-/// Where a connection comes from and where it goes.
-pub(crate) const FLOW: &[&str] = &[
-    "source_site_id",
-    "dest_site_id",
-    "source_site_name",
-    "dest_site_name",
-    "source_component_id",
-    "dest_component_id",
-    "source_component_name",
-    "dest_component_name",
-    "routing_key",
-    "protocol",
-    "source_process_name",
-    "dest_process_name",
-];
-
 /// Bounds of latencies, in microseconds: those of the network observer.
 pub(crate) const MICROSECONDS: &[f64] = &[1e3, 2e3, 5e3, 1e4, 1e5, 1e6, 1e7];
 
@@ -99,6 +83,12 @@ macro_rules! metrics {
         }
     };
     (@labels NONE $($label:literal),*) => { &[$($label),*] };
+    (@labels BY_SERVICE $($label:literal),*) => {
+        &["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name", $($label),*]
+    };
+    (@labels LINK $($label:literal),*) => {
+        &["site_id", "router_name", "dest_site_id", "dest_router_name", "role", $($label),*]
+    };
     (@labels FLOW $($label:literal),*) => {
         &[
             "source_site_id",
@@ -117,6 +107,12 @@ macro_rules! metrics {
         ]
     };
 }
+
+/// Where a connection comes from and where it goes.
+pub(crate) const FLOW: &[&str] = metrics!(@labels FLOW);
+
+/// The labels of latencies by service, before those of their own.
+pub(crate) const BY_SERVICE: &[&str; 5] = metrics!(@labels BY_SERVICE);
 
 use Form::{Counter, Gauge, Histogram};
 
@@ -137,9 +133,9 @@ metrics! {
         "Time to the first octet as the client's router saw it less that which the server's router saw, in seconds. It can be negative.";
     ConnectionsFailed "skupper_connections_failed_total" Counter, FLOW ["side", "reason"]
         "Connections that failed, as the router of the listener or of the connector reports it, and why. One that both report counts for each.";
-    ConnectionLatency "skupper_connection_latency_seconds" Histogram(FINE), NONE ["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name", "side"]
+    ConnectionLatency "skupper_connection_latency_seconds" Histogram(FINE), BY_SERVICE ["side"]
         "Time to the first octet of connections: as the router of the listener saw it, and as that of the connector did.";
-    RequestLatency "skupper_request_latency_seconds" Histogram(FINE), NONE ["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name"]
+    RequestLatency "skupper_request_latency_seconds" Histogram(FINE), BY_SERVICE []
         "Time to the first octet of the response to requests that have ended, as the router of the listener saw it.";
     SiteInfo "skupper_site_info" Gauge, NONE ["site_id", "name", "version"]
         "1 for each site that is there.";
@@ -159,11 +155,11 @@ metrics! {
         "Listeners of the service.";
     ServiceConnectors "skupper_service_connectors" Gauge, NONE ["routing_key", "protocol"]
         "Connectors of the service: without one it has no server.";
-    LinkSent "skupper_link_sent_bytes_total" Counter, NONE ["site_id", "router_name", "dest_site_id", "dest_router_name", "role"]
+    LinkSent "skupper_link_sent_bytes_total" Counter, LINK []
         "Octets over links, from the router that sets the link up to the other, since the collector first saw each link.";
-    LinkReceived "skupper_link_received_bytes_total" Counter, NONE ["site_id", "router_name", "dest_site_id", "dest_router_name", "role"]
+    LinkReceived "skupper_link_received_bytes_total" Counter, LINK []
         "Octets over links, to the router that sets the link up from the other, since the collector first saw each link.";
-    LinkErrors "skupper_link_errors_total" Counter, NONE ["site_id", "router_name", "dest_site_id", "dest_router_name", "role"]
+    LinkErrors "skupper_link_errors_total" Counter, LINK []
         "How often links went down since the collector first saw each, by the router that sets the link up.";
     RouterSent "skupper_router_sent_bytes_total" Counter, NONE ["site_id", "router_name"]
         "Octets that the router sent over its links, whichever side set them up, since the collector first saw each link.";
