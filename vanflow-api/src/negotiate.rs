@@ -9,7 +9,7 @@ use vanflow_store::Snapshot;
 
 use crate::{body::Body, metrics::ExpositionFormat, query::media::Media};
 
-pub(crate) const JSON: &str = "application/json";
+pub(crate) const JSON: &str = Media::Json.name();
 pub(crate) const EVENTS: &str = "text/event-stream";
 
 const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");

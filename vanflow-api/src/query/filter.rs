@@ -59,14 +59,39 @@ pub(crate) fn operand(name: &str) -> (&str, bool) {
     name.strip_suffix('!').map_or((name, false), |name| (name, true))
 }
 
+/// The conditions that filters come to, one for each property and one for all else of each; `find` looks a property up,
+/// and `filtered` says what it is as filters see it.
+///
+/// # Errors
+///
+/// Where there is no such property, or it cannot have such a value.
+pub(crate) fn conditions<'p, 'q: 'p, P: Copy>(
+    pairs: impl IntoIterator<Item = &'p Pair<'q>>,
+    comparison: Comparison,
+    find: impl Fn(&str) -> Result<P, ApiError>,
+    filtered: impl Fn(P) -> Filtered,
+) -> Result<Vec<(P, Condition)>, ApiError> {
+    let mut conditions: Vec<(P, Condition)> = Vec::new();
+    for pair in pairs {
+        let (name, is_negated) = operand(&pair.name);
+        let found = find(name)?;
+        let property = filtered(found);
+        let is_it = |(other, condition): &(P, Condition)| {
+            filtered(*other).name == property.name && condition.is_negated == is_negated
+        };
+        let at = conditions.iter().position(is_it).unwrap_or_else(|| {
+            conditions.push((found, Condition::new(property.kind, comparison, is_negated)));
+            conditions.len() - 1
+        });
+        conditions[at].1.add(property, pair)?;
+    }
+    Ok(conditions)
+}
+
 impl Condition {
     /// A condition that no value meets yet.
-    pub(crate) fn new(kind: Kind, comparison: Comparison, is_negated: bool) -> Self {
+    fn new(kind: Kind, comparison: Comparison, is_negated: bool) -> Self {
         Self { kind, comparison, is_negated, wanted: Vec::new() }
-    }
-
-    pub(crate) fn is_negated(&self) -> bool {
-        self.is_negated
     }
 
     /// Has one more value do.
@@ -74,7 +99,7 @@ impl Condition {
     /// # Errors
     ///
     /// Where the property cannot have such a value.
-    pub(crate) fn add(&mut self, property: Filtered, pair: &Pair<'_>) -> Result<(), ApiError> {
+    fn add(&mut self, property: Filtered, pair: &Pair<'_>) -> Result<(), ApiError> {
         let readings = [Some(&pair.value), pair.plus.as_ref()];
         for value in readings.into_iter().flatten() {
             self.add_value(property, value)?;

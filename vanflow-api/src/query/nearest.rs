@@ -18,7 +18,7 @@ pub(crate) fn suggestion(name: &str, known: impl Iterator<Item = &'static str>) 
             let distance = if wanted.len() > 3 && candidate != wanted && candidate.contains(&wanted) {
                 1
             } else {
-                distance(&wanted, &candidate)
+                strsim::levenshtein(&wanted, &candidate)
             };
             (distance <= most).then_some((distance, other))
         })
@@ -32,22 +32,6 @@ pub(crate) fn suggestion(name: &str, known: impl Iterator<Item = &'static str>) 
     near.truncate(SUGGESTED);
     let names: Vec<_> = near.iter().map(|(_, name)| *name).collect();
     if names.is_empty() { String::new() } else { format!("did you mean {}? ", names.join(" or ")) }
-}
-
-/// How many letters have to be added, removed or replaced to make one of the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<_> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (position, letter) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = position + 1;
-        for (column, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

@@ -175,14 +175,16 @@ impl Render for List {
                 others: others(snapshot, query).into_iter(),
             }
         });
+        let columns = query.columns();
         let mut show = |json: &mut Json, item: Item<'_>| {
-            if !item.is_admitted(query) || !window.admit(frame, json) {
+            let row = (!query.admits_all()).then(|| item.row());
+            if !row.as_ref().is_none_or(|row| query.admits_row(row)) || !window.admit(frame, json) {
                 return;
             }
             match media {
                 Media::Csv => {
-                    let row = item.row();
-                    csv::line(json, query.columns().into_iter().map(|name| row.get(name).clone()));
+                    let row = row.unwrap_or_else(|| item.row());
+                    csv::line(json, columns.iter().map(|name| row.get(name).clone()));
                 }
                 _ => item.write(json, query),
             }

@@ -11,7 +11,7 @@ use crate::{
     params::{Parameter, Params},
     query::{
         fields,
-        filter::{Comparison, Condition, operand},
+        filter::{Comparison, Condition, conditions},
         nearest::suggestion,
     },
     v1alpha1::{
@@ -64,18 +64,11 @@ pub(crate) struct Query {
     pub(crate) offset: u64,
     /// Whether to go on after the list, where the client says so.
     pub(crate) watch: Option<bool>,
-    filters: Vec<Filter>,
+    filters: Vec<(&'static Property, Condition)>,
     /// The properties that items are shown with; none where all are.
     pub(crate) fields: Option<Vec<&'static str>>,
     /// The properties that there are.
     properties: &'static [Property],
-}
-
-/// A property, and what it may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Filter {
-    name: &'static str,
-    condition: Condition,
 }
 
 /// The properties that a list can be filtered by: those of its items, but for names of parameters.
@@ -127,7 +120,7 @@ impl Query {
 
     /// Whether an item with these values passes the filters.
     pub(crate) fn admits_row(&self, row: &Row<'_>) -> bool {
-        self.filters.iter().all(|filter| filter.condition.admits(row.get(filter.name), None))
+        self.filters.iter().all(|(property, condition)| condition.admits(row.get(property.name), None))
     }
 
     /// Whether a record is among those asked for by being live, or by being asked for all the same.
@@ -138,20 +131,15 @@ impl Query {
     }
 }
 
-fn filters_of(params: &Params<'_>, properties: &'static [Property]) -> Result<Vec<Filter>, ApiError> {
-    let mut filters: Vec<Filter> = Vec::new();
-    for pair in params.filters() {
-        let (name, is_negated) = operand(&pair.name);
-        let Some(property) = properties.iter().find(|property| property.name == name) else { continue };
-        let is_it = |filter: &Filter| filter.name == name && filter.condition.is_negated() == is_negated;
-        let at = filters.iter().position(is_it).unwrap_or_else(|| {
-            let condition = Condition::new(property.kind, Comparison::Whole, is_negated);
-            filters.push(Filter { name: property.name, condition });
-            filters.len() - 1
-        });
-        filters[at].condition.add(property.filtered(), pair)?;
-    }
-    Ok(filters)
+fn filters_of(
+    params: &Params<'_>,
+    properties: &'static [Property],
+) -> Result<Vec<(&'static Property, Condition)>, ApiError> {
+    let find = |name: &str| {
+        let found = properties.iter().find(|property| property.name == name);
+        Ok(found.expect("parameters are no filters unless a property has their name"))
+    };
+    conditions(params.filters(), Comparison::Whole, find, Property::filtered)
 }
 
 fn fields_of(params: &Params<'_>, collection: Collection) -> Result<Option<Vec<&'static str>>, ApiError> {

@@ -11,7 +11,7 @@ use crate::{
     error::{ApiError, excerpt},
     query::{
         fields,
-        filter::{Comparison, Condition, operand},
+        filter::{Comparison, Condition, conditions},
         nearest::suggestion,
         string::{Pair, pairs},
         time::Time,
@@ -222,26 +222,19 @@ impl Query {
     pub(crate) fn new(collection: Collection, text: Option<&str>, now: Timestamp) -> Result<Self, ApiError> {
         let schema = collection.schema();
         let pairs = pairs(text.unwrap_or(""))?;
-        let mut filters: Vec<Filter> = Vec::new();
-        for (position, pair) in pairs.iter().enumerate() {
-            if let Some(&parameter) = RESERVED.iter().find(|name| pair.name == **name) {
-                if pairs[..position].iter().any(|other| other.name == pair.name) {
-                    return Err(ApiError::Repeated { parameter });
-                }
-                continue;
+        for &parameter in &RESERVED {
+            if pairs.iter().filter(|pair| pair.name == parameter).nth(1).is_some() {
+                return Err(ApiError::Repeated { parameter });
             }
-            let (name, is_negated) = operand(&pair.name);
-            let property = schema.property(name).ok_or_else(|| no_property("filter by", name, schema))?;
-            let is_it = |filter: &Filter| {
-                filter.property.name == property.name && filter.condition.is_negated() == is_negated
-            };
-            let at = filters.iter().position(is_it).unwrap_or_else(|| {
-                let condition = Condition::new(property.kind, Comparison::Beginning, is_negated);
-                filters.push(Filter { property, known: schema.known(property), condition });
-                filters.len() - 1
-            });
-            filters[at].condition.add(property.filtered(), pair)?;
         }
+        let find = |name: &str| schema.property(name).ok_or_else(|| no_property("filter by", name, schema));
+        let asked = pairs.iter().filter(|pair| !RESERVED.contains(&&*pair.name));
+        let filters = conditions(asked, Comparison::Beginning, find, Property::filtered)?;
+        let filters = filters.into_iter().map(|(property, condition)| Filter {
+            property,
+            known: schema.known(property),
+            condition,
+        });
         let given = Given(&pairs);
         let (group_by, aggregate) = (given.text(GROUP_BY), given.text(AGGREGATE));
         if collection.flow_kind().is_none()
@@ -278,7 +271,7 @@ impl Query {
             collection,
             start: time("startTime"),
             end: time("endTime"),
-            filters,
+            filters: filters.collect(),
             order,
             state: match given.one_of("state", STATES)? {
                 None => State::Unsaid,
