@@ -373,12 +373,6 @@ fn a_connector_is_inferred_only_where_there_is_no_choice() {
     // faults 11
     let mut network = Network::new();
     let west = network.west();
-    let connector = |network: &Network, id: &str| {
-        network
-            .started(RecordKind::Connector, id, "west:0")
-            .with(Attribute::VanAddress, "echo")
-            .with(Attribute::Protocol, "tcp")
-    };
     let inferred = |network: &Network| {
         let snapshot = network.snapshot();
         find(&snapshot, "west:10").connector_inferred().map(|connector| connector.id().to_string())
@@ -386,9 +380,9 @@ fn a_connector_is_inferred_only_where_there_is_no_choice() {
     let connection = network.connection("west:10");
     network.report(west, &[connection]);
     assert_eq!(inferred(&network), None, "there is none");
-    network.report(west, &[connector(&network, "west:2")]);
+    network.report(west, &[network.connector("west:2")]);
     assert_eq!(inferred(&network), Some("west:2".into()));
-    network.report(west, &[connector(&network, "west:3")]);
+    network.report(west, &[network.connector("west:3")]);
     assert_eq!(inferred(&network), None, "there are two");
     let ended = change(RecordKind::Connector, "west:3").with(Attribute::EndTime, network.now.minus_micros(1));
     network.report(west, &[ended]);

@@ -551,13 +551,7 @@ fn methods_without_end_do_not_fill_the_memory() {
 fn connections_that_go_to_other_lanes_are_known_if_something_else_is_at_their_ends() {
     let mut network = Network::new();
     let west = network.west();
-    let connector = |network: &Network, id: &str| {
-        network
-            .started(RecordKind::Connector, id, "west:0")
-            .with(Attribute::VanAddress, "echo")
-            .with(Attribute::Protocol, "tcp")
-    };
-    network.report(west, &[connector(&network, "west:2"), network.connection("west:10")]);
+    network.report(west, &[network.connector("west:2"), network.connection("west:10")]);
     let first = network.snapshot();
     let lane = |snapshot: &Snapshot| find(snapshot, "west:10").lane().expect("it is in one").at();
     assert_eq!(first.lane_moves(LaneRevision::default()).count(), 0, "it came to its first lane");

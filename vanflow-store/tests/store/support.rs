@@ -70,6 +70,13 @@ impl Network {
         west
     }
 
+    /// A connector of `echo` in the site west.
+    pub fn connector(&self, id: &str) -> UpdateBuf {
+        self.started(RecordKind::Connector, id, "west:0")
+            .with(Attribute::VanAddress, "echo")
+            .with(Attribute::Protocol, "tcp")
+    }
+
     pub fn connection(&self, id: &str) -> UpdateBuf {
         self.started(RecordKind::BiflowTport, id, "west:1").with(Attribute::SourceHost, "10.0.0.9")
     }
