@@ -1,0 +1,347 @@
+/**
+ * The bar on top: the views, whether the collector is attached and complete, the filter, and the time.
+ * @module
+ */
+import * as addresses from './address.js';
+import * as api from './api.js';
+import { chart } from './chart.js';
+import { adorn, choice, fill, h, s, say, sign } from './dom.js';
+import * as filters from './filter.js';
+import * as units from './units.js';
+
+/** @typedef {import('./address.js').Address} Address */
+
+/** How much of the ribbon a range of time takes, so that there is a before. */
+const RIBBON_SPANS = 4;
+const RIBBON_SECONDS = 30;
+
+const SPAN_TEXTS = new Map([[900, '15 min'], [3600, '1 h'], [21600, '6 h'], [86400, '24 h']]);
+
+export class Bar {
+  /**
+   * @param {object} shell
+   * @param {import('./views.js').View[]} shell.views
+   * @param {(change: Partial<Address>) => void} shell.go
+   * @param {() => void} shell.live
+   * @param {() => void} shell.pause
+   * @param {() => void} shell.theme
+   * @param {() => void} shell.help
+   * @param {() => number} shell.now
+   */
+  constructor(shell) {
+    this.shell = shell;
+    /** @type {Address} */
+    this.address = addresses.parse('');
+    /** @type {import('./answers.js').Verdict | null} */
+    this.last = null;
+    /** @type {number | null} */
+    this.pausedAt = null;
+    /** @type {number | null} */
+    this.news = null;
+    /** @type {import('./stream.js').StreamState} */
+    this.state = 'connecting';
+    this.heard = 0;
+    this.ribbonAt = 0;
+    this.ribbonFor = '';
+
+    this.links = shell.views.map((view) => {
+      const mark = h('span', { class: 'mark' });
+      const element = h('a', { href: `#${view.id}`, 'aria-keyshortcuts': view.key },
+        s('svg', { viewBox: '0 0 20 20', 'aria-hidden': 'true' }, s('path', { d: view.icon })), h('span', { class: 'name' }, view.title),
+        h('span', { class: 'short', 'aria-hidden': 'true' }, view.short ?? view.title), mark);
+      return { view, element, mark };
+    });
+    this.attachment = h('div', { class: 'att' });
+    const top = /** @type {HTMLElement} */ (document.querySelector('.top'));
+    fill(top,
+      h('a', { class: 'brand', href: '#map' }, s('svg', { width: 20, height: 20, viewBox: '0 0 20 20', 'aria-hidden': 'true' },
+        s('path', { d: 'M3 5h4l6 10h4' }), s('rect', { class: 'f', x: 1, y: 3, width: 4, height: 4 }),
+        s('rect', { class: 'f', x: 15, y: 13, width: 4, height: 4 })), 'VAN-Flow'),
+      h('nav', { 'aria-label': 'Views' }, this.links.map((link) => link.element)),
+      h('div', { class: 'end' }, this.attachment,
+        h('a', { class: 'tbtn api', href: api.address('api').href, title: 'The APIs that this page asks' }, 'API'),
+        h('button', { class: 'tbtn keys', type: 'button', 'aria-label': 'Keys', title: 'Keys (?)', onclick: shell.help }, '?'),
+        h('button', { class: 'tbtn', type: 'button', 'aria-label': 'Dark or light', title: 'Dark or light (t)', onclick: shell.theme },
+          s('svg', { width: 16, height: 16, viewBox: '0 0 16 16', 'aria-hidden': 'true' },
+            s('circle', { cx: 8, cy: 8, r: 6 }), s('path', { class: 'half', d: 'M8 2a6 6 0 010 12z' })))));
+
+    this.chips = h('span', { class: 'chips' });
+    this.input = h('input', {
+      type: 'search', placeholder: 'site, service, component, status 5xx …', 'aria-label': 'Filter', spellcheck: 'false',
+      autocomplete: 'off', 'aria-keyshortcuts': '/', title: Object.entries(filters.KEYS).map(([key, is]) => `${key}: ${is}`).join('\n'),
+    });
+    this.input.addEventListener('keydown', (event) => this.typed(event));
+    this.input.addEventListener('change', () => this.take());
+    this.spans = choice('Range of time', addresses.SPANS.map((span) => ({ value: String(span), text: SPAN_TEXTS.get(span) ?? '' })),
+      (span) => shell.go({ span: Number(span) }));
+    this.ribbon = h('div', { class: 'rib' });
+    this.ribbon.addEventListener('click', (event) => this.clicked(event));
+    this.liveDot = h('span', { class: 'dot' });
+    this.liveName = h('b');
+    this.liveTime = h('span', { class: 'time' });
+    this.live = h('button', { class: 'live', type: 'button', onclick: () => this.pressed() }, this.liveDot, this.liveName, this.liveTime);
+    const second = /** @type {HTMLElement} */ (document.querySelector('.second'));
+    fill(second,
+      h('div', { class: 'filter', role: 'search' },
+        s('svg', { width: 14, height: 14, viewBox: '0 0 14 14', 'aria-hidden': 'true' },
+          s('circle', { cx: 6, cy: 6, r: 4 }), s('path', { d: 'M9 9l3.5 3.5' })),
+        this.chips, this.input, h('kbd', { 'aria-hidden': 'true' }, '/')),
+      h('div', { class: 'range' }, this.spans.element),
+      this.ribbon, this.live);
+    this.showAttachment();
+    this.showTime();
+  }
+
+  focusFilter() {
+    this.input.focus();
+    this.input.select();
+  }
+
+  /** @param {KeyboardEvent} event */
+  typed(event) {
+    if (event.key === 'Enter') {
+      this.take();
+      event.preventDefault();
+    } else if (event.key === 'Escape') {
+      this.input.value = '';
+      this.input.blur();
+    } else if (event.key === 'Backspace' && this.input.value === '') {
+      const terms = filters.parse(this.address.filter);
+      if (terms.length > 0) this.shell.go({ filter: filters.format(terms.slice(0, -1)) });
+    }
+  }
+
+  /** What is written becomes a chip. */
+  take() {
+    const added = filters.parse(this.input.value);
+    if (added.length === 0) return;
+    this.input.value = '';
+    this.shell.go({ filter: filters.format([...filters.parse(this.address.filter), ...added]) });
+  }
+
+  pressed() {
+    if (this.address.end !== null || this.pausedAt !== null) this.shell.live();
+    else this.shell.pause();
+  }
+
+  /**
+   * @param {Address} address
+   * @param {{ pausedAt: number | null, news: number | null }} time
+   */
+  show(address, { pausedAt, news }) {
+    this.address = address;
+    this.pausedAt = pausedAt;
+    this.news = news;
+    for (const { view, element } of this.links) {
+      adorn(element, { 'aria-current': address.view === view.id ? 'page' : null, href: addresses.format(addresses.changed(address, { view: view.id })) });
+    }
+    const terms = filters.parse(address.filter);
+    fill(this.chips, terms.map((term, index) => h('span', { class: 'chip' }, filters.format([term]),
+      h('button', {
+        type: 'button', 'aria-label': `Without ${filters.format([term])}`,
+        onclick: () => this.shell.go({ filter: filters.format(terms.filter((_, at) => at !== index)) }),
+      }, '×'))));
+    this.input.placeholder = terms.length > 0 ? '' : 'site, service, component, status 5xx …';
+    this.spans.show(String(address.span));
+    this.showTime();
+    this.drawRibbon();
+  }
+
+  /** @param {import('./answers.js').Verdict} verdict */
+  verdict(verdict) {
+    this.last = verdict;
+    for (const { view, mark } of this.links) {
+      const count = view.count(verdict);
+      mark.className = `mark ${count?.severity ?? ''}`;
+      const text = count?.text ?? '';
+      if (mark.textContent !== text || mark.dataset.severity !== (count?.severity ?? '')) {
+        mark.dataset.severity = count?.severity ?? '';
+        fill(mark, count?.severity ? sign(count.severity, '') : null, text);
+      }
+    }
+    this.showAttachment();
+  }
+
+  /** @param {api.ApiError} error */
+  failed(error) {
+    if (error.status !== 404) fill(this.attachment, sign('warn'), h('span', { class: 'l' }, error.message));
+  }
+
+  /**
+   * @param {import('./stream.js').StreamState} state
+   * @param {number} heard
+   */
+  stream(state, heard) {
+    this.state = state;
+    this.heard = heard;
+    this.showTime();
+  }
+
+  /** @param {number} heard */
+  tick(heard) {
+    this.heard = heard;
+    this.showTime();
+    if (this.address.end === null && this.pausedAt === null && this.shell.now() - this.ribbonAt > RIBBON_SECONDS * 1e6) this.drawRibbon(true);
+  }
+
+  showAttachment() {
+    const verdict = this.last;
+    const text = JSON.stringify(verdict && [verdict.attached, verdict.detail, verdict.state, verdict.sources]);
+    if (this.attachment.dataset.shown === text) return;
+    this.attachment.dataset.shown = text;
+    if (!verdict) {
+      fill(this.attachment);
+      return;
+    }
+    const { total, complete } = verdict.sources;
+    const detail = verdict.detail ?? '';
+    if (!verdict.attached) {
+      fill(this.attachment, sign('bad'), h('b', null, 'not attached'), h('span', { class: 'l' }, detail ? `: ${detail.replace(/^not attached:? ?/, '')}` : ''));
+      this.attachment.title = detail;
+      return;
+    }
+    const sources = verdict.state === 'waiting' && complete < total
+      ? `${complete} of ${total} sources answered` : `${complete} of ${total} sources complete`;
+    const severity = verdict.state === 'complete' ? 'fine' : verdict.state === 'waiting' ? 'unknown' : 'warn';
+    fill(this.attachment, sign(severity), h('span', null, h('span', { class: 'l' }, 'attached · '), h('b', null, sources)));
+    this.attachment.title = detail;
+  }
+
+  showTime() {
+    const now = this.shell.now();
+    const { end, span } = this.address;
+    let name = 'Live';
+    let kind = 'now';
+    let time = units.clock(now);
+    let label = 'Live: press to pause';
+    if (end !== null) {
+      kind = 'past';
+      name = units.range(end - span * 1e6, end, now);
+      time = 'back to live';
+      label = `The past, ${name}: press to go back to live`;
+    } else if (this.pausedAt !== null) {
+      kind = 'paused';
+      name = this.news === null ? 'Paused' : `Paused, ${units.count(this.news)} new`;
+      time = units.clock(this.pausedAt);
+      label = `${name}: press to go on`;
+    } else if (this.state === 'stale') {
+      kind = 'stale';
+      name = this.heard === 0 ? 'No answer' : units.clock(this.heard);
+      time = this.heard === 0 ? 'the collector does not answer' : `${Math.floor((now - this.heard) / 1e6)} s old`;
+      label = `Stale: ${name}, ${time}`;
+    } else if (this.heard === 0) {
+      kind = 'waiting';
+      name = 'Connecting';
+      time = '';
+      label = 'Connecting';
+    }
+    if (this.live.dataset.kind !== kind) {
+      this.live.dataset.kind = kind;
+      this.liveDot.replaceChildren(...(kind === 'stale' ? [sign('warn')] : []));
+      this.live.setAttribute('aria-label', label);
+    }
+    if (kind !== 'now') this.live.setAttribute('aria-label', label);
+    say(this.liveName, name);
+    if (kind === 'now') {
+      if (this.liveTime.dataset.time !== time) {
+        this.liveTime.dataset.time = time;
+        fill(this.liveTime, time, h('small', null, ' UTC'));
+      }
+    } else {
+      delete this.liveTime.dataset.time;
+      say(this.liveTime, time);
+    }
+  }
+
+  ribbonRange() {
+    const now = this.shell.now();
+    const length = this.address.span * 1e6 * RIBBON_SPANS;
+    // The present stays at the right edge unless the range is further back than the ribbon is long.
+    const end = this.address.end !== null && now - this.address.end > length * 0.75
+      ? this.address.end + length * 0.375 : now;
+    return { start: end - length, end };
+  }
+
+  /** @param {boolean} [again] */
+  async drawRibbon(again = false) {
+    const asked = `${this.address.span} ${this.address.end}`;
+    if (!again && asked === this.ribbonFor) return;
+    this.ribbonFor = asked;
+    this.ribbonAt = this.shell.now();
+    if (getComputedStyle(this.ribbon).display === 'none') return;
+    const range = this.ribbonRange();
+    const width = Math.max(100, this.ribbon.clientWidth);
+    /** @type {[number, number][]} */
+    let points = [];
+    /** @type {import('./answers.js').NetworkEvent[]} */
+    let events = [];
+    try {
+      const window = Math.max(15, Math.ceil((range.end - range.start) / 1e6 / 160) * 2);
+      const [series, answer] = await Promise.all([
+        api.queryRange(`sum(rate(skupper_sent_bytes_total[${window}s])) + sum(rate(skupper_received_bytes_total[${window}s]))`, range, 160),
+        api.get(`v1/events?severity=bad&limit=60&timeRangeStart=${Math.round(range.start)}&timeRangeEnd=${Math.round(range.end)}`)
+          .catch(() => ({ results: [] })),
+      ]);
+      points = series[0]?.points ?? [];
+      events = /** @type {{ results: import('./answers.js').NetworkEvent[] }} */ (answer).results;
+    } catch (error) {
+      if (!(error instanceof api.ApiError)) throw error;
+      // Without a history there is no ribbon; the range can still be chosen.
+    }
+    if (this.ribbonFor !== asked) return;
+    /** @param {number} at */
+    const x = (at) => ((at - range.start) / (range.end - range.start)) * width;
+    const { start, end } = addresses.bounds(this.address, this.shell.now());
+    const line = chart({
+      lines: [{ points }], range, width, height: 24, format: units.octetRate, end: false,
+      label: `Octets a second, ${units.range(range.start, range.end, this.shell.now())}`,
+    });
+    line.classList.replace('spark', 'ribbon');
+    const left = Math.max(0, x(start));
+    line.prepend(s('rect', { class: 'win', x: left, y: 0, width: Math.max(2, x(end) - left), height: 24 }));
+    line.append(s('path', { class: 'winb', d: `M${left + 0.75} 0V24M${Math.min(width - 0.75, x(end))} 0V24` }));
+    const first = points[0]?.[0];
+    const nothing = first !== undefined && first - range.start > (range.end - range.start) / 40
+      ? [s('pattern', { id: 'hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' }, s('path', { class: 'hp', d: 'M0 0V5' })),
+        s('rect', { fill: 'url(#hatch)', x: 0, y: 4, width: x(first), height: 16 })] : [];
+    line.prepend(...nothing);
+    fill(this.ribbon, line,
+      first !== undefined && nothing.length > 0 && x(first) > 160 ? h('span', { class: 'no' }, `no history before ${units.minute(first)}`) : null,
+      points.length === 0 ? h('span', { class: 'no' }, 'no history yet') : null);
+    for (const at of chartTicks(range, width)) {
+      const mark = h('span', null, range.end - range.start > 2 * 86400e6 ? units.moment(at, 0).slice(0, 6) : units.minute(at));
+      mark.style.left = `${x(at)}px`;
+      this.ribbon.append(mark);
+    }
+    for (const event of events) {
+      const mark = h('span', { class: 'ev', title: `${units.clock(event.time)} ${event.text}` }, sign('bad', event.text));
+      mark.style.left = `${x(event.time)}px`;
+      this.ribbon.append(mark);
+    }
+  }
+
+  /** @param {MouseEvent} event */
+  clicked(event) {
+    const box = this.ribbon.getBoundingClientRect();
+    const range = this.ribbonRange();
+    const at = range.start + ((event.clientX - box.left) / box.width) * (range.end - range.start);
+    const end = at + (this.address.span * 1e6) / 2;
+    this.shell.go({ end: end >= this.shell.now() ? null : Math.round(end) });
+  }
+}
+
+/**
+ * @param {{ start: number, end: number }} range
+ * @param {number} width
+ */
+function chartTicks(range, width) {
+  const steps = [300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+  const most = Math.max(1, Math.floor(width / 110));
+  const step = (steps.find((each) => (range.end - range.start) / 1e6 / each <= most) ?? 172800) * 1e6;
+  const found = [];
+  for (let at = Math.ceil(range.start / step) * step; at < range.end; at += step) {
+    const share = (at - range.start) / (range.end - range.start);
+    if (share * width > 18 && (1 - share) * width > 18) found.push(at);
+  }
+  return found;
+}

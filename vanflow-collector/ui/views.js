@@ -1,0 +1,56 @@
+/**
+ * The table of views, and what a view is.
+ *
+ * A view says what it needs on the screen as subscriptions: paths below `api/`, by names of its own. The shell asks for
+ * them: by the stream while it is live, once where the range is of the past, and again where the address comes to
+ * need another path. A view draws what it receives, and asks only for what no stream can carry (ranges of metrics).
+ * @module
+ */
+import { map } from './views/map.js';
+
+/**
+ * @typedef {object} View
+ * @property {string} id in the address
+ * @property {string} title
+ * @property {string} [short] the title on a phone
+ * @property {string} key the letter that leads to it
+ * @property {string} icon what a phone shows: the `d` of a path in a box of 20 by 20
+ * @property {(verdict: import('./answers.js').Verdict) => { text: string, severity?: import('./dom.js').Severity } | null} count
+ *   what stands beside the title
+ * @property {(address: import('./address.js').Address) => Record<string, string>} subscriptions names (letters, at most
+ *   12; `verdict` and `health` are taken by the shell) and paths such as `v2alpha1/services?limit=100`
+ * @property {(element: HTMLElement, context: Context) => Mounted} mount draws itself into an empty element
+ */
+
+/**
+ * What a view has of the shell.
+ * @typedef {object} Context
+ * @property {() => import('./address.js').Address} address
+ * @property {(change: Partial<import('./address.js').Address>) => void} go changes the address: one step in the
+ *   history of the browser
+ * @property {(change: Partial<import('./address.js').Address>) => void} replace changes it without a step
+ * @property {(change: Partial<import('./address.js').Address>) => string} link the address of that, for `href`
+ * @property {() => number} now the collector's time, µs
+ * @property {() => import('./address.js').Address['end']} frozen where time stands: the end of a range of the past, or
+ *   the moment of the pause; null where it is live
+ * @property {() => import('./answers.js').Verdict | null} verdict the last one; null where there is none yet
+ * @property {() => void} pause pauses, or goes on
+ * @property {(text: string) => void} announce says something to a screen reader
+ * @property {AbortSignal} signal ends with the view; for what it fetches
+ */
+
+/**
+ * A view that is on the screen.
+ * @typedef {object} Mounted
+ * @property {(name: string, answer: any) => void} receive an answer to one of its subscriptions
+ * @property {(name: string, error: import('./api.js').ApiError) => void} [fail] there is none, and why
+ * @property {(address: import('./address.js').Address) => void} [show] the address has changed within the view
+ * @property {(name: string, answer: any) => number | null} [news] while paused: how many are new, of an answer that is held back
+ * @property {(verdict: import('./answers.js').Verdict) => void} [verdict] a new verdict
+ * @property {() => void} [tick] a second has passed
+ * @property {(event: KeyboardEvent) => boolean} [key] a key that nobody else has used; whether the view has
+ * @property {() => void} [close] it leaves the screen
+ */
+
+/** @type {View[]} in the order of the bar */
+export const VIEWS = [map];
