@@ -6,7 +6,10 @@
  * need another path. A view draws what it receives, and asks only for what no stream can carry (ranges of metrics).
  * @module
  */
+import { connections } from './views/connections.js';
 import { map } from './views/map.js';
+import { requests } from './views/requests.js';
+import { services } from './views/services.js';
 
 /**
  * @typedef {object} View
@@ -53,4 +56,4 @@ import { map } from './views/map.js';
  */
 
 /** @type {View[]} in the order of the bar */
-export const VIEWS = [map];
+export const VIEWS = [map, services, connections, requests];

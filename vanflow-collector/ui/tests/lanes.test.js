@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kindWord, lanesOf, subjectLabel, ticksOf } from '../views/lanes.js';
+
+let number = 0;
+/** @param {number} time @param {string} kind @param {object} [more] */
+function event(time, kind, more = {}) {
+  number += 1;
+  return /** @type {import('../views/lanes.js').Event} */ ({
+    number, time, kind, severity: 'bad', subject: { type: 'link', id: 'l', name: 'dc-1 – cloud-1' }, text: kind, ...more,
+  });
+}
+
+test('a link that went down and came up is one span of its lane', () => {
+  const { lanes } = lanesOf([event(40, 'linkUp', { severity: 'fine' }), event(30, 'linkDown')], [], 0, 100, 9);
+  assert.equal(lanes.length, 1);
+  assert.equal(lanes[0].label, 'link dc-1 – cloud-1');
+  assert.deepEqual(lanes[0].spans, [{ from: 30, to: 40, severity: 'bad', text: 'linkDown' }]);
+  assert.deepEqual(lanes[0].marks, []);
+});
+
+test('what has not ended lasts to the end, what began before begins with the time shown', () => {
+  const { lanes } = lanesOf([event(10, 'linkDown')], [], 20, 100, 9);
+  assert.deepEqual(lanes[0].spans.map(({ from, to }) => [from, to]), [[20, 100]]);
+});
+
+test('an end without a beginning is a mark', () => {
+  const { lanes } = lanesOf([event(50, 'linkUp', { severity: 'fine' })], [], 0, 100, 9);
+  assert.deepEqual(lanes[0].marks.map((mark) => mark.time), [50]);
+  assert.equal(lanes[0].severity, 'fine');
+});
+
+test('client disconnects of all clients share a lane', () => {
+  const events = [1, 2].map((id) => event(id, 'clientDisconnects', { severity: 'warn', subject: { type: 'router', id: `${id}` } }));
+  const { lanes } = lanesOf(events, [], 0, 100, 9);
+  assert.deepEqual(lanes.map((lane) => [lane.label, lane.marks.length]), [['client disconnects', 2]]);
+});
+
+test('a finding that no event tells of is a span since it began', () => {
+  const finding = /** @type {import('../views/lanes.js').Finding} */ ({
+    severity: 'bad', about: 'network', kind: 'serviceFails', subject: { type: 'service', id: 's', name: 'loyalty:8080' },
+    text: 'loyalty:8080 refuses every connection', since: -50,
+  });
+  const { lanes } = lanesOf([], [finding, { ...finding, about: 'collector' }], 0, 100, 9);
+  assert.deepEqual(lanes.map((lane) => lane.label), ['loyalty:8080']);
+  assert.deepEqual(lanes[0].spans, [{ from: 0, to: 100, severity: 'bad', text: finding.text }]);
+});
+
+test('the worst lanes come first, and those that have no room are counted', () => {
+  const events = [
+    event(90, 'processStarted', { severity: 'change', subject: { type: 'component', id: 'c', name: 'checkout' } }),
+    event(10, 'linkDown', { endTime: 20 }),
+    event(50, 'warning', { severity: 'warn', subject: { type: 'router', id: 'r', name: '0/cloud-2' } }),
+  ];
+  const { lanes, folded } = lanesOf(events, [], 0, 100, 2);
+  assert.deepEqual(lanes.map((lane) => lane.label), ['link dc-1 – cloud-1', 'router cloud-2']);
+  assert.equal(folded, 1);
+});
+
+test('what is outside of the time shown has no lane', () => {
+  assert.deepEqual(lanesOf([event(10, 'linkDown', { endTime: 15 })], [], 20, 100, 9).lanes, []);
+});
+
+test('the axis has whole minutes', () => {
+  const minute = 60e6;
+  assert.deepEqual(ticksOf(minute * 0.5, minute * 15.5, 5).map((at) => at / minute), [3, 6, 9, 12, 15]);
+});
+
+test('kinds and subjects have words', () => {
+  assert.equal(kindWord('linkDown'), 'down');
+  assert.equal(kindWord('newKind'), 'newKind');
+  assert.equal(subjectLabel({ type: 'service', id: 'x', name: 'a:1' }), 'a:1');
+});

@@ -1,0 +1,89 @@
+/**
+ * What the lists have in common: the bar above each, numbers in cells, links to JSON, notes that say what a filter cannot do.
+ * @module
+ */
+import * as api from '../api.js';
+import { h, say, sign } from '../dom.js';
+
+/** @typedef {import('../dom.js').Child} Child */
+
+/**
+ * The bar above a list.
+ * @param {string} title
+ * @param {...Child} controls on its right
+ * @returns {{ element: HTMLElement, summary: HTMLElement, chips: HTMLElement, json: HTMLAnchorElement }}
+ */
+export function listBar(title, ...controls) {
+  const summary = h('p', { 'aria-live': 'off' });
+  const chips = h('div', { class: 'qf', role: 'group', 'aria-label': 'Show only' });
+  const json = h('a', { class: 'btn json', title: 'The same as JSON, from the API' }, 'JSON');
+  const element = h('div', { class: 'bar3' }, h('h1', null, title), summary, chips, h('span', { class: 'sp' }), controls, json);
+  return { element, summary, chips, json };
+}
+
+/**
+ * Where a path of the API is, for links.
+ * @param {string} path below `api/`
+ */
+export function jsonAddress(path) {
+  return api.address(`api/${path}`).toString();
+}
+
+/**
+ * A button that is pressed or not, with how many things it shows.
+ * @param {string} text
+ * @param {() => void} press
+ * @returns {{ element: HTMLButtonElement, show: (pressed: boolean, count: string | null) => void }}
+ */
+export function chip(text, press) {
+  const count = h('b');
+  const element = h('button', { type: 'button', 'aria-pressed': 'false', onclick: press }, text, ' ', count);
+  return {
+    element,
+    show: (pressed, number) => {
+      element.setAttribute('aria-pressed', String(pressed));
+      say(count, number ?? '');
+    },
+  };
+}
+
+/**
+ * What there is instead of rows: what would be here, and how it comes.
+ * @param {string} what
+ * @param {...Child} more
+ * @returns {HTMLElement}
+ */
+export function nothing(what, ...more) {
+  return h('p', null, h('b', null, what), more.length > 0 ? h('small', null, more) : null);
+}
+
+/**
+ * Why there is nothing, where a list could not be had.
+ * @param {import('../api.js').ApiError} error
+ * @returns {HTMLElement}
+ */
+export function failure(error) {
+  return h('p', { class: 'fail' }, sign('bad', 'bad'), h('b', null, 'The list could not be had'), h('small', null, error.message));
+}
+
+/**
+ * A name that may not be known, and behind it where it is.
+ * @param {string | null | undefined} name
+ * @param {string | null | undefined} site
+ * @param {string} [unknown]
+ * @returns {Child[]}
+ */
+export function placed(name, site, unknown = 'not reported yet') {
+  if (!name || name === 'unknown') return [h('span', { class: 'na' }, unknown)];
+  const where = site && site !== 'unknown' ? site : null;
+  return [h('span', { class: 'nm', title: where ? `${name} in ${where}` : name }, name, where ? h('small', null, where) : null)];
+}
+
+/**
+ * Text in an element that asks to be cut where there is no room: the whole of it is in its title.
+ * @param {string} text
+ * @param {string} [name] of the class
+ */
+export function clipped(text, name = '') {
+  return h('span', { class: `clip ${name}`.trim(), title: text }, text);
+}

@@ -1,0 +1,417 @@
+/**
+ * The services: what goes to each, how much of it fails, how long it takes, and where its listeners and connectors are.
+ * Those that nobody reaches come first. All figures are of metrics, asked for once for all services.
+ * @module
+ */
+import { bounds, timeParameters } from '../address.js';
+import * as api from '../api.js';
+import { chart } from '../chart.js';
+import { choice, h, quantity, s, sign } from '../dom.js';
+import * as filter from '../filter.js';
+import { Table } from '../table.js';
+import * as units from '../units.js';
+import { scaleOf, scaleText } from './latency.js';
+import { matchersOf, without } from './matchers.js';
+import { failure, jsonAddress, listBar, nothing } from './parts.js';
+import { ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf } from './servicerows.js';
+
+/** @typedef {import('./servicerows.js').Row} Row */
+/** @typedef {import('./servicerows.js').Order} Order */
+/** @typedef {import('../chart.js').Point} Point */
+
+/** A row with what its charts show. @typedef {Row & { points: Record<string, Point[]>, finding?: string }} Shown */
+
+/** How many points a spark line has. */
+const STEPS = 60;
+/** How often metrics are asked for, in seconds: as often as the history takes them in. */
+const EVERY = 5;
+const ORDERS = /** @type {const} */ (['trouble', 'octets', 'name']);
+
+/** @type {import('../views.js').View} */
+export const services = {
+  id: 'services',
+  title: 'Services',
+  key: 's',
+  icon: 'M3 5h14M3 10h14M3 15h14',
+  count: (verdict) => ({ text: units.count(verdict.counts.services) ?? '' }),
+  subscriptions: (address) => {
+    const time = past(address);
+    return {
+      services: servicesPath(address),
+      listeners: api.withQuery('v2alpha1/listeners', [['fields', 'routingKey,siteName'], ...time]),
+      connectors: api.withQuery('v2alpha1/connectors', [['fields', 'routingKey,siteName'], ...time]),
+    };
+  },
+  mount: (element, context) => new Services(element, context),
+};
+
+/** @param {import('../address.js').Address} address @returns {[string, string][]} */
+function past(address) {
+  return address.end === null ? [] : [...timeParameters(address), ['state', 'all']];
+}
+
+/** @param {import('../address.js').Address} address */
+function servicesPath(address) {
+  return api.withQuery('v2alpha1/services', [...filter.parameters(filter.parse(address.filter), 'services'), ...past(address)]);
+}
+
+class Services {
+  /**
+   * @param {HTMLElement} element
+   * @param {import('../views.js').Context} context
+   */
+  constructor(element, context) {
+    this.context = context;
+    /** @type {Record<string, any[] | undefined>} */
+    this.lists = {};
+    /** @type {Record<string, Map<string, Point[]>>} */
+    this.series = {};
+    /** @type {Record<string, Map<string, number>>} */
+    this.values = {};
+    /** @type {import('../api.js').ApiError | null} */
+    this.error = null;
+    /** Why there are no figures, in words. @type {string | null} */
+    this.noFigures = null;
+    this.range = this.rangeNow();
+    this.asked = 0;
+    this.asking = '';
+    this.scale = 1000;
+    this.order = choice('Order', [
+      { value: 'trouble', text: 'Trouble first' }, { value: 'octets', text: 'Octets' }, { value: 'name', text: 'Name' },
+    ], (value) => context.replace({ own: { ...context.address().own, order: value } }));
+    this.bar = listBar('Services', this.order.element);
+    this.note = h('p', { class: 'note', hidden: true });
+    this.octetsTitle = h('span');
+    this.scaleTitle = h('small');
+    /** @type {Table<Shown>} */
+    this.table = new Table({
+      label: 'Services',
+      class: 'serv',
+      key: (row) => row.id,
+      columns: this.columns(),
+      rowClass: (row) => [row.trouble ? 'bad' : '', untried(row) ? 'untried' : ''].filter(Boolean).join(' '),
+      group: (row) => this.group(row),
+      empty: () => this.empty(),
+    });
+    this.foot = h('tfoot');
+    this.table.table.append(this.foot);
+    element.append(this.bar.element, this.note, this.table.element);
+    this.show();
+  }
+
+  /** @returns {import('../table.js').Column<Shown>[]} */
+  columns() {
+    const range = () => this.range;
+    return [
+      {
+        id: 'name', title: 'Service', head: true, class: 'nm_',
+        value: (row) => [row.name, row.protocols],
+        cell: (row) => [
+          h('a', { href: this.context.link({ view: 'map', selection: { type: 'service', id: row.name } }) }, row.name),
+          h('small', null, row.protocols),
+        ],
+      },
+      {
+        id: 'octets', title: this.octetsTitle, class: 'g oc',
+        value: (row) => [row.points.octets, row.octets, untried(row), this.range.end, this.noFigures],
+        cell: (row) => {
+          if (untried(row)) return h('span', { class: 'na' }, this.noFigures ? 'figures not known' : `nobody has tried since ${this.since()}`);
+          return [
+            chart({ lines: [{ points: row.points.octets ?? [] }], range: range(), label: `Octets a second of ${row.name}`, format: units.octetRate, width: 96, height: 24 }),
+            quantity(units.octetRate(row.octets), 'none seen'),
+          ];
+        },
+      },
+      {
+        id: 'open', title: 'Open', class: 'n op',
+        value: (row) => row.figures.open,
+        cell: (row) => (row.figures.open === undefined ? '' : h('a', {
+          href: this.to(row.name, {}), title: `Connections to ${row.name}`,
+        }, units.count(Math.max(0, row.figures.open)))),
+      },
+      {
+        id: 'requests', title: 'Requests/s', class: 'g rq_',
+        value: (row) => [row.points.requests, row.requests, untried(row), this.range.end],
+        cell: (row) => {
+          if (untried(row)) return '';
+          if (row.requests === undefined) return h('span', { class: 'seen na' }, 'not seen');
+          return [
+            chart({ lines: [{ points: row.points.requests ?? [] }], range: range(), label: `Requests a second of ${row.name}`, format: units.rate, width: 72, height: 24 }),
+            quantity(units.rate(row.requests)),
+          ];
+        },
+      },
+      {
+        id: 'errors', title: 'Errors', class: 'g e',
+        value: (row) => [row.points.errors, row.errors, this.range.end],
+        cell: (row) => (row.errors ? this.errors(row.name, row.errors, row.points.errors ?? []) : ''),
+      },
+      {
+        id: 'latency', title: h('span', null, 'First octet, p50–p95 ', this.scaleTitle), class: 'g la',
+        value: (row) => [row.figures.p50, row.figures.p95, this.scale, row.errors?.share === 1, untried(row)],
+        cell: (row) => {
+          const { p50, p95 } = row.figures;
+          if (untried(row)) return '';
+          if (p50 === undefined || p95 === undefined) {
+            return h('span', { class: 'na' }, row.errors?.share === 1 ? 'none answered' : 'not reported');
+          }
+          return [rangeBar(p50 * 1e6, p95 * 1e6, this.scale), quantity(units.duration(p95 * 1e6))];
+        },
+      },
+      {
+        id: 'where', title: 'Listeners → connectors', class: 'w',
+        value: (row) => [row.listeners, row.connectors, row.trouble, row.finding],
+        cell: (row) => [
+          h('span', { class: 'lc' },
+            row.listeners.length > 0 ? h('span', null, sitesInWords(row.listeners)) : h('em', null, 'no listener'),
+            h('span', { class: 'ar', 'aria-label': 'to' }, '→'),
+            row.connectors.length > 0 ? h('span', null, sitesInWords(row.connectors)) : h('em', null, 'no connector')),
+          row.trouble ? h('small', { class: 'why' }, sign('bad'), row.finding ?? row.trouble) : null,
+        ],
+      },
+    ];
+  }
+
+  /**
+   * @param {string} name
+   * @param {NonNullable<Row['errors']>} errors
+   * @param {Point[]} points
+   */
+  errors(name, errors, points) {
+    const level = shareLevel(errors.share);
+    return [
+      chart({ lines: [{ points, kind: 'bars' }], range: this.range, label: `Errors of ${name}`, format: (value) => ({ value: units.count(value) ?? '', unit: '' }), width: 72, height: 20, end: false }),
+      h('a', {
+        class: `share ${level}`, href: this.to(name, { order: 'errors' }),
+        title: `${errors.errors} of ${errors.units} ${errors.unit} failed; 4xx is no error`,
+      }, level ? sign(level, level === 'bad' ? 'bad:' : 'look:') : null, quantity(units.share(errors.share))),
+    ];
+  }
+
+  /** The connections of a service. @param {string} name @param {Record<string, string>} own */
+  to(name, own) {
+    const address = this.context.address();
+    return this.context.link({ view: 'connections', filter: filter.including(address.filter, 'service', name), own });
+  }
+
+  /** @param {string} name @param {any} answer */
+  receive(name, answer) {
+    this.error = null;
+    this.lists[name] = answer.results;
+    this.draw();
+  }
+
+  /** @param {string} name @param {import('../api.js').ApiError} error */
+  fail(name, error) {
+    if (name !== 'services') return;
+    this.error = error;
+    this.lists.services ??= [];
+    this.draw();
+  }
+
+  show() {
+    const address = this.context.address();
+    this.order.show(this.orderOf());
+    this.bar.json.href = jsonAddress(servicesPath(address));
+    this.ask();
+    this.draw();
+  }
+
+  verdict() {
+    this.draw();
+  }
+
+  tick() {
+    if (this.context.frozen() === null && this.context.now() - this.asked >= EVERY * 1e6) this.ask();
+  }
+
+  rangeNow() {
+    const address = this.context.address();
+    return bounds({ ...address, end: this.context.frozen() ?? address.end }, this.context.now());
+  }
+
+  /** Asks for all metrics, for all services at once. */
+  async ask() {
+    const address = this.context.address();
+    const frozen = this.context.frozen() ?? address.end;
+    const range = this.rangeNow();
+    const question = `${address.filter} ${address.span} ${frozen}`;
+    if (question === this.asking && frozen !== null) return;
+    this.asking = question;
+    this.asked = this.context.now();
+    const step = Math.max(EVERY, Math.ceil(address.span / STEPS));
+    const queries = queriesOf(address.span, step, matchersOf(filter.parse(address.filter)));
+    /** @type {Record<string, Map<string, Point[]>>} */
+    const series = {};
+    /** @type {Record<string, Map<string, number>>} */
+    const values = {};
+    const { signal } = this.context;
+    try {
+      await Promise.all([
+        ...Object.entries(queries.series).map(async ([name, query]) => {
+          const answer = await api.queryRange(query, range, STEPS, signal);
+          series[name] = new Map(answer.map(({ labels, points }) => [labels.routing_key ?? '', points]));
+        }),
+        ...Object.entries(queries.values).map(async ([name, query]) => {
+          const answer = await api.query(query, frozen, signal);
+          values[name] = new Map(answer.map(({ labels, value }) => [labels.routing_key ?? '', value]));
+        }),
+      ]);
+      if (signal.aborted || question !== this.asking) return;
+      this.series = series;
+      this.values = values;
+      this.range = range;
+      this.noFigures = null;
+    } catch (error) {
+      if (signal.aborted || question !== this.asking) return;
+      if (!(error instanceof api.ApiError)) throw error;
+      this.noFigures = error.message;
+    }
+    this.draw();
+  }
+
+  /** @returns {Order} */
+  orderOf() {
+    const order = this.context.address().own.order;
+    return ORDERS.find((each) => each === order) ?? 'trouble';
+  }
+
+  /** @returns {Shown[]} */
+  rows() {
+    const address = this.context.address();
+    const terms = filter.parse(address.filter);
+    const rows = rowsOf({
+      services: this.lists.services ?? [],
+      listeners: this.lists.listeners ?? [],
+      connectors: this.lists.connectors ?? [],
+      value: (query, service) => this.values[query]?.get(service),
+      last: (query, service) => this.series[query]?.get(service)?.at(-1)?.[1],
+    });
+    const left = without(filter.rest(terms, 'services'), ['component', 'process', 'from', 'to']);
+    const byTraffic = terms.some(({ key, negated }) => !negated && ['component', 'process', 'from', 'to'].includes(key));
+    return rows
+      .filter((row) => filter.matches(left, {
+        name: row.name, protocol: row.protocols, siteName: [...row.listeners, ...row.connectors].map(([site]) => site),
+      }))
+      .filter((row) => !byTraffic || row.figures.connections !== undefined || row.figures.requests !== undefined)
+      .map((row) => ({ ...row, ...this.more(row) }));
+  }
+
+  /** @param {Row} row */
+  more(row) {
+    /** @type {Record<string, Point[]>} */
+    const points = {};
+    for (const [name, each] of Object.entries(this.series)) {
+      const found = each.get(row.name);
+      if (found) points[name] = found;
+    }
+    points.errors = added([points.failed ?? [], points.badRequests ?? []]);
+    const finding = this.context.verdict()?.findings.find(({ subject }) => subject?.type === 'service'
+      && (subject.id === row.id || subject.name === row.name));
+    return { points, ...(row.trouble && row.connectors.length > 0 && finding?.detail ? { finding: finding.detail } : {}) };
+  }
+
+  /** @param {Row} row */
+  group(row) {
+    if (this.orderOf() !== 'trouble' || this.unreachable === 0) return null;
+    return row.trouble ? `${this.unreachable} unreachable` : `${this.reachable} reachable`;
+  }
+
+  draw() {
+    if (!this.lists.services || !this.lists.listeners || !this.lists.connectors) {
+      if (!this.error) return;
+    }
+    const rows = this.rows();
+    const order = this.orderOf();
+    this.unreachable = rows.filter((row) => row.trouble).length;
+    this.reachable = rows.length - this.unreachable;
+    const sorted = /** @type {Shown[]} */ (ordered(rows, order));
+    if (order === 'trouble') sorted.sort((a, b) => Number(!a.trouble) - Number(!b.trouble));
+    this.scale = scaleOf(1e6 * Math.max(0, ...rows.map((row) => row.figures.p95 ?? 0)));
+    this.octetsTitle.textContent = `Octets/s, ${units.text(units.duration(this.context.address().span * 1e6))}`;
+    this.scaleTitle.textContent = `0–${scaleText(this.scale)}`;
+    this.table.update(sorted);
+    this.bar.summary.replaceChildren(
+      h('b', null, units.count(rows.length) ?? ''), rows.length === 1 ? ' address' : ' addresses',
+      ...(this.unreachable > 0 ? [', ', h('b', null, String(this.unreachable)), ' unreachable'] : []),
+    );
+    this.note.hidden = this.noFigures === null;
+    this.note.replaceChildren(sign('unknown', 'not known:'), ` There are no figures: ${this.noFigures}`);
+    this.drawTotal(rows);
+  }
+
+  /** @param {Shown[]} rows */
+  drawTotal(rows) {
+    if (rows.length < 2) {
+      this.foot.replaceChildren();
+      return;
+    }
+    const total = totalOf(rows);
+    const points = (/** @type {string} */ name) => added(rows.map((row) => row.points[name] ?? []));
+    this.foot.replaceChildren(h('tr', null,
+      h('th', { scope: 'row', class: 'nm_' }, 'All services'),
+      h('td', { class: 'g oc' },
+        chart({ lines: [{ points: points('octets') }], range: this.range, label: 'Octets a second of all', format: units.octetRate, width: 96, height: 24 }),
+        quantity(units.octetRate(total.octets))),
+      h('td', { class: 'n op' }, units.count(Math.max(0, total.figures.open ?? 0))),
+      h('td', { class: 'g rq_' },
+        chart({ lines: [{ points: points('requests') }], range: this.range, label: 'Requests a second of all', format: units.rate, width: 72, height: 24 }),
+        quantity(units.rate(total.requests))),
+      h('td', { class: 'g e' }, total.errors ? [
+        chart({ lines: [{ points: points('errors'), kind: 'bars' }], range: this.range, label: 'Errors of all', format: (value) => ({ value: units.count(value) ?? '', unit: '' }), width: 72, height: 20, end: false }),
+        h('span', { class: `share ${shareLevel(total.errors.share)}` }, quantity(units.share(total.errors.share))),
+      ] : ''),
+      h('td', { class: 'g la' }),
+      h('td', { class: 'w' }, h('span', { class: 'lc' }, `${total.listeners} listeners, ${total.connectors} connectors`))));
+  }
+
+  empty() {
+    if (this.error) return failure(this.error);
+    const address = this.context.address();
+    if (address.filter) {
+      return nothing('No service is left by the filter. ', h('a', { href: this.context.link({ filter: '' }) }, 'clear the filter'));
+    }
+    return nothing('No service yet', 'A service is here as soon as a site has a listener or a connector: create one of each, with the same routing key.');
+  }
+
+  since() {
+    const started = this.context.verdict()?.since ?? 0;
+    return units.minute(Math.max(this.range.start, started));
+  }
+}
+
+/** Whether nobody has opened a connection to it. @param {Row} row */
+function untried(row) {
+  return !row.errors && !row.figures.connections && !row.figures.open;
+}
+
+/**
+ * The sums of series, moment by moment.
+ * @param {Point[][]} all
+ * @returns {Point[]}
+ */
+function added(all) {
+  /** @type {Map<number, number>} */
+  const sums = new Map();
+  for (const points of all) for (const [at, value] of points) sums.set(at, (sums.get(at) ?? 0) + value);
+  return [...sums].sort((a, b) => a[0] - b[0]);
+}
+
+/**
+ * From the median to the 95th percentile, on a scale that all rows share.
+ * @param {number} p50 µs
+ * @param {number} p95 µs
+ * @param {number} scale µs, the right end
+ */
+function rangeBar(p50, p95, scale) {
+  const width = 92;
+  const x = (/** @type {number} */ value) => (Math.round(Math.min(1, value / scale) * (width - 6) * 10) / 10) + 2;
+  return s('svg', {
+    class: 'rng', width, height: 16, viewBox: `0 0 ${width} 16`, role: 'img',
+    'aria-label': `half within ${units.text(units.duration(p50))}, 95 % within ${units.text(units.duration(p95))}`,
+  },
+  s('path', { class: 'base', d: `M0 8H${width}` }),
+  s('path', { class: 'rb', d: `M${x(p50)} 8H${x(p95)}` }),
+  s('path', { class: 'r5', d: `M${x(p50)} 3V13` }),
+  s('circle', { cx: x(p95), cy: 8, r: 3 }));
+}

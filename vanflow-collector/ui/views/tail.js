@@ -1,0 +1,391 @@
+/**
+ * A list of what comes and goes, the newest first: it follows, stands still while somebody points at it or reads a row,
+ * and says then how many have come. Connections and requests differ in what a row is.
+ * @module
+ */
+import { timeParameters } from '../address.js';
+import * as api from '../api.js';
+import { choice, h, s, say } from '../dom.js';
+import * as filter from '../filter.js';
+import { Table } from '../table.js';
+import * as units from '../units.js';
+import { scaleOf, scaleText } from './latency.js';
+import { matchersOf } from './matchers.js';
+import { chip, failure, jsonAddress, listBar, nothing } from './parts.js';
+
+/** @typedef {import('../address.js').Address} Address */
+/** @typedef {import('../filter.js').Term} Term */
+/** @typedef {import('../dom.js').Child} Child */
+
+/** What a row of either list has. @typedef {{ key: string, identity: string, startTime: number, endTime: number }} Row */
+
+/**
+ * @template R
+ * @typedef {object} TailColumn
+ * @property {string} id
+ * @property {string | Child[]} title
+ * @property {string} class
+ * @property {(row: R) => unknown} value what the cell depends on
+ * @property {(row: R, scale: number, now: number) => Child | Child[]} cell
+ * @property {boolean} [scaled] whether it is on the common scale of latencies
+ * @property {(row: R) => boolean} [aging] whether it changes with time alone
+ */
+
+/** How many there are: of a list, or by a query of metrics.
+ * @typedef {{ list: filter.List, parameters: [string, string][] } | { query: (matcher: string, range: number) => string }} Count */
+
+/** What opens below a row. @typedef {{ element: HTMLElement, update: (row: any) => void, close: () => void }} Opened */
+
+/**
+ * @template {Row} R
+ * @typedef {object} TailOptions
+ * @property {string} title
+ * @property {string} class
+ * @property {TailColumn<R>[]} columns
+ * @property {(row: R) => boolean} failed
+ * @property {(row: R) => Node | null} below
+ * @property {(row: R) => number | undefined} latency µs
+ * @property {(row: R) => Opened} detail
+ * @property {(address: Address) => string} json
+ * @property {(key: string) => string} one the path of one row by its key
+ * @property {{ id: string, text: string, count: Count, keep?: (row: R) => boolean }[]} chips
+ * @property {{ open?: Count, rate: (matcher: string) => string }} figures
+ * @property {(figures: { open?: number, rate?: number }) => Child[]} summary
+ * @property {string} empty
+ * @property {string} emptyMore
+ * @property {(terms: Term[]) => Term[]} unmatched the terms that the page sees to
+ */
+
+/** How many rows are asked for: live many times a second, of the past once. */
+const LIVE = 60;
+const PAST = 300;
+/** How often counts are asked for, in seconds. */
+const EVERY = 5;
+
+/** @param {Address} address */
+export function limitOf(address) {
+  return address.end === null ? LIVE : PAST;
+}
+
+/** @param {Address} address @returns {'newest' | 'errors'} */
+export function orderOf(address) {
+  return address.own.order === 'errors' ? 'errors' : 'newest';
+}
+
+/** The chip that is pressed, of connections: `failed`, `half` or `slow`. @param {Address} address */
+export function onlyOf(address) {
+  return address.own.only ?? '';
+}
+
+/** @template {Row} R */
+export class Tail {
+  /**
+   * @param {HTMLElement} element
+   * @param {import('../views.js').Context} context
+   * @param {TailOptions<R>} options
+   */
+  constructor(element, context, options) {
+    this.context = context;
+    this.options = options;
+    /** The last answers, by subscription. @type {Record<string, R[]>} */
+    this.answers = {};
+    /** Rows that are shown, in order. @type {R[]} */
+    this.rows = [];
+    /** A row that the address names and the list has not. @type {R | null} */
+    this.named = null;
+    this.asking = '';
+    this.scale = 1000;
+    this.pointed = false;
+    this.waiting = 0;
+    this.asked = 0;
+    this.loaded = false;
+    /** @type {Opened | null} */
+    this.opened = null;
+    /** @type {api.ApiError | null} */
+    this.error = null;
+    /** @type {Record<string, number | undefined>} */
+    this.counts = {};
+
+    this.order = choice('Order', [{ value: 'newest', text: 'Newest' }, { value: 'errors', text: 'Errors first' }],
+      (value) => this.own({ order: value === 'newest' ? '' : value }));
+    this.pauseText = h('span', null, 'Pause');
+    this.pauseButton = h('button', { type: 'button', class: 'btn pause', 'aria-keyshortcuts': 'p', onclick: () => context.pause() },
+      s('svg', { class: 'ic', width: 10, height: 12, viewBox: '0 0 10 12', 'aria-hidden': 'true' }, s('path', { d: 'M3 2v8M7 2v8' })),
+      this.pauseText, h('kbd', { 'aria-hidden': 'true' }, 'p'));
+    this.bar = listBar(options.title, this.order.element, this.pauseButton);
+    this.chips = options.chips.map((each) => ({ ...each, ...chip(each.text, () => this.own({ only: onlyOf(context.address()) === each.id ? '' : each.id })) }));
+    this.bar.chips.append(...this.chips.map((each) => each.element));
+    this.more = h('button', { type: 'button', class: 'btn more', hidden: true, onclick: () => this.follow() });
+    this.titles = new Map();
+    /** @type {Table<R>} */
+    this.table = new Table({
+      label: options.title,
+      class: options.class,
+      key: (row) => row.key,
+      columns: options.columns.map((column) => ({
+        id: column.id,
+        title: typeof column.title === 'string' ? column.title : this.titleOf(column),
+        class: column.class,
+        value: (row) => [column.value(row), column.scaled ? this.scale : 0, column.aging?.(row) ? Math.floor(context.now() / 1e6) : 0],
+        cell: (row) => column.cell(row, this.scale, context.frozen() ?? context.now()),
+      })),
+      rowClass: (row) => (options.failed(row) ? 'errrow' : ''),
+      below: (row) => options.below(row),
+      detail: (row) => this.open(row),
+      onOpen: (row, open) => this.own({ row: open ? row.key : '' }),
+      empty: () => this.empty(),
+    });
+    this.table.element.addEventListener('pointerenter', (event) => {
+      if (event.pointerType === 'mouse') this.pointed = true;
+    });
+    this.table.element.addEventListener('pointerleave', () => {
+      this.pointed = false;
+      if (!this.stands()) this.follow();
+    });
+    this.bar.chips.after(this.more);
+    element.append(this.bar.element, this.table.element);
+    this.show();
+  }
+
+  /** @param {TailColumn<R>} column */
+  titleOf(column) {
+    const end = h('small');
+    const title = h('span', { class: 'ti' }, .../** @type {Child[]} */ (column.title), end);
+    if (column.scaled) this.titles.set(column.id, end);
+    return title;
+  }
+
+  /** Changes what the address holds for this list. @param {Record<string, string>} change */
+  own(change) {
+    const own = Object.fromEntries(Object.entries({ ...this.context.address().own, ...change }).filter(([, value]) => value !== ''));
+    this.context.replace({ own });
+  }
+
+  /** Whether the list has to stand still. */
+  stands() {
+    return this.pointed || this.table.open !== null;
+  }
+
+  /** @param {string} name @param {any} answer */
+  receive(name, answer) {
+    this.error = null;
+    this.loaded = true;
+    this.answers[name] = answer.results;
+    this.take();
+  }
+
+  /** @param {string} _name @param {api.ApiError} error */
+  fail(_name, error) {
+    this.error = error;
+    this.loaded = true;
+    this.answers = {};
+    this.follow();
+  }
+
+  /** How many of an answer that is held back are new. @param {string} name @param {any} answer */
+  news(name, answer) {
+    if (name !== 'tail') return null;
+    const keys = new Set(this.rows.map((row) => row.key));
+    return answer.results.filter((/** @type {R} */ row) => !keys.has(row.key)).length;
+  }
+
+  show() {
+    const address = this.context.address();
+    this.order.show(orderOf(address));
+    this.bar.json.href = jsonAddress(this.options.json(address));
+    this.pauseButton.hidden = address.end !== null;
+    const { filter: text, span, end, own } = address;
+    const asking = JSON.stringify([text, span, end, own.order, own.only]);
+    if (asking !== this.asking) {
+      // Another question: what stands here answers the old one.
+      const first = this.asking === '';
+      this.asking = asking;
+      this.answers = {};
+      this.loaded = false;
+      this.waiting = 0;
+      this.counts = {};
+      if (!first) this.table.element.setAttribute('aria-busy', 'true');
+      this.count();
+    }
+    this.drawBar();
+    const row = address.own.row ?? null;
+    if (row !== this.table.open) {
+      this.closeOpened();
+      this.table.setOpen(row);
+      if (row === null) this.take();
+      else if (!this.rows.some((each) => each.key === row)) this.find(row);
+    }
+  }
+
+  tick() {
+    if (this.context.frozen() === null && this.context.now() - this.asked >= EVERY * 1e6) this.count();
+    say(this.pauseText, this.context.frozen() === null ? 'Pause' : 'Go on');
+    // Those that are open last longer each second.
+    if (this.rows.length > 0) this.table.update(this.rows);
+  }
+
+  close() {
+    this.closeOpened();
+  }
+
+  /** What the answers come to, in order, each once. @returns {R[]} */
+  wanted() {
+    const address = this.context.address();
+    const terms = this.options.unmatched(filter.parse(address.filter));
+    const only = this.options.chips.find((each) => each.id === onlyOf(address));
+    /** @type {Map<string, R>} */
+    const found = new Map();
+    const first = [...this.answers.first ?? [], ...this.answers.firstb ?? []].sort((a, b) => b.startTime - a.startTime);
+    const tail = this.answers.tailb ? [...this.answers.tail ?? [], ...this.answers.tailb].sort((a, b) => b.startTime - a.startTime) : this.answers.tail ?? [];
+    for (const row of [...first, ...tail]) {
+      if (only?.keep && !only.keep(row)) continue;
+      if (terms.length > 0 && !filter.matches(terms, row)) continue;
+      found.set(row.key, found.get(row.key) ?? row);
+    }
+    return [...found.values()].slice(0, PAST);
+  }
+
+  /** Takes in what has come: all of it, or only what is new of the rows that are shown while the list stands. */
+  take() {
+    if (!this.answers.tail) return;
+    const wanted = this.wanted();
+    if (!this.stands() || this.rows.length === 0) {
+      this.draw(wanted);
+      return;
+    }
+    const byKey = new Map(wanted.map((row) => [row.key, row]));
+    const shown = new Set(this.rows.map((row) => row.key));
+    this.waiting = wanted.filter((row) => !shown.has(row.key)).length;
+    this.rows = this.rows.map((row) => byKey.get(row.key) ?? row);
+    this.table.update(this.rows);
+    this.drawMore();
+    const open = this.rows.find((row) => row.key === this.table.open);
+    if (open) this.opened?.update(open);
+  }
+
+  /** Goes on with what has come meanwhile. */
+  follow() {
+    if (this.table.open !== null) {
+      this.own({ row: '' });
+      return;
+    }
+    this.draw(this.wanted());
+  }
+
+  /** @param {R[]} rows */
+  draw(rows) {
+    this.waiting = 0;
+    const named = this.named && this.named.key === this.table.open && !rows.some((row) => row.key === this.named?.key) ? [this.named] : [];
+    this.rows = [...named, ...rows];
+    this.scale = scaleOf(Math.max(0, ...this.rows.map((row) => this.options.latency(row) ?? 0)));
+    for (const end of this.titles.values()) say(end, ` 0–${scaleText(this.scale)}`);
+    this.table.element.removeAttribute('aria-busy');
+    if (this.loaded) this.table.update(this.rows);
+    const open = this.rows.find((row) => row.key === this.table.open);
+    if (open) this.opened?.update(open);
+    this.drawMore();
+  }
+
+  drawMore() {
+    const shown = this.waiting > 0;
+    this.more.hidden = !shown;
+    const text = this.waiting >= limitOf(this.context.address()) ? `${this.waiting} or more` : String(this.waiting);
+    say(this.more, shown ? `${text} new` : '');
+  }
+
+  drawBar() {
+    const address = this.context.address();
+    const only = onlyOf(address);
+    for (const each of this.chips) each.show(only === each.id, units.count(this.counts[each.id]));
+    const { open, rate } = this.counts;
+    this.bar.summary.replaceChildren(...this.options.summary({
+      ...(open === undefined ? {} : { open }), ...(rate === undefined ? {} : { rate }),
+    }).map((child) => (child instanceof Node ? child : String(child))));
+  }
+
+  /** Asks how many there are, of each chip and of all. */
+  async count() {
+    this.asked = this.context.now();
+    const { asking } = this;
+    const address = this.context.address();
+    const terms = filter.parse(address.filter);
+    const matchers = matchersOf(terms);
+    const { signal } = this.context;
+    const at = this.context.frozen() ?? address.end;
+    /** @param {Count} count @returns {Promise<number | undefined>} */
+    const ask = async (count) => {
+      if ('query' in count) {
+        // Sums over either end would count twice what has both.
+        if (matchers.length > 1 || this.options.unmatched(terms).length > 0) return undefined;
+        const matcher = matchers.length === 1 ? `${matchers[0]},` : '';
+        const answer = await api.query(count.query(matcher, address.span), at, signal);
+        return answer[0] ? Math.max(0, answer[0].value) : undefined;
+      }
+      if (this.options.unmatched(terms).length > 0) return undefined;
+      const path = api.withQuery(`v2alpha1/${count.list}`, [
+        ...timeParameters(address), ...count.parameters, ...filter.parameters(terms, count.list), ['limit', '0'],
+      ]);
+      const answer = /** @type {import('../answers.js').Page<unknown>} */ (await api.get(path, signal));
+      return answer.timeRangeCount;
+    };
+    /** @type {[string, Count][]} */
+    const wanted = this.options.chips.map((each) => [each.id, each.count]);
+    if (this.options.figures.open) wanted.push(['open', this.options.figures.open]);
+    wanted.push(['rate', { query: (matcher) => this.options.figures.rate(matcher) }]);
+    await Promise.all(wanted.map(async ([id, count]) => {
+      try {
+        const number = await ask(count);
+        if (asking === this.asking) this.counts[id] = number;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof api.ApiError)) throw error;
+        // A number that cannot be had is left out.
+        if (asking === this.asking) this.counts[id] = undefined;
+      }
+    }));
+    if (!signal.aborted && asking === this.asking) this.drawBar();
+  }
+
+  /** Looks for the row that the address names. @param {string} key */
+  async find(key) {
+    const { signal } = this.context;
+    try {
+      const answer = /** @type {import('../answers.js').Page<R>} */ (await api.get(this.options.one(key), signal));
+      if (this.table.open !== key) return;
+      this.named = answer.results[0] ?? null;
+      if (!this.named) {
+        this.context.announce('the row that the address names is no longer kept');
+        this.own({ row: '' });
+        return;
+      }
+      if (!this.rows.some((row) => row.key === key)) this.draw(this.rows.length > 0 ? this.rows : this.wanted());
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof api.ApiError)) throw error;
+    }
+  }
+
+  /** @param {R} row */
+  open(row) {
+    this.closeOpened();
+    this.opened = this.options.detail(row);
+    return this.opened.element;
+  }
+
+  closeOpened() {
+    this.opened?.close();
+    this.opened = null;
+  }
+
+  empty() {
+    if (this.error) return failure(this.error);
+    const address = this.context.address();
+    if (address.filter || onlyOf(address)) {
+      return nothing('Nothing is left by the filter', h('a', { href: this.context.link({ filter: '', own: {} }) }, 'clear the filter'));
+    }
+    if (address.end !== null) {
+      return nothing('Nothing in this range', 'Records that have ended are kept for a time only (--retention); charts reach back further.');
+    }
+    return nothing(this.options.empty, this.options.emptyMore);
+  }
+}
