@@ -334,7 +334,7 @@ impl Api {
         let remembered = self.shared.history.as_ref();
         let remembered = remembered.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
         let history = remembered.as_deref().map(|remembered| (&remembered.history, remembered.latest));
-        if !charts::takes(kind, &request.method) {
+        if !kind.takes(&request.method) {
             let (status, json, allowed) = charts::refused(kind, &request.method);
             let mut response = whole(status, JSON, json);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

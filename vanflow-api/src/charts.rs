@@ -25,15 +25,6 @@ pub(crate) fn answer(
 const NO_HISTORY: &str =
     "this collector keeps no history of its metrics, and was given no Prometheus that does";
 
-/// Whether a question can be asked by that method.
-pub(crate) fn takes(kind: QueryKind<'_>, method: &Method) -> bool {
-    match *method {
-        Method::GET | Method::HEAD => true,
-        Method::POST => kind.takes_form(),
-        _ => false,
-    }
-}
-
 /// Why there is no answer, as Prometheus says it, and which methods there are.
 pub(crate) fn refused(kind: QueryKind<'_>, method: &Method) -> (StatusCode, Vec<u8>, &'static str) {
     let (text, allowed) = match kind.takes_form() {

@@ -3,11 +3,11 @@
 //! What the API has a path for is the API's, whatever files there are.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use tokio::task::spawn_blocking;
 use vanflow_api::Api;
-use vanflow_history::QueryKind;
+use vanflow_history::{QueryKind, Refusal, Scope, error_body};
 
 use crate::{
     console::Console,
@@ -24,6 +24,8 @@ pub(crate) struct Answers {
     pub(crate) api: Api,
     pub(crate) console: Option<Console>,
     pub(crate) prometheus: Option<Prometheus>,
+    /// What queries of charts may ask about, where that is not everything.
+    pub(crate) scope: Option<Scope>,
 }
 
 impl Answers {
@@ -60,6 +62,22 @@ impl Answers {
             }
             _ => Bytes::new(),
         };
+        let narrowed = match &self.scope {
+            // The API says which methods there are.
+            Some(_) if !kind.takes(&asked.method) => return self.evaluated(asked, form, None).await,
+            Some(scope) => match within(scope, kind, asked, &form) {
+                Ok(narrowed) => Some(narrowed),
+                Err(mut refused) => {
+                    self.api.allow_origins(asked, refused.headers_mut());
+                    return *refused;
+                }
+            },
+            None => None,
+        };
+        let (asked, form) = match &narrowed {
+            Some((asked, form)) => (asked, form.clone()),
+            None => (asked, form),
+        };
         let Some(prometheus) = &self.prometheus else { return self.evaluated(asked, form, None).await };
         let mut response = match prometheus.ask(kind, asked, form.clone()).await {
             Ok(response) => response,
@@ -93,6 +111,36 @@ impl Answers {
     }
 }
 
+/// The same question, about what is within the scope alone.
+fn within(
+    scope: &Scope,
+    kind: QueryKind<'_>,
+    asked: &Parts,
+    form: &[u8],
+) -> Result<(Parts, Bytes), Box<Response<Body>>> {
+    let is_posted = asked.method == Method::POST;
+    let media = asked.headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
+    if is_posted && media.split(';').next().is_none_or(|media| !media.trim().eq_ignore_ascii_case(FORM)) {
+        let text = format!("a query is posted as {FORM}, and not as {media:?}");
+        return Err(Box::new(prometheus::refusal(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            error_body("bad_data", &text),
+        )));
+    }
+    let form = if is_posted { String::from_utf8_lossy(form) } else { "".into() };
+    let narrowed = scope
+        .apply(kind, asked.uri.query(), &form)
+        .map_err(|Refusal { status, body, .. }| Box::new(prometheus::refusal(status, body)))?;
+    let mut asked = asked.clone();
+    let path = asked.uri.path();
+    let target = if is_posted { path.to_owned() } else { format!("{path}?{narrowed}") };
+    asked.uri = target.parse().expect("what is percent-encoded can be in a URI");
+    Ok((asked, if is_posted { narrowed.into() } else { Bytes::new() }))
+}
+
+/// What a query that is posted is.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 fn boxed(response: Response<vanflow_api::Body>) -> Response<Body> {
     response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
 }
@@ -109,7 +157,10 @@ pub(crate) fn whole(octets: impl Into<Bytes>) -> Body {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        io::{Read, Write},
+    };
 
     use http::{
         HeaderMap,
@@ -135,7 +186,15 @@ mod tests {
         (options.console, options.cors) = (true, Cors::Any);
         options.history = Some(vanflow_history::HistoryOptions::default());
         let console = Console::open(directory.path()).expect("a console");
-        (directory, Answers { api: Api::new(network, options), console: Some(console), prometheus: None })
+        (
+            directory,
+            Answers {
+                api: Api::new(network, options),
+                console: Some(console),
+                prometheus: None,
+                scope: None,
+            },
+        )
     }
 
     struct Answer {
@@ -145,7 +204,20 @@ mod tests {
     }
 
     async fn ask(answers: &Answers, method: Method, path: &str, form: &'static str) -> Answer {
-        let request = Request::builder().method(method).uri(path).body(Full::from(form)).expect("a request");
+        let request =
+            Request::builder().method(method).uri(path).body(Full::<Bytes>::from(form)).expect("a request");
+        answer(answers, request).await
+    }
+
+    async fn post(answers: &Answers, path: &str, media: &str, form: &'static str) -> Answer {
+        let request = Request::post(path)
+            .header(CONTENT_TYPE, media)
+            .body(Full::<Bytes>::from(form))
+            .expect("a request");
+        answer(answers, request).await
+    }
+
+    async fn answer(answers: &Answers, request: Request<Full<Bytes>>) -> Answer {
         let (head, body) = answers.clone().answer(request).await.into_parts();
         let body = body.collect().await.expect("it comes whole").to_bytes();
         let text = String::from_utf8(body.to_vec()).expect("text");
@@ -224,6 +296,81 @@ mod tests {
         }
         let wrong = ask(&answers, Method::GET, "/prometheus/api/v1/query?query=sum(", "").await;
         assert_eq!(wrong.status, 400, "{}", wrong.text);
+    }
+
+    /// Something that takes the place of a Prometheus, and says of one request what it was asked.
+    fn prometheus() -> (Prometheus, std::thread::JoinHandle<String>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+            // All of it comes in one piece or two: the head, and the form.
+            while !is_whole(&request) {
+                let length = client.read(&mut piece).expect("reads");
+                request.extend_from_slice(&piece[..length]);
+            }
+            client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").expect("writes");
+            String::from_utf8(request).expect("text")
+        });
+        (Prometheus::new(&config::Prometheus { url, ca: None }).expect("is set up"), asked)
+    }
+
+    fn is_whole(request: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(request);
+        let Some((head, form)) = text.split_once("\r\n\r\n") else { return false };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        length.map_or(0, |length| length.parse().expect("a number")) == form.len()
+    }
+
+    fn scope() -> Option<Scope> {
+        Some(Scope { network: "west".to_owned(), is_series: vanflow_api::metrics::is_series })
+    }
+
+    #[tokio::test]
+    async fn a_prometheus_is_asked_about_the_network_of_this_collector_alone() {
+        let (_directory, mut answers) = answers();
+        answers.scope = scope();
+        let narrowed = "query=skupper%5Frequests%5Ftotal%7Bnetwork%5Fid%3D%22west%22%7D";
+        let path = "/prometheus/api/v1/query";
+        let (prometheus, asked) = self::prometheus();
+        answers.prometheus = Some(prometheus);
+        let answer = ask(&answers, Method::GET, &format!("{path}?query=skupper_requests_total"), "").await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, "{}"));
+        let asked = asked.join().expect("no panic");
+        assert!(asked.starts_with(&format!("GET /api/v1/query?{narrowed} HTTP/1.1")), "{asked}");
+
+        let (prometheus, asked) = self::prometheus();
+        answers.prometheus = Some(prometheus);
+        let answer = post(&answers, path, FORM, "query=skupper_requests_total").await;
+        assert_eq!(answer.status, 200);
+        let asked = asked.join().expect("no panic");
+        assert!(asked.starts_with("POST /api/v1/query HTTP/1.1") && asked.ends_with(narrowed), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_of_this_network_is_refused_whoever_would_answer() {
+        let (_directory, mut answers) = answers();
+        answers.scope = scope();
+        let path = "/prometheus/api/v1/query";
+        for prometheus in [None, Some(self::prometheus().0)] {
+            answers.prometheus = prometheus;
+            let answer = ask(&answers, Method::GET, &format!("{path}?query=up"), "").await;
+            assert_eq!(answer.status, 403);
+            assert_eq!(answer.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+            assert_eq!(
+                answer.text,
+                r#"{"status":"error","errorType":"forbidden","error":"\"up\" is no metric of this collector, and nothing else may be asked for here"}"#
+            );
+            assert_eq!(ask(&answers, Method::GET, path, "").await.status, 400);
+            assert_eq!(ask(&answers, Method::DELETE, &format!("{path}?query=up"), "").await.status, 405);
+            let answer = post(&answers, path, "text/plain", "query=skupper_requests_total").await;
+            assert_eq!(answer.status, 415);
+            assert_eq!(
+                answer.text,
+                r#"{"status":"error","errorType":"bad_data","error":"a query is posted as application/x-www-form-urlencoded, and not as \"text/plain\""}"#
+            );
+        }
     }
 
     #[tokio::test]

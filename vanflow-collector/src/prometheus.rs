@@ -124,9 +124,15 @@ impl Prometheus {
     ) -> Result<Response<Body>, Unanswered> {
         let answered = match self.request(kind, asked, form) {
             Ok(request) => timeout(ANSWER_WITHIN, self.client.request(request)).await,
-            Err(error) => return Ok(refusal(StatusCode::BAD_REQUEST, "bad_data", &error.to_string())),
+            Err(error) => {
+                return Ok(refusal(StatusCode::BAD_REQUEST, error_body("bad_data", &error.to_string())));
+            }
         };
         let (status, sort, why) = match answered {
+            // Its own errors are JSON, whatever their status: this is of somebody before it, for whom it is not there.
+            Ok(Ok(response)) if response.status().is_server_error() && !is_json(response.headers()) => {
+                (StatusCode::BAD_GATEWAY, "unavailable", format!("its address answers {}", response.status()))
+            }
             Ok(Ok(response)) => {
                 if self.failing.swap(false, Ordering::Relaxed) {
                     info!("the Prometheus at {} answers again", self.url);
@@ -171,6 +177,10 @@ impl Prometheus {
     }
 }
 
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/json"))
+}
+
 /// A query that the Prometheus did not answer, and why.
 #[derive(Debug)]
 pub(crate) struct Unanswered {
@@ -183,7 +193,7 @@ pub(crate) struct Unanswered {
 impl Unanswered {
     /// As an answer, in Prometheus' own form.
     pub(crate) fn respond(&self) -> Response<Body> {
-        refusal(self.status, self.sort, &self.text)
+        refusal(self.status, error_body(self.sort, &self.text))
     }
 }
 
@@ -203,7 +213,7 @@ where
             format!("the query did not come within {}", humantime::format_duration(ANSWER_WITHIN)),
         ),
     };
-    Err(refusal(status, "bad_data", &text))
+    Err(refusal(status, error_body("bad_data", &text)))
 }
 
 /// Who is trusted to be the Prometheus.
@@ -276,9 +286,9 @@ fn passed_on(response: Response<hyper::body::Incoming>) -> Response<Body> {
     Response::from_parts(head, body.boxed_unsync())
 }
 
-/// Why there is no answer, as Prometheus says it.
-fn refusal(status: StatusCode, kind: &str, text: &str) -> Response<Body> {
-    let mut response = Response::new(whole(error_body(kind, text)));
+/// An answer that says why there is none, in a body as Prometheus writes it.
+pub(crate) fn refusal(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(whole(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -391,8 +401,12 @@ mod tests {
             whole("the answer")
         };
         let response = Response::builder()
-            .status(if path.starts_with("/bad") { 422 } else { 200 })
-            .header(CONTENT_TYPE, "application/json")
+            .status(match path.as_bytes() {
+                [b'/', b'b', b'a', b'd', ..] => 422,
+                [b'/', b'b', b'u', b's', b'y', ..] | [b'/', b'g', b'o', b'n', b'e', ..] => 503,
+                _ => 200,
+            })
+            .header(CONTENT_TYPE, if path.starts_with("/gone") { "text/html" } else { "application/json" })
             .header(CONTENT_ENCODING, "identity")
             .header("access-control-allow-origin", "*")
             .header("x-prometheus", "2")
@@ -516,6 +530,21 @@ mod tests {
                 && error.contains("Connection refused"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn an_error_of_whoever_stands_before_a_prometheus_is_no_answer_of_it() {
+        let (address, _, _) = upstream(None).await;
+        let at =
+            |path: &str| Prometheus::new(&settings(format!("http://{address}/{path}"))).expect("is set up");
+        let response = ask(&at("gone"), QueryKind::Instant, get("query=up")).await;
+        assert_eq!(response.status().as_u16(), 502);
+        let expected = "{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"the Prometheus that this \
+                        collector was given cannot be asked: its address answers 503 Service Unavailable\"}";
+        assert_eq!(text(response).await, expected);
+        // A Prometheus says 503 itself of a query that took too long.
+        let response = ask(&at("busy"), QueryKind::Instant, get("query=up")).await;
+        assert_eq!((response.status().as_u16(), text(response).await), (503, "the answer".to_owned()));
     }
 
     #[tokio::test]

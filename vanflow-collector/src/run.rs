@@ -17,7 +17,11 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
-use vanflow_api::{Api, Network, Status, metrics::Health};
+use vanflow_api::{
+    Api, Network, Status,
+    metrics::{self, Health},
+};
+use vanflow_history::Scope;
 use vanflow_proto::{
     discovery::{self, Known},
     router::{self, Tap},
@@ -173,6 +177,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let mut options = vanflow_api::ApiOptions::default();
     options.cors = settings.http.cors;
     options.metrics = settings.metrics;
+    let scope = settings.network.map(|network| Scope { network, is_series: metrics::is_series });
     options.health = health;
     options.console = console.is_some();
     // Of use with a Prometheus too: for when that does not answer.
@@ -187,7 +192,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     });
     let observing = tokio::spawn(observe(api.clone()));
     let remembering = remember_every.map(|interval| tokio::spawn(remember(api.clone(), interval)));
-    let answers = Answers { api, console, prometheus };
+    let answers = Answers { api, console, prometheus, scope };
     let respond = move |request: Request<Incoming>| answers.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
     announce::addresses(&addresses, scheme);

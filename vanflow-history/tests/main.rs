@@ -7,4 +7,5 @@ mod answers;
 mod explore;
 mod prometheus;
 mod robust;
+mod scope;
 mod world;

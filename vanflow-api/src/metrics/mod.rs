@@ -126,6 +126,19 @@ pub fn check_metric(name: &str) -> Result<(), OptionError> {
     Name::find(name).map(|_| ()).ok_or_else(|| OptionError::NoMetric(name.to_owned()))
 }
 
+/// Whether series have that name: a metric's own, or that of a part of a histogram.
+pub fn is_series(name: &str) -> bool {
+    let is_histogram = |name: &str| {
+        Name::find(name).is_some_and(|name| matches!(name.metric().form, table::Form::Histogram(_)))
+    };
+    match Name::find(name) {
+        Some(_) => !is_histogram(name),
+        None => {
+            ["_bucket", "_sum", "_count"].iter().filter_map(|part| name.strip_suffix(part)).any(is_histogram)
+        }
+    }
+}
+
 /// A metric, for documentation and for what is checked against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -242,6 +255,25 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn series_have_the_names_of_metrics_and_of_parts_of_histograms() {
+        let names =
+            ["skupper_requests_total", "legacy_flow_latency_microseconds_bucket", "vanflow_collector_ready"];
+        for name in names {
+            assert!(is_series(name), "{name}");
+        }
+        let others = [
+            "up",
+            "skupper_requests",
+            "skupper_requests_total_sum",
+            "legacy_flow_latency_microseconds",
+            "_sum",
+        ];
+        for name in others {
+            assert!(!is_series(name), "{name}");
+        }
+    }
 
     #[test]
     fn labels_of_all_metrics_must_not_be_in_the_way_of_others() {

@@ -349,9 +349,16 @@ impl Query {
     fn is_of_live(&self) -> bool {
         match self.state {
             State::Active => true,
-            State::Unsaid => self.collection.hides_gone(),
+            State::Unsaid => self.hides_gone(),
             State::All | State::Terminated => false,
         }
+    }
+
+    /// Whether what is not there any more is left out, as nobody has asked for it. Pairs of a time that was asked for are
+    /// those with traffic then, also of processes that have been replaced since.
+    fn hides_gone(&self) -> bool {
+        let is_of_a_time = self.collection.is_of_pairs() && self.range.is_asked_for();
+        self.state == State::Unsaid && self.collection.hides_gone() && !is_of_a_time
     }
 
     /// What a list depends on of the time when it is asked for, if it does: two of them are the same where this is and
@@ -381,8 +388,7 @@ impl Query {
 
     /// Whether something is in the list.
     pub(crate) fn lists<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
-        let is_of_what_is = self.state == State::Unsaid && self.collection.hides_gone();
-        !(is_of_what_is && is_gone(subject, self.end_of(view, subject)))
+        !(self.hides_gone() && is_gone(subject, self.end_of(view, subject)))
             && self.is_in_time_of(view, subject)
             && self.admits(view, subject)
     }
@@ -483,6 +489,10 @@ impl Range {
             });
         }
         Ok(range)
+    }
+
+    fn is_asked_for(self) -> bool {
+        self.start.is_some() || self.end.is_some()
     }
 
     fn from(self, now: Timestamp) -> u64 {

@@ -140,6 +140,21 @@ fn pairs_count_what_goes_between_and_go_with_either_side() {
     for list in ["processpairs", "componentpairs", "sitepairs"] {
         assert_eq!(identities(&fixture, list), [""; 0], "{list}: no edge without its nodes");
         assert_eq!(identities(&fixture, &format!("{list}?state=all")).len(), 2, "{list}");
+        // Who asks about a time asks who talked then, whatever has been replaced since.
+        let of_time = |from: u64| identities(&fixture, &format!("{list}?timeRangeStart={from}")).len();
+        assert_eq!((of_time(EPOCH), of_time(EPOCH + 9)), (2, 1), "{list}: the request is open");
+        assert_eq!(identities(&fixture, &format!("{list}?timeRangeStart={EPOCH}&state=active")).len(), 1);
+    }
+    let services = identities(&fixture, "services");
+    let of_service =
+        |query: &str| identities(&fixture, &format!("services/{}/processpairs{query}", services[0])).len();
+    assert_eq!((of_service(""), of_service("?timeRangeStart=0")), (0, 2));
+    for list in ["processes", "sites"] {
+        assert_eq!(
+            identities(&fixture, &format!("{list}?timeRangeStart=0")),
+            identities(&fixture, list),
+            "what is there is no matter of traffic"
+        );
     }
 }
 

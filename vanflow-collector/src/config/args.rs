@@ -118,6 +118,16 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_METRICS_LABELS", value_name = "NAME=VALUE", value_delimiter = ',', help_heading = METRICS)]
     pub metrics_labels: Vec<String>,
 
+    /// Puts this identity of the network on all metrics, as the label network_id, and lets queries of charts ask about
+    /// this network alone: of a Prometheus that has the metrics of several, those with this label.
+    #[arg(long, env = "VANFLOW_NETWORK_ID", value_name = "ID", help_heading = METRICS)]
+    pub network_id: Option<String>,
+
+    /// Puts this identity of the collector on all metrics, as the label observer_id: it distinguishes this collector from
+    /// others of the same network.
+    #[arg(long, env = "VANFLOW_OBSERVER_ID", value_name = "ID", help_heading = METRICS)]
+    pub observer_id: Option<String>,
+
     /// What connections are distinguished by in metrics: process, component or site. The coarser, the fewer label sets
     /// there are; the labels of what is left out stay, and have the name of the component or the site.
     #[arg(long, env = "VANFLOW_METRICS_DETAIL", value_name = "DETAIL", default_value = "process", help_heading = METRICS)]

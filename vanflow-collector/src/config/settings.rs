@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 use vanflow_api::{Cors, metrics};
-use vanflow_history::HistoryOptions;
+use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
 use super::{Args, CONNECT_JSON, Octets, Speed};
@@ -30,6 +30,8 @@ pub struct Settings {
     pub prometheus: Option<Prometheus>,
     /// What is measured, and how it is reported.
     pub metrics: metrics::MetricsOptions,
+    /// The identity of the network that queries of charts may ask about, where it has one; all of what is measured has it.
+    pub network: Option<String>,
     /// Where those who watch over the collector are answered, `host:port`, beside the API.
     pub metrics_listen: Option<String>,
     /// How what is measured is kept, if it is.
@@ -151,6 +153,18 @@ pub enum SettingsError {
         /// Why not.
         why: &'static str,
     },
+    /// A label that is named by two options.
+    #[error(
+        "{option} is the label {label} of all metrics, which --metrics-labels has as `{value}`: give one of them"
+    )]
+    Twice {
+        /// The option that is for this label.
+        option: &'static str,
+        /// The label.
+        label: &'static str,
+        /// What the other option says that it is.
+        value: String,
+    },
     /// A label or a metric that cannot be.
     #[error("{option}: {error}")]
     Metrics {
@@ -213,12 +227,13 @@ impl Settings {
             prometheus: prometheus(args.prometheus_api, args.prometheus_ca)?,
             metrics: {
                 let mut metrics = metrics::MetricsOptions::default();
-                metrics.labels = each(args.metrics_labels, label)?;
+                metrics.labels = labels(args.metrics_labels, args.network_id.clone(), args.observer_id)?;
                 metrics.detail = args.metrics_detail;
                 metrics.exclude = each(args.metrics_exclude, excluded)?;
                 metrics.zero_for = args.metrics_zero_for;
                 metrics
             },
+            network: args.network_id,
             metrics_listen: args
                 .metrics_listen
                 .map(|address| listen("--metrics-listen", address))
@@ -407,6 +422,28 @@ fn state(directory: Option<PathBuf>, interval: Option<Duration>) -> Result<Optio
     Ok(Some(State { directory, interval }))
 }
 
+/// The labels of all metrics: those that were named, and the identities of the network and of the collector.
+fn labels(
+    named: Vec<String>,
+    network: Option<String>,
+    observer: Option<String>,
+) -> Result<Vec<(String, String)>, SettingsError> {
+    let mut labels = each(named, label)?;
+    for (option, name, id) in
+        [("--network-id", NETWORK_LABEL, network), ("--observer-id", "observer_id", observer)]
+    {
+        let Some(id) = id else { continue };
+        if id.is_empty() {
+            return Err(wrong(option, id, "an identity, such as west"));
+        }
+        if let Some((_, other)) = labels.iter().find(|(other, _)| other == name) {
+            return Err(SettingsError::Twice { option, label: name, value: other.clone() });
+        }
+        labels.push((name.to_owned(), id));
+    }
+    Ok(labels)
+}
+
 fn label(label: String) -> Result<(String, String), SettingsError> {
     let Some((name, value)) = label.split_once('=') else {
         return Err(wrong("--metrics-labels", label, "a name and a value, such as network=west"));
@@ -586,6 +623,24 @@ mod tests {
         assert_eq!(
             error("--demo --metrics-detail host"),
             "invalid value 'host' for '--metrics-detail <DETAIL>'"
+        );
+    }
+
+    #[test]
+    fn a_network_and_a_collector_can_have_identities() {
+        let identified = settings("--demo --metrics-labels a=b --network-id west --observer-id west-1");
+        let identified = identified.expect("makes sense");
+        let labels = [("a", "b"), ("network_id", "west"), ("observer_id", "west-1")];
+        assert_eq!(identified.metrics.labels, labels.map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(identified.network.as_deref(), Some("west"));
+        assert_eq!(settings("--demo").expect("makes sense").network, None);
+        assert_eq!(
+            error("--demo --network-id west --metrics-labels network_id=east"),
+            "--network-id is the label network_id of all metrics, which --metrics-labels has as `east`: give one of them"
+        );
+        assert_eq!(
+            error("--demo --observer-id="),
+            "--observer-id is ``; it must be an identity, such as west"
         );
     }
 

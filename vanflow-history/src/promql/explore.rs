@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
-use promql_parser::parser::{Expr, VectorSelector};
+use promql_parser::parser::VectorSelector;
 
 use super::{
     budget::{Budget, Limits},
@@ -11,7 +11,7 @@ use super::{
     eval::Evaluator,
     json::{Json, TRUNCATED, list, metric},
     parameters::{Parameters, parameter, time},
-    parse::parse,
+    parse::selector,
 };
 use crate::history::{Found, History};
 
@@ -107,25 +107,6 @@ impl Wanted {
             keep(evaluator.select(selector)?);
         }
         Ok(())
-    }
-}
-
-/// What the parser says of a selector that would find everything.
-const UNBOUNDED: &str = "must contain at least one non-empty matcher";
-
-/// A selector of series, and nothing else.
-fn selector(text: &str) -> Result<VectorSelector, QueryError> {
-    let expression = parse(text).map_err(|error| match error {
-        // Prometheus finds this one after it has parsed the selector.
-        QueryError::Parameter { problem, .. } if problem.ends_with(UNBOUNDED) => {
-            QueryError::BadData(format!("match[] {UNBOUNDED}"))
-        }
-        QueryError::Parameter { problem, .. } => QueryError::Parameter { name: "match[]", problem },
-        other => other,
-    })?;
-    match expression {
-        Expr::VectorSelector(selector) if selector.at.is_none() && selector.offset.is_none() => Ok(selector),
-        _ => Err(parameter("match[]", "parse error: it must be a selector of series, such as a{b=\"c\"}")),
     }
 }
 

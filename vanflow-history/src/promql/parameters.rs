@@ -29,6 +29,11 @@ impl Parameters {
         self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
+    /// All parameters, in their order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Checks that the timeout is one. How long a query takes is bounded otherwise.
     pub(crate) fn timeout(&self) -> Result<(), QueryError> {
         self.value("timeout").map_or(Ok(()), |text| duration("timeout", text).map(|_| ()))

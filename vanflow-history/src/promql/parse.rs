@@ -4,9 +4,9 @@
 //! the console writes `[60.00099992752075s]`, which Prometheus refuses. A query that nests too deep is refused here,
 //! since everything that handles an expression does so recursively.
 
-use promql_parser::parser::{self, Expr};
+use promql_parser::parser::{self, Expr, VectorSelector};
 
-use super::error::QueryError;
+use super::{error::QueryError, parameters::parameter};
 
 /// How many octets a query may have.
 const LENGTH: usize = 64 * 1024;
@@ -28,6 +28,25 @@ pub(crate) fn parse(query: &str) -> Result<Expr, QueryError> {
         return Err(refusal("parse error: no expression found in input".to_owned()));
     }
     parser::parse(&query).map_err(|problem| refusal(format!("parse error: {problem}")))
+}
+
+/// What the parser says of a selector that would find everything.
+const UNBOUNDED: &str = "must contain at least one non-empty matcher";
+
+/// A selector of series, and nothing else.
+pub(crate) fn selector(text: &str) -> Result<VectorSelector, QueryError> {
+    let expression = parse(text).map_err(|error| match error {
+        // Prometheus finds this one after it has parsed the selector.
+        QueryError::Parameter { problem, .. } if problem.ends_with(UNBOUNDED) => {
+            QueryError::BadData(format!("match[] {UNBOUNDED}"))
+        }
+        QueryError::Parameter { problem, .. } => QueryError::Parameter { name: "match[]", problem },
+        other => other,
+    })?;
+    match expression {
+        Expr::VectorSelector(selector) if selector.at.is_none() && selector.offset.is_none() => Ok(selector),
+        _ => Err(parameter("match[]", "parse error: it must be a selector of series, such as a{b=\"c\"}")),
+    }
 }
 
 /// The query with each duration that has a fraction rounded to milliseconds. Strings and comments stay as they are.

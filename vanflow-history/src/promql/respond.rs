@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use promql_parser::parser::{Expr, value::ValueType};
 
 use super::{
@@ -45,6 +45,15 @@ impl QueryKind<'_> {
             Self::Labels => "/api/v1/labels".into(),
             Self::LabelValues(name) => format!("/api/v1/label/{name}/values").into(),
             Self::Series => "/api/v1/series".into(),
+        }
+    }
+
+    /// Whether it can be asked by that method.
+    pub fn takes(self, method: &Method) -> bool {
+        match *method {
+            Method::GET | Method::HEAD => true,
+            Method::POST => self.takes_form(),
+            _ => false,
         }
     }
 
