@@ -310,12 +310,12 @@ export class Bar {
       points.length === 0 ? h('span', { class: 'no' }, 'no history yet') : null);
     for (const at of chartTicks(range, width)) {
       const mark = h('span', null, range.end - range.start > 2 * 86400e6 ? units.moment(at, 0).slice(0, 6) : units.minute(at));
-      mark.style.left = `${x(at)}px`;
+      mark.style.left = `${(x(at) / width) * 100}%`;
       this.ribbon.append(mark);
     }
     for (const event of events) {
       const mark = h('span', { class: 'ev', title: `${units.clock(event.time)} ${event.text}` }, sign('bad', event.text));
-      mark.style.left = `${x(event.time)}px`;
+      mark.style.left = `${(x(event.time) / width) * 100}%`;
       this.ribbon.append(mark);
     }
   }
