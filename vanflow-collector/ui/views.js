@@ -7,6 +7,8 @@
  * @module
  */
 import { connections } from './views/connections.js';
+import { health } from './views/health.js';
+import { infra } from './views/infra.js';
 import { map } from './views/map.js';
 import { requests } from './views/requests.js';
 import { services } from './views/services.js';
@@ -56,4 +58,4 @@ import { services } from './views/services.js';
  */
 
 /** @type {View[]} in the order of the bar */
-export const VIEWS = [map, services, connections, requests];
+export const VIEWS = [map, services, connections, requests, infra, health];

@@ -42,6 +42,9 @@ const ENDS = {
 };
 const ENDING = new Set(Object.values(ENDS).flat());
 
+/** Times of what is one moment differ by less, µs. */
+const SAME = 1e6;
+
 /** One word for a kind of event, for a narrow column.
  * @type {Readonly<Record<string, string>>} */
 const WORDS = {
@@ -89,7 +92,7 @@ export function lanesOf(events, findings, from, to, most) {
       open.set(key, { event, lane });
     } else if (event.endTime !== undefined && event.endTime > event.time) {
       span(lane, event, event.endTime, from, to);
-    } else if (event.time >= from && event.time <= to) {
+    } else if (event.time >= from && event.time <= to && !endsSpan(lane, event)) {
       lane.marks.push({ time: event.time, severity: event.severity, text: event.text });
       worse(lane, event.severity);
     }
@@ -111,21 +114,6 @@ export function lanesOf(events, findings, from, to, most) {
   return { lanes: shown.slice(0, most), folded: Math.max(0, shown.length - most) };
 }
 
-/** Times for the axis of a time line: whole minutes, hours or seconds, at most `most` of them.
- * @param {number} from @param {number} to microseconds since the epoch
- * @param {number} most
- * @param {number} [zone] minutes that the clock shown is ahead of UTC
- * @returns {number[]} */
-export function ticksOf(from, to, most, zone = 0) {
-  const second = 1e6;
-  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
-  const step = (steps.find((size) => (to - from) / (size * second) <= most) ?? 7 * 86400) * second;
-  const shift = zone * 60 * second;
-  const ticks = [];
-  for (let at = Math.ceil((from + shift) / step) * step - shift; at <= to; at += step) ticks.push(at);
-  return ticks;
-}
-
 /** What a subject is called where its type is not plain.
  * @param {Subject} subject
  * @returns {string} */
@@ -142,6 +130,11 @@ function laneKey(event) {
 /** @param {Event} event */
 function laneLabel(event) {
   return event.kind === 'clientDisconnects' ? 'client disconnects' : subjectLabel(event.subject);
+}
+
+/** Whether an event says no more than that a span of its lane is over. @param {Lane} lane @param {Event} event */
+function endsSpan(lane, event) {
+  return ENDING.has(event.kind) && lane.spans.some((span) => Math.abs(span.to - event.time) <= SAME);
 }
 
 /** @param {Lane} lane @param {Event} event @param {number} end @param {number} from @param {number} to */

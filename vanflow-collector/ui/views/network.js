@@ -5,14 +5,15 @@
 import * as api from '../api.js';
 
 /** @typedef {import('./waypath.js').Link & {
- *   routerName: string, destinationRouterName: string | null, sourceSiteName: string | null, destinationSiteName: string | null,
+ *   routerName: string, destinationRouterName: string | null, sourceSiteId: string | null,
+ *   destinationSiteId: string | null, sourceSiteName: string | null, destinationSiteName: string | null,
  *   role: string | null, octetCount: number, octetCountKnown: boolean, octetReverseCount: number, octetReverseCountKnown: boolean,
- *   startTime: number, endTime: number, key: string,
+ *   startTime: number, endTime: number, key: string, parent?: string,
  *   downSince?: number, downCount?: number, tls?: boolean, host?: string, why?: string }} Link */
 /** @typedef {{ routers: import('./waypath.js').Router[], links: Link[] }} Network */
 
 /** What `/api/v1alpha1/links` adds.
- * @typedef {{ id: string, upTimeStamp?: number, downTimeStamp?: number, downCount?: number, protocol?: string, destHost?: string,
+ * @typedef {{ id: string, parent?: string, upTimeStamp?: number, downTimeStamp?: number, downCount?: number, protocol?: string, destHost?: string,
  *   destPort?: string, activeTlsOrdinal?: number, result?: string, reason?: string }} Raw */
 
 /** For how long an answer will do, in ms. */
@@ -52,6 +53,7 @@ export function joined(links, raw) {
     /** @type {Link} */
     const found = { ...link };
     if (!more) return found;
+    if (more.parent !== undefined) found.parent = more.parent;
     if (more.upTimeStamp !== undefined) found.upSince = more.upTimeStamp;
     if (more.downTimeStamp !== undefined) found.downSince = more.downTimeStamp;
     if (more.downCount !== undefined) found.downCount = more.downCount;

@@ -1,0 +1,396 @@
+/**
+ * Health: is it the network or the collector? The verdict and what it rests on, what happened as a time line and a list,
+ * what is known and what is not, the sources, and how far back memory and history reach.
+ * @module
+ */
+import { bounds, timeParameters } from '../address.js';
+import * as api from '../api.js';
+import { ticks } from '../chart.js';
+import { fill, h, quantity, s, sign } from '../dom.js';
+import * as filter from '../filter.js';
+import { Table } from '../table.js';
+import * as units from '../units.js';
+import { kindWord, lanesOf } from './lanes.js';
+import { failure, jsonAddress, nothing } from './parts.js';
+
+/** @typedef {import('../answers.js').Verdict} Verdict */
+/** @typedef {import('../answers.js').Finding} Finding */
+/** @typedef {import('../answers.js').NetworkEvent} NetworkEvent */
+
+/** @typedef {{ identity: string, type: string, name: string, siteName?: string, version?: string, state: 'complete' | 'incomplete' | 'lost',
+ *   why?: string, lastHeard: number, clockOffset?: number, neverReported?: number, saturated?: boolean }} Source */
+
+const MOST_EVENTS = 200;
+const MOST_LANES = 8;
+const LANE = 25;
+/** Where lanes begin: behind their labels. */
+const LABELS = 157;
+
+/** @type {import('../views.js').View} */
+export const health = {
+  id: 'health',
+  title: 'Health',
+  key: 'h',
+  icon: 'M2 11h4l2-6 4 11 2-5h4',
+  count: ({ findings }) => {
+    const wrong = findings.filter(({ severity }) => severity === 'bad' || severity === 'warn');
+    return wrong.length === 0 ? null : { text: String(wrong.length), severity: wrong.some(({ severity }) => severity === 'bad') ? 'bad' : 'warn' };
+  },
+  subscriptions: (address) => ({ events: eventsPath(address), ...(address.end === null ? { sources: 'v1/sources' } : {}) }),
+  mount: (element, context) => new Health(element, context),
+};
+
+/** @param {import('../address.js').Address} address */
+function eventsPath(address) {
+  return api.withQuery('v1/events', [...timeParameters(address), ['limit', String(MOST_EVENTS)]]);
+}
+
+class Health {
+  /**
+   * @param {HTMLElement} element
+   * @param {import('../views.js').Context} context
+   */
+  constructor(element, context) {
+    this.context = context;
+    /** @type {NetworkEvent[]} */
+    this.events = [];
+    this.total = 0;
+    this.loaded = false;
+    /** @type {Source[] | null} */
+    this.sources = null;
+    /** @type {import('../api.js').ApiError | null} */
+    this.error = null;
+    /** @type {Record<string, string>} */
+    this.seen = {};
+    this.head = h('div', { class: 'verdict' });
+    this.when = h('span');
+    this.json = h('a', { class: 'json', title: 'The same as JSON, from the API' }, 'JSON');
+    this.line = h('div', { class: 'tlw' });
+    /** @type {Table<NetworkEvent>} */
+    this.table = new Table({
+      label: 'Events', class: 'evt', key: (row) => row.identity, columns: this.columns(),
+      empty: () => this.empty(),
+    });
+    this.more = h('p', { class: 'note', hidden: true });
+    this.known = h('div');
+    this.sourceList = h('div');
+    this.memory = h('div');
+    element.append(this.head, h('div', { class: 'hsplit' },
+      h('section', { class: 'evs', 'aria-label': 'Events', tabindex: 0 }, h('h2', null, 'Events', this.when, this.json), this.line, this.table.element, this.more),
+      h('section', { class: 'hl', 'aria-label': 'What is known', tabindex: 0 }, this.known, this.sourceList, this.memory)));
+    this.resized = new ResizeObserver(() => this.drawLine());
+    this.resized.observe(this.line);
+    this.show();
+    this.verdict();
+  }
+
+  /** @returns {import('../table.js').Column<NetworkEvent>[]} */
+  columns() {
+    const now = () => this.context.frozen() ?? this.context.now();
+    return [
+      { id: 'time', title: 'Time', class: 'tm_', value: (row) => row.time, cell: (row) => h('time', { title: units.whole(row.time) }, units.moment(row.time, now())) },
+      { id: 'kind', title: 'What', class: 'k', value: (row) => [row.kind, row.severity], cell: (row) => [sign(row.severity, row.severity === 'bad' ? 'bad:' : row.severity === 'warn' ? 'look:' : ''), kindWord(row.kind)] },
+      { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime], cell: (row) => [h('span', null, emphasized(row.text, row.subject)), h('small', null, row.detail ?? '')] },
+      { id: 'site', title: 'Site', class: 'who', value: (row) => row.siteName, cell: (row) => row.siteName ?? '' },
+    ];
+  }
+
+  /** @param {string} name @param {any} answer */
+  receive(name, answer) {
+    if (name === 'sources') {
+      this.sources = answer.results;
+      this.drawSources();
+      return;
+    }
+    this.error = null;
+    this.loaded = true;
+    this.events = answer.results;
+    this.total = answer.totalCount ?? answer.count;
+    this.drawEvents();
+  }
+
+  /** @param {string} name @param {import('../api.js').ApiError} error */
+  fail(name, error) {
+    if (name === 'sources') {
+      this.sources = null;
+      fill(this.sourceList, h('h2', null, 'Sources'), failure(error));
+      return;
+    }
+    this.error = error;
+    this.loaded = true;
+    this.events = [];
+    this.drawEvents();
+  }
+
+  /** @param {string} name @param {any} answer */
+  news(name, answer) {
+    if (name !== 'events') return null;
+    const keys = new Set(this.events.map((event) => event.identity));
+    return answer.results.filter((/** @type {NetworkEvent} */ event) => !keys.has(event.identity)).length;
+  }
+
+  show() {
+    this.json.href = jsonAddress(eventsPath(this.context.address()));
+    this.drawEvents();
+    this.verdict();
+  }
+
+  verdict() {
+    const verdict = this.context.verdict();
+    if (!verdict) {
+      fill(this.head, h('h1', null, sign('unknown'), 'Not known yet'), h('p', { class: 'sub' }, 'The collector has not said yet what it sees.'));
+      return;
+    }
+    const link = (/** @type {Finding} */ finding) => this.linkOf(finding);
+    this.once('head', [verdict.findings, verdict.state, verdict.text, this.context.address()], () => fill(this.head, ...verdictParts(verdict, link)));
+    this.once('known', verdict.known, () => fill(this.known, h('h2', null, 'What is known, and what is not'), knownTable(verdict)));
+    this.once('memory', [verdict.memory, Math.floor((verdict.now - (verdict.memory?.historySince ?? 0)) / 60e6)], () => fill(this.memory, memoryPart(verdict)));
+    this.drawLine();
+  }
+
+  tick() {
+    this.drawEvents();
+    this.drawSources();
+  }
+
+  close() {
+    this.resized.disconnect();
+  }
+
+  /** Draws a part where what it shows has changed. @param {string} part @param {unknown} data @param {() => void} draw */
+  once(part, data, draw) {
+    const text = JSON.stringify(data);
+    if (this.seen[part] === text) return;
+    this.seen[part] = text;
+    draw();
+  }
+
+  /** Where a finding leads. @param {Finding} finding */
+  linkOf({ kind, subject }) {
+    const { link } = this.context;
+    if (subject?.type === 'service') {
+      if (kind === 'serviceWithoutConnector') return link({ view: 'services', filter: `service:${subject.name}` });
+      return link({ view: 'connections', filter: `service:${subject.name}`, own: { order: 'errors' } });
+    }
+    if (subject && ['link', 'router', 'site'].includes(subject.type)) return link({ view: 'infra', filter: '' });
+    return null;
+  }
+
+  rangeNow() {
+    const address = this.context.address();
+    return bounds({ ...address, end: this.context.frozen() ?? address.end }, this.context.now());
+  }
+
+  /** Events that the filter is about. */
+  filtered() {
+    const terms = filter.parse(this.context.address().filter);
+    if (terms.length === 0) return this.events;
+    return this.events.filter((event) => filter.matches(terms, {
+      text: event.text, detail: event.detail, siteName: event.siteName, error: event.detail,
+      [{ service: 'routingKey', component: 'componentName', process: 'processName', router: 'routerName', site: 'sourceSiteName' }[/** @type {'site'} */ (event.subject?.type)] ?? 'subject']: event.subject?.name,
+    }));
+  }
+
+  drawEvents() {
+    const { start, end } = this.rangeNow();
+    const now = this.context.now();
+    const span = units.text(units.duration(this.context.address().span * 1e6));
+    this.when.textContent = this.context.address().end === null ? `last ${span}, ${units.range(start, end, now)}` : units.range(start, end, now);
+    if (!this.loaded) return;
+    const events = this.filtered();
+    this.table.update(events);
+    this.more.hidden = this.total <= this.events.length;
+    this.more.textContent = `The latest ${this.events.length} of ${this.total} events: narrow the time or ask for JSON.`;
+    this.drawLine();
+  }
+
+  /** Lanes of what happened, drawn as wide as there is room. */
+  drawLine() {
+    if (!this.loaded) return;
+    const width = Math.floor(this.line.clientWidth);
+    const range = this.rangeNow();
+    const verdict = this.context.verdict();
+    const live = this.context.address().end === null;
+    const { lanes, folded } = lanesOf(/** @type {import('./lanes.js').Event[]} */ (this.filtered().filter((event) => event.subject)),
+      live && !this.context.address().filter ? verdict?.findings ?? [] : [], range.start, range.end, MOST_LANES);
+    this.line.hidden = lanes.length === 0;
+    // To the second, so that it does not shiver while nothing happens.
+    this.once('line', [lanes, folded, width, Math.floor(range.end / 1e6)], () => fill(this.line, width > 0 ? lanesDrawn(lanes, folded, range, width) : null));
+  }
+
+  drawSources() {
+    if (!this.sources) {
+      if (this.context.address().end !== null) fill(this.sourceList);
+      return;
+    }
+    const now = this.context.now();
+    fill(this.sourceList, h('h2', null, 'Sources', h('span', null, 'last heard')), h('ul', { class: 'src' }, this.sources.map((source) => {
+      const state = source.saturated ? 'warn' : source.state === 'complete' ? 'fine' : source.state === 'lost' ? 'bad' : 'unknown';
+      const why = source.why ?? (source.saturated ? 'has so many connections that it reports no more' : source.neverReported ? `${units.count(source.neverReported)} connections never reported` : '');
+      const passed = Math.max(0, now - source.lastHeard);
+      return h('li', { title: `${source.type}${source.version ? ` ${source.version}` : ''}, ${source.state}, last heard ${units.whole(source.lastHeard)}` },
+        sign(state, source.state), h('span', { class: 'nm' }, source.name, why ? h('small', null, why) : null),
+        passed < 60e6 ? h('b', null, (passed / 1e6).toFixed(1), h('i', null, 's ago')) : h('b', null, units.moment(source.lastHeard, now)));
+    })));
+  }
+
+  empty() {
+    if (this.error) return failure(this.error);
+    if (this.context.address().filter && this.events.length > 0) {
+      return nothing('No event is left by the filter', h('a', { href: this.context.link({ filter: '' }) }, 'clear the filter'));
+    }
+    return nothing('Nothing happened', 'Links that go down and up, routers and processes that come and go, services without a server and warnings of routers are listed here.');
+  }
+}
+
+/**
+ * @param {Verdict} verdict
+ * @param {(finding: Finding) => string | null} link
+ */
+function verdictParts(verdict, link) {
+  const { findings } = verdict;
+  const wrong = findings.filter(({ severity }) => severity === 'bad' || severity === 'warn');
+  const unknown = findings.filter(({ severity }) => severity === 'unknown');
+  const worst = wrong.some(({ severity }) => severity === 'bad') ? 'bad' : wrong.length > 0 ? 'warn' : verdict.complete ? 'fine' : 'unknown';
+  const title = wrong.length > 0 ? `${wrong.length} ${wrong.length === 1 ? 'thing needs' : 'things need'} attention`
+    : verdict.complete ? 'Nothing needs attention' : verdict.state === 'detached' ? 'Not attached' : verdict.state === 'waiting' ? 'Waiting for sources' : 'Not all is known';
+  const own = [...wrong, ...unknown].filter(({ about }) => about === 'collector').length;
+  const rest = wrong.length + unknown.length - own;
+  const whose = wrong.length + unknown.length === 0 ? '' : own === 0 ? ' What follows is the network’s, not the collector’s.'
+    : rest === 0 ? ' What follows is about the collector, not the network.' : ` ${rest} of what follows ${rest === 1 ? 'is' : 'are'} the network’s, ${own} the collector’s.`;
+  return [
+    h('h1', null, sign(worst, ''), title),
+    h('p', { class: 'sub' }, `${verdict.text}${whose}`),
+    findings.length > 0 ? h('ol', { class: 'todo' }, findings.map((finding) => {
+      const href = link(finding);
+      const text = emphasized(finding.text, finding.subject);
+      return h('li', null, sign(finding.severity, finding.severity === 'bad' ? 'bad:' : finding.severity === 'warn' ? 'look:' : ''),
+        h('span', null, href ? h('a', { href }, text) : text,
+          h('small', null, [finding.detail, finding.since ? `since ${units.moment(finding.since, verdict.now)}` : '', finding.about === 'collector' ? 'about the collector' : ''].filter(Boolean).join('; '))));
+    })) : null,
+  ];
+}
+
+/**
+ * A text in which the name of what it is about stands out.
+ * @param {string} text
+ * @param {{ name: string } | undefined} subject
+ */
+function emphasized(text, subject) {
+  const name = subject?.name ? units.router(subject.name) : '';
+  const at = name ? text.indexOf(name) : -1;
+  return at < 0 ? [text] : [text.slice(0, at), h('b', null, name), text.slice(at + name.length)];
+}
+
+/** @param {Verdict} verdict */
+function knownTable(verdict) {
+  return h('table', { class: 'h', 'aria-label': 'What is known' }, h('tbody', null, verdict.known.map((known) => h('tr', null,
+    h('th', { scope: 'row' }, sign(known.severity, known.severity === 'unknown' ? 'not known:' : ''), known.text, h('small', null, known.detail ?? '')),
+    h('td', null, knownNumber(known))))));
+}
+
+/** @param {import('../answers.js').Known} known */
+function knownNumber({ value, of, unit }) {
+  if (value === undefined) return h('span', { class: 'na' }, 'not known');
+  if (unit === 'microseconds') return quantity(units.duration(value));
+  if (unit === 'octets') return quantity(units.memory(value));
+  return [units.count(value), h('i', null, of === undefined ? unit ?? '' : `of ${units.count(of)}`)];
+}
+
+/** @param {Verdict} verdict */
+function memoryPart({ memory, now, counts }) {
+  if (!memory) return [];
+  /** @param {string} name @param {string} more @param {number | undefined} value @param {number | undefined} most @param {string} text @param {string} of */
+  const row = (name, more, value, most, text, of) => h('tr', null, h('th', { scope: 'row' }, name, h('small', null, more)), h('td', null,
+    value === undefined ? h('span', { class: 'na' }, 'none kept') : [
+      most ? h('span', { class: 'meter', 'aria-hidden': 'true' }, meter(value / most)) : null,
+      h('span', { class: 'mv' }, text, h('i', null, of)),
+    ]));
+  const back = memory.historySince === undefined ? undefined : now - memory.historySince;
+  return [h('h2', null, 'Memory and history'), h('table', { class: 'h m', 'aria-label': 'Memory and history' }, h('tbody', null,
+    row('Records', `${units.count(counts.connections)} connections, ${units.count(counts.requests)} requests`, memory.records, memory.recordsLimit, ...bytes(memory.records, memory.recordsLimit)),
+    row('History', memory.historySeries === undefined ? 'of metrics' : `${units.count(memory.historySeries)} series`, memory.history, memory.historyLimit, ...bytes(memory.history, memory.historyLimit)),
+    back === undefined ? null : row('Charts reach back', `to ${units.moment(memory.historySince ?? 0, now)}`, back, undefined, units.text(units.duration(back)), ''),
+    memory.retention === undefined ? null : row('Ended records stay', 'then charts alone know of them', memory.retention, undefined, units.text(units.duration(memory.retention)), '')))];
+}
+
+/** @param {number | undefined} value @param {number | undefined} most @returns {[string, string]} */
+function bytes(value, most) {
+  const shown = units.memory(value);
+  const bound = units.memory(most);
+  if (!shown) return ['', ''];
+  if (!bound) return [shown.value, `${shown.unit}, no bound`];
+  const limit = `${bound.value.replace(/\.0$/, '')} ${bound.unit}`;
+  return [shown.value, shown.unit === bound.unit ? `of ${limit}` : `${shown.unit} of ${limit}`];
+}
+
+/** @param {number} share */
+function meter(share) {
+  return s('svg', { width: 72, height: 6, viewBox: '0 0 72 6' }, s('rect', { class: 'part', width: Math.max(2, Math.min(72, Math.round(share * 72))), height: 6 }));
+}
+
+/**
+ * @param {import('./lanes.js').Lane[]} lanes
+ * @param {number} folded
+ * @param {{ start: number, end: number }} range
+ * @param {number} width
+ */
+function lanesDrawn(lanes, folded, range, width) {
+  const bottom = 10 + lanes.length * LANE;
+  const height = bottom + 18 + (folded > 0 ? 16 : 0);
+  const right = width - 6;
+  const x = (/** @type {number} */ at) => Math.round((LABELS + ((at - range.start) / (range.end - range.start)) * (right - LABELS)) * 10) / 10;
+  const element = s('svg', {
+    class: 'tl', width, height, viewBox: `0 0 ${width} ${height}`, role: 'img',
+    'aria-label': `Time line of ${lanes.map((lane) => lane.label).join(', ')}; the list below says the same`,
+  });
+  for (const at of ticks(range, Math.max(2, Math.floor((right - LABELS) / 110)))) {
+    element.append(s('path', { class: 'gt', d: `M${x(at)} 4V${bottom}` }), s('text', { class: 'gx', x: x(at), y: bottom + 14, 'text-anchor': 'middle' }, units.minute(at)));
+  }
+  lanes.forEach((lane, index) => {
+    const y = 10 + index * LANE + LANE / 2;
+    const label = lane.label.length > 23 ? `${lane.label.slice(0, 22)}…` : lane.label;
+    element.append(s('text', { class: 'ln', x: 0, y: y + 4 }, label, s('title', null, lane.label)), s('path', { class: 'lr', d: `M${LABELS} ${y}H${right}` }));
+    // Marks that touch would be a smear: of those within a few pixels one stands, with all their words.
+    for (const span of lane.spans) element.append(...spanDrawn(span, lane.label, x(span.from), x(span.to), y));
+    let last = -Infinity;
+    for (const mark of lane.marks) {
+      const at = x(mark.time);
+      if (at - last < 6) continue;
+      last = at;
+      element.append(markDrawn(mark.severity, at, y, lane.marks.filter((each) => Math.abs(x(each.time) - at) < 6).map((each) => `${units.clock(each.time)} ${each.text}`).join('\n')));
+    }
+  });
+  if (folded > 0) element.append(s('text', { class: 'gx', x: 0, y: height - 2 }, `+${folded} more in the list`));
+  return element;
+}
+
+/** @param {import('./lanes.js').Span} span @param {string} label @param {number} from @param {number} to @param {number} y */
+function spanDrawn(span, label, from, to, y) {
+  const title = s('title', null, `${units.clock(span.from)}–${units.clock(span.to)} ${span.text}`);
+  const kind = span.severity === 'bad' ? 'bad' : span.severity === 'warn' ? 'warn' : 'other';
+  const wide = to - from;
+  if (wide < 90) {
+    const left = from - 9;
+    return [
+      ...(span.severity === 'bad' ? [s('path', { class: 'xm', d: `M${left - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` })] : span.severity === 'warn' ? [s('path', { class: 'tm', d: `M${left} ${y - 5}l5.500 9.500h-11Z` })] : []),
+      s('rect', { class: `sp short ${kind}`, x: from, y: y - 5, width: Math.max(5, wide), height: 10, rx: 1.5 }, title),
+    ];
+  }
+  const most = Math.floor((wide - 16) / 6.1);
+  const words = span.text.startsWith(`${label} `) ? span.text.slice(label.length + 1) : span.text;
+  const text = words.length > most ? `${words.slice(0, most - 1)}…` : words;
+  return [
+    s('rect', { class: `sp ${kind}`, x: from, y: y - 8, width: wide, height: 16, rx: 1.5 }, title),
+    s('text', { class: `spt ${kind}`, x: from + 8, y: y + 4 }, text),
+  ];
+}
+
+/** @param {import('./lanes.js').Severity} severity @param {number} x @param {number} y @param {string} words */
+function markDrawn(severity, x, y, words) {
+  const title = s('title', null, words);
+  if (severity === 'bad') return s('path', { class: 'xm', d: `M${x - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` }, title);
+  if (severity === 'warn') return s('path', { class: 'tm', d: `M${x} ${y - 5}l5.500 9.500h-11Z` }, title);
+  if (severity === 'fine') return s('circle', { class: 'fm', cx: x, cy: y, r: 4 }, title);
+  return s('rect', { class: 'im', x: x - 3.5, y: y - 3.5, width: 7, height: 7 }, title);
+}

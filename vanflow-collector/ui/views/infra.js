@@ -1,0 +1,430 @@
+/**
+ * Sites, routers and links: what is there, since when, how often it was not, and what goes through.
+ * @module
+ */
+import { bounds, timeParameters } from '../address.js';
+import * as api from '../api.js';
+import { chart } from '../chart.js';
+import { h, quantity, sign } from '../dom.js';
+import * as filter from '../filter.js';
+import { Table } from '../table.js';
+import * as units from '../units.js';
+import { network } from './network.js';
+import { failure, jsonAddress, listBar, nothing } from './parts.js';
+
+/** @typedef {import('../address.js').Address} Address */
+/** @typedef {import('../filter.js').Term} Term */
+/** @typedef {import('../chart.js').Point} Point */
+/** @typedef {import('./network.js').Link} Link */
+
+/** @typedef {{ key: string, identity: string, name: string, startTime: number, endTime: number, namespace: string | null,
+ *   platform: string | null, provider: string | null, version: string | null, derived: boolean }} Site */
+/** @typedef {{ key: string, identity: string, name: string, startTime: number, endTime: number, siteId: string, mode: string | null,
+ *   namespace: string | null, hostName: string | null, imageVersion: string | null, buildVersion: string | null }} Router */
+/** @typedef {Site & { lives: number, routers: string[], links: number, down: number, services: [number, number] }} SiteRow */
+/** `lives` is how often it ended within the range and came back. */
+/** @typedef {Router & { siteName: string | undefined, links: number, down: number, rate: number | undefined, lives: number }} RouterRow */
+/** @typedef {Link & { sent: number | undefined, received: number | undefined, points: Point[], flapped: boolean, lives: number,
+ *   reporter?: string }} LinkRow */
+
+/** How often metrics and links are asked for, in seconds. */
+const EVERY = 5;
+const STEPS = 60;
+/** Keys of the filter that these lists know. */
+const KEYS = ['', 'site', 'router'];
+
+const LISTS = /** @type {const} */ (['sites', 'routers', 'links']);
+const PATHS = { sites: 'v2alpha1/sites', routers: 'v2alpha1/routers', links: 'v2alpha1/routerlinks' };
+
+/** @type {import('../views.js').View} */
+export const infra = {
+  id: 'infra',
+  title: 'Sites, routers, links',
+  short: 'Sites',
+  key: 'n',
+  icon: 'M10 3v5M4 17v-4h12v4M10 8v5M8 3h4M2 17h4M14 17h4',
+  count: ({ counts }) => ({ text: `${counts.sites}, ${counts.routers}, ${counts.links}` }),
+  subscriptions: (address) => ({
+    ...Object.fromEntries(LISTS.map((name) => [name, path(name, address)])),
+    listeners: api.withQuery('v2alpha1/listeners', [['fields', 'siteId'], ...during(address)]),
+    connectors: api.withQuery('v2alpha1/connectors', [['fields', 'siteId'], ...during(address)]),
+  }),
+  mount: (element, context) => new Infra(element, context),
+};
+
+/** What was there at some time of the range. @param {Address} address @returns {[string, string][]} */
+function during(address) {
+  return address.end === null ? [] : [['state', 'all'], ...timeParameters(address)];
+}
+
+/** @param {typeof LISTS[number]} name @param {Address} address */
+function path(name, address) {
+  return api.withQuery(PATHS[name], [['state', 'all'], ...timeParameters(address)]);
+}
+
+class Infra {
+  /**
+   * @param {HTMLElement} element
+   * @param {import('../views.js').Context} context
+   */
+  constructor(element, context) {
+    this.context = context;
+    /** @type {Record<string, any[] | undefined>} */
+    this.lists = {};
+    /** What only the older API says of links, by identity. @type {Map<string, Link>} */
+    this.more = new Map();
+    /** @type {{ sent: Map<string, number>, received: Map<string, number>, routers: Map<string, number>, points: Map<string, Point[]> } | null} */
+    this.rates = null;
+    this.range = this.rangeNow();
+    this.asked = 0;
+    this.asking = '';
+    /** @type {import('../api.js').ApiError | null} */
+    this.error = null;
+    this.bar = listBar('Sites, routers, links');
+    this.bar.json.remove();
+    this.note = h('p', { class: 'note', hidden: true });
+    const now = () => this.context.frozen() ?? this.context.now();
+    /** @type {Table<SiteRow>} */
+    this.sites = new Table({
+      label: 'Sites', class: 'infra', key: (row) => row.key, columns: siteColumns(context, now), rowClass: gone,
+      empty: () => this.empty('No site yet', 'A site is here as soon as its controller or one of its routers reports it.'),
+    });
+    /** @type {Table<RouterRow>} */
+    this.routers = new Table({
+      label: 'Routers', class: 'infra', key: (row) => row.key, columns: routerColumns(context, now), rowClass: gone,
+      empty: () => this.empty('No router yet', 'The collector finds routers by the one that it is attached to.'),
+    });
+    /** @type {Table<LinkRow>} */
+    this.links = new Table({
+      label: 'Links', class: 'infra links', key: (row) => row.key, columns: linkColumns(now, () => this.range),
+      rowClass: (row) => (row.status === 'down' && !row.endTime ? 'errrow' : gone(row)),
+      empty: () => this.empty('No link', 'One site alone needs none. Two are linked by a token or a link resource of one of them.'),
+    });
+    /** @type {Record<string, { count: HTMLElement, json: HTMLAnchorElement }>} */
+    this.heads = {};
+    const sections = LISTS.map((name) => {
+      const title = { sites: 'Sites', routers: 'Routers', links: 'Links' }[name];
+      const count = h('span');
+      const json = h('a', { class: 'json', title: 'The same as JSON, from the API' }, 'JSON');
+      this.heads[name] = { count, json };
+      return h('section', { 'aria-label': title }, h('h2', null, title, ' ', count, json), this[name].element);
+    });
+    element.append(this.bar.element, this.note, h('div', { class: 'parts', tabindex: 0, role: 'region', 'aria-label': 'Sites, routers and links' }, sections));
+    this.show();
+  }
+
+  /** @param {string} name @param {any} answer */
+  receive(name, answer) {
+    this.error = null;
+    this.lists[name] = answer.results;
+    this.draw();
+  }
+
+  /** @param {string} name @param {import('../api.js').ApiError} error */
+  fail(name, error) {
+    this.error = error;
+    this.lists[name] ??= [];
+    this.draw();
+  }
+
+  show() {
+    const address = this.context.address();
+    for (const name of LISTS) this.heads[name].json.href = jsonAddress(path(name, address));
+    this.ask();
+    this.draw();
+  }
+
+  tick() {
+    if (this.context.frozen() === null && this.context.now() - this.asked >= EVERY * 1e6) this.ask();
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key !== 'j' && event.key !== 'k') return false;
+    const table = [this.sites, this.routers, this.links].find((each) => each.element.contains(document.activeElement)) ?? this.sites;
+    return table.key(event);
+  }
+
+  rangeNow() {
+    const address = this.context.address();
+    return bounds({ ...address, end: this.context.frozen() ?? address.end }, this.context.now());
+  }
+
+  /** Asks for what no stream carries: rates, and what the older API knows of links. */
+  async ask() {
+    const address = this.context.address();
+    const at = this.context.frozen() ?? address.end;
+    const asking = JSON.stringify([address.span, at]);
+    if (asking === this.asking && at !== null) return;
+    this.asking = asking;
+    this.asked = this.context.now();
+    const { signal } = this.context;
+    const range = this.rangeNow();
+    const step = Math.max(EVERY, Math.ceil(address.span / STEPS));
+    const window = Math.max(20, 2 * step);
+    const by = (/** @type {string} */ metric, /** @type {number} */ seconds) => `sum by (router_name, dest_router_name) (rate(${metric}[${seconds}s]))`;
+    const both = (/** @type {string} */ of) => `sum by (router_name) (rate(skupper_router_sent_bytes_total${of})) + sum by (router_name) (rate(skupper_router_received_bytes_total${of}))`;
+    try {
+      const [sent, received, routers, series, found] = await Promise.all([
+        api.query(by('skupper_link_sent_bytes_total', 30), at, signal),
+        api.query(by('skupper_link_received_bytes_total', 30), at, signal),
+        api.query(both('[30s]'), at, signal),
+        api.queryRange(`${by('skupper_link_sent_bytes_total', window)} + ${by('skupper_link_received_bytes_total', window)}`, range, STEPS, signal),
+        network(signal),
+      ]);
+      if (asking !== this.asking) return;
+      const pair = (/** @type {Record<string, string>} */ labels) => `${units.router(labels.router_name ?? '')} ${units.router(labels.dest_router_name ?? '')}`;
+      this.rates = {
+        sent: new Map(sent.map(({ labels, value }) => [pair(labels), value])),
+        received: new Map(received.map(({ labels, value }) => [pair(labels), value])),
+        routers: new Map(routers.map(({ labels, value }) => [units.router(labels.router_name ?? ''), value])),
+        points: new Map(series.map(({ labels, points }) => [pair(labels), points])),
+      };
+      this.range = range;
+      this.more = new Map(found.links.map((link) => [link.identity, link]));
+      this.note.hidden = true;
+    } catch (error) {
+      if (signal.aborted || asking !== this.asking) return;
+      if (!(error instanceof api.ApiError)) throw error;
+      this.note.hidden = false;
+      this.note.replaceChildren(sign('unknown', 'not known:'), `Octets a second are not known: ${error.message}`);
+    }
+    this.draw();
+  }
+
+  draw() {
+    if (!this.lists.sites || !this.lists.routers || !this.lists.links) return;
+    const sites = lastLives(this.lists.sites, (site) => site.identity);
+    const routers = lastLives(this.lists.routers, (router) => `${router.siteId} ${router.name}`);
+    const links = lastLives(this.lists.links, (link) => `${link.routerName} ${link.destinationRouterName} ${link.name}`);
+    const terms = filter.parse(this.context.address().filter).filter((term) => KEYS.includes(term.key));
+    const siteNames = new Map(sites.map((site) => [site.identity, site.name]));
+    const count = (/** @type {string} */ list, /** @type {string} */ site) => (this.lists[list] ?? []).filter((each) => each.siteId === site).length;
+    const isDown = (/** @type {Link} */ link) => link.status === 'down' && !link.endTime;
+    const siteRows = sites.map((site) => {
+      const own = links.filter((link) => !link.endTime && [link.sourceSiteId, link.destinationSiteId].includes(site.identity));
+      return {
+        ...site, links: own.length, down: own.filter(isDown).length, services: [count('listeners', site.identity), count('connectors', site.identity)],
+        routers: routers.filter((router) => router.siteId === site.identity && !router.endTime).map((router) => router.name),
+      };
+    });
+    const routerRows = routers.map((router) => {
+      const own = links.filter((link) => !link.endTime && [link.routerId, link.destinationRouterId].includes(router.identity));
+      return {
+        ...router, siteName: siteNames.get(router.siteId), links: own.length, down: own.filter(isDown).length,
+        rate: this.rates?.routers.get(units.router(router.name)),
+      };
+    });
+    const linkRows = links.map((link) => {
+      const pair = `${units.router(link.routerName ?? '')} ${units.router(link.destinationRouterName ?? '')}`;
+      const more = this.more.get(link.identity);
+      /** @type {LinkRow} */
+      const row = {
+        ...more, ...link, sent: this.rates?.sent.get(pair), received: this.rates?.received.get(pair), points: this.rates?.points.get(pair) ?? [],
+        flapped: (more?.downSince ?? 0) >= this.range.start && (more?.downCount ?? 0) > 0,
+      };
+      return row;
+    });
+    // Routers up to 2.x report a link from both sides: each says then who reports it.
+    const pairs = linkRows.map((row) => [row.routerId, row.destinationRouterId].join(' '));
+    linkRows.forEach((row, index) => {
+      if (pairs.indexOf(pairs[index]) !== pairs.lastIndexOf(pairs[index])) row.reporter = units.router(routers.find((router) => router.identity === row.parent)?.name ?? '');
+    });
+    this.put('sites', this.sites, siteRows.filter((row) => filter.matches(terms, { ...row, routerName: row.routers }, 'site')));
+    this.put('routers', this.routers, routerRows.filter((row) => filter.matches(terms, row, 'router')));
+    this.put('links', this.links, linkRows.filter((row) => filter.matches(terms, row)));
+    const down = linkRows.filter(isDown).length;
+    this.bar.summary.replaceChildren(...(down > 0
+      ? [sign('bad', 'bad:'), h('b', null, String(down)), down === 1 ? ' link is down' : ' links are down']
+      : ['All links are up']));
+  }
+
+  /**
+   * Shows rows: what is down first, then what is there, then what has gone.
+   * @template {{ endTime: number, status?: string }} R
+   * @param {typeof LISTS[number]} name
+   * @param {Table<R>} table
+   * @param {R[]} rows
+   */
+  put(name, table, rows) {
+    const rank = (/** @type {R} */ row) => (row.endTime ? 2 : row.status === 'down' ? 0 : 1);
+    const order = (/** @type {R} */ row) => units.router(String(Object(row).routerName ?? Object(row).name));
+    table.update([...rows].sort((a, b) => rank(a) - rank(b) || (order(a) < order(b) ? -1 : order(a) > order(b) ? 1 : 0) || b.endTime - a.endTime));
+    const left = rows.filter((row) => row.endTime).length;
+    this.heads[name].count.textContent = `${rows.length - left}${left > 0 ? `, and ${left} that ended` : ''}`;
+  }
+
+  /** @param {string} what @param {string} how */
+  empty(what, how) {
+    if (this.error) return failure(this.error);
+    if (this.context.address().filter) {
+      return nothing('Nothing is left by the filter', h('a', { href: this.context.link({ filter: '' }) }, 'clear the filter'));
+    }
+    return nothing(what, how);
+  }
+}
+
+/**
+ * Of what came back, the last life only, and how many it had before. What ended and did not come back stays.
+ * @template {{ startTime: number, endTime: number }} R
+ * @param {R[]} rows
+ * @param {(row: R) => string} who
+ * @returns {(R & { lives: number })[]}
+ */
+export function lastLives(rows, who) {
+  /** @type {Map<string, R & { lives: number }>} */
+  const found = new Map();
+  for (const row of [...rows].sort((a, b) => a.startTime - b.startTime)) {
+    found.set(who(row), { ...row, lives: (found.get(who(row))?.lives ?? -1) + 1 });
+  }
+  return [...found.values()];
+}
+
+/** How often it came back. @param {number} lives */
+function returned(lives) {
+  return lives === 0 ? '' : lives === 1 ? 'came back once in this time' : `came back ${units.count(lives)} times in this time`;
+}
+
+/** @param {{ endTime: number }} row */
+function gone(row) {
+  return row.endTime ? 'gone' : '';
+}
+
+/**
+ * Since when it is there, or when it ended.
+ * @param {{ startTime: number, endTime: number, lives?: number }} row
+ * @param {number} now
+ * @param {string} there
+ */
+function since(row, now, there) {
+  const at = row.endTime || row.startTime;
+  const flapped = (row.lives ?? 0) > 0;
+  return [
+    h('span', { class: flapped && !row.endTime ? 'o wn' : 'o', title: units.whole(at) }, row.endTime ? [sign('change'), `ended ${units.moment(at, now)}`]
+      : [flapped ? sign('warn', 'look:') : sign('fine'), `${there} since ${units.moment(at, now)}`]),
+    flapped ? h('small', null, returned(row.lives ?? 0)) : null,
+  ];
+}
+
+/** A text that may not be reported. @param {string | null | undefined} text @param {string} [unknown] */
+function said(text, unknown = 'not reported') {
+  return text && text !== 'unknown' ? text : h('span', { class: 'na' }, unknown);
+}
+
+/** A label that a phone shows, where the heading of the column is not there. @param {string} text */
+function label(text) {
+  return h('small', { class: 'lbl' }, text);
+}
+
+/** @param {number} links @param {number} down */
+function linkCount(links, down) {
+  return h('span', null, down > 0 ? [sign('bad', 'bad:'), `${links}, ${down} down`] : String(links));
+}
+
+/**
+ * @param {import('../views.js').Context} context
+ * @param {() => number} now
+ * @returns {import('../table.js').Column<SiteRow>[]}
+ */
+function siteColumns(context, now) {
+  return [
+    {
+      id: 'name', title: 'Site', head: true, class: 'nm_', value: (row) => [row.name, row.derived, row.namespace],
+      cell: (row) => [
+        h('a', { href: context.link({ view: 'map', selection: { type: 'site', id: row.identity } }) }, row.name || row.identity),
+        h('small', null, row.derived ? 'not reported itself: follows from its routers' : row.namespace ? `namespace ${row.namespace}` : ''),
+      ],
+    },
+    { id: 'state', title: 'State', class: 'st_', value: (row) => [row.startTime, row.endTime, row.lives], cell: (row) => since(row, now(), 'there') },
+    { id: 'platform', title: 'Platform', class: 'w', value: (row) => [row.platform, row.provider], cell: (row) => [label('on '), said(row.platform), row.provider ? h('small', null, row.provider) : null] },
+    { id: 'version', title: 'Skupper', class: 'w', value: (row) => row.version, cell: (row) => [label('Skupper '), said(row.version)] },
+    { id: 'routers', title: 'Routers', class: 'w wide', value: (row) => row.routers, cell: (row) => [label('routers '), row.routers.map(units.router).join(', ') || said(null, 'none')] },
+    { id: 'links', title: 'Links', class: 'n w', value: (row) => [row.links, row.down], cell: (row) => [label('links '), linkCount(row.links, row.down)] },
+    { id: 'listeners', title: 'Listeners', class: 'n w', value: (row) => row.services[0], cell: (row) => [label('listeners '), String(row.services[0])] },
+    { id: 'connectors', title: 'Connectors', class: 'n w', value: (row) => row.services[1], cell: (row) => [label('connectors '), String(row.services[1])] },
+  ];
+}
+
+/**
+ * @param {import('../views.js').Context} context
+ * @param {() => number} now
+ * @returns {import('../table.js').Column<RouterRow>[]}
+ */
+function routerColumns(context, now) {
+  return [
+    {
+      id: 'name', title: 'Router', head: true, class: 'nm_', value: (row) => [row.name, row.siteName],
+      cell: (row) => [
+        h('a', { href: context.link({ view: 'map', selection: { type: 'router', id: row.identity } }) }, units.router(row.name)),
+        h('small', null, row.siteName ?? 'site not reported'),
+      ],
+    },
+    { id: 'state', title: 'State', class: 'st_', value: (row) => [row.startTime, row.endTime, row.lives], cell: (row) => since(row, now(), 'up') },
+    { id: 'mode', title: 'Mode', class: 'w', value: (row) => row.mode, cell: (row) => [label('mode '), said(row.mode)] },
+    { id: 'version', title: 'Version', class: 'w', value: (row) => [row.buildVersion, row.imageVersion], cell: (row) => [label('version '), said(row.buildVersion ?? row.imageVersion)] },
+    { id: 'host', title: 'Host', class: 'w wide', value: (row) => row.hostName, cell: (row) => [label('host '), said(row.hostName)] },
+    { id: 'links', title: 'Links', class: 'n w', value: (row) => [row.links, row.down], cell: (row) => [label('links '), linkCount(row.links, row.down)] },
+    { id: 'rate', title: 'Octets/s', class: 'n w', value: (row) => row.rate, cell: (row) => [label('over links '), row.endTime ? '' : quantity(units.octetRate(row.rate))] },
+  ];
+}
+
+/**
+ * @param {() => number} now
+ * @param {() => import('../chart.js').TimeRange} range
+ * @returns {import('../table.js').Column<LinkRow>[]}
+ */
+function linkColumns(now, range) {
+  return [
+    {
+      id: 'name', title: 'Link', head: true, class: 'nm_', value: (row) => [row.routerName, row.destinationRouterName, row.reporter],
+      cell: (row) => [
+        h('b', null, `${units.router(row.routerName ?? 'not reported')} → ${units.router(row.destinationRouterName ?? 'not reported')}`),
+        row.reporter ? h('small', null, `as ${row.reporter} reports it`) : h('small', null, [row.sourceSiteName, row.destinationSiteName].every((name) => name && name !== 'unknown') ? `${row.sourceSiteName} → ${row.destinationSiteName}` : 'not all of its sites are known'),
+      ],
+    },
+    {
+      id: 'state', title: 'State', class: 'st_', value: (row) => [row.status, row.upSince, row.downSince, row.endTime, row.why, row.flapped, row.lives],
+      cell: (row) => linkState(row, now()),
+    },
+    {
+      id: 'downs', title: 'Was down', class: 'n w', value: (row) => row.downCount,
+      cell: (row) => [label('was down '), row.downCount === undefined ? said(null) : row.downCount === 0 ? 'never' : row.downCount === 1 ? 'once' : `${units.count(row.downCount)} times`],
+    },
+    { id: 'cost', title: 'Cost', class: 'n w', value: (row) => row.cost, cell: (row) => [label('cost '), row.cost === undefined ? said(null) : String(row.cost)] },
+    { id: 'role', title: 'Role', class: 'w', value: (row) => [row.role, row.name], cell: (row) => [label('role '), said(row.role), h('small', null, row.name ?? '')] },
+    {
+      id: 'tls', title: 'TLS', class: 'w', value: (row) => [row.tls, row.host],
+      cell: (row) => [
+        label('TLS '), row.tls === undefined ? said(null) : row.tls ? [sign('fine'), 'yes'] : [sign('warn', 'look:'), 'no'],
+        row.host ? h('small', null, row.host) : null,
+      ].flat(),
+    },
+    {
+      id: 'octets', title: 'Octets/s', class: 'g oc', value: (row) => [row.points, row.sent, row.received],
+      cell: (row) => (row.endTime ? '' : row.sent === undefined && row.received === undefined ? said(null) : [
+        chart({ lines: [{ points: row.points }], range: range(), label: 'Octets a second', format: units.octetRate, width: 96, height: 24 }),
+        quantity(units.octetRate((row.sent ?? 0) + (row.received ?? 0))),
+      ]),
+    },
+    { id: 'sent', title: 'There', class: 'n w', value: (row) => row.sent, cell: (row) => [label('there '), row.endTime ? '' : row.sent === undefined ? said(null) : quantity(units.octetRate(row.sent))] },
+    { id: 'received', title: 'Back', class: 'n w', value: (row) => row.received, cell: (row) => [label('back '), row.endTime ? '' : row.received === undefined ? said(null) : quantity(units.octetRate(row.received))] },
+  ];
+}
+
+/** @param {LinkRow} row @param {number} now */
+function linkState(row, now) {
+  if (row.endTime) return since(row, now, 'up');
+  if (row.status === 'down') {
+    return [
+      h('span', { class: 'o bad' }, sign('bad', 'bad:'), row.downSince ? `down since ${units.moment(row.downSince, now)}` : 'down'),
+      h('small', { title: row.why }, row.why ?? 'no reason reported'),
+    ];
+  }
+  if (row.status !== 'up') return said(null);
+  const up = row.upSince ? `up since ${units.moment(row.upSince, now)}` : 'up';
+  if (!row.flapped && row.lives > 0) return since(row, now, 'up');
+  if (!row.flapped) return h('span', { class: 'o', title: row.upSince ? units.whole(row.upSince) : null }, sign('fine'), up);
+  const away = row.upSince && row.downSince && row.upSince > row.downSince ? `was down for ${units.text(units.duration(row.upSince - row.downSince))}` : 'was down';
+  const words = [away, row.why].filter(Boolean).join(': ');
+  return [h('span', { class: 'o wn' }, sign('warn', 'look:'), up), h('small', { title: words }, words)];
+}
