@@ -29,8 +29,8 @@ use crate::{
     error::ApiError,
     index,
     json::{Json, Object},
-    metrics::{self, Fed, Health, Metrics},
-    negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known},
+    metrics::{self, Fed, Health, HistoryKept, Metrics},
+    negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known, unless_known_as},
     network::{Network, Status},
     openapi,
     pace::WatchFormat,
@@ -39,6 +39,7 @@ use crate::{
     route::{self, Endpoint, Route},
     swagger::{self, Asset, Content},
     user,
+    v1::{self, Freshness},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Derivations, Scope},
 };
@@ -101,6 +102,8 @@ struct Remembered {
     history: History,
     fed: Fed,
     latest: i64,
+    /// What the history may take, in octets.
+    limit: usize,
 }
 
 const LINES: &str = "application/x-ndjson";
@@ -135,7 +138,9 @@ impl Api {
             health: options.health,
             metrics,
             history: options.history.map(|options| {
-                RwLock::new(Remembered { history: History::new(options), fed: Fed::default(), latest: 0 })
+                let limit = options.memory;
+                let (history, fed) = (History::new(options), Fed::default());
+                RwLock::new(Remembered { history, fed, latest: 0, limit })
             }),
         };
         Self { shared: Arc::new(shared) }
@@ -189,7 +194,9 @@ impl Api {
         gathered.feed(&mut scrape, fed);
         scrape.finish();
         remembered.latest = remembered.latest.max(at);
-        self.shared.health.remembered(remembered.history.stats());
+        let Remembered { history, limit, .. } = &*remembered;
+        let kept = HistoryKept { stats: history.stats(), oldest: history.oldest_ms(), limit: *limit };
+        self.shared.health.remembered(kept);
     }
 
     fn answer(
@@ -199,7 +206,7 @@ impl Api {
         is_served: impl Fn(&Route) -> bool,
     ) -> Response<Body> {
         let begun = Instant::now();
-        let is_coded = is_v2alpha1(request.uri.path());
+        let is_coded = is_of(request.uri.path(), "v1") || is_of(request.uri.path(), "v2alpha1");
         let found = route::find(request.uri.path()).filter(|(route, _)| is_served(route));
         let mut response = self
             .dispatch(request, query, found, &is_served)
@@ -274,6 +281,7 @@ impl Api {
             }
             Endpoint::OpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.document.clone())),
             Endpoint::V1alpha1(collection) => self.list(request, route, collection),
+            Endpoint::V1(resource) => self.own(request, route, resource),
             Endpoint::WholeOpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.whole_document.clone())),
             Endpoint::List(collection) => {
                 self.v2_list(request, route, collection, self.snapshot(), Scope::All)
@@ -319,6 +327,37 @@ impl Api {
             Endpoint::Yaml => Ok(whole(StatusCode::OK, YAML, self.shared.whole_document.clone())),
             Endpoint::Swagger(asset) => Ok(part(request, asset)),
         }
+    }
+
+    /// A resource of this collector's own API.
+    fn own(
+        &self,
+        request: &Parts,
+        route: &'static Route,
+        resource: v1::Resource,
+    ) -> Result<Response<Body>, ApiError> {
+        let question = v1::Question {
+            params: Params::parse(request.uri.query(), route.path, route.parameters, &[])?,
+            snapshot: self.snapshot(),
+            network: &self.shared.network,
+            derivations: &self.shared.derivations,
+            health: &self.shared.health,
+        };
+        chosen_media(request, route, &[Media::Json])?;
+        let answer = v1::answer(resource, &question)?;
+        let body = || Body::whole((answer.render)().bytes);
+        Ok(match answer.freshness {
+            Freshness::Moment => {
+                let mut response = Response::new(body());
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+                compressed(&request.headers, response)
+            }
+            Freshness::Revision(moment) => {
+                let (snapshot, query) = (&question.snapshot, request.uri.query());
+                let tag = entity_tag(&self.shared.instance, snapshot, moment, query, Media::Json);
+                unless_known_as(&request.headers, tag, answer.content_type, body)
+            }
+        })
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -528,14 +567,15 @@ fn part(request: &Parts, asset: Asset) -> Response<Body> {
     response
 }
 
-fn is_v2alpha1(path: &str) -> bool {
+/// Whether a path is one of that API, however many slashes are in it.
+fn is_of(path: &str, api: &str) -> bool {
     let mut names = path.split('/').filter(|name| !name.is_empty());
-    names.next() == Some("api") && names.next() == Some("v2alpha1")
+    names.next() == Some("api") && names.next() == Some(api)
 }
 
 /// The path without slashes that lead nowhere, where the network observer would send its clients there.
 fn cleaned(path: &str) -> Option<String> {
-    if !is_v2alpha1(path) {
+    if !is_of(path, "v2alpha1") {
         return None;
     }
     let names: Vec<_> = path.split('/').filter(|name| !name.is_empty()).collect();

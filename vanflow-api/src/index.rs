@@ -8,7 +8,7 @@ use vanflow_store::{Service, Snapshot};
 use crate::{
     api::never_reported,
     network::Status,
-    route::{Endpoint, ID, ROUTES, Route, V1ALPHA1, V2ALPHA1},
+    route::{Endpoint, ID, ROUTES, Route, V1, V1ALPHA1, V2ALPHA1},
 };
 
 /// The page that `/` is: what this is, how it is doing, and where to go from here. It needs nothing from anywhere else.
@@ -32,6 +32,7 @@ const MEMORY: &str = "strings take all";
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Collector,
+    Own,
     Observer,
     Original,
 }
@@ -41,6 +42,7 @@ impl Part {
     /// programs ask in the background.
     fn of(route: &Route) -> Option<Self> {
         match route.endpoint {
+            Endpoint::V1(_) => Some(Self::Own),
             Endpoint::List(_) => Some(Self::Observer),
             Endpoint::V1alpha1(_) | Endpoint::OpenApi => Some(Self::Original),
             Endpoint::Index | Endpoint::Yaml => None,
@@ -51,8 +53,9 @@ impl Part {
     }
 }
 
-const PARTS: [(Part, &str, &str); 3] = [
+const PARTS: [(Part, &str, &str); 4] = [
     (Part::Collector, "This collector", "Where to look first:"),
+    (Part::Own, "This collector's own API", "What is wrong, and whether what is seen is complete, as JSON."),
     (
         Part::Observer,
         "The network observer's API",
@@ -101,7 +104,7 @@ fn state(page: &mut String, status: &Status, snapshot: &Snapshot) -> std::fmt::R
 }
 
 fn row(page: &mut String, route: &Route) -> std::fmt::Result {
-    let name = [V1ALPHA1, V2ALPHA1].iter().find_map(|prefix| route.path.strip_prefix(prefix));
+    let name = [V1, V1ALPHA1, V2ALPHA1].iter().find_map(|prefix| route.path.strip_prefix(prefix));
     let name = name.unwrap_or(route.path);
     let summary = code(route.summary);
     match route.parameters.iter().find(|parameter| parameter.required.is_some()) {
@@ -176,7 +179,8 @@ mod tests {
         let page = shown(&Status::default());
         for route in ROUTES {
             let is_linked = page.contains(&format!("href=\"{}\"", route.path));
-            let is_list = matches!(route.endpoint, Endpoint::V1alpha1(_) | Endpoint::List(_));
+            let is_list =
+                matches!(route.endpoint, Endpoint::V1(_) | Endpoint::V1alpha1(_) | Endpoint::List(_));
             let needs_none = route.parameters.iter().all(|parameter| parameter.required.is_none());
             let is_first = ["/swagger", "/openapi.json", "/healthz", "/readyz", "/metrics"]
                 .contains(&route.path)

@@ -30,7 +30,7 @@ impl Json {
         self.bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
-    fn int(&mut self, number: i64) {
+    pub(crate) fn int(&mut self, number: i64) {
         self.bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 

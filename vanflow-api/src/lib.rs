@@ -14,7 +14,9 @@
 //! | `/api/v1alpha1/records?rtype=T` | records as they were reported and merged |
 //! | `/api/v1alpha1/openapi.json` | all of this as an OpenAPI document |
 //! | `/api/v2alpha1/…` | the API of Skupper's network observer |
-//! | `/openapi.json` | both APIs as an OpenAPI document |
+//! | `/api/v1/verdict` | whether what is seen is complete, and what is wrong |
+//! | `/api/v1/sources` | the sources of records: what each is, and whether all that it has is here |
+//! | `/openapi.json` | all APIs as an OpenAPI document |
 //! | `/swagger` | a page to read that document in |
 //! | `/metrics` | [metrics] of the network and of the collector |
 //! | `/healthz`, `/readyz` | whether the collector is alive, and has a network to answer from |
@@ -46,6 +48,7 @@ mod query;
 mod route;
 mod swagger;
 mod user;
+mod v1;
 mod v1alpha1;
 mod v2alpha1;
 

@@ -103,6 +103,16 @@ pub(crate) fn unless_known(
     media: Media,
     body: impl FnOnce() -> Body,
 ) -> Response<Body> {
+    unless_known_as(headers, tag, media.content_type(), body)
+}
+
+/// The same of an answer in any form.
+pub(crate) fn unless_known_as(
+    headers: &HeaderMap,
+    tag: HeaderValue,
+    content_type: &'static str,
+    body: impl FnOnce() -> Body,
+) -> Response<Body> {
     let mut response = if is_known(headers, &tag) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -110,7 +120,7 @@ pub(crate) fn unless_known(
         response
     } else {
         let mut response = Response::new(body());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         compressed(headers, response)
     };
     response.headers_mut().insert(ETAG, tag);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     route::{self, Endpoint, PROMETHEUS, V1ALPHA1, V2ALPHA1},
-    v1alpha1, v2alpha1,
+    v1, v1alpha1, v2alpha1,
 };
 
 /// The document, ready to be sent.
@@ -20,6 +20,8 @@ pub(crate) fn document() -> Vec<u8> {
             members.extend(more);
         }
     };
+    extend(["paths", ""], v1::openapi::paths());
+    extend(["components", "schemas"], v1::openapi::schemas());
     extend(["paths", ""], v2alpha1::openapi::paths());
     extend(["components", "schemas"], v2alpha1::openapi::schemas());
     extend(["components", "parameters"], v2alpha1::openapi::parameters());
@@ -31,6 +33,7 @@ pub(crate) fn document() -> Vec<u8> {
 
 /// Says of each operation what it belongs to, so that readers can show together what does.
 fn tag(document: &mut Value) {
+    const OWN: &str = "This collector's own API";
     const OBSERVER: &str = "The network observer's API";
     const CONSOLE: &str = "What the console asks besides";
     const HISTORY: &str = "The history of metrics, as Prometheus answers";
@@ -38,6 +41,7 @@ fn tag(document: &mut Value) {
     const COLLECTOR: &str = "The collector";
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         let tag = match route::find(path).map(|(route, _)| route.endpoint) {
+            Some(Endpoint::V1(_)) => OWN,
             _ if path.starts_with(PROMETHEUS) => HISTORY,
             Some(Endpoint::User | Endpoint::Logout | Endpoint::Chart(_)) => CONSOLE,
             _ if path.starts_with(V2ALPHA1) => OBSERVER,
@@ -48,11 +52,15 @@ fn tag(document: &mut Value) {
             operation["tags"] = json!([tag]);
         }
     }
-    let names = [OBSERVER, CONSOLE, HISTORY, ORIGINAL, COLLECTOR].map(|name| json!({ "name": name }));
+    let names = [OWN, OBSERVER, CONSOLE, HISTORY, ORIGINAL, COLLECTOR].map(|name| json!({ "name": name }));
     document["tags"] = json!(names);
 }
 
-const INTRODUCTION: &str = "What the routers and controllers of a Skupper network report it, in two forms.\n\n\
+const INTRODUCTION: &str = "What the routers and controllers of a Skupper network report it, in three forms.\n\n\
+    # /api/v1\n\n\
+    What a page or a script needs beside the lists of the others: whether what is seen is complete, and what is wrong. \
+    Times are microseconds since the Unix epoch, durations and latencies microseconds, rates are per second. What is not \
+    known is absent, never 0 or null.\n\n\
     # /api/v2alpha1\n\n\
     The API of Skupper's network observer. Every property of the records of a list is a filter; texts are compared \
     with how they start. `name=value` finds what has that value, `name!=value` (a parameter called `name!`) all else, \

@@ -8,6 +8,7 @@ use vanflow_proto::RecordKind;
 use crate::{
     params::{Form, Parameter},
     swagger::Asset,
+    v1,
     v1alpha1::Collection,
     v2alpha1,
 };
@@ -38,6 +39,8 @@ pub(crate) enum Endpoint {
     OpenApi,
     /// A list of the original API.
     V1alpha1(Collection),
+    /// A resource of this collector's own API.
+    V1(v1::Resource),
     /// The OpenAPI document of everything.
     WholeOpenApi,
     /// A list of the network observer's API.
@@ -68,6 +71,9 @@ pub(crate) enum Endpoint {
 
 /// Where the original API lives.
 pub(crate) const V1ALPHA1: &str = "/api/v1alpha1/";
+
+/// Where this collector's own API lives.
+pub(crate) const V1: &str = "/api/v1/";
 
 /// Where the network observer's API lives.
 pub(crate) const V2ALPHA1: &str = "/api/v2alpha1/";
@@ -118,10 +124,11 @@ pub(crate) fn is_for_monitors(route: &Route) -> bool {
 
 /// What to say to somebody who took a path that leads nowhere, of the routes that are served.
 pub(crate) fn known(is_served: &dyn Fn(&Route) -> bool) -> String {
-    let [mut first, mut second, mut others] = [String::new(), String::new(), String::new()];
+    let [mut own, mut first, mut second, mut others] = [const { String::new() }; 4];
     for route in ROUTES.iter().filter(|route| is_served(route)) {
         let (names, prefix) = match route.endpoint {
             Endpoint::V1alpha1(_) => (&mut first, V1ALPHA1),
+            Endpoint::V1(_) => (&mut own, V1),
             Endpoint::List(_) => (&mut second, V2ALPHA1),
             // They are reported with their lists.
             _ if route.path.starts_with(V2ALPHA1) => continue,
@@ -141,7 +148,7 @@ pub(crate) fn known(is_served: &dyn Fn(&Route) -> bool) -> String {
         return format!("there are {others}");
     }
     format!(
-        "under {V1ALPHA1} there are {first}; under {V2ALPHA1} there are {second}, each with an identity after it for \
+        "under {V1} there are {own}; under {V1ALPHA1} there are {first}; under {V2ALPHA1} there are {second}, each with an identity after it for \
          one of them; besides there are {others}"
     )
 }
@@ -206,6 +213,16 @@ const fn v2(path: &'static str, endpoint: Endpoint, summary: &'static str) -> Ro
     Route { path, endpoint, summary, parameters: &[] }
 }
 
+/// A route of this collector's own API.
+const fn v1(
+    path: &'static str,
+    resource: v1::Resource,
+    summary: &'static str,
+    parameters: &'static [&'static Parameter],
+) -> Route {
+    Route { path, endpoint: Endpoint::V1(resource), summary, parameters }
+}
+
 /// A route that has no parameters.
 const fn other(path: &'static str, endpoint: Endpoint, summary: &'static str) -> Route {
     Route { path, endpoint, summary, parameters: &[] }
@@ -213,6 +230,18 @@ const fn other(path: &'static str, endpoint: Endpoint, summary: &'static str) ->
 
 /// Every route.
 pub(crate) static ROUTES: &[Route] = &[
+    v1(
+        "/api/v1/verdict",
+        v1::Resource::Verdict,
+        "Whether what is seen is complete, and if not, why; and what is wrong in the network",
+        &[],
+    ),
+    v1(
+        "/api/v1/sources",
+        v1::Resource::Sources,
+        "The sources of records: what each is, and whether all that it has is here",
+        &[],
+    ),
     Route {
         path: "/api/v1alpha1/topology",
         endpoint: Endpoint::V1alpha1(Collection::Topology),
@@ -437,11 +466,11 @@ pub(crate) static ROUTES: &[Route] = &[
         Endpoint::BuildInfo,
         "The version of Prometheus whose rules are followed",
     ),
-    other("/swagger", Endpoint::Swagger(Asset::Page), "Both APIs on a page to read, and to try them"),
+    other("/swagger", Endpoint::Swagger(Asset::Page), "All APIs on a page to read, and to try them"),
     Route {
         path: "/openapi.json",
         endpoint: Endpoint::WholeOpenApi,
-        summary: "Both APIs as an OpenAPI 3.1 document",
+        summary: "All APIs as an OpenAPI 3.1 document",
         parameters: &[],
     },
     other("/swagger/openapi.yaml", Endpoint::Yaml, "The same document: what is JSON is YAML"),
@@ -547,6 +576,7 @@ mod tests {
                         route.path
                     );
                 }
+                Endpoint::V1(_) => {}
                 _ => assert!(names.is_empty(), "{}", route.path),
             }
         }

@@ -13,5 +13,6 @@ mod old_terms;
 mod questions;
 mod support;
 mod transport;
+mod v1;
 mod v2alpha1;
 mod watch;

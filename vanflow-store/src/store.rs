@@ -116,6 +116,8 @@ pub struct Stats {
     pub unknown: Tally,
     /// Ended records that left, for their age or for the memory bound.
     pub evicted: u64,
+    /// Those of them that left for the memory bound, before their time.
+    pub evicted_early: u64,
     /// What was strange.
     pub oddities: Oddities,
     /// An estimate of the memory that records take, in octets.
@@ -294,6 +296,11 @@ impl Store {
         &self.graph.vocabulary.oddities
     }
 
+    /// How it keeps records.
+    pub fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
     /// What is held, and what was met.
     pub fn stats(&self) -> Stats {
         let kinds = RecordKind::ALL.iter().map(|&kind| (kind, self.tallies[kind.code() as usize]));
@@ -302,6 +309,7 @@ impl Store {
             kinds: kinds.collect(),
             unknown: self.tallies[TALLIES - 1],
             evicted: self.expiry.evicted,
+            evicted_early: self.expiry.evicted_early,
             oddities: self.graph.vocabulary.oddities,
             memory: self.memory(),
             sources: alive.clone().count(),

@@ -34,7 +34,7 @@ pub struct Health {
     lag_micros: AtomicU64,
     watchers: AtomicU64,
     answers: Mutex<Answers>,
-    history: Mutex<Option<vanflow_history::Stats>>,
+    history: Mutex<Option<HistoryKept>>,
 }
 
 /// What the connection to the router says of itself.
@@ -69,6 +69,28 @@ pub struct Connection {
     pub waiting: u64,
     /// Events that may wait.
     pub may_wait: u64,
+}
+
+/// What a history of metrics keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HistoryKept {
+    pub(crate) stats: vanflow_history::Stats,
+    /// Since when, in milliseconds since the epoch.
+    pub(crate) oldest: Option<i64>,
+    /// What it may take, in octets.
+    pub(crate) limit: usize,
+}
+
+/// What was counted outside of the store, for those who judge how well the network is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    /// What the connection to the router says of itself.
+    pub(crate) connection: Connection,
+    /// Messages and records that were not taken.
+    pub(crate) refused: u64,
+    /// From receiving the latest records to having merged them.
+    pub(crate) lag_micros: u64,
+    pub(crate) history: Option<HistoryKept>,
 }
 
 #[derive(Debug, Default)]
@@ -127,20 +149,31 @@ impl Health {
         self.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn remembered(&self, stats: vanflow_history::Stats) {
-        *self.history.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+    pub(crate) fn remembered(&self, kept: HistoryKept) {
+        *self.history.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let connection = *self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        Figures {
+            connection,
+            refused: connection.refused + load(&self.refused),
+            lag_micros: load(&self.lag_micros),
+            history: *self.history.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 
     pub(crate) fn gather(&self, status: &Status, labels: &LabelSet, gathered: &mut Gathered) {
         let mut count = |name, count: u64| gathered.add(name, labels.clone(), SampleValue::Count(count));
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let connection = *self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let Figures { connection, refused, lag_micros, history } = self.figures();
         count(Name::Attached, u64::from(status.attached));
         count(Name::Ready, u64::from(status.attached && status.flushed));
         count(Name::RouterConnections, connection.connections);
         count(Name::RouterFailures, load(&self.failures));
         count(Name::MessageBytes, connection.octets);
-        count(Name::Refused, connection.refused + load(&self.refused));
+        count(Name::Refused, refused);
         count(Name::BeaconsRefused, connection.beacons_refused);
         count(Name::Flushes, connection.flushes);
         count(Name::FlushesRetried, connection.flushes_retried);
@@ -148,8 +181,8 @@ impl Health {
         count(Name::QueueLength, connection.waiting);
         count(Name::QueueCapacity, connection.may_wait);
         count(Name::Watchers, load(&self.watchers));
-        gathered.add(Name::Lag, labels.clone(), SampleValue::Level(seconds(load(&self.lag_micros))));
-        if let Some(history) = *self.history.lock().unwrap_or_else(PoisonError::into_inner) {
+        gathered.add(Name::Lag, labels.clone(), SampleValue::Level(seconds(lag_micros)));
+        if let Some(HistoryKept { stats: history, .. }) = history {
             let mut count = |name, count: u64| gathered.add(name, labels.clone(), SampleValue::Count(count));
             count(Name::HistorySeries, history.series as u64);
             count(Name::HistoryBytes, history.octets as u64);

@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use vanflow_store::Snapshot;
 
 pub use health::{Connection, Health};
+pub(crate) use health::{Figures, HistoryKept};
 
 pub(crate) use exposition::{ExpositionFormat, Fed};
 

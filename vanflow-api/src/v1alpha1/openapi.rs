@@ -107,8 +107,8 @@ fn path(route: &Route) -> Value {
 
 /// Every parameter of every route, and every filter. Those with the same name are the same.
 fn parameters() -> Map<String, Value> {
-    let all =
-        ROUTES.iter().flat_map(|route| route.parameters.iter().map(move |parameter| (route, *parameter)));
+    let its = ROUTES.iter().filter(|route| matches!(route.endpoint, Endpoint::V1alpha1(_)));
+    let all = its.flat_map(|route| route.parameters.iter().map(move |parameter| (route, *parameter)));
     let mut parameters: Map<_, _> =
         all.map(|(route, parameter)| (key(parameter, route), describe(parameter, route))).collect();
     let collections = ROUTES.iter().filter_map(|route| match route.endpoint {

@@ -101,10 +101,10 @@ fn refusals_are_as_the_document_says() {
 
 /// A parameter of a list, and what it takes.
 fn parameters(document: &Value, path: &str) -> Vec<(String, Value)> {
-    let all = document["paths"][path]["get"]["parameters"].as_array().unwrap();
-    let resolved = all.iter().map(|parameter| {
-        let at = parameter["$ref"].as_str().unwrap().trim_start_matches('#');
-        document.pointer(at).expect("it leads somewhere")
+    let all = document["paths"][path]["get"]["parameters"].as_array().into_iter().flatten();
+    let resolved = all.map(|parameter| match parameter["$ref"].as_str() {
+        Some(at) => document.pointer(at.trim_start_matches('#')).expect("it leads somewhere"),
+        None => parameter,
     });
     let in_query = resolved.filter(|parameter| parameter["in"] == "query");
     in_query

@@ -28,6 +28,8 @@ pub(super) struct Expiry {
     is_unsorted: bool,
     /// How many have left.
     pub(super) evicted: u64,
+    /// Those of them that left before their time, for want of memory.
+    pub(super) evicted_early: u64,
 }
 
 impl Expiry {
@@ -68,9 +70,8 @@ impl Store {
         let mut seen = 0;
         while seen < limit {
             let Some(&(at, ended_at)) = self.expiry.queue.front() else { break };
-            let is_due = second.saturating_sub(ended_at) > retention
-                || self.options.memory_bound.is_some_and(|bound| self.memory() > bound);
-            if !is_due {
+            let is_old = second.saturating_sub(ended_at) > retention;
+            if !is_old && self.options.memory_bound.is_none_or(|bound| self.memory() <= bound) {
                 break;
             }
             self.expiry.queue.pop_front();
@@ -81,7 +82,11 @@ impl Store {
                 if self.graph.is_needed(at, &self.lanes) {
                     self.graph.row_mut(at).head_mut().flags.set(Flags::HELD, true);
                 } else {
+                    let before = self.expiry.evicted;
                     self.evict_record(at);
+                    if !is_old {
+                        self.expiry.evicted_early += self.expiry.evicted - before;
+                    }
                 }
             }
             self.evict_unneeded();

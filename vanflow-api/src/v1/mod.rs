@@ -1,0 +1,71 @@
+//! This collector's own API: what the inherited ones lack and a page or a script needs.
+//!
+//! Lists of items are tables of properties ([`table`]), from which rendering and the OpenAPI document derive; documents
+//! say what they look like themselves. A resource is one file: a line in the route table, a variant of [`Resource`] and
+//! an arm of [`answer`] make it one.
+
+pub(crate) mod openapi;
+mod sources;
+mod subject;
+mod table;
+mod verdict;
+
+use vanflow_store::Snapshot;
+
+use crate::{
+    error::ApiError, json::Json, metrics::Health, negotiate::JSON, network::Network, params::Params,
+    v2alpha1::Derivations,
+};
+
+/// What a path answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Verdict,
+    Sources,
+}
+
+/// What is asked, and what the answer can be made from.
+#[derive(Debug)]
+pub(crate) struct Question<'q> {
+    #[expect(dead_code, reason = "no resource takes parameters yet")]
+    pub(crate) params: Params<'q>,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) network: &'q Network,
+    #[expect(dead_code, reason = "no resource derives anything yet")]
+    pub(crate) derivations: &'q Derivations,
+    pub(crate) health: &'q Health,
+}
+
+/// What is answered, rendered only if the client does not have it already.
+pub(crate) struct Answer<'q> {
+    pub(crate) content_type: &'static str,
+    pub(crate) freshness: Freshness,
+    pub(crate) render: Box<dyn FnOnce() -> Json + 'q>,
+}
+
+/// What an answer depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// It can be another at any moment: it has no `ETag`.
+    Moment,
+    /// On the revision of the network, and on this number.
+    #[expect(dead_code, reason = "all that there is so far depends on more")]
+    Revision(Option<u64>),
+}
+
+/// Answers a question.
+///
+/// # Errors
+///
+/// Where a parameter has a value that makes no sense.
+pub(crate) fn answer<'q>(resource: Resource, question: &'q Question<'q>) -> Result<Answer<'q>, ApiError> {
+    Ok(match resource {
+        Resource::Verdict => document(Freshness::Moment, || verdict::render(question)),
+        Resource::Sources => document(Freshness::Moment, || sources::render(&question.snapshot)),
+    })
+}
+
+/// An answer in JSON.
+fn document<'q>(freshness: Freshness, render: impl FnOnce() -> Json + 'q) -> Answer<'q> {
+    Answer { content_type: JSON, freshness, render: Box::new(render) }
+}

@@ -1,0 +1,96 @@
+//! The part of the OpenAPI document that is about this API, made from the route table and from what resources say of
+//! themselves.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    params::{Form, Parameter},
+    query::document,
+    route::{Endpoint, ROUTES, Route, V1},
+    v1::{
+        Resource, sources,
+        subject::Subject,
+        table::object,
+        verdict::{self, FINDING, KNOWN},
+    },
+};
+
+impl Resource {
+    /// What answers look like: the content by media type.
+    fn content(self) -> Value {
+        match self {
+            Self::Verdict => json_content(&reference("Verdict")),
+            Self::Sources => json_content(&list("Source", [])),
+        }
+    }
+}
+
+/// The schemas that the answers are made of.
+pub(crate) fn schemas() -> Map<String, Value> {
+    let schemas = [
+        ("Subject", Subject::described()),
+        ("Verdict", verdict::described()),
+        (FINDING.name, FINDING.described()),
+        (KNOWN.name, KNOWN.described()),
+        (sources::SOURCE.name, sources::SOURCE.described()),
+    ];
+    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+pub(crate) fn paths() -> Map<String, Value> {
+    let path = |route: &Route| match route.endpoint {
+        Endpoint::V1(resource) => Some((route.path.to_owned(), path(route, resource))),
+        _ => None,
+    };
+    ROUTES.iter().filter_map(path).collect()
+}
+
+fn path(route: &Route, resource: Resource) -> Value {
+    let parameters: Vec<_> = route.parameters.iter().map(|parameter| parameter_of(parameter)).collect();
+    let mut operation = json!({
+        "operationId": format!("v1-{}", route.path.trim_start_matches(V1)),
+        "summary": route.summary,
+        "responses": {
+            "200": { "description": route.summary, "content": resource.content() },
+            "304": { "description": "Nothing has changed since the answer that `If-None-Match` names" },
+            "400": refusal("A parameter is unknown, or has a value that makes no sense"),
+            "406": refusal("It has none of the forms that are asked for"),
+        },
+    });
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+    json!({ "get": operation })
+}
+
+fn parameter_of(parameter: &Parameter) -> Value {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let schema = match parameter.form {
+        Form::Flag => json!({ "type": "string", "enum": ["1", "0", "true", "false"] }),
+        Form::Count => json!({ "type": "integer", "minimum": 0 }),
+        Form::Identities => json!({ "type": "array", "items": text }),
+        Form::Text | Form::Fields | Form::RecordType => text,
+    };
+    let mut described = document::parameter(parameter.name, parameter.description, &schema);
+    described["required"] = json!(parameter.required.is_some());
+    described
+}
+
+/// A list of items with that schema, with what it has beside them.
+pub(crate) fn list<const N: usize>(items: &str, more: [(&str, bool, Value); N]) -> Value {
+    let count = json!({ "type": "integer", "minimum": 0, "description": "How many items are in the list." });
+    let items = json!({ "type": "array", "items": reference(items) });
+    object("A list.", [("results", true, items), ("count", true, count)].into_iter().chain(more))
+}
+
+fn json_content(schema: &Value) -> Value {
+    json!({ "application/json": { "schema": schema } })
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn refusal(description: &str) -> Value {
+    json!({ "description": description, "content": json_content(&reference("CodedError")) })
+}

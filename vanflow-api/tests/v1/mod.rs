@@ -1,0 +1,20 @@
+//! This collector's own API.
+
+mod document;
+mod golden;
+mod verdict;
+
+use serde_json::Value;
+
+use crate::support::Fixture;
+
+/// Every resource that answers in JSON without a parameter.
+pub(crate) const RESOURCES: [&str; 2] = ["verdict", "sources"];
+
+/// What a path under the API answers.
+pub(crate) fn ask(fixture: &Fixture, path: &str) -> Value {
+    let answer = fixture.get(&format!("/api/v1/{path}"));
+    assert_eq!(answer.status.as_u16(), 200, "{path}: {}", answer.text());
+    assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+    answer.json()
+}
