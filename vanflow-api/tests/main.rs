@@ -13,6 +13,7 @@ mod old_terms;
 mod questions;
 mod support;
 mod transport;
+mod truth;
 mod v1;
 mod v2alpha1;
 mod watch;
