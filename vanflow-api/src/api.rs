@@ -24,7 +24,7 @@ use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Revision, Snapshot};
 
 use crate::{
-    body::Body,
+    body::{Body, NotGathered},
     charts,
     error::ApiError,
     index,
@@ -39,7 +39,7 @@ use crate::{
     route::{self, Endpoint, Route},
     swagger::{self, Asset, Content},
     user,
-    v1::{self, Freshness},
+    v1::{self, Feeds, Freshness, Refusal},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Derivations, Scope},
 };
@@ -87,6 +87,7 @@ pub struct Api {
 struct Shared {
     network: Network,
     derivations: Derivations,
+    feeds: Feeds,
     cors: Cors,
     instance: Arc<str>,
     console: bool,
@@ -94,6 +95,7 @@ struct Shared {
     whole_document: Bytes,
     health: Arc<Health>,
     metrics: Metrics,
+    hasher: RandomState,
     history: Option<RwLock<Remembered>>,
 }
 
@@ -130,6 +132,7 @@ impl Api {
         let shared = Shared {
             network,
             derivations: Derivations::default(),
+            feeds: Feeds::default(),
             cors: options.cors,
             console: options.console,
             instance: instance.into(),
@@ -137,6 +140,7 @@ impl Api {
             whole_document: openapi::document().into(),
             health: options.health,
             metrics,
+            hasher: RandomState::new(),
             history: options.history.map(|options| {
                 let limit = options.memory;
                 let (history, fed) = (History::new(options), Fed::default());
@@ -194,8 +198,9 @@ impl Api {
         gathered.feed(&mut scrape, fed);
         scrape.finish();
         remembered.latest = remembered.latest.max(at);
-        let Remembered { history, limit, .. } = &*remembered;
-        let kept = HistoryKept { stats: history.stats(), oldest: history.oldest_ms(), limit: *limit };
+        let Remembered { history, limit, latest, .. } = &*remembered;
+        let (stats, oldest) = (history.stats(), history.oldest_ms());
+        let kept = HistoryKept { stats, oldest, latest: Some(*latest), limit: *limit };
         self.shared.health.remembered(kept);
     }
 
@@ -281,6 +286,7 @@ impl Api {
             }
             Endpoint::OpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.document.clone())),
             Endpoint::V1alpha1(collection) => self.list(request, route, collection),
+            Endpoint::V1(v1::Resource::Stream) => self.stream(request),
             Endpoint::V1(resource) => self.own(request, route, resource),
             Endpoint::WholeOpenApi => Ok(whole(StatusCode::OK, JSON, self.shared.whole_document.clone())),
             Endpoint::List(collection) => {
@@ -326,6 +332,71 @@ impl Api {
             Endpoint::BuildInfo => Ok(whole(StatusCode::OK, JSON, charts::build_info())),
             Endpoint::Yaml => Ok(whole(StatusCode::OK, YAML, self.shared.whole_document.clone())),
             Endpoint::Swagger(asset) => Ok(part(request, asset)),
+        }
+    }
+
+    /// Answers that a client subscribes to.
+    fn stream(&self, request: &Parts) -> Result<Response<Body>, ApiError> {
+        let network = self.shared.network.clone();
+        let stream = v1::Stream::new(self.clone(), network, &self.shared.feeds, request.uri.query())?;
+        // As of watches: no body, no timers.
+        let body = match request.method {
+            Method::HEAD => Body::empty(),
+            _ => Body::streamed(stream.into_pieces()),
+        };
+        Ok(watched(body, WatchFormat::Events))
+    }
+
+    /// What answers depend on beside the question.
+    pub(crate) fn version(&self) -> v1::Version {
+        let (snapshot, status) = (self.snapshot(), self.shared.network.status());
+        let history = self.shared.health.figures().history.and_then(|kept| kept.latest).unwrap_or(0);
+        let status = self.shared.hasher.hash_one(&*status.borrow());
+        let (revision, evicted) = (snapshot.revision(), snapshot.evicted());
+        v1::Version::new(revision, evicted, snapshot.now().as_micros(), history, status)
+    }
+
+    pub(crate) fn instance(&self) -> &str {
+        &self.shared.instance
+    }
+
+    /// The whole answer in JSON to what a stream is subscribed to: a path below `/api/`, with a query.
+    ///
+    /// # Errors
+    ///
+    /// Where a client that asks it by itself would be refused, and where the answer is too long to be sent again and again.
+    pub(crate) async fn answer_of(&self, target: &str) -> Result<Vec<u8>, Refusal> {
+        let refused = |status, message: &str| Refusal { status, message: message.to_owned() };
+        let unread =
+            |error: http::Error| refused(StatusCode::BAD_REQUEST, &format!("it is no path: {error}"));
+        let (request, ()) =
+            http::Request::get(format!("/api/{target}")).body(()).map_err(unread)?.into_parts();
+        let found = route::find(request.uri.path());
+        if !found.is_none_or(|(route, _)| can_be_subscribed_to(route.endpoint)) {
+            return Err(refused(
+                StatusCode::BAD_REQUEST,
+                "it is no list or document that can be subscribed to",
+            ));
+        }
+        let answer = self.dispatch(&request, ChartRequest::default(), found, &|_| true);
+        let response =
+            answer.map_err(|error| Refusal { status: error.status(), message: error.to_string() })?;
+        let status = response.status();
+        let gathered = response.into_body().gathered(v1::LONGEST_ANSWER).await;
+        match gathered {
+            Err(NotGathered::Endless) => {
+                Err(refused(StatusCode::BAD_REQUEST, "it is a watch: subscribe to the list without `watch`"))
+            }
+            Err(NotGathered::TooLong) => Err(refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "its answer has more than 4 MiB: ask for less of it, with `limit` or `fields`",
+            )),
+            Ok(body) if status.is_success() => Ok(body),
+            // What Prometheus would say; a path that moved has no body.
+            Ok(body) => {
+                let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+                Err(refused(status, json["error"].as_str().unwrap_or("there is no answer at this path")))
+            }
         }
     }
 
@@ -603,6 +674,16 @@ fn watched(body: Body, format: WatchFormat) -> Response<Body> {
     // Proxies that gather what they pass on, nginx above all, are reported not to.
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
+}
+
+/// Whether answers there are JSON that can be sent again whenever it changes.
+fn can_be_subscribed_to(endpoint: Endpoint) -> bool {
+    match endpoint {
+        Endpoint::V1(resource) => resource != v1::Resource::Stream,
+        Endpoint::List(_) | Endpoint::Single(_) | Endpoint::OfSite(_) | Endpoint::OfService(_) => true,
+        Endpoint::Chart(kind) => matches!(kind, QueryKind::Instant | QueryKind::Range),
+        _ => false,
+    }
 }
 
 /// The forms that a watch has, without server-sent events.

@@ -64,6 +64,22 @@ pub(crate) trait Render: Send {
     fn fill(&mut self, json: &mut Json) -> Progress;
 }
 
+/// Why a body cannot be had whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotGathered {
+    TooLong,
+    /// It goes on for as long as somebody reads.
+    Endless,
+}
+
+/// Adds the next piece to those before it: what renders takes what is there for the beginning of the piece.
+fn fill_more(render: &mut dyn Render, json: &mut Json) -> Progress {
+    let mut piece = Json::default();
+    let progress = render.fill(&mut piece);
+    json.bytes.append(&mut piece.bytes);
+    progress
+}
+
 /// Whether there is more to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -103,6 +119,31 @@ impl Body {
             health.watching();
         }
         Self { meter: Some(Meter { health, route, time: so_far, is_watch }), ..self }
+    }
+
+    /// All of it, if it can be had without waiting for anything and is no longer than that.
+    ///
+    /// # Errors
+    ///
+    /// Where it is longer, or never ends.
+    pub(crate) async fn gathered(self, longest: usize) -> Result<Vec<u8>, NotGathered> {
+        let mut json = Json::default();
+        match self.content {
+            Content::Empty => {}
+            Content::Whole(bytes) => json.bytes.extend_from_slice(&bytes),
+            Content::Rendered(mut render) => loop {
+                let progress = fill_more(&mut *render, &mut json);
+                if json.bytes.len() > longest {
+                    return Err(NotGathered::TooLong);
+                }
+                if progress == Progress::Done {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            },
+            Content::Streamed(_) => return Err(NotGathered::Endless),
+        }
+        if json.bytes.len() > longest { Err(NotGathered::TooLong) } else { Ok(json.bytes) }
     }
 
     fn next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {

@@ -32,6 +32,8 @@ pub(crate) enum ApiError {
     Unknown { parameter: String, path: &'static str, known: String },
     #[error("one cannot {verb} `{name}`, which no {record} has; {known}")]
     NoProperty { verb: &'static str, name: String, record: &'static str, known: String },
+    #[error("the subscription `{name}` {why}")]
+    Subscription { name: String, why: String },
     #[error("there is no {what} with the identity `{id}`")]
     NoSuch { what: &'static str, id: String },
     #[error("{path} is for a console, and none is served here")]
@@ -53,6 +55,7 @@ impl ApiError {
             | Self::Misplaced { .. }
             | Self::Invalid { .. }
             | Self::Repeated { .. }
+            | Self::Subscription { .. }
             | Self::Unknown { .. }
             | Self::NoProperty { .. } => StatusCode::BAD_REQUEST,
         }

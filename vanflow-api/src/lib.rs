@@ -16,6 +16,7 @@
 //! | `/api/v2alpha1/…` | the API of Skupper's network observer |
 //! | `/api/v1/verdict` | whether what is seen is complete, and what is wrong |
 //! | `/api/v1/sources` | the sources of records: what each is, and whether all that it has is here |
+//! | `/api/v1/stream?NAME=PATH` | several answers in one stream of events, each sent again whenever it changes |
 //! | `/openapi.json` | all APIs as an OpenAPI document |
 //! | `/swagger` | a page to read that document in |
 //! | `/metrics` | [metrics] of the network and of the collector |

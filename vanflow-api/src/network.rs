@@ -28,7 +28,7 @@ pub struct Publisher {
 }
 
 /// How the collector is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Status {
     /// Whether there is a connection to a router, or whatever stands in for one.

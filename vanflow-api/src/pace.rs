@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use vanflow_store::Revision;
 
 use crate::{error::error_line, json::Json, network::Network};
@@ -106,6 +106,11 @@ impl Pace {
                 Woken::ToKeepAlive
             }
         }
+    }
+
+    /// The same, but no longer than that: none where nothing came about within the time.
+    pub(crate) async fn change_within(&mut self, network: &mut Network, time: Duration) -> Option<Woken> {
+        timeout(time, self.change(network)).await.ok()
     }
 
     /// A piece is ready to be taken.

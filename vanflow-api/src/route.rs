@@ -242,6 +242,12 @@ pub(crate) static ROUTES: &[Route] = &[
         "The sources of records: what each is, and whether all that it has is here",
         &[],
     ),
+    v1(
+        "/api/v1/stream",
+        v1::Resource::Stream,
+        "Several answers in one stream of events, each sent again whenever it changes",
+        &[],
+    ),
     Route {
         path: "/api/v1alpha1/topology",
         endpoint: Endpoint::V1alpha1(Collection::Topology),

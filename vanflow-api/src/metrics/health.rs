@@ -77,6 +77,8 @@ pub(crate) struct HistoryKept {
     pub(crate) stats: vanflow_history::Stats,
     /// Since when, in milliseconds since the epoch.
     pub(crate) oldest: Option<i64>,
+    /// When it was fed last, likewise.
+    pub(crate) latest: Option<i64>,
     /// What it may take, in octets.
     pub(crate) limit: usize,
 }

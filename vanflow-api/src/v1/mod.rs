@@ -6,11 +6,14 @@
 
 pub(crate) mod openapi;
 mod sources;
+mod stream;
 mod subject;
 mod table;
 mod verdict;
 
 use vanflow_store::Snapshot;
+
+pub(crate) use stream::{Feeds, LONGEST_ANSWER, Refusal, Stream, Version};
 
 use crate::{
     error::ApiError, json::Json, metrics::Health, negotiate::JSON, network::Network, params::Params,
@@ -22,6 +25,7 @@ use crate::{
 pub(crate) enum Resource {
     Verdict,
     Sources,
+    Stream,
 }
 
 /// What is asked, and what the answer can be made from.
@@ -62,6 +66,7 @@ pub(crate) fn answer<'q>(resource: Resource, question: &'q Question<'q>) -> Resu
     Ok(match resource {
         Resource::Verdict => document(Freshness::Moment, || verdict::render(question)),
         Resource::Sources => document(Freshness::Moment, || sources::render(&question.snapshot)),
+        Resource::Stream => unreachable!("it is no single answer: who dispatches opens it"),
     })
 }
 

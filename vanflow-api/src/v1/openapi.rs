@@ -21,6 +21,10 @@ impl Resource {
         match self {
             Self::Verdict => json_content(&reference("Verdict")),
             Self::Sources => json_content(&list("Source", [])),
+            Self::Stream => json!({ "text/event-stream": { "schema": {
+                "type": "string",
+                "description": "A `hello` event, and then one for each answer that differs from the last one sent, called as its subscription; an `error` event for an answer that is an error; an `end` event with an `Error` where the stream is given up",
+            } } }),
         }
     }
 }
@@ -57,6 +61,27 @@ fn path(route: &Route, resource: Resource) -> Value {
             "406": refusal("It has none of the forms that are asked for"),
         },
     });
+    if resource == Resource::Stream {
+        operation["parameters"] = json!([{
+            "name": "subscriptions",
+            "in": "query",
+            "required": true,
+            "style": "form",
+            "explode": true,
+            "description": "What to follow: names of 1 to 16 letters that the client chooses, at most 16 of them, each with a path below `/api/` in `v1` or `v2alpha1` and a query, percent-encoded: `verdict=v1%2Fverdict`.",
+            "schema": {
+                "type": "object",
+                "minProperties": 1,
+                "maxProperties": 16,
+                "propertyNames": { "pattern": "^[A-Za-z]{1,16}$", "not": { "enum": ["hello", "error", "end"] } },
+                "additionalProperties": { "type": "string", "pattern": "^(v1|v2alpha1)/" },
+            },
+        }]);
+        if let Some(responses) = operation["responses"].as_object_mut() {
+            responses.shift_remove("304");
+            responses.shift_remove("406");
+        }
+    }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }

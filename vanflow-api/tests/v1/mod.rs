@@ -2,6 +2,7 @@
 
 mod document;
 mod golden;
+mod stream;
 mod verdict;
 
 use serde_json::Value;
