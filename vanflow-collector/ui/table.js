@@ -178,7 +178,6 @@ export class Table {
       fill(shown.cells[index], ...[column.cell(row)].flat());
     });
     const opened = this.open === id && detail !== undefined;
-    if (detail) shown.element.setAttribute('aria-expanded', String(opened));
     const belowSeen = `${opened} ${opened ? '' : whole}`;
     if (shown.belowSeen !== belowSeen) {
       shown.belowSeen = belowSeen;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { errorsOf, ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf, troubleOf } from '../views/servicerows.js';
 
 // A module of the page asks the document where the collector is.
 Object.assign(globalThis, { document: { documentElement: { dataset: {} }, baseURI: 'http://collector.example/' } });
-const { matchersOf } = await import('../views/matchers.js');
+const { anyOf, applying, matchersOf } = await import('../views/matchers.js');
+const { errorsOf, ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf, troubleOf } = await import('../views/servicerows.js');
 
 const services = [
   { identity: '1', name: 'catalog:8080', protocol: 'tcp', observedApplicationProtocols: ['http2'] },
@@ -94,4 +94,17 @@ test('a filter by site is one of either end, and compares how names begin', () =
     'dest_site_name=~"west.*|a\\\\.b.*",routing_key!~"x\\".*"',
   ]);
   assert.deepEqual(matchersOf([]), []);
+});
+
+test('what meets several matchers counts once', () => {
+  assert.equal(anyOf('m', ['a="1"', 'b="1"'], 'c="2"', (one) => `rate(${one}[1m])`), 'rate(m{a="1",c="2"}[1m]) or rate(m{b="1",c="2"}[1m])');
+  assert.equal(anyOf('m', []), 'm');
+});
+
+test('a filter that says nothing about a list is left out, and named', () => {
+  const terms = [{ key: 'status', value: '5xx', negated: false }, { key: 'site', value: 'west', negated: true }];
+  assert.deepEqual(applying(terms, ['site'], 'services'), {
+    terms: [terms[1]], note: 'status:5xx says nothing about services, and is left out here.',
+  });
+  assert.equal(applying(terms, ['site', 'status'], 'services').note, '');
 });

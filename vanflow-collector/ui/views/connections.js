@@ -12,6 +12,7 @@ import * as units from '../units.js';
 import { Detail } from './detail.js';
 import { failureOf } from './failure.js';
 import { scaleText, splitLatency } from './latency.js';
+import { anyOf } from './matchers.js';
 import { placed } from './parts.js';
 import { limitOf, onlyOf, orderOf, Tail } from './tail.js';
 import { partyName } from './waypath.js';
@@ -29,6 +30,9 @@ export const CONNECTION_FIELDS = [
   'proxyHost', 'proxyPort', 'connectorId', 'connectorInferred', 'latency', 'latencyKnown', 'latencyReverse', 'latencyReverseKnown',
   'octetCount', 'octetCountKnown', 'octetReverseCount', 'octetReverseCountKnown', 'traceRouters', 'traceSites',
 ].join(',');
+
+/** Keys of the filter that say something about them. */
+const KEYS = ['', 'service', 'site', 'component', 'process', 'from', 'to', 'router', 'host', 'port', 'protocol', 'error', 'id'];
 
 /** More than that is slow, µs: a bound of the histogram of latencies, so that they can be counted. */
 const SLOW = 30900;
@@ -67,13 +71,15 @@ export const connections = {
       {
         id: 'slow', text: `over ${scaleText(31000)}`, keep: (row) => (splitLatency(row).total ?? 0) > SLOW,
         count: {
-          query: (matcher, range) => `sum(increase(skupper_connection_latency_seconds_count{${matcher}side="listener"}[${range}s])) - sum(increase(skupper_connection_latency_seconds_bucket{${matcher}side="listener",le="0.0309"}[${range}s]))`,
+          query: (matchers, seconds) => ['count', 'bucket'].map((part) => `sum(${
+            anyOf(`skupper_connection_latency_seconds_${part}`, matchers, part === 'count' ? 'side="listener"' : 'side="listener",le="0.0309"',
+              (one) => `increase(${one}[${seconds}s])`)})`).join(' - '),
         },
       },
     ],
     figures: {
       open: { list: 'connections', parameters: [['state', 'active']] },
-      rate: (matcher) => `sum(rate(skupper_connections_opened_total${matcher ? `{${matcher.replace(/,$/, '')}}` : ''}[1m]))`,
+      rate: (matchers) => `sum(${anyOf('skupper_connections_opened_total', matchers, '', (one) => `rate(${one}[1m])`)})`,
     },
     summary: ({ open, rate }) => [
       ...(open === undefined ? [] : [h('b', null, units.count(open)), ' open']),
@@ -81,7 +87,8 @@ export const connections = {
     ],
     empty: 'No connection yet',
     emptyMore: 'A connection is here as soon as a client opens one to a listener; routers report it within 5 s.',
-    unmatched: (terms) => filter.rest(terms, 'connections'),
+    list: 'connections',
+    keys: KEYS,
   }),
 };
 
@@ -112,7 +119,7 @@ function columns() {
   return [
     {
       id: 'opened', title: 'Opened', class: 'tm_', value: (row) => row.startTime,
-      cell: (row) => [h('span', { class: 'tw', 'aria-hidden': 'true' }), time(row.startTime)],
+      cell: (row) => time(row.startTime),
     },
     {
       id: 'client', title: 'Client', class: 'p', value: (row) => [row.sourceProcessName, row.sourceHost, row.sourceSiteName],

@@ -124,12 +124,12 @@ export class Detail {
     if (!this.requests) return [];
     const { rows, total } = this.requests;
     if (total === 0) return [
-      h('h3', null, 'No requests in it'),
+      h('h2', null, 'No requests in it'),
       h('p', { class: 'na' }, connection.protocol === 'tcp' ? 'It is plain TCP to its router: requests are reported of HTTP only.' : 'None has been reported yet.'),
     ];
     const address = this.context.address();
     return [
-      h('h3', null, `${units.count(total)} ${total === 1 ? 'request' : 'requests'} in it`, h('a', {
+      h('h2', null, `${units.count(total)} ${total === 1 ? 'request' : 'requests'} in it`, h('a', {
         href: this.context.link({ view: 'requests', filter: filter.including(address.filter, 'connection', connection.identity), own: {} }),
       }, 'all')),
       h('table', { class: 'rq', 'aria-label': 'Requests of this connection' }, h('tbody', null, rows.map((row) => h('tr', { class: row.key === this.request?.key ? 'this' : null },

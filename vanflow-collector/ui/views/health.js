@@ -68,7 +68,7 @@ class Health {
     this.line = h('div', { class: 'tlw' });
     /** @type {Table<NetworkEvent>} */
     this.table = new Table({
-      label: 'Events', class: 'evt', key: (row) => row.identity, columns: this.columns(),
+      label: 'List of events', class: 'evt', key: (row) => row.identity, columns: this.columns(),
       empty: () => this.empty(),
     });
     this.more = h('p', { class: 'note', hidden: true });
@@ -146,6 +146,11 @@ class Health {
     this.once('known', verdict.known, () => fill(this.known, h('h2', null, 'What is known, and what is not'), knownTable(verdict)));
     this.once('memory', [verdict.memory, Math.floor((verdict.now - (verdict.memory?.historySince ?? 0)) / 60e6)], () => fill(this.memory, memoryPart(verdict)));
     this.drawLine();
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    return this.table.key(event);
   }
 
   tick() {

@@ -9,6 +9,7 @@ import { h, quantity, sign } from '../dom.js';
 import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
+import { applying } from './matchers.js';
 import { network } from './network.js';
 import { failure, jsonAddress, listBar, nothing } from './parts.js';
 
@@ -52,9 +53,9 @@ export const infra = {
   mount: (element, context) => new Infra(element, context),
 };
 
-/** What was there at some time of the range. @param {Address} address @returns {[string, string][]} */
+/** What was there at the end of the range. @param {Address} address @returns {[string, string][]} */
 function during(address) {
-  return address.end === null ? [] : [['state', 'all'], ...timeParameters(address)];
+  return address.end === null ? [] : [['state', 'all'], ...timeParameters({ ...address, span: 0 })];
 }
 
 /** @param {typeof LISTS[number]} name @param {Address} address */
@@ -75,6 +76,7 @@ class Infra {
     this.more = new Map();
     /** @type {{ sent: Map<string, number>, received: Map<string, number>, routers: Map<string, number>, points: Map<string, Point[]> } | null} */
     this.rates = null;
+    this.noRates = '';
     this.range = this.rangeNow();
     this.asked = 0;
     this.asking = '';
@@ -86,17 +88,17 @@ class Infra {
     const now = () => this.context.frozen() ?? this.context.now();
     /** @type {Table<SiteRow>} */
     this.sites = new Table({
-      label: 'Sites', class: 'infra', key: (row) => row.key, columns: siteColumns(context, now), rowClass: gone,
+      label: 'List of sites', class: 'infra', key: (row) => row.key, columns: siteColumns(context, now), rowClass: gone,
       empty: () => this.empty('No site yet', 'A site is here as soon as its controller or one of its routers reports it.'),
     });
     /** @type {Table<RouterRow>} */
     this.routers = new Table({
-      label: 'Routers', class: 'infra', key: (row) => row.key, columns: routerColumns(context, now), rowClass: gone,
+      label: 'List of routers', class: 'infra', key: (row) => row.key, columns: routerColumns(context, now), rowClass: gone,
       empty: () => this.empty('No router yet', 'The collector finds routers by the one that it is attached to.'),
     });
     /** @type {Table<LinkRow>} */
     this.links = new Table({
-      label: 'Links', class: 'infra links', key: (row) => row.key, columns: linkColumns(now, () => this.range),
+      label: 'List of links', class: 'infra links', key: (row) => row.key, columns: linkColumns(now, () => this.range),
       rowClass: (row) => (row.status === 'down' && !row.endTime ? 'errrow' : gone(row)),
       empty: () => this.empty('No link', 'One site alone needs none. Two are linked by a token or a link resource of one of them.'),
     });
@@ -107,7 +109,7 @@ class Infra {
       const count = h('span');
       const json = h('a', { class: 'json', title: 'The same as JSON, from the API' }, 'JSON');
       this.heads[name] = { count, json };
-      return h('section', { 'aria-label': title }, h('h2', null, title, ' ', count, json), this[name].element);
+      return h('section', null, h('h2', null, title, ' ', count, json), this[name].element);
     });
     element.append(this.bar.element, this.note, h('div', { class: 'parts', tabindex: 0, role: 'region', 'aria-label': 'Sites, routers and links' }, sections));
     this.show();
@@ -182,12 +184,11 @@ class Infra {
       };
       this.range = range;
       this.more = new Map(found.links.map((link) => [link.identity, link]));
-      this.note.hidden = true;
+      this.noRates = '';
     } catch (error) {
       if (signal.aborted || asking !== this.asking) return;
       if (!(error instanceof api.ApiError)) throw error;
-      this.note.hidden = false;
-      this.note.replaceChildren(sign('unknown', 'not known:'), `Octets a second are not known: ${error.message}`);
+      this.noRates = `Octets a second are not known: ${error.message}.`;
     }
     this.draw();
   }
@@ -197,7 +198,9 @@ class Infra {
     const sites = lastLives(this.lists.sites, (site) => site.identity);
     const routers = lastLives(this.lists.routers, (router) => `${router.siteId} ${router.name}`);
     const links = lastLives(this.lists.links, (link) => `${link.routerName} ${link.destinationRouterName} ${link.name}`);
-    const terms = filter.parse(this.context.address().filter).filter((term) => KEYS.includes(term.key));
+    const { terms, note } = applying(filter.parse(this.context.address().filter), KEYS, 'sites, routers and links');
+    this.note.textContent = [note, this.noRates].filter(Boolean).join(' ');
+    this.note.hidden = this.note.textContent === '';
     const siteNames = new Map(sites.map((site) => [site.identity, site.name]));
     const count = (/** @type {string} */ list, /** @type {string} */ site) => (this.lists[list] ?? []).filter((each) => each.siteId === site).length;
     const isDown = (/** @type {Link} */ link) => link.status === 'down' && !link.endTime;

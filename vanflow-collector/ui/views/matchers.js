@@ -42,11 +42,34 @@ export function matchersOf(terms) {
 }
 
 /**
- * The terms that metrics have no label for.
- * @param {readonly Term[]} terms
+ * A metric of what meets any of the matchers: what meets several counts once.
+ * @param {string} metric
+ * @param {readonly string[]} matchers as of {@link matchersOf}
+ * @param {string} [more] a matcher that all have to meet besides
+ * @param {(selector: string) => string} [wrap] what each selector is within, such as `increase(…[5m])`
+ * @returns {string}
  */
-export function unmatched(terms) {
-  return terms.filter(({ key }) => !LABELS[key]);
+export function anyOf(metric, matchers, more = '', wrap = (selector) => selector) {
+  return (matchers.length === 0 ? [''] : matchers).map((matcher) => {
+    const labels = [matcher, more].filter(Boolean).join(',');
+    return wrap(`${metric}${labels ? `{${labels}}` : ''}`);
+  }).join(' or ');
+}
+
+/**
+ * What terms are about, and what they say nothing about, in words.
+ * @param {readonly Term[]} terms
+ * @param {readonly string[]} keys that apply
+ * @param {string} what that they say nothing about, such as `connections`
+ * @returns {{ terms: Term[], note: string }}
+ */
+export function applying(terms, keys, what) {
+  const others = terms.filter(({ key }) => !keys.includes(key));
+  const names = others.map(({ key, value, negated }) => `${negated ? '-' : ''}${key}:${value}`);
+  return {
+    terms: terms.filter(({ key }) => keys.includes(key)),
+    note: names.length === 0 ? '' : `${names.join(' and ')} ${names.length === 1 ? 'says' : 'say'} nothing about ${what}, and ${names.length === 1 ? 'is' : 'are'} left out here.`,
+  };
 }
 
 /**

@@ -10,6 +10,7 @@ import * as units from '../units.js';
 import { known, time } from './connections.js';
 import { Detail } from './detail.js';
 import { outcomeOf } from './failure.js';
+import { anyOf } from './matchers.js';
 import { placed } from './parts.js';
 import { limitOf, onlyOf, orderOf, Tail } from './tail.js';
 import { partyName } from './waypath.js';
@@ -28,6 +29,9 @@ const FIELDS = [
 
 /** What each chip asks of the list. @type {Record<string, [string, string][]>} */
 const ONLY = { bad: [['status', '5']], client: [['status', '4']], slow: [] };
+
+/** Keys of the filter that say something about them. */
+const KEYS = ['', 'service', 'site', 'component', 'process', 'from', 'to', 'router', 'protocol', 'method', 'status', 'id', 'connection'];
 
 /** More than that is slow, µs: a bound of the histogram of latencies, so that they can be counted. */
 const SLOW = 95800;
@@ -59,22 +63,19 @@ export const requests = {
       {
         id: 'slow', text: 'over 96 ms', keep: (row) => (row.duration ?? 0) > SLOW,
         count: {
-          query: (matcher, range) => `sum(increase(skupper_request_latency_seconds_count${braced(matcher)}[${range}s])) - sum(increase(skupper_request_latency_seconds_bucket{${matcher}le="0.0958"}[${range}s]))`,
+          query: (matchers, seconds) => ['count', 'bucket'].map((part) => `sum(${
+            anyOf(`skupper_request_latency_seconds_${part}`, matchers, part === 'count' ? '' : 'le="0.0958"', (one) => `increase(${one}[${seconds}s])`)})`).join(' - '),
         },
       },
     ],
-    figures: { rate: (matcher) => `sum(rate(skupper_requests_total${braced(matcher)}[1m]))` },
+    figures: { rate: (matchers) => `sum(${anyOf('skupper_requests_total', matchers, '', (one) => `rate(${one}[1m])`)})` },
     summary: ({ rate }) => (rate === undefined ? [] : [h('b', null, units.rate(rate)?.value), ` ended ${units.rate(rate)?.unit}`]),
     empty: 'No request yet',
     emptyMore: 'Routers report requests of listeners whose protocol is HTTP, or that observe it. A request is here as soon as one is made.',
-    unmatched: (terms) => filter.rest(terms, 'applicationflows'),
+    list: 'applicationflows',
+    keys: KEYS,
   }),
 };
-
-/** @param {string} matcher with a comma behind it */
-function braced(matcher) {
-  return matcher ? `{${matcher.replace(/,$/, '')}}` : '';
-}
 
 /** @param {import('../address.js').Address} address @param {[string, string][]} more */
 function path(address, more) {
@@ -91,7 +92,7 @@ function columns() {
   return [
     {
       id: 'began', title: 'Began', class: 'tm_', value: (row) => row.startTime,
-      cell: (row) => [h('span', { class: 'tw', 'aria-hidden': 'true' }), time(row.startTime)],
+      cell: (row) => time(row.startTime),
     },
     {
       id: 'client', title: 'Client', class: 'p', value: (row) => [row.sourceProcessName, row.clientAddress, row.sourceSiteName],

@@ -2,6 +2,7 @@
  * What each service comes to, out of lists and of metrics: one question for all services, not one a row.
  * @module
  */
+import { anyOf } from './matchers.js';
 
 /** Share of errors from which on a service is looked at, and from which on it fails. */
 export const LOOK = 0.02;
@@ -31,13 +32,7 @@ export function queriesOf(seconds, step, matchers) {
   const window = `${Math.max(20, 2 * step)}s`;
   const whole = `${seconds}s`;
   /** @param {string} metric @param {string} more @param {string} range */
-  const of = (metric, more, range) => {
-    const all = (matchers.length === 0 ? [''] : matchers).map((matcher) => {
-      const labels = [matcher, more].filter(Boolean).join(',');
-      return `${metric}${labels ? `{${labels}}` : ''}`;
-    });
-    return all.map((one) => (range ? `increase(${one}[${range}])` : one)).join(' or ');
-  };
+  const of = (metric, more, range) => anyOf(metric, matchers, more, (one) => (range ? `increase(${one}[${range}])` : one));
   /** @param {string} expression */
   const sum = (expression) => `sum by (routing_key) (${expression})`;
   const bad = 'code=~"5xx|unknown"';

@@ -11,7 +11,7 @@ import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
 import { scaleOf, scaleText } from './latency.js';
-import { matchersOf, without } from './matchers.js';
+import { applying, matchersOf, without } from './matchers.js';
 import { failure, jsonAddress, listBar, nothing } from './parts.js';
 import { ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf } from './servicerows.js';
 
@@ -25,6 +25,8 @@ import { ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf } from '.
 const STEPS = 60;
 /** How often metrics are asked for, in seconds: as often as the history takes them in. */
 const EVERY = 5;
+/** Keys of the filter that say something about services. */
+const KEYS = ['', 'service', 'site', 'component', 'process', 'from', 'to', 'protocol'];
 const ORDERS = /** @type {const} */ (['trouble', 'octets', 'name']);
 
 /** @type {import('../views.js').View} */
@@ -47,7 +49,8 @@ export const services = {
 
 /** @param {import('../address.js').Address} address @returns {[string, string][]} */
 function past(address) {
-  return address.end === null ? [] : [...timeParameters(address), ['state', 'all']];
+  // What was there at the end of the range: a listener that came back is one.
+  return address.end === null ? [] : [...timeParameters({ ...address, span: 0 }), ['state', 'all']];
 }
 
 /** @param {import('../address.js').Address} address */
@@ -85,7 +88,7 @@ class Services {
     this.scaleTitle = h('small');
     /** @type {Table<Shown>} */
     this.table = new Table({
-      label: 'Services',
+      label: 'List of services',
       class: 'serv',
       key: (row) => row.id,
       columns: this.columns(),
@@ -221,6 +224,11 @@ class Services {
     this.draw();
   }
 
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    return this.table.key(event);
+  }
+
   tick() {
     if (this.context.frozen() === null && this.context.now() - this.asked >= EVERY * 1e6) this.ask();
   }
@@ -279,7 +287,7 @@ class Services {
   /** @returns {Shown[]} */
   rows() {
     const address = this.context.address();
-    const terms = filter.parse(address.filter);
+    const { terms } = applying(filter.parse(address.filter), KEYS, 'services');
     const rows = rowsOf({
       services: this.lists.services ?? [],
       listeners: this.lists.listeners ?? [],
@@ -335,8 +343,9 @@ class Services {
       h('b', null, units.count(rows.length) ?? ''), rows.length === 1 ? ' address' : ' addresses',
       ...(this.unreachable > 0 ? [', ', h('b', null, String(this.unreachable)), ' unreachable'] : []),
     );
-    this.note.hidden = this.noFigures === null;
-    this.note.replaceChildren(sign('unknown', 'not known:'), ` There are no figures: ${this.noFigures}`);
+    const { note } = applying(filter.parse(this.context.address().filter), KEYS, 'services');
+    this.note.hidden = this.noFigures === null && note === '';
+    this.note.replaceChildren(...(this.noFigures === null ? [note] : [sign('unknown', 'not known:'), `There are no figures: ${this.noFigures} ${note}`]));
     this.drawTotal(rows);
   }
 

@@ -10,7 +10,7 @@ import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
 import { scaleOf, scaleText } from './latency.js';
-import { matchersOf } from './matchers.js';
+import { applying, matchersOf } from './matchers.js';
 import { chip, failure, jsonAddress, listBar, nothing } from './parts.js';
 
 /** @typedef {import('../address.js').Address} Address */
@@ -32,7 +32,7 @@ import { chip, failure, jsonAddress, listBar, nothing } from './parts.js';
  */
 
 /** How many there are: of a list, or by a query of metrics.
- * @typedef {{ list: filter.List, parameters: [string, string][] } | { query: (matcher: string, range: number) => string }} Count */
+ * @typedef {{ list: filter.List, parameters: [string, string][] } | { query: (matchers: readonly string[], seconds: number) => string }} Count */
 
 /** What opens below a row. @typedef {{ element: HTMLElement, update: (row: any) => void, close: () => void }} Opened */
 
@@ -49,22 +49,28 @@ import { chip, failure, jsonAddress, listBar, nothing } from './parts.js';
  * @property {(address: Address) => string} json
  * @property {(key: string) => string} one the path of one row by its key
  * @property {{ id: string, text: string, count: Count, keep?: (row: R) => boolean }[]} chips
- * @property {{ open?: Count, rate: (matcher: string) => string }} figures
+ * @property {{ open?: Count, rate: (matchers: readonly string[]) => string }} figures
  * @property {(figures: { open?: number, rate?: number }) => Child[]} summary
  * @property {string} empty
  * @property {string} emptyMore
- * @property {(terms: Term[]) => Term[]} unmatched the terms that the page sees to
+ * @property {filter.List} list what is asked
+ * @property {readonly string[]} keys of the filter that say something about it
  */
 
 /** How many rows are asked for: live many times a second, of the past once. */
 const LIVE = 60;
 const PAST = 300;
+/** How many are asked for where the page itself has to look for what the filter says. */
+const SEARCHED = 200;
+/** Keys of the filter that metrics have labels for. */
+const LABELLED = ['service', 'site', 'component', 'process', 'from', 'to'];
 /** How often counts are asked for, in seconds. */
 const EVERY = 5;
 
 /** @param {Address} address */
 export function limitOf(address) {
-  return address.end === null ? LIVE : PAST;
+  if (address.end !== null) return PAST;
+  return filter.parse(address.filter).some(({ key }) => ['', 'component', 'process'].includes(key)) ? SEARCHED : LIVE;
 }
 
 /** @param {Address} address @returns {'newest' | 'errors'} */
@@ -119,20 +125,26 @@ export class Tail {
     this.titles = new Map();
     /** @type {Table<R>} */
     this.table = new Table({
-      label: options.title,
+      label: `List of ${options.title.toLowerCase()}`,
       class: options.class,
       key: (row) => row.key,
-      columns: options.columns.map((column) => ({
+      columns: options.columns.map((column, index) => ({
         id: column.id,
         title: typeof column.title === 'string' ? column.title : this.titleOf(column),
         class: column.class,
-        value: (row) => [column.value(row), column.scaled ? this.scale : 0, column.aging?.(row) ? Math.floor(context.now() / 1e6) : 0],
-        cell: (row) => column.cell(row, this.scale, context.frozen() ?? context.now()),
+        value: (row) => [column.value(row), index === 0 && this.table.open === row.key, column.scaled ? this.scale : 0, column.aging?.(row) ? Math.floor(context.now() / 1e6) : 0],
+        cell: (row) => [
+          index === 0 ? this.toggle(row) : null, ...[column.cell(row, this.scale, context.frozen() ?? context.now())].flat(),
+        ],
       })),
       rowClass: (row) => (options.failed(row) ? 'errrow' : ''),
       below: (row) => options.below(row),
       detail: (row) => this.open(row),
-      onOpen: (row, open) => this.own({ row: open ? row.key : '' }),
+      onOpen: (row, open) => {
+        // The button that was pressed is drawn anew.
+        if (document.activeElement === document.body) this.table.shown.get(row.key)?.element.querySelector('button')?.focus();
+        this.own({ row: open ? row.key : '' });
+      },
       empty: () => this.empty(),
     });
     this.table.element.addEventListener('pointerenter', (event) => {
@@ -143,7 +155,8 @@ export class Tail {
       if (!this.stands()) this.follow();
     });
     this.bar.chips.after(this.more);
-    element.append(this.bar.element, this.table.element);
+    this.note = h('p', { class: 'note', hidden: true });
+    element.append(this.bar.element, this.note, this.table.element);
     this.show();
   }
 
@@ -155,15 +168,31 @@ export class Tail {
     return title;
   }
 
+  /** The button that opens a row; a click on it is one on the row. @param {R} row */
+  toggle(row) {
+    const open = this.table.open === row.key;
+    return h('button', { type: 'button', class: 'tw', 'aria-expanded': String(open), 'aria-label': open ? 'Close' : 'Open' });
+  }
+
   /** Changes what the address holds for this list. @param {Record<string, string>} change */
   own(change) {
     const own = Object.fromEntries(Object.entries({ ...this.context.address().own, ...change }).filter(([, value]) => value !== ''));
     this.context.replace({ own });
   }
 
-  /** Whether the list has to stand still. */
+  /** What of the filter is about this list. */
+  applying() {
+    return applying(filter.parse(this.context.address().filter), this.options.keys, this.options.title.toLowerCase());
+  }
+
+  /** Whether the list has to stand still: somebody points at it, reads a row, or is at one by keyboard. */
   stands() {
-    return this.pointed || this.table.open !== null;
+    return this.pointed || this.table.open !== null || this.table.body.querySelector('tr:focus-visible') !== null;
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    return this.table.key(event);
   }
 
   /** @param {string} name @param {any} answer */
@@ -231,7 +260,7 @@ export class Tail {
   /** What the answers come to, in order, each once. @returns {R[]} */
   wanted() {
     const address = this.context.address();
-    const terms = this.options.unmatched(filter.parse(address.filter));
+    const terms = filter.rest(this.applying().terms, this.options.list);
     const only = this.options.chips.find((each) => each.id === onlyOf(address));
     /** @type {Map<string, R>} */
     const found = new Map();
@@ -298,6 +327,10 @@ export class Tail {
     const only = onlyOf(address);
     for (const each of this.chips) each.show(only === each.id, units.count(this.counts[each.id]));
     const { open, rate } = this.counts;
+    const { terms, note } = this.applying();
+    const within = filter.rest(terms, this.options.list).length > 0 ? `${filter.format(filter.rest(terms, this.options.list))} is looked for among the newest ${limitOf(address)} only.` : '';
+    say(this.note, [note, within].filter(Boolean).join(' '));
+    this.note.hidden = this.note.textContent === '';
     this.bar.summary.replaceChildren(...this.options.summary({
       ...(open === undefined ? {} : { open }), ...(rate === undefined ? {} : { rate }),
     }).map((child) => (child instanceof Node ? child : String(child))));
@@ -308,22 +341,23 @@ export class Tail {
     this.asked = this.context.now();
     const { asking } = this;
     const address = this.context.address();
-    const terms = filter.parse(address.filter);
+    const { terms } = this.applying();
     const matchers = matchersOf(terms);
     const { signal } = this.context;
     const at = this.context.frozen() ?? address.end;
     /** @param {Count} count @returns {Promise<number | undefined>} */
     const ask = async (count) => {
       if ('query' in count) {
-        // Sums over either end would count twice what has both.
-        if (matchers.length > 1 || this.options.unmatched(terms).length > 0) return undefined;
-        const matcher = matchers.length === 1 ? `${matchers[0]},` : '';
-        const answer = await api.query(count.query(matcher, address.span), at, signal);
+        if (terms.some(({ key }) => !LABELLED.includes(key))) return undefined;
+        const answer = await api.query(count.query(matchers, address.span), at, signal);
         return answer[0] ? Math.max(0, answer[0].value) : undefined;
       }
-      if (this.options.unmatched(terms).length > 0) return undefined;
+      if (filter.rest(terms, this.options.list).length > 0) return undefined;
+      // What was open in the past is what had not ended at the end of the range.
+      const wasOpen = address.end !== null && count.parameters.some(([name, value]) => name === 'state' && value === 'active');
+      const parameters = count.parameters.map(([name, value]) => /** @type {[string, string]} */ ([name, wasOpen && name === 'state' ? 'all' : value]));
       const path = api.withQuery(`v2alpha1/${count.list}`, [
-        ...timeParameters(address), ...count.parameters, ...filter.parameters(terms, count.list), ['limit', '0'],
+        ...timeParameters(wasOpen ? { ...address, span: 0 } : address), ...parameters, ...filter.parameters(terms, count.list), ['limit', '0'],
       ]);
       const answer = /** @type {import('../answers.js').Page<unknown>} */ (await api.get(path, signal));
       return answer.timeRangeCount;
@@ -331,7 +365,7 @@ export class Tail {
     /** @type {[string, Count][]} */
     const wanted = this.options.chips.map((each) => [each.id, each.count]);
     if (this.options.figures.open) wanted.push(['open', this.options.figures.open]);
-    wanted.push(['rate', { query: (matcher) => this.options.figures.rate(matcher) }]);
+    wanted.push(['rate', { query: this.options.figures.rate }]);
     await Promise.all(wanted.map(async ([id, count]) => {
       try {
         const number = await ask(count);
