@@ -78,6 +78,14 @@ class Health {
     element.append(this.head, h('div', { class: 'hsplit' },
       h('section', { class: 'evs', 'aria-label': 'Events', tabindex: 0 }, h('h2', null, 'Events', this.when, this.json), this.line, this.table.element, this.more),
       h('section', { class: 'hl', 'aria-label': 'What is known', tabindex: 0 }, this.known, this.sourceList, this.memory)));
+    this.pointed = false;
+    this.table.element.addEventListener('pointerenter', (event) => {
+      this.pointed = event.pointerType === 'mouse';
+    });
+    this.table.element.addEventListener('pointerleave', () => {
+      this.pointed = false;
+      this.drawEvents();
+    });
     this.resized = new ResizeObserver(() => this.drawLine());
     this.resized.observe(this.line);
     this.show();
@@ -130,6 +138,7 @@ class Health {
   }
 
   show() {
+    this.pointed = false;
     this.json.href = jsonAddress(eventsPath(this.context.address()));
     this.drawEvents();
     this.verdict();
@@ -203,7 +212,8 @@ class Health {
     this.when.textContent = this.context.address().end === null ? `last ${span}, ${units.range(start, end, now)}` : units.range(start, end, now);
     if (!this.loaded) return;
     const events = this.filtered();
-    this.table.update(events);
+    // What one points at stays where it is.
+    if (!this.pointed) this.table.update(events);
     this.more.hidden = this.total <= this.events.length;
     this.more.textContent = `The latest ${this.events.length} of ${this.total} events: narrow the time or ask for JSON.`;
     this.drawLine();

@@ -121,12 +121,13 @@ function columns() {
     },
     { id: 'method', title: 'Method', class: 'me', value: (row) => [row.method, row.protocol], cell: (row) => [row.method || h('span', { class: 'na' }, 'not known'), h('small', null, protocol(row.protocol))] },
     {
-      id: 'status', title: 'Status', class: 'st_', value: (row) => [row.status, row.endTime],
+      id: 'status', title: 'Status', class: 'st_', value: (row) => [row.status, row.endTime, row.method],
       cell: (row) => {
         const { failed, words } = outcomeOf(row);
-        if (failed) return h('span', { class: 'o bad' }, sign('bad', 'bad:'), words ?? row.status);
+        const method = h('span', { class: 'lbl' }, `\u00a0${row.method ?? ''}`);
+        if (failed) return h('span', { class: 'o bad' }, sign('bad', 'bad:'), words ?? row.status, method);
         if (words) return h('span', { class: 'o unk' }, sign('unknown', 'not known:'), words);
-        return h('span', { class: 'o open' }, row.status);
+        return h('span', { class: 'o open' }, row.status, method);
       },
     },
   ];

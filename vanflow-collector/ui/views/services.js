@@ -10,21 +10,24 @@ import { choice, h, quantity, s, sign } from '../dom.js';
 import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
+import { failureOf } from './failure.js';
 import { scaleOf, scaleText } from './latency.js';
 import { applying, matchersOf, without } from './matchers.js';
 import { failure, jsonAddress, listBar, nothing } from './parts.js';
-import { ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf } from './servicerows.js';
+import { FAILS, ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf } from './servicerows.js';
 
 /** @typedef {import('./servicerows.js').Row} Row */
 /** @typedef {import('./servicerows.js').Order} Order */
 /** @typedef {import('../chart.js').Point} Point */
 
-/** A row with what its charts show. @typedef {Row & { points: Record<string, Point[]>, finding?: string }} Shown */
+/** A row with what its charts show, and why connections fail where many do. @typedef {Row & { points: Record<string, Point[]>, why?: string }} Shown */
 
 /** How many points a spark line has. */
 const STEPS = 60;
 /** How often metrics are asked for, in seconds: as often as the history takes them in. */
 const EVERY = 5;
+/** How often it is asked why connections fail, in seconds. */
+const REASONS_EVERY = 30;
 /** Keys of the filter that say something about services. */
 const KEYS = ['', 'service', 'site', 'component', 'process', 'from', 'to', 'protocol'];
 const ORDERS = /** @type {const} */ (['trouble', 'octets', 'name']);
@@ -77,6 +80,9 @@ class Services {
     this.noFigures = null;
     this.range = this.rangeNow();
     this.asked = 0;
+    /** Why connections to a service fail most often. @type {Map<string, string>} */
+    this.reasons = new Map();
+    this.reasonsAt = -Infinity;
     this.asking = '';
     this.scale = 1000;
     this.order = choice('Order', [
@@ -98,6 +104,17 @@ class Services {
     });
     this.foot = h('tfoot');
     this.table.table.append(this.foot);
+    this.askedOrder = '';
+    /** Which services stand where, so that none moves under the pointer. @type {string[]} */
+    this.standing = [];
+    this.pointed = false;
+    this.table.element.addEventListener('pointerenter', (event) => {
+      this.pointed = event.pointerType === 'mouse';
+    });
+    this.table.element.addEventListener('pointerleave', () => {
+      this.pointed = false;
+      this.draw();
+    });
     element.append(this.bar.element, this.note, this.table.element);
     this.show();
   }
@@ -163,13 +180,13 @@ class Services {
       },
       {
         id: 'where', title: 'Listeners → connectors', class: 'w',
-        value: (row) => [row.listeners, row.connectors, row.trouble, row.finding],
+        value: (row) => [row.listeners, row.connectors, row.why],
         cell: (row) => [
           h('span', { class: 'lc' },
             row.listeners.length > 0 ? h('span', null, sitesInWords(row.listeners)) : h('em', null, 'no listener'),
             h('span', { class: 'ar', 'aria-label': 'to' }, '→'),
             row.connectors.length > 0 ? h('span', null, sitesInWords(row.connectors)) : h('em', null, 'no connector')),
-          row.trouble ? h('small', { class: 'why' }, sign('bad'), row.finding ?? row.trouble) : null,
+          row.why ? h('small', { class: 'why', title: row.why }, sign('bad'), row.why) : null,
         ],
       },
     ];
@@ -187,7 +204,7 @@ class Services {
       h('a', {
         class: `share ${level}`, href: this.to(name, { order: 'errors' }),
         title: `${errors.errors} of ${errors.units} ${errors.unit} failed; 4xx is no error`,
-      }, level ? sign(level, level === 'bad' ? 'bad:' : 'look:') : null, quantity(units.share(errors.share))),
+      }, levelSign(level), quantity(units.share(errors.share))),
     ];
   }
 
@@ -245,6 +262,7 @@ class Services {
     const range = this.rangeNow();
     const question = `${address.filter} ${address.span} ${frozen}`;
     if (question === this.asking && frozen !== null) return;
+    if (question !== this.asking) this.reasonsAt = -Infinity;
     this.asking = question;
     this.asked = this.context.now();
     const step = Math.max(EVERY, Math.ceil(address.span / STEPS));
@@ -276,6 +294,7 @@ class Services {
       this.noFigures = error.message;
     }
     this.draw();
+    await this.askReasons();
   }
 
   /** @returns {Order} */
@@ -314,9 +333,51 @@ class Services {
       if (found) points[name] = found;
     }
     points.errors = added([points.failed ?? [], points.badRequests ?? []]);
-    const finding = this.context.verdict()?.findings.find(({ subject }) => subject?.type === 'service'
-      && (subject.id === row.id || subject.name === row.name));
-    return { points, ...(row.trouble && row.connectors.length > 0 && finding?.detail ? { finding: finding.detail } : {}) };
+    return { points, ...this.why(row) };
+  }
+
+  /**
+   * Why nobody gets an answer, or why so many do not.
+   * @param {Row} row
+   * @returns {{ why?: string }}
+   */
+  why({ name, trouble, errors }) {
+    if (trouble && errors === undefined) return { why: trouble };
+    const reason = this.reasons.get(name);
+    if (errors && errors.share >= FAILS && reason) {
+      return { why: trouble ? `${units.count(errors.errors)} of ${units.count(errors.units)}: ${reason}` : `most often: ${reason}` };
+    }
+    return trouble ? { why: trouble } : {};
+  }
+
+  /** Asks why connections fail, once for all services, where many of one do. */
+  async askReasons() {
+    const address = this.context.address();
+    const failing = this.rows().some((row) => (row.errors?.share ?? 0) >= FAILS);
+    if (!failing || this.context.now() - this.reasonsAt < REASONS_EVERY * 1e6) return;
+    this.reasonsAt = this.context.now();
+    const path = api.withQuery('v2alpha1/connections', [
+      ['listenerError', '*'], ...timeParameters(address), ['state', 'all'], ['groupBy', 'routingKey,listenerError,connectorError'],
+      ['aggregate', 'count'], ['sortBy', 'count.desc'], ['limit', '100'],
+    ]);
+    try {
+      const answer = /** @type {import('../answers.js').Page<{ routingKey: string, listenerError: string, connectorError: string | null }>} */ (
+        await api.get(path, this.context.signal));
+      /** @type {Map<string, string>} */
+      const reasons = new Map();
+      for (const group of answer.results) {
+        const failure = failureOf(group);
+        if (failure && !reasons.has(group.routingKey)) {
+          reasons.set(group.routingKey, `${failure.title[0].toLowerCase()}${failure.title.slice(1)}${failure.rest.split(';')[0]}`);
+        }
+      }
+      this.reasons = reasons;
+      this.draw();
+    } catch (error) {
+      if (this.context.signal.aborted) return;
+      if (!(error instanceof api.ApiError)) throw error;
+      // Without a reason it says how many failed.
+    }
   }
 
   /** @param {Row} row */
@@ -335,6 +396,13 @@ class Services {
     this.reachable = rows.length - this.unreachable;
     const sorted = /** @type {Shown[]} */ (ordered(rows, order));
     if (order === 'trouble') sorted.sort((a, b) => Number(!a.trouble) - Number(!b.trouble));
+    const asked = `${order} ${this.context.address().filter}`;
+    if (this.pointed && asked === this.askedOrder) {
+      const place = (/** @type {Shown} */ row) => (this.standing.includes(row.id) ? this.standing.indexOf(row.id) : Infinity);
+      sorted.sort((a, b) => (order === 'trouble' ? Number(!a.trouble) - Number(!b.trouble) : 0) || place(a) - place(b));
+    }
+    this.askedOrder = asked;
+    this.standing = sorted.map((row) => row.id);
     this.scale = scaleOf(1e6 * Math.max(0, ...rows.map((row) => row.figures.p95 ?? 0)));
     this.octetsTitle.textContent = `Octets/s, ${units.text(units.duration(this.context.address().span * 1e6))}`;
     this.scaleTitle.textContent = `0–${scaleText(this.scale)}`;
@@ -368,7 +436,7 @@ class Services {
         quantity(units.rate(total.requests))),
       h('td', { class: 'g e' }, total.errors ? [
         chart({ lines: [{ points: points('errors'), kind: 'bars' }], range: this.range, label: 'Errors of all', format: (value) => ({ value: units.count(value) ?? '', unit: '' }), width: 72, height: 20, end: false }),
-        h('span', { class: `share ${shareLevel(total.errors.share)}` }, quantity(units.share(total.errors.share))),
+        h('span', { class: `share ${shareLevel(total.errors.share)}` }, levelSign(shareLevel(total.errors.share)), quantity(units.share(total.errors.share))),
       ] : ''),
       h('td', { class: 'g la' }),
       h('td', { class: 'w' }, h('span', { class: 'lc' }, `${total.listeners} listeners, ${total.connectors} connectors`))));
@@ -387,6 +455,11 @@ class Services {
     const started = this.context.verdict()?.since ?? 0;
     return units.minute(Math.max(this.range.start, started));
   }
+}
+
+/** @param {ReturnType<typeof shareLevel>} level */
+function levelSign(level) {
+  return level === '' ? null : sign(level, level === 'bad' ? 'bad:' : 'look:');
 }
 
 /** Whether nobody has opened a connection to it. @param {Row} row */

@@ -64,6 +64,8 @@ const PAST = 300;
 const SEARCHED = 200;
 /** Keys of the filter that metrics have labels for. */
 const LABELLED = ['service', 'site', 'component', 'process', 'from', 'to'];
+/** Rows change at most so often, ms; those that are new are marked for as long. */
+const CALM = 1000;
 /** How often counts are asked for, in seconds. */
 const EVERY = 5;
 
@@ -99,6 +101,11 @@ export class Tail {
     this.rows = [];
     /** A row that the address names and the list has not. @type {R | null} */
     this.named = null;
+    /** The rows that came just now, and until when they are marked. @type {Map<string, number>} */
+    this.fresh = new Map();
+    this.takenAt = -Infinity;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
     this.asking = '';
     this.scale = 1000;
     this.pointed = false;
@@ -137,7 +144,7 @@ export class Tail {
           index === 0 ? this.toggle(row) : null, ...[column.cell(row, this.scale, context.frozen() ?? context.now())].flat(),
         ],
       })),
-      rowClass: (row) => (options.failed(row) ? 'errrow' : ''),
+      rowClass: (row) => [options.failed(row) ? 'errrow' : '', this.fresh.has(row.key) ? 'fresh' : ''].filter(Boolean).join(' '),
       below: (row) => options.below(row),
       detail: (row) => this.open(row),
       onOpen: (row, open) => {
@@ -200,7 +207,10 @@ export class Tail {
     this.error = null;
     this.loaded = true;
     this.answers[name] = answer.results;
-    this.take();
+    // Answers come several times a second; nobody reads numbers that change more often than once.
+    const wait = this.takenAt + CALM - performance.now();
+    if (wait <= 0) this.take();
+    else this.timer ??= setTimeout(() => this.take(), wait);
   }
 
   /** @param {string} _name @param {api.ApiError} error */
@@ -254,6 +264,7 @@ export class Tail {
   }
 
   close() {
+    clearTimeout(this.timer);
     this.closeOpened();
   }
 
@@ -276,7 +287,10 @@ export class Tail {
 
   /** Takes in what has come: all of it, or only what is new of the rows that are shown while the list stands. */
   take() {
+    clearTimeout(this.timer);
+    this.timer = undefined;
     if (!this.answers.tail) return;
+    this.takenAt = performance.now();
     const wanted = this.wanted();
     if (!this.stands() || this.rows.length === 0) {
       this.draw(wanted);
@@ -305,14 +319,25 @@ export class Tail {
   draw(rows) {
     this.waiting = 0;
     const named = this.named && this.named.key === this.table.open && !rows.some((row) => row.key === this.named?.key) ? [this.named] : [];
+    this.mark(rows);
     this.rows = [...named, ...rows];
-    this.scale = scaleOf(Math.max(0, ...this.rows.map((row) => this.options.latency(row) ?? 0)));
+    this.scale = scaleOf(most(this.rows.map((row) => this.options.latency(row) ?? 0)));
     for (const end of this.titles.values()) say(end, ` 0–${scaleText(this.scale)}`);
     this.table.element.removeAttribute('aria-busy');
     if (this.loaded) this.table.update(this.rows);
     const open = this.rows.find((row) => row.key === this.table.open);
     if (open) this.opened?.update(open);
     this.drawMore();
+  }
+
+  /** Marks those that were not there before, unless all are new. @param {R[]} rows */
+  mark(rows) {
+    const now = performance.now();
+    for (const [key, until] of this.fresh) if (until <= now) this.fresh.delete(key);
+    if (this.rows.length === 0 || this.context.address().end !== null) return;
+    const before = new Set(this.rows.map((row) => row.key));
+    if (!rows.some((row) => before.has(row.key))) return;
+    for (const row of rows) if (!before.has(row.key)) this.fresh.set(row.key, now + CALM);
   }
 
   drawMore() {
@@ -422,4 +447,13 @@ export class Tail {
     }
     return nothing(this.options.empty, this.options.emptyMore);
   }
+}
+
+/**
+ * The largest of most values: one in twenty may be larger, or a single one would make all others a dot.
+ * @param {number[]} values
+ */
+function most(values) {
+  const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) * 0.95)] ?? 0;
 }
