@@ -165,6 +165,12 @@ impl<'s> Lane<'s> {
         self.row.retained as usize
     }
 
+    /// How many connections it has that failed, as either of their routers says: of those that it has, not of those that
+    /// left the store.
+    pub fn failed(&self) -> usize {
+        self.row.failed as usize
+    }
+
     /// When the first connection that it ever had started. Where that one went to another lane, or proved to have
     /// started at another time, the first of those that are retained.
     pub fn start(&self) -> Option<Timestamp> {
@@ -245,6 +251,11 @@ impl<'s> LaneRequests<'s> {
     /// How many there are, live and ended.
     pub fn retained(&self) -> usize {
         self.row.retained as usize
+    }
+
+    /// How many of them failed: ended with a result from 500 to 599, or with none.
+    pub fn failed(&self) -> usize {
+        self.row.failed as usize
     }
 
     /// When the first of them started; see [`Lane::start`].

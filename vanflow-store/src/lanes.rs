@@ -98,6 +98,8 @@ pub(crate) struct LaneRow {
     pub(crate) first: RecordRef,
     pub(crate) live: u32,
     pub(crate) retained: u32,
+    /// Connections that are retained and failed.
+    pub(crate) failed: u32,
     /// How many lanes had this number before.
     pub(crate) generation: u32,
     /// When it lost its last connection, in seconds since the epoch.
@@ -242,6 +244,8 @@ pub(crate) struct KeptRequests {
     pub(crate) protocol: Symbol,
     pub(crate) live: u32,
     pub(crate) retained: u32,
+    /// Those that are retained and failed.
+    pub(crate) failed: u32,
     pub(crate) span: Span,
 }
 
@@ -432,6 +436,7 @@ impl Lanes {
         let add = |count: &mut u32, before, after| *count = *count + u32::from(after) - u32::from(before);
         add(&mut row.retained, before.is_reported, after.is_reported);
         add(&mut row.live, before.is_live, after.is_live);
+        add(&mut row.failed, before.has_failed, after.has_failed);
         let add = |count: &mut u64, before: u64, after: u64| {
             *count = count.wrapping_add(after).wrapping_sub(before);
         };
@@ -476,6 +481,7 @@ impl Lanes {
         let row = self.change(lane);
         row.retained -= u32::from(share.is_reported);
         row.live -= u32::from(share.is_live);
+        row.failed -= u32::from(share.has_failed);
     }
 
     /// A request whose connection is or was in the lane adds something else to it than before.
@@ -497,6 +503,7 @@ impl Lanes {
             let kept = requests.kept(before.protocol, vocabulary, &mut added);
             kept.retained -= 1;
             kept.live -= u32::from(before.is_live);
+            kept.failed -= u32::from(before.has_failed());
             kept.span.exchange((before.start, before.end), (None, None));
             if kept.retained == 0 {
                 kept.span.settle();
@@ -507,6 +514,8 @@ impl Lanes {
             let kept = requests.kept(after.protocol, vocabulary, &mut added);
             kept.retained += u32::from(!stays);
             kept.live = kept.live + u32::from(after.is_live) - u32::from(stays && before.is_live);
+            kept.failed =
+                kept.failed + u32::from(after.has_failed()) - u32::from(stays && before.has_failed());
             let was = if stays { (before.start, before.end) } else { (None, None) };
             kept.span.exchange(was, (after.start, after.end));
         }
@@ -533,6 +542,7 @@ impl Lanes {
         let kept = requests.kept(share.protocol, vocabulary, &mut 0);
         kept.retained -= 1;
         kept.live -= u32::from(share.is_live);
+        kept.failed -= u32::from(share.has_failed());
     }
 
     /// A lane may have lost its last connection.
@@ -612,6 +622,7 @@ impl LaneRow {
             first: RecordRef::NONE,
             live: 0,
             retained: 0,
+            failed: 0,
             generation,
             drained_at: 0,
             is_queued: false,
@@ -645,7 +656,8 @@ impl Requests {
         let position = find(&self.kept, protocol).unwrap_or_else(|| {
             *added += size_of::<KeptRequests>();
             let protocol = vocabulary.texts.share(protocol);
-            self.kept.push(KeptRequests { protocol, live: 0, retained: 0, span: Span::default() });
+            let (live, retained, failed, span) = (0, 0, 0, Span::default());
+            self.kept.push(KeptRequests { protocol, live, retained, failed, span });
             self.kept.len() - 1
         });
         &mut self.kept[position]

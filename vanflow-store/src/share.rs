@@ -16,6 +16,8 @@ pub(crate) struct ConnectionShare {
     pub(crate) is_live: bool,
     /// Whether it was opened and closed here before: it was evicted in between.
     pub(crate) is_continued: bool,
+    /// Whether either of its routers says that it failed, be it that it was counted before.
+    pub(crate) has_failed: bool,
     pub(crate) start: Option<u64>,
     pub(crate) end: Option<u64>,
     pub(crate) octets: u64,
@@ -35,17 +37,19 @@ impl ConnectionShare {
         if !row.is_reported() {
             return Self::default();
         }
+        let failures = errors.map(|error| failure([error, Symbol::NONE], texts));
         Self {
             is_reported: true,
             is_live: row.is_live(),
             is_continued: false,
+            has_failed: failures != [None; 2],
             start: row.number(START),
             end: row.number(END),
             octets: row.numbers()[place::OCTETS],
             octets_reverse: row.numbers()[place::OCTETS_REVERSE],
             latencies: row.number(place::LATENCY).zip(row.number(place::PROCESS_LATENCY)),
             each_latency: [row.number(place::LATENCY), row.number(place::PROCESS_LATENCY)],
-            failures: errors.map(|error| failure([error, Symbol::NONE], texts)),
+            failures,
         }
     }
 
@@ -80,10 +84,12 @@ impl ConnectionShare {
             let row: &dyn AnyRow = row;
             row.is_live()
         });
+        let failures = [error(near), error(far)];
         Self {
             is_reported: stands.is_some(),
             is_live,
             is_continued: false,
+            has_failed: stands.is_some() && failures != [None; 2],
             start: number(stands, START),
             end: number(stands, END),
             octets: number(near, place::flow::OCTETS).unwrap_or(0),
@@ -93,7 +99,7 @@ impl ConnectionShare {
             },
             latencies: number(near, place::flow::LATENCY).zip(number(far, place::flow::LATENCY)),
             each_latency: [near, far].map(|row| number(row, place::flow::LATENCY)),
-            failures: [error(near), error(far)],
+            failures,
         }
     }
 
@@ -157,6 +163,11 @@ pub(crate) struct RequestShare {
 }
 
 impl RequestShare {
+    /// Whether it ended as the server's failure, or without any result.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.is_reported && !self.is_live && matches!(self.class, None | Some(5))
+    }
+
     pub(crate) fn of(row: &AppRow) -> Self {
         let [protocol, method, result] =
             [place::PROTOCOL, place::METHOD, place::RESULT].map(|place| row.texts[place]);

@@ -20,6 +20,12 @@ use crate::metrics::{
 const MARKS: [&str; 4] =
     ["certificate expired", "certificate has expired", "certificate verify failed", "expired certificate"];
 
+/// Whether what a router logged is that a connection failed for a certificate.
+pub(crate) fn is_of_certificate(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    MARKS.iter().any(|mark| text.contains(mark))
+}
+
 /// How many LOG records there were of each router.
 #[derive(Debug)]
 pub(super) struct Logs {
@@ -57,8 +63,7 @@ impl Logs {
     /// A LOG record, which has ended when it is reported.
     pub(super) fn observe_log(&mut self, log: Record<'_>) {
         let Some(said) = log.text(Attribute::LogText).filter(|_| log.revision() > self.until) else { return };
-        let said = said.to_cow().to_ascii_lowercase();
-        if MARKS.iter().any(|mark| said.contains(mark)) {
+        if is_of_certificate(&said.to_cow()) {
             self.errors.entry(site_and_name(log.router())).or_default().count += 1;
         }
     }

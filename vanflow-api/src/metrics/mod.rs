@@ -30,6 +30,7 @@ use vanflow_store::Snapshot;
 
 pub use health::{Connection, Health};
 pub(crate) use health::{Figures, HistoryKept};
+pub(crate) use logs::is_of_certificate;
 
 pub(crate) use exposition::{ExpositionFormat, Fed};
 

@@ -9,6 +9,7 @@ mod sources;
 mod stream;
 mod subject;
 mod table;
+mod units;
 mod verdict;
 
 use vanflow_store::Snapshot;

@@ -126,6 +126,12 @@ impl Source {
         self.source_type == "controller"
     }
 
+    /// Whether it is of the same type, site and name as another.
+    pub(crate) fn is_named_as(&self, other: &Self) -> bool {
+        let known = |source: &Self| source.site.as_ref().map(|(id, _)| id.clone());
+        (&self.source_type, &self.name, known(self)) == (&other.source_type, &other.name, known(other))
+    }
+
     /// Why it is not complete.
     pub(crate) fn why(&self) -> Option<&'static str> {
         match self.state {

@@ -2,6 +2,7 @@
 
 mod findings;
 mod known;
+mod services;
 
 use serde_json::{Value, json};
 use vanflow_proto::RecordKind;
@@ -62,6 +63,12 @@ impl Facts<'_> {
     /// How many sources there are, those that were lost not counted.
     fn seen(&self) -> usize {
         self.sources.len() - self.count(SourceState::Lost)
+    }
+
+    /// Whether another source of the same name is seen: a router that restarted has another identity.
+    fn has_successor(&self, lost: &Source) -> bool {
+        let is_it = |source: &Source| source.state != SourceState::Lost && source.is_named_as(lost);
+        self.sources.iter().any(is_it)
     }
 
     fn state(&self) -> State {

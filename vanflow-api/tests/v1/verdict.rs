@@ -168,3 +168,121 @@ fn names_that_sources_made_up_are_escaped() {
     let said = said(&fixture, "serviceWithoutConnector");
     assert_eq!(said[0][1], format!("1 listener in {name}, no connector in any site"));
 }
+
+/// Connections of a client of `backend`, of which some were refused by its server.
+fn connections(ids: std::ops::Range<u64>, refused: bool) -> Vec<UpdateBuf> {
+    let connection = |id: u64| {
+        let connection = v2alpha1::connection(&format!("ra:{id}"), "10.9.9.9")
+            .with(Attribute::StartTime, EPOCH + id)
+            .with(Attribute::EndTime, EPOCH + id + 1)
+            .with(Attribute::Connector, "rb:1");
+        if refused {
+            connection.with(Attribute::ErrorListenerSide, "delivery-failed (destination unreachable)").with(
+                Attribute::ErrorConnectorSide,
+                "proton:io (Connection refused - on connect 10.0.0.1:8080)",
+            )
+        } else {
+            connection
+        }
+    };
+    ids.map(connection).collect()
+}
+
+#[test]
+fn a_service_that_refuses_all_is_said_to_and_by_whom_since_when() {
+    let mut fixture = network();
+    fixture.report(&connections(100..133, true));
+    let verdict = ask(&fixture, "verdict");
+    assert_eq!(
+        verdict["findings"],
+        json!([{
+            "severity": "bad",
+            "about": "network",
+            "kind": "serviceFails",
+            "subject": verdict["findings"][0]["subject"],
+            "text": "backend refuses every connection",
+            "detail": "33 of 33 failed: connection refused by 10.0.0.1:8080; clients: 10.9.9.9; served in east",
+            "since": EPOCH + 100,
+        }])
+    );
+    assert_eq!(verdict["findings"][0]["subject"]["name"], "backend");
+}
+
+#[test]
+fn a_service_of_which_some_connections_fail_is_bad_or_degraded_by_their_share() {
+    for (good, refused, kind, text) in [
+        (99, 1, "", ""),
+        (98, 2, "serviceDegraded", "backend fails some of its connections"),
+        (90, 10, "serviceDegraded", "backend fails some of its connections"),
+        (80, 20, "serviceFails", "backend fails 20 % of its connections"),
+    ] {
+        let mut fixture = network();
+        fixture.report(&connections(100..100 + good, false));
+        fixture.report(&connections(500..500 + refused, true));
+        let verdict = ask(&fixture, "verdict");
+        let found = verdict["findings"].as_array().unwrap();
+        assert_eq!(found.len(), usize::from(!kind.is_empty()), "{good} {refused}: {found:?}");
+        if let Some(finding) = found.first() {
+            assert_eq!((&finding["kind"], &finding["text"]), (&json!(kind), &json!(text)));
+            assert_eq!(finding["since"], EPOCH + 500, "since the first that failed");
+        }
+    }
+}
+
+#[test]
+fn requests_count_instead_of_the_connections_that_carry_them_and_a_client_that_errs_is_no_error() {
+    let mut fixture = network();
+    fixture.report(&connections(100..101, false));
+    let requests = |results: &[&str], from: u64| -> Vec<_> {
+        let request = |(id, result): (usize, &&str)| {
+            new(RecordKind::BiflowApp, &format!("ra:{}", from + id as u64))
+                .with(Attribute::Parent, "ra:100")
+                .with(Attribute::Result, *result)
+                .with(Attribute::EndTime, EPOCH + 9)
+        };
+        results.iter().enumerate().map(request).collect()
+    };
+    fixture.report(&requests(&["200", "404", "403"], 200));
+    assert_eq!(ask(&fixture, "verdict")["findings"], json!([]));
+    fixture.report(&requests(&["503"], 300));
+    let finding = &ask(&fixture, "verdict")["findings"][0];
+    assert_eq!(finding["text"], "backend fails 25 % of its requests");
+    assert_eq!(finding["detail"], "1 of 4 failed: result 503; clients: 10.9.9.9; served in east");
+}
+
+#[test]
+fn a_certificate_that_a_router_logs_is_found_once_for_each_router() {
+    let mut fixture = network();
+    let log = |id: &str, at: u64, text: &str| {
+        UpdateBuf::new(RecordKind::Log, id)
+            .with(Attribute::Parent, "ra:0")
+            .with(Attribute::StartTime, EPOCH + at)
+            .with(Attribute::EndTime, EPOCH + at)
+            .with(Attribute::LogText, text)
+    };
+    fixture.report(&[
+        log("ra:20", 1, "SSL Failure: certificate verify failed"),
+        log("ra:21", 7, "SSL Failure: Alert Certificate Expired"),
+        log("ra:22", 9, "Connection closed"),
+    ]);
+    assert_eq!(
+        said(&fixture, "certificate"),
+        [[
+            "router-a has connections that fail for a certificate that expired or is not trusted",
+            "SSL Failure: Alert Certificate Expired"
+        ]
+        .map(Value::from)]
+    );
+    assert_eq!(ask(&fixture, "verdict")["findings"][0]["since"], EPOCH + 1);
+}
+
+#[test]
+fn what_is_worst_comes_first_and_the_network_before_the_collector() {
+    let mut fixture = network();
+    fixture.report(&connections(100..133, true));
+    fixture.report(&[link("ra:7").with(Attribute::OperStatus, "down")]);
+    fixture.publisher.update_status(|status| status.attached = false);
+    let verdict = ask(&fixture, "verdict");
+    let kinds: Vec<_> = verdict["findings"].as_array().unwrap().iter().map(|each| &each["kind"]).collect();
+    assert_eq!(kinds, ["serviceFails", "linkDown", "notAttached"]);
+}

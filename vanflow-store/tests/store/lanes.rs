@@ -147,13 +147,14 @@ pub fn happen(network: &mut Network, event: &Event) {
 }
 
 /// What a lane says of itself, as far as its records that are there have to say the same.
-type Figures = (usize, usize, Vec<String>, BTreeMap<String, (usize, usize)>);
+type Figures = ([usize; 3], Vec<String>, BTreeMap<String, [usize; 3]>);
 
 fn figures(lane: Lane<'_>) -> Figures {
-    let requests = lane
-        .requests()
-        .map(|requests| (format!("{:?}", requests.protocol()), (requests.live(), requests.retained())));
-    (lane.live(), lane.retained(), ids(lane.connections()), requests.collect())
+    let requests = lane.requests().map(|requests| {
+        let counts = [requests.live(), requests.retained(), requests.failed()];
+        (format!("{:?}", requests.protocol()), counts)
+    });
+    ([lane.live(), lane.retained(), lane.failed()], ids(lane.connections()), requests.collect())
 }
 
 /// What connections have in common that are in one lane.
@@ -171,17 +172,36 @@ fn is_clear(connection: &Record<'_>) -> bool {
 }
 
 fn figures_of(connections: &[Record<'_>]) -> Figures {
-    let mut requests = BTreeMap::<_, (usize, usize)>::new();
+    let mut requests = BTreeMap::<_, [usize; 3]>::new();
     for request in connections.iter().flat_map(Record::children) {
         if request.kind() == Some(RecordKind::BiflowApp) {
-            let (live, retained) =
+            let [live, retained, failed] =
                 requests.entry(format!("{:?}", request.text(Attribute::Protocol))).or_default();
             *live += usize::from(request.is_live());
             *retained += 1;
+            *failed += usize::from(!request.is_live() && matches!(class(&request), None | Some(5)));
         }
     }
+    let has_failed = |connection: &&Record<'_>| {
+        [Attribute::ErrorListenerSide, Attribute::ErrorConnectorSide]
+            .iter()
+            .any(|error| connection.text(*error).is_some())
+    };
+    let failed = connections.iter().filter(has_failed).count();
     let live = connections.iter().filter(|connection| connection.is_live()).count();
-    (live, connections.len(), ids(connections.iter().copied()), requests)
+    ([live, connections.len(), failed], ids(connections.iter().copied()), requests)
+}
+
+/// The first digit of the result of a request, where that is one of HTTP's.
+fn class(request: &Record<'_>) -> Option<u64> {
+    let result = request.get(Attribute::Result);
+    let result = result.and_then(|field| {
+        field.as_text().map_or(field.as_uint(), |text| text.to_string().parse().ok()).or(match field {
+            vanflow_store::Field::Other(value) => value.as_uint(),
+            _ => None,
+        })
+    });
+    result.filter(|result| (100..600).contains(result)).map(|result| result / 100)
 }
 
 fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
@@ -259,16 +279,7 @@ fn totals_of(connections: &[Record<'_>]) -> String {
     let mut requests = BTreeMap::<_, u64>::new();
     for request in connections.iter().flat_map(Record::children) {
         if request.kind() == Some(RecordKind::BiflowApp) && !request.is_live() {
-            let result = request.get(Attribute::Result);
-            let result = result.and_then(|field| {
-                field.as_text().map_or(field.as_uint(), |text| text.to_string().parse().ok()).or(
-                    match field {
-                        vanflow_store::Field::Other(value) => value.as_uint(),
-                        _ => None,
-                    },
-                )
-            });
-            let class = result.filter(|result| (100..600).contains(result)).map(|result| result / 100);
+            let class = class(&request);
             let key = (
                 request.text(Attribute::Protocol).map(|text| text.to_string()),
                 request.text(Attribute::Method).map(|text| text.to_string()),

@@ -1,33 +1,38 @@
 //! What is wrong, in words for people who know Kubernetes and not Skupper.
 
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use vanflow_proto::{Attribute, RecordKind, Timestamp};
 use vanflow_store::{Record, Service};
 
 use crate::link::{self, Ends, Routers, Side};
+use crate::metrics::is_of_certificate;
 use crate::v1::{
     sources::State as SourceState,
     subject::{Severity, Subject, SubjectType},
     table::{Cell, table},
-    verdict::{Facts, plural, were},
+    verdict::{Facts, plural, services::about_failures, were},
 };
 
 /// Something that is wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    severity: Severity,
-    about: About,
-    kind: FindingKind,
-    subject: Subject,
-    text: String,
-    detail: Option<String>,
-    since: Option<u64>,
+    pub(super) severity: Severity,
+    pub(super) about: About,
+    pub(super) kind: FindingKind,
+    pub(super) subject: Subject,
+    pub(super) text: String,
+    pub(super) detail: Option<String>,
+    /// In microseconds since the epoch.
+    pub(super) since: Option<u64>,
 }
 
 /// Whether the network has a problem, or the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum About {
+pub(super) enum About {
     Network,
     Collector,
 }
@@ -38,9 +43,12 @@ impl About {
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum FindingKind {
+pub(super) enum FindingKind {
+    ServiceFails,
     ServiceWithoutConnector,
     LinkDown,
+    Certificate,
+    ServiceDegraded,
     LinkFlaps,
     SourceIncomplete,
     SourceSaturated,
@@ -54,8 +62,11 @@ enum FindingKind {
 
 impl FindingKind {
     const NAMES: &'static [&'static str] = &[
+        "serviceFails",
         "serviceWithoutConnector",
         "linkDown",
+        "certificate",
+        "serviceDegraded",
         "linkFlaps",
         "sourceIncomplete",
         "sourceSaturated",
@@ -85,8 +96,10 @@ table! {
 /// All that is wrong, the worst first.
 pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    about_failures(facts, &mut findings);
     about_services(facts, &mut findings);
     about_links(facts, &mut findings);
+    about_certificates(facts, &mut findings);
     about_sources(facts, &mut findings);
     about_collector(facts, &mut findings);
     // Of what is equally bad, the collector's own trouble comes last, and what began last comes first.
@@ -146,6 +159,37 @@ fn about_links(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Routers that logged of certificates, each once. LOG records leave like any that have ended.
+fn about_certificates(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
+    let mut logged = BTreeMap::<String, (Subject, Record<'_>, Option<Timestamp>)>::new();
+    for log in facts.snapshot.of_kind(RecordKind::Log) {
+        let said = log.text(Attribute::LogText);
+        if !said.is_some_and(|said| is_of_certificate(&said.to_cow())) {
+            continue;
+        }
+        let Some(router) = log.router().and_then(Subject::record) else { continue };
+        let known = logged.entry(router.id.clone()).or_insert((router, log, log.start()));
+        known.2 = known.2.min(log.start());
+        if log.start() >= known.1.start() {
+            known.1 = log;
+        }
+    }
+    for (subject, log, first) in logged.into_values() {
+        findings.push(Finding {
+            severity: Severity::Bad,
+            about: About::Network,
+            kind: FindingKind::Certificate,
+            text: format!(
+                "{} has connections that fail for a certificate that expired or is not trusted",
+                subject.name
+            ),
+            detail: log.text(Attribute::LogText).map(|said| said.to_string()),
+            since: first.map(Timestamp::as_micros),
+            subject,
+        });
+    }
+}
+
 /// Whether something happened within the time that ended records are kept for: then it is worth a look.
 fn is_recent(facts: &Facts<'_>, at: Option<u64>) -> bool {
     at.is_some_and(|at| facts.snapshot.now().micros_since(Timestamp::from_micros(at)) <= facts.retention)
@@ -160,12 +204,12 @@ fn times_down(downs: u64, since: Option<Timestamp>) -> String {
 }
 
 /// The name of the site that something is in.
-fn site_name(record: Record<'_>) -> Option<String> {
+pub(super) fn site_name(record: Record<'_>) -> Option<String> {
     record.site().and_then(Subject::record).map(|site| site.name)
 }
 
 /// Names with commas between them; some of them, where there are many.
-fn listed(names: BTreeSet<String>) -> String {
+pub(super) fn listed(names: BTreeSet<String>) -> String {
     const SHOWN: usize = 3;
     let more = names.len().saturating_sub(SHOWN);
     let shown = names.into_iter().take(SHOWN).collect::<Vec<_>>().join(", ");
@@ -187,6 +231,8 @@ fn about_sources(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
                 let text = format!("not all that {} has is known", source.name);
                 find(Severity::Unknown, FindingKind::SourceIncomplete, text, why, None);
             }
+            // One that came back by the same name is what it was, under another identity.
+            SourceState::Lost if facts.has_successor(source) => {}
             SourceState::Lost => {
                 let text = format!("{} is not heard any more", source.name);
                 find(Severity::Warn, FindingKind::SourceLost, text, why, Some(source.last_heard()));

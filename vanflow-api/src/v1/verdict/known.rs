@@ -1,6 +1,7 @@
 //! What is known, and how well: a line for each thing that can be lacking.
 
-use vanflow_store::Stats;
+use vanflow_proto::{Attribute, RecordKind};
+use vanflow_store::{FlowKind, Snapshot, Stats};
 
 use crate::v1::{
     sources::{Source, State},
@@ -25,6 +26,9 @@ pub(crate) struct Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KnownKind {
     SourcesComplete,
+    LinksWithOctets,
+    ServerSideReported,
+    RequestsWithConnection,
     Refused,
     Evicted,
     Lag,
@@ -32,7 +36,16 @@ enum KnownKind {
 }
 
 impl KnownKind {
-    const NAMES: &'static [&'static str] = &["sourcesComplete", "refused", "evicted", "lag", "clockOffset"];
+    const NAMES: &'static [&'static str] = &[
+        "sourcesComplete",
+        "linksWithOctets",
+        "serverSideReported",
+        "requestsWithConnection",
+        "refused",
+        "evicted",
+        "lag",
+        "clockOffset",
+    ];
 }
 
 table! {
@@ -70,6 +83,9 @@ pub(super) fn known(facts: &Facts<'_>, stats: &Stats) -> Vec<Known> {
             of: Some(total as u64),
             unit: "sources",
         },
+        links(facts.snapshot),
+        server_sides(facts.snapshot),
+        requests(facts.snapshot),
         Known {
             kind: KnownKind::Refused,
             severity: judge(facts.figures.refused == 0, Severity::Unknown),
@@ -108,6 +124,58 @@ pub(super) fn known(facts: &Facts<'_>, stats: &Stats) -> Vec<Known> {
         unit: "microseconds",
     }));
     known
+}
+
+/// Links of which octets are reported: routers up to 2.x do not.
+fn links(snapshot: &Snapshot) -> Known {
+    let links = || snapshot.live_of_kind(RecordKind::Link);
+    let (value, of) =
+        (links().filter(|link| link.uint(Attribute::Octets).is_some()).count(), links().count());
+    Known {
+        kind: KnownKind::LinksWithOctets,
+        severity: if value == of { Severity::Fine } else { Severity::Unknown },
+        text: "Links with octets",
+        detail: (value < of).then(|| "routers up to 2.x do not say what goes through their links".to_owned()),
+        value: value as u64,
+        of: Some(of as u64),
+        unit: "links",
+    }
+}
+
+/// Connections that have a server's side: one that failed need not have one.
+fn server_sides(snapshot: &Snapshot) -> Known {
+    let (mut value, mut of) = (0, 0);
+    for lane in snapshot.lanes() {
+        of += lane.retained();
+        value += if lane.connector_id().is_some() { lane.retained() } else { lane.failed() };
+    }
+    // Each router reports up to some seconds late, so that some are always on their way.
+    let is_fine = (of - value) * 20 <= of;
+    Known {
+        kind: KnownKind::ServerSideReported,
+        severity: if is_fine { Severity::Fine } else { Severity::Unknown },
+        text: "Connections with both sides reported, or failed",
+        detail: (!is_fine).then(|| "of the others the router of the server has reported nothing".to_owned()),
+        value: value as u64,
+        of: Some(of as u64),
+        unit: "connections",
+    }
+}
+
+/// Requests of which the connection is known.
+fn requests(snapshot: &Snapshot) -> Known {
+    let of = snapshot.retained_flow_count(FlowKind::Request);
+    let value: usize =
+        snapshot.lanes().flat_map(|lane| lane.requests()).map(|requests| requests.retained()).sum();
+    Known {
+        kind: KnownKind::RequestsWithConnection,
+        severity: if value >= of { Severity::Fine } else { Severity::Unknown },
+        text: "Requests with their connection",
+        detail: (value < of).then(|| "of the others it is not known who asked whom".to_owned()),
+        value: value.min(of) as u64,
+        of: Some(of as u64),
+        unit: "requests",
+    }
 }
 
 /// From here on the collector lags behind: a second.
