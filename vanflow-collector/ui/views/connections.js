@@ -3,7 +3,6 @@
  * each through the network.
  * @module
  */
-import { timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { latencyBar } from '../chart.js';
 import { h, quantity, sign } from '../dom.js';
@@ -14,7 +13,7 @@ import { failureOf } from './failure.js';
 import { scaleText, splitLatency } from './latency.js';
 import { anyOf } from './matchers.js';
 import { placed } from './parts.js';
-import { limitOf, onlyOf, orderOf, Tail } from './tail.js';
+import { limitOf, onlyOf, orderOf, Tail, timeOf } from './tail.js';
 import { partyName } from './waypath.js';
 
 /** A connection of `/api/v2alpha1/connections`, as far as it is shown.
@@ -31,6 +30,7 @@ export const CONNECTION_FIELDS = [
   'octetCount', 'octetCountKnown', 'octetReverseCount', 'octetReverseCountKnown', 'traceRouters', 'traceSites',
 ].join(',');
 
+const LIST = 'connections';
 /** Keys of the filter that say something about them. */
 const KEYS = ['', 'service', 'site', 'component', 'process', 'from', 'to', 'router', 'host', 'port', 'protocol', 'error', 'id'];
 
@@ -46,7 +46,7 @@ export const connections = {
   count: (verdict) => ({ text: units.count(verdict.counts.openConnections) ?? '' }),
   subscriptions: (address) => {
     /** @type {Record<string, string>} */
-    const paths = { tail: path(address, onlyOf(address) === 'failed' ? [['listenerError', '*']] : []) };
+    const paths = { tail: path(address, onlyOf(address) === 'failed' ? [['listenerError', '*']] : [], true) };
     // Either router can be the only one that says so.
     if (onlyOf(address) === 'failed') paths.tailb = path(address, [['listenerError!', '*'], ['connectorError', '*']]);
     else if (orderOf(address) === 'errors') {
@@ -87,17 +87,17 @@ export const connections = {
     ],
     empty: 'No connection yet',
     emptyMore: 'A connection is here as soon as a client opens one to a listener; routers report it within 5 s.',
-    list: 'connections',
+    list: LIST,
     keys: KEYS,
   }),
 };
 
-/** @param {import('../address.js').Address} address @param {[string, string][]} more */
-function path(address, more) {
+/** @param {import('../address.js').Address} address @param {[string, string][]} more @param {boolean} [live] no further back than it takes */
+function path(address, more, live = false) {
   const only = onlyOf(address);
   return api.withQuery('v2alpha1/connections', [
     ['sortBy', only === 'slow' ? 'latency.desc' : 'startTime.desc'], ['limit', String(limitOf(address))], ['state', only === 'half' ? 'active' : 'all'],
-    ...timeParameters(address), ...(only === 'half' ? /** @type {[string, string][]} */ ([['connectorInferred', 'true']]) : []), ...more,
+    ...timeOf(LIST, address, live), ...(only === 'half' ? /** @type {[string, string][]} */ ([['connectorInferred', 'true']]) : []), ...more,
     ...filter.parameters(filter.parse(address.filter), 'connections'), ['fields', CONNECTION_FIELDS],
   ]);
 }

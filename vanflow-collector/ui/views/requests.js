@@ -2,7 +2,6 @@
  * The requests: the newest as they come, or those of a range of the past, by method, status and how long they took.
  * @module
  */
-import { timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { h, quantity, s, sign } from '../dom.js';
 import * as filter from '../filter.js';
@@ -12,7 +11,7 @@ import { Detail } from './detail.js';
 import { outcomeOf } from './failure.js';
 import { anyOf } from './matchers.js';
 import { placed } from './parts.js';
-import { limitOf, onlyOf, orderOf, Tail } from './tail.js';
+import { limitOf, onlyOf, orderOf, Tail, timeOf } from './tail.js';
 import { partyName } from './waypath.js';
 
 /** A request of `/api/v2alpha1/applicationflows`, as far as it is shown.
@@ -30,6 +29,7 @@ const FIELDS = [
 /** What each chip asks of the list. @type {Record<string, [string, string][]>} */
 const ONLY = { bad: [['status', '5']], client: [['status', '4']], slow: [] };
 
+const LIST = 'applicationflows';
 /** Keys of the filter that say something about them. */
 const KEYS = ['', 'service', 'site', 'component', 'process', 'from', 'to', 'router', 'protocol', 'method', 'status', 'id', 'connection'];
 
@@ -44,7 +44,7 @@ export const requests = {
   icon: 'M3 5h9M3 10h14M3 15h6',
   count: () => null,
   subscriptions: (address) => ({
-    tail: path(address, []),
+    tail: path(address, [], true),
     ...(orderOf(address) === 'errors' ? { first: path(address, [['status', '5']]) } : {}),
   }),
   mount: (element, context) => new Tail(element, context, {
@@ -72,17 +72,17 @@ export const requests = {
     summary: ({ rate }) => (rate === undefined ? [] : [h('b', null, units.rate(rate)?.value), ` ended ${units.rate(rate)?.unit}`]),
     empty: 'No request yet',
     emptyMore: 'Routers report requests of listeners whose protocol is HTTP, or that observe it. A request is here as soon as one is made.',
-    list: 'applicationflows',
+    list: LIST,
     keys: KEYS,
   }),
 };
 
-/** @param {import('../address.js').Address} address @param {[string, string][]} more */
-function path(address, more) {
+/** @param {import('../address.js').Address} address @param {[string, string][]} more @param {boolean} [live] no further back than it takes */
+function path(address, more, live = false) {
   const only = onlyOf(address);
   return api.withQuery('v2alpha1/applicationflows', [
     ['sortBy', only === 'slow' ? 'duration.desc' : 'startTime.desc'], ['limit', String(limitOf(address))], ['state', 'all'],
-    ...timeParameters(address), ...(more.length > 0 ? more : ONLY[only] ?? []),
+    ...timeOf(LIST, address, live), ...(more.length > 0 ? more : ONLY[only] ?? []),
     ...filter.parameters(filter.parse(address.filter), 'applicationflows'), ['fields', FIELDS],
   ]);
 }

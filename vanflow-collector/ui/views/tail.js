@@ -12,6 +12,7 @@ import * as units from '../units.js';
 import { scaleOf, scaleText } from './latency.js';
 import { applying, matchersOf } from './matchers.js';
 import { chip, failure, jsonAddress, listBar, nothing } from './parts.js';
+import { learn, reached } from './reach.js';
 
 /** @typedef {import('../address.js').Address} Address */
 /** @typedef {import('../filter.js').Term} Term */
@@ -73,6 +74,18 @@ const EVERY = 5;
 export function limitOf(address) {
   if (address.end !== null) return PAST;
   return filter.parse(address.filter).some(({ key }) => ['', 'component', 'process'].includes(key)) ? SEARCHED : LIVE;
+}
+
+/**
+ * The time that a list asks for.
+ * @param {filter.List} list
+ * @param {Address} address
+ * @param {boolean} live whether it is a tail, that asks no further back than it takes
+ * @returns {[string, string][]}
+ */
+export function timeOf(list, address, live) {
+  const reach = live && address.end === null && onlyOf(address) === '' ? reached(list, address) : undefined;
+  return timeParameters(reach === undefined ? address : { ...address, span: reach });
 }
 
 /** @param {Address} address @returns {'newest' | 'errors'} */
@@ -207,10 +220,23 @@ export class Tail {
     this.error = null;
     this.loaded = true;
     this.answers[name] = answer.results;
+    if (name === 'tail') this.learn(answer);
     // Answers come several times a second; nobody reads numbers that change more often than once.
     const wait = this.takenAt + CALM - performance.now();
     if (wait <= 0) this.take();
     else this.timer ??= setTimeout(() => this.take(), wait);
+  }
+
+  /** Learns from an answer how far back to ask. @param {import('../answers.js').Page<R>} answer */
+  learn({ results, timeRangeCount }) {
+    const address = this.context.address();
+    if (address.end !== null || onlyOf(address) !== '') return;
+    const oldest = results[results.length - 1]?.startTime ?? this.context.now();
+    const asksAnew = learn(this.options.list, address, {
+      rows: results.length, limit: limitOf(address), among: timeRangeCount ?? 0, age: (this.context.now() - oldest) / 1e6,
+    });
+    // The shell looks at what is to be asked whenever the address changes, and it is the same.
+    if (asksAnew) this.context.replace({});
   }
 
   /** @param {string} _name @param {api.ApiError} error */
