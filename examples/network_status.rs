@@ -17,10 +17,10 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 use vanflow_proto::{
-    Attribute, RecordKind, Timestamp,
+    Attribute, Timestamp,
     router::{self, Config, Event},
 };
-use vanflow_store::{Follower, Record, Snapshot, Store, StoreOptions};
+use vanflow_store::{Follower, NetworkStatus, Record, Snapshot, Store, StoreOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,13 +59,11 @@ fn clock() -> Timestamp {
 }
 
 fn print(network: &Snapshot) {
-    let live = |kind| network.live_of_kind(kind);
-    let text = |record: Option<Record<'_>>, attribute| {
-        record.and_then(|record| record.text(attribute)).map_or("?".into(), |text| text.to_string())
-    };
-    for site in live(RecordKind::Site) {
-        println!("site {}", text(Some(site), Attribute::Name));
-        for router in site.children().filter(|child| child.kind() == Some(RecordKind::Router)) {
+    let status = NetworkStatus::new(network);
+    for site in &status.sites {
+        println!("site {}", text(Some(site.site), Attribute::Name));
+        for status in &site.routers {
+            let router = status.router;
             let incomplete = router.source().is_some_and(|source| source.is_incomplete());
             println!(
                 "  router {} ({}){}",
@@ -73,26 +71,33 @@ fn print(network: &Snapshot) {
                 text(Some(router), Attribute::Mode),
                 if incomplete { ", not known whole yet" } else { "" }
             );
+            for link in &status.links {
+                println!(
+                    "    link {} to {}: {}",
+                    text(Some(link.link), Attribute::Name),
+                    text(link.to, Attribute::Name),
+                    if link.is_up { "up" } else { "down" }
+                );
+            }
+            for (what, records) in [("listener", &status.listeners), ("connector", &status.connectors)] {
+                for record in records {
+                    println!("    {what} of {}", text(Some(*record), Attribute::VanAddress));
+                }
+            }
         }
     }
-    for link in live(RecordKind::Link) {
-        let peer = link.peer().and_then(|access| access.router());
-        println!(
-            "link {} from {} to {}: {}",
-            text(Some(link), Attribute::Name),
-            text(link.router(), Attribute::Name),
-            text(peer, Attribute::Name),
-            text(Some(link), Attribute::OperStatus)
-        );
-    }
-    for service in network.services().filter(|service| service.is_live()) {
+    for address in &status.addresses {
         println!(
             "service {}: {} listeners, {} connectors, {} connections so far, {} open",
-            service.address(),
-            service.listener_count(),
-            service.connector_count(),
-            service.total_flows(),
-            service.current_flows()
+            address.service.address(),
+            address.listeners.len(),
+            address.connectors.len(),
+            address.service.total_flows(),
+            address.service.current_flows()
         );
     }
+}
+
+fn text(record: Option<Record<'_>>, attribute: Attribute) -> String {
+    record.and_then(|record| record.text(attribute)).map_or("?".into(), |text| text.to_string())
 }

@@ -16,6 +16,7 @@
 //! | `/api/v2alpha1/…` | the API of Skupper's network observer |
 //! | `/api/v1/verdict` | whether what is seen is complete, and what is wrong |
 //! | `/api/v1/sources` | the sources of records: what each is, and whether all that it has is here |
+//! | `/api/v1/network-status` | sites with their routers, links, listeners and connectors, and addresses |
 //! | `/api/v1/stream?NAME=PATH` | several answers in one stream of events, each sent again whenever it changes |
 //! | `/openapi.json` | all APIs as an OpenAPI document |
 //! | `/swagger` | a page to read that document in |
@@ -38,7 +39,6 @@ mod charts;
 mod error;
 mod index;
 mod json;
-mod link;
 pub mod metrics;
 mod negotiate;
 mod network;
@@ -52,6 +52,9 @@ mod user;
 mod v1;
 mod v1alpha1;
 mod v2alpha1;
+
+/// Which routers links are between is one rule for all APIs, and the store's.
+use vanflow_store::link;
 
 pub use api::{Api, ApiOptions, Cors, chart, is_ours};
 pub use body::Body;

@@ -243,6 +243,12 @@ pub(crate) static ROUTES: &[Route] = &[
         &[],
     ),
     v1(
+        "/api/v1/network-status",
+        v1::Resource::NetworkStatus,
+        "The network in one document: sites with their routers, links, listeners and connectors, and addresses",
+        &[],
+    ),
+    v1(
         "/api/v1/stream",
         v1::Resource::Stream,
         "Several answers in one stream of events, each sent again whenever it changes",

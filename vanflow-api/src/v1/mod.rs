@@ -4,6 +4,7 @@
 //! say what they look like themselves. A resource is one file: a line in the route table, a variant of [`Resource`] and
 //! an arm of [`answer`] make it one.
 
+mod network_status;
 pub(crate) mod openapi;
 mod sources;
 mod stream;
@@ -26,6 +27,7 @@ use crate::{
 pub(crate) enum Resource {
     Verdict,
     Sources,
+    NetworkStatus,
     Stream,
 }
 
@@ -54,7 +56,6 @@ pub(crate) enum Freshness {
     /// It can be another at any moment: it has no `ETag`.
     Moment,
     /// On the revision of the network, and on this number.
-    #[expect(dead_code, reason = "all that there is so far depends on more")]
     Revision(Option<u64>),
 }
 
@@ -67,6 +68,9 @@ pub(crate) fn answer<'q>(resource: Resource, question: &'q Question<'q>) -> Resu
     Ok(match resource {
         Resource::Verdict => document(Freshness::Moment, || verdict::render(question)),
         Resource::Sources => document(Freshness::Moment, || sources::render(&question.snapshot)),
+        Resource::NetworkStatus => {
+            document(Freshness::Revision(None), || network_status::render(&question.snapshot))
+        }
         Resource::Stream => unreachable!("it is no single answer: who dispatches opens it"),
     })
 }

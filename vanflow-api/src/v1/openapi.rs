@@ -8,7 +8,7 @@ use crate::{
     query::document,
     route::{Endpoint, ROUTES, Route, V1},
     v1::{
-        Resource, sources,
+        Resource, network_status, sources,
         subject::Subject,
         table::object,
         verdict::{self, FINDING, KNOWN},
@@ -21,6 +21,7 @@ impl Resource {
         match self {
             Self::Verdict => json_content(&reference("Verdict")),
             Self::Sources => json_content(&list("Source", [])),
+            Self::NetworkStatus => json_content(&reference("NetworkStatus")),
             Self::Stream => json!({ "text/event-stream": { "schema": {
                 "type": "string",
                 "description": "A `hello` event, and then one for each answer that differs from the last one sent, called as its subscription; an `error` event for an answer that is an error; an `end` event with an `Error` where the stream is given up",
@@ -34,6 +35,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
     let schemas = [
         ("Subject", Subject::described()),
         ("Verdict", verdict::described()),
+        ("NetworkStatus", network_status::described()),
         (FINDING.name, FINDING.described()),
         (KNOWN.name, KNOWN.described()),
         (sources::SOURCE.name, sources::SOURCE.described()),

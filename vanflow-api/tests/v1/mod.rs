@@ -2,6 +2,7 @@
 
 mod document;
 mod golden;
+mod network_status;
 mod stream;
 mod verdict;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use crate::support::Fixture;
 
 /// Every resource that answers in JSON without a parameter.
-pub(crate) const RESOURCES: [&str; 2] = ["verdict", "sources"];
+pub(crate) const RESOURCES: [&str; 3] = ["verdict", "sources", "network-status"];
 
 /// What a path under the API answers.
 pub(crate) fn ask(fixture: &Fixture, path: &str) -> Value {

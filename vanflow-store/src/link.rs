@@ -8,11 +8,16 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use vanflow_proto::{Attribute, RecordKind, Timestamp};
-use vanflow_store::{Record, RecordRef, Snapshot, Text};
+
+use crate::{
+    record::Record,
+    row::RecordRef,
+    snapshot::{Snapshot, Text},
+};
 
 /// The routers of a snapshot by their names.
 #[derive(Debug, Default)]
-pub(crate) struct Routers {
+pub struct Routers {
     /// By what they have as `name`: the network and the id in it, as in `0/east-1`.
     by_name: HashMap<String, RecordRef>,
     /// By the id alone.
@@ -22,7 +27,7 @@ pub(crate) struct Routers {
 impl Routers {
     /// All of them. Of several with one name it is the live one, then the one that started last, then the lowest id
     /// (faults 7).
-    pub(crate) fn new(snapshot: &Snapshot) -> Self {
+    pub fn new(snapshot: &Snapshot) -> Self {
         let mut routers: Vec<_> = snapshot
             .of_kind(RecordKind::Router)
             .filter_map(|router| Some((router, router.text(Attribute::Name)?.to_cow().into_owned())))
@@ -39,12 +44,12 @@ impl Routers {
     }
 
     /// The router with that `name`.
-    pub(crate) fn named(&self, name: &str) -> Option<RecordRef> {
+    pub fn named(&self, name: &str) -> Option<RecordRef> {
         self.by_name.get(name).copied()
     }
 
     /// Each with its name.
-    pub(crate) fn iter<'s>(&'s self, snapshot: &'s Snapshot) -> impl Iterator<Item = (&'s str, Record<'s>)> {
+    pub fn iter<'s>(&'s self, snapshot: &'s Snapshot) -> impl Iterator<Item = (&'s str, Record<'s>)> {
         self.by_name.iter().filter_map(|(name, at)| Some((&**name, snapshot.get(*at)?)))
     }
 
@@ -65,14 +70,16 @@ fn id_in_network(name: &str) -> &str {
 
 /// Whether the side that a LINK is reported from connects or accepts; none where it is reported for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
+    /// The side that sets the link up.
     Connects,
+    /// The side that the link arrives at.
     Accepts,
 }
 
 impl Side {
     /// The side that a LINK says it speaks for.
-    pub(crate) fn of(link: Record<'_>) -> Option<Self> {
+    pub fn of(link: Record<'_>) -> Option<Self> {
         let direction = link.text(Attribute::Direction)?;
         Some(if direction == *"incoming" { Self::Accepts } else { Self::Connects })
     }
@@ -88,7 +95,7 @@ impl Side {
 /// `inter-router` or `edge`; none where neither was reported.
 ///
 /// Routers up to 2.x report no role but a mode, that of the connection: `interior` is between two of these.
-pub(crate) fn role(link: Record<'_>) -> Option<&'static str> {
+pub fn role(link: Record<'_>) -> Option<&'static str> {
     let reported = link.text(Attribute::Role).or_else(|| link.text(Attribute::Mode))?;
     [("inter-router", "inter-router"), ("edge", "edge"), ("interior", "inter-router")]
         .into_iter()
@@ -99,7 +106,7 @@ pub(crate) fn role(link: Record<'_>) -> Option<&'static str> {
 ///
 /// Routers up to 2.x report a link while it is connected, and nothing else of how it is; and what is known of a link by
 /// its counters alone has passed something.
-pub(crate) fn status(link: Record<'_>) -> &'static str {
+pub fn status(link: Record<'_>) -> &'static str {
     let is_up = match link.text(Attribute::OperStatus) {
         Some(status) => status == *"up",
         None => link.is_live(),
@@ -109,14 +116,17 @@ pub(crate) fn status(link: Record<'_>) -> &'static str {
 
 /// The routers at both ends of a LINK, as far as they are known.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends<'s> {
+pub struct Ends<'s> {
     link: Record<'s>,
-    pub(crate) connects: Option<Record<'s>>,
-    pub(crate) accepts: Option<Record<'s>>,
+    /// The router that connects.
+    pub connects: Option<Record<'s>>,
+    /// The router that is connected to.
+    pub accepts: Option<Record<'s>>,
 }
 
 impl<'s> Ends<'s> {
-    pub(crate) fn of(routers: &Routers, snapshot: &'s Snapshot, link: Record<'s>) -> Self {
+    /// The ends of a LINK, with the routers of the same snapshot.
+    pub fn of(routers: &Routers, snapshot: &'s Snapshot, link: Record<'s>) -> Self {
         let reporter = link.router();
         let Some(side) = Side::of(link) else {
             let accepts = link.peer().and_then(|access| access.router());
@@ -133,18 +143,18 @@ impl<'s> Ends<'s> {
     }
 
     /// The id of the router that connects, reported though there may be no record of it yet.
-    pub(crate) fn connecting_id(&self) -> Option<Text<'s>> {
+    pub fn connecting_id(&self) -> Option<Text<'s>> {
         let is_reporter = self.connects == self.link.router();
         if is_reporter { self.link.text(Attribute::Parent) } else { self.connects.map(|router| router.id()) }
     }
 
     /// The router at the end that the LINK is not reported from.
-    pub(crate) fn other(&self) -> Option<Record<'s>> {
+    pub fn other(&self) -> Option<Record<'s>> {
         if self.connects == self.link.router() { self.accepts } else { self.connects }
     }
 
     /// Of a LINK that is reported from one side, the router at the other if nobody reports the link from there.
-    pub(crate) fn silent(&self) -> Option<Record<'s>> {
+    pub fn silent(&self) -> Option<Record<'s>> {
         let side = Side::of(self.link)?;
         let (reporter, other) = (self.link.router()?, self.other()?);
         // There may be several links between two routers (faults 14): the first from here is the first from there.
@@ -155,7 +165,7 @@ impl<'s> Ends<'s> {
     }
 
     /// The live links that are reported from the other side and can be this one.
-    pub(crate) fn counterparts(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
+    pub fn counterparts(&self) -> impl Iterator<Item = Record<'s>> + use<'s> {
         let found = Side::of(self.link)
             .and_then(|side| Some(reported(self.other()?, self.link.router()?, side.other(), true)));
         found.into_iter().flatten()
