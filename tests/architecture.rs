@@ -22,8 +22,11 @@ fn every_path_that_the_map_names_exists() {
     let mut checked = 0;
     for line in map.lines() {
         if let Some(title) = line.strip_prefix("## ") {
-            crate_folder =
-                if title.starts_with("vanflow-") { format!("{title}/src/") } else { String::new() };
+            crate_folder = if title.starts_with("vanflow-") || title == "vflow" {
+                format!("{title}/src/")
+            } else {
+                String::new()
+            };
         }
         for name in quoted(line) {
             let is_path = name.ends_with(".rs") || name.ends_with(".md") || name.ends_with('/');
@@ -71,6 +74,7 @@ fn dependencies_point_one_way_only() {
         ours("vanflow-collector"),
         ["vanflow-api", "vanflow-history", "vanflow-proto", "vanflow-store"]
     );
+    assert_eq!(ours("vflow"), ["vanflow-api", "vanflow-history", "vanflow-proto", "vanflow-store"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
 import { kindWord, lanesOf } from './lanes.js';
-import { failure, jsonAddress, nothing, nothingLeft } from './parts.js';
+import { failure, jsonAddress, nothing } from './parts.js';
 
 /** @typedef {import('../answers.js').Verdict} Verdict */
 /** @typedef {import('../answers.js').Finding} Finding */
@@ -251,7 +251,9 @@ class Health {
 
   empty() {
     if (this.error) return failure(this.error);
-    if (this.context.address().filter && this.events.length > 0) return nothingLeft(this.context, 'event');
+    if (this.context.address().filter && this.events.length > 0) {
+      return nothing('No event is left by the filter', h('a', { href: this.context.link({ filter: '' }) }, 'clear the filter'));
+    }
     return nothing('Nothing happened', 'Links that go down and up, routers and processes that come and go, services without a server and warnings of routers are listed here.');
   }
 }

@@ -1,0 +1,119 @@
+//! `vflow export`: all that observe can select, complete, item by item.
+
+mod progress;
+
+use std::{
+    fs::OpenOptions,
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+
+use self::progress::Progress;
+use super::{Call, choose, nothing, observe::Times};
+use crate::{
+    args::{Export, Form},
+    client::Lines,
+    column::{Facts, Item},
+    error::{Error, RIGHT},
+    noun::Noun,
+    number,
+    output::{How, Items},
+    selection::Selection,
+};
+
+/// Writes everything that is selected. Neither side keeps it: a list is rendered while it is sent, and written as it
+/// comes.
+pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, Error> {
+    let noun = Noun::observed(export.subject);
+    call.how.form = form(&call.how)?;
+    let selection = Selection::new(&export.filters, noun)?;
+    let verdict = call.verdict().await?;
+    let now = call.now(&verdict);
+    let range = Times::new(call, export.range.since.as_deref(), export.range.until.as_deref(), now)?;
+    let facts = call.facts(noun, &selection, now).await?;
+    call.say_incomplete(&verdict)?;
+    range.say_missing(call, &verdict)?;
+
+    let mut question = range.question(noun).with("sortBy", format!("{}.asc", noun.time));
+    selection.parameters().into_iter().for_each(|(name, value)| question.add(name, value));
+    choose(&mut question, &call.how, noun, &selection, &[]);
+    let header = call.csv_header(noun).await?;
+    let mut progress = Progress::none();
+    // Where output is on the same terminal, there is nothing to wait for without seeing it.
+    if call.surroundings.err_is_terminal && (export.to.is_some() || !call.surroundings.out_is_terminal) {
+        progress = Progress::of(expected(call, &range, noun).await?);
+    }
+    let written = match &export.to {
+        Some(path) => {
+            let mut file = create(path)?;
+            let lines = call.client.lines(&question).await?;
+            let items = Items::new(&mut file, call.how.clone(), noun, header)?;
+            let written = write(items, lines, &selection, &facts, &mut progress).await;
+            let written = written.and_then(|written| file.flush().map(|()| written).map_err(Error::from));
+            written.map_err(|error| match error {
+                Error::Output(error) => failed(path, &error),
+                other => other,
+            })?
+        }
+        None => {
+            let lines = call.client.lines(&question).await?;
+            let items = Items::new(call.out, call.how.clone(), noun, header)?;
+            write(items, lines, &selection, &facts, &mut progress).await?
+        }
+    };
+    if written == 0 {
+        call.say(&nothing(noun, &selection))?;
+    }
+    if let Some(path) = &export.to {
+        call.say(&format!("{} {} are in {}", number::count(written), noun.plural, path.display()))?;
+    }
+    Ok(RIGHT)
+}
+
+/// The form to write: JSON lines where none was asked for.
+fn form(how: &How) -> Result<Form, Error> {
+    match how.form {
+        Form::Ndjson | Form::Csv | Form::Json | Form::Yaml => Ok(how.form),
+        Form::Table if !how.is_chosen => Ok(Form::Ndjson),
+        Form::Parquet => Err(Error::usage(
+            "parquet cannot be written yet: -o ndjson or -o csv can, and whatever reads Parquet makes it of them",
+        )),
+        other => Err(Error::usage(format!(
+            "{} is no form for an export: -o is one of ndjson, csv, json, yaml",
+            other.name()
+        ))),
+    }
+}
+
+async fn write(
+    mut items: Items<'_>,
+    mut lines: Lines,
+    selection: &Selection,
+    facts: &Facts,
+    progress: &mut Progress,
+) -> Result<u64, Error> {
+    items.prepare(&[], facts, true)?;
+    while let Some(item) = lines.next().await? {
+        progress.step();
+        if selection.admits(&Item { value: &item, facts }) {
+            items.write(&item, facts)?;
+        }
+    }
+    items.end()?;
+    Ok(items.written())
+}
+
+/// How many items there are in that time, whatever the filters; none where that is not said.
+async fn expected(call: &Call<'_>, range: &Times, noun: &Noun) -> Result<Option<u64>, Error> {
+    let answer = call.client.json(&range.question(noun).with("limit", 0)).await?;
+    Ok(["timeRangeCount", "totalCount"].iter().find_map(|name| answer[*name].as_u64()))
+}
+
+fn create(path: &Path) -> Result<BufWriter<std::fs::File>, Error> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    Ok(BufWriter::with_capacity(256 << 10, file.map_err(|error| failed(path, &error))?))
+}
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    Error::File { verb: "write", path: path.to_owned(), reason: error.to_string() }
+}

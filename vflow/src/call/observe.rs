@@ -1,0 +1,185 @@
+//! `vflow observe`: what is going on, or was.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use super::{Call, choose, follow::follow, nothing};
+use crate::{
+    args::{Form, Observe},
+    client::Lines,
+    column::{Facts, Item},
+    error::{Error, RIGHT},
+    noun::Noun,
+    output::Items,
+    question::Question,
+    selection::Selection,
+};
+
+/// How many are shown where nothing else is said.
+const LAST: usize = 20;
+
+/// What of a list is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    First(usize),
+    Last(usize),
+    All,
+}
+
+/// Shows what was, and with `-f` what comes.
+pub(crate) async fn observe(call: &mut Call<'_>, observe: &Observe) -> Result<u8, Error> {
+    let noun = Noun::observed(observe.subject);
+    if observe.follow && call.how.form == Form::Json {
+        return Err(Error::usage(
+            "-f never ends, and a JSON document has an end: -o ndjson has an object a line",
+        ));
+    }
+    let selection = Selection::new(&observe.filters, noun)?;
+    let verdict = call.verdict().await?;
+    let now = call.now(&verdict);
+    let range = Times::new(call, observe.range.since.as_deref(), observe.range.until.as_deref(), now)?;
+    let facts = call.facts(noun, &selection, now).await?;
+    let part = match (observe.first, observe.last, &observe.range.since) {
+        (Some(first), _, _) => Part::First(first),
+        (_, Some(last), _) => Part::Last(last),
+        (None, None, Some(_)) => Part::All,
+        (None, None, None) if observe.all => Part::All,
+        (None, None, None) => Part::Last(LAST),
+    };
+    call.say_incomplete(&verdict)?;
+    range.say_missing(call, &verdict)?;
+    if observe.follow && !call.client.is_capture() {
+        let last = if let Part::Last(last) = part { Some(last) } else { None };
+        return follow(call, noun, &selection, facts, &range, last).await;
+    }
+    show(call, noun, &selection, &facts, &range, part).await?;
+    if observe.follow {
+        call.say("the capture ends here, and nothing more can come")?;
+    }
+    Ok(RIGHT)
+}
+
+async fn show(
+    call: &mut Call<'_>,
+    noun: &'static Noun,
+    selection: &Selection,
+    facts: &Facts,
+    range: &Times,
+    part: Part,
+) -> Result<(), Error> {
+    let direction = if let Part::Last(_) = part { "desc" } else { "asc" };
+    let mut question = range.question(noun).with("sortBy", format!("{}.{direction}", noun.time));
+    selection.parameters().into_iter().for_each(|(name, value)| question.add(name, value));
+    let limit = match part {
+        Part::First(limit) | Part::Last(limit) => limit,
+        Part::All => usize::MAX,
+    };
+    if selection.is_empty() && limit != usize::MAX {
+        question.add("limit", limit);
+    }
+    choose(&mut question, &call.how, noun, selection, &[]);
+    let header = call.csv_header(noun).await?;
+    let mut lines = call.client.lines(&question).await?;
+    // What was last is asked for in that order, so that no more comes than is shown; it is shown in the order of time.
+    let mut items = VecDeque::new();
+    while items.len() < limit.min(BATCH) {
+        let Some(item) = next(&mut lines, selection, facts).await? else { break };
+        if let Part::Last(_) = part { items.push_front(item) } else { items.push_back(item) }
+    }
+    let is_more = items.len() == BATCH && limit > BATCH;
+    let mut writer = Items::new(call.out, call.how.clone(), noun, header)?;
+    if is_more && matches!(part, Part::Last(_)) {
+        while items.len() < limit {
+            let Some(item) = next(&mut lines, selection, facts).await? else { break };
+            items.push_front(item);
+        }
+    }
+    let items: Vec<_> = items.into();
+    writer.prepare(&items, facts, is_more)?;
+    items.iter().try_for_each(|item| writer.write(item, facts))?;
+    if is_more && !matches!(part, Part::Last(_)) {
+        while writer.written() < limit as u64 {
+            let Some(item) = next(&mut lines, selection, facts).await? else { break };
+            writer.write(&item, facts)?;
+        }
+    }
+    let is_empty = writer.written() == 0;
+    writer.end()?;
+    if is_empty {
+        call.say(&nothing(noun, selection))?;
+    }
+    Ok(())
+}
+
+/// How many items a table is laid out by before it is written.
+const BATCH: usize = 1000;
+
+async fn next(lines: &mut Lines, selection: &Selection, facts: &Facts) -> Result<Option<Value>, Error> {
+    while let Some(item) = lines.next().await? {
+        if selection.admits(&Item { value: &item, facts }) {
+            return Ok(Some(item));
+        }
+    }
+    Ok(None)
+}
+
+/// A range of time, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) since: Option<u64>,
+    pub(crate) until: Option<u64>,
+}
+
+impl Times {
+    /// What was typed.
+    pub(crate) fn new(
+        call: &Call<'_>,
+        since: Option<&str>,
+        until: Option<&str>,
+        now: u64,
+    ) -> Result<Self, Error> {
+        let read =
+            |option: &str, text: Option<&str>| text.map(|text| call.time(option, text, now)).transpose();
+        let (since, until) = (read("--since", since)?, read("--until", until)?);
+        if let (Some(start), Some(end)) = (since, until)
+            && start > end
+        {
+            return Err(Error::usage(format!(
+                "--since is {}, which is after --until, {}",
+                call.zone.date_and_time(start),
+                call.zone.date_and_time(end)
+            )));
+        }
+        Ok(Self { since, until })
+    }
+
+    /// What there is of a noun in that time.
+    pub(crate) fn question(&self, noun: &Noun) -> Question {
+        let mut question = Question::new(noun.path);
+        if self.since.is_some() || noun.is_v2() {
+            question.add("timeRangeStart", self.since.unwrap_or(0));
+        }
+        if let Some(until) = self.until {
+            question.add("timeRangeEnd", until);
+        }
+        question
+    }
+
+    /// Says where the range reaches back further than what is kept.
+    pub(crate) fn say_missing(&self, call: &mut Call<'_>, verdict: &Value) -> Result<(), Error> {
+        let Some(since) = self.since else { return Ok(()) };
+        let (now, began) = (verdict["now"].as_u64(), verdict["since"].as_u64());
+        let kept =
+            verdict["memory"]["retention"].as_u64().zip(now).map(|(kept, now)| now.saturating_sub(kept));
+        if let Some(oldest) = kept.max(began)
+            && since < oldest
+        {
+            let oldest = call.zone.date_and_time(oldest);
+            call.say(&format!(
+                "what ended before {oldest} is not kept, or was never received: there may have been more"
+            ))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! `vflow record`: what a router sends, written as it comes, to be read with `--input`.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{signal::ctrl_c, time::sleep};
+use vanflow_proto::{
+    Timestamp, capture,
+    router::{self, Config, Event, Events, Tap},
+};
+
+use crate::{
+    args::{Connection, Record},
+    clock,
+    error::{Error, NOT_REACHABLE, RIGHT},
+    escape::visible,
+    number, time,
+};
+
+/// Records until interrupted, or for as long as was asked for.
+pub(crate) async fn record(
+    record: &Record,
+    connection: &Connection,
+    err: &mut dyn Write,
+) -> Result<u8, Error> {
+    let limit = match &record.r#for {
+        None => None,
+        Some(text) => Some(time::duration(text).ok_or_else(|| {
+            Error::usage(format!("--for is `{text}`, which has to be a duration as in 30s, 10m or 1h30m"))
+        })?),
+    };
+    let mut config = Config::from_url(&record.router, Arc::new(clock::now))
+        .map_err(|error| Error::usage(format!("--router: {error}")))?;
+    config.tls.ca.clone_from(&connection.ca);
+    (config.tls.certificate, config.tls.key) = (record.cert.clone(), record.key.clone());
+    config.check().map_err(|error| Error::usage(format!("--router: {error}")))?;
+    let tape = Arc::new(Mutex::new(Tape::create(&record.file)?));
+    config.tap = Some(Tape::tap(&tape));
+    let (handle, mut events) = router::connect(config);
+    let say = |err: &mut dyn Write, text: &str| {
+        // Whoever does not read this wants the file all the same.
+        let _ = writeln!(err, "{}", visible(text));
+    };
+    say(
+        err,
+        &format!("recording what {} sends to {}; interrupt it to end", record.router, record.file.display()),
+    );
+    let until = async {
+        match limit {
+            Some(micros) => sleep(Duration::from_micros(micros)).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut was_attached = false;
+    tokio::select! {
+        () = until => {}
+        interrupted = ctrl_c() => interrupted?,
+        () = attend(&mut events, err, &mut was_attached, say) => {}
+    }
+    // What has been asked for is still taken in, so that the capture ends between two messages.
+    tokio::join!(handle.close(), async { while events.next().await.is_some() {} });
+    let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
+    let (written, octets) = tape.finish(&record.file)?;
+    say(
+        err,
+        &format!(
+            "{} messages, {}, are in {}",
+            number::count(written),
+            number::octets(octets as f64),
+            record.file.display()
+        ),
+    );
+    if was_attached { Ok(RIGHT) } else { Ok(NOT_REACHABLE) }
+}
+
+/// Says what becomes of the connection. Records are for the tape alone.
+async fn attend(
+    events: &mut Events,
+    err: &mut dyn Write,
+    was_attached: &mut bool,
+    say: impl Fn(&mut dyn Write, &str),
+) {
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Attached { .. } => {
+                *was_attached = true;
+                say(err, "attached");
+            }
+            Event::Detached { reason, .. } => say(err, &format!("not attached: {reason}; trying again")),
+            _ => {}
+        }
+    }
+}
+
+/// The file, and what is in it.
+struct Tape {
+    file: BufWriter<File>,
+    began: Timestamp,
+    messages: u64,
+    octets: u64,
+    /// Why it ends before its time.
+    failed: Option<io::Error>,
+}
+
+impl Tape {
+    /// Makes the file; what exists is never overwritten.
+    fn create(path: &Path) -> Result<Self, Error> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|error| failed(path, &error))?;
+        let file = BufWriter::with_capacity(256 << 10, file);
+        Ok(Self { file, began: clock::now(), messages: 0, octets: 0, failed: None })
+    }
+
+    fn tap(tape: &Arc<Mutex<Self>>) -> Tap {
+        let tape = Arc::clone(tape);
+        Arc::new(move |now: Timestamp, link: &str, message: &[u8]| {
+            tape.lock().unwrap_or_else(PoisonError::into_inner).write(now, link, message);
+        })
+    }
+
+    fn write(&mut self, now: Timestamp, link: &str, message: &[u8]) {
+        if self.failed.is_some() {
+            return;
+        }
+        match capture::write(&mut self.file, now.micros_since(self.began), link, message) {
+            Ok(()) => {
+                self.messages += 1;
+                self.octets += message.len() as u64;
+            }
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Has all of it arrive on the disk; answers how many messages and octets that are.
+    fn finish(&mut self, path: &Path) -> Result<(u64, u64), Error> {
+        match self.failed.take() {
+            Some(error) => Err(failed(path, &error)),
+            None => {
+                self.file.flush().map_err(|error| failed(path, &error))?;
+                Ok((self.messages, self.octets))
+            }
+        }
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    Error::File { verb: "write", path: path.to_owned(), reason: error.to_string() }
+}

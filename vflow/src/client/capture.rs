@@ -1,0 +1,149 @@
+//! A capture, read to its end, and the collector's API over what it comes to.
+
+use std::{
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+};
+
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use vanflow_api::{Api, ApiOptions, Network, Publisher};
+use vanflow_history::HistoryOptions;
+use vanflow_proto::{
+    Body, Message, Timestamp,
+    capture::{self, Captured},
+    discovery::{Discovery, Settings},
+};
+use vanflow_store::{Follower, Store, StoreOptions};
+
+use super::Answer;
+use crate::{clock, error::Error, question::Question};
+
+/// How far into a capture the first HEARTBEAT is looked for, which says what the clock showed.
+const ANCHOR_WITHIN: usize = 4096;
+
+/// How often, in the time of the capture, metrics are kept for queries, in microseconds.
+const REMEMBER_EVERY: u64 = 5_000_000;
+
+/// How long ended records are kept: for as long as any capture can be, so that nothing of it is missing.
+const RETENTION: u64 = 100 * 365 * 86_400_000_000;
+
+/// A capture, and who answers about it.
+pub(super) struct Capture {
+    path: PathBuf,
+    api: Api,
+    /// While it is there, watches go on.
+    _publisher: Publisher,
+}
+
+impl Capture {
+    /// Reads a capture to its end.
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        let failed = |reason: String| Error::File { verb: "read", path: path.to_owned(), reason };
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let mut messages = capture::read(BufReader::with_capacity(256 << 10, file));
+        let mut ahead = Vec::new();
+        let mut anchor = None;
+        while anchor.is_none() && ahead.len() < ANCHOR_WITHIN {
+            let Some(captured) = messages.next() else { break };
+            let captured = captured.map_err(|error| failed(error.to_string()))?;
+            anchor = clock_of(&captured);
+            ahead.push(captured);
+        }
+        let mut replay = Replay::new(anchor.unwrap_or_else(clock::now));
+        for captured in ahead.into_iter().map(Ok).chain(messages) {
+            replay.hear(&captured.map_err(|error| failed(error.to_string()))?);
+        }
+        Ok(replay.ended(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn ask(&self, question: &Question, headers: HeaderMap) -> Result<Answer, Error> {
+        let mut request = Request::builder()
+            .uri(format!("/{}", question.target()))
+            .body(())
+            .map_err(|error| Error::usage(format!("cannot ask {}: {error}", question.target())))?;
+        *request.headers_mut() = headers;
+        let (head, body) = self.api.respond(&request.into_parts().0).into_parts();
+        Ok(Answer { status: head.status, body: body.map_err(|error| match error {}).boxed_unsync() })
+    }
+}
+
+/// What the clock showed when the capture began, by a HEARTBEAT in it.
+fn clock_of(captured: &Captured) -> Option<Timestamp> {
+    match Message::decode(&captured.message).ok()?.body {
+        Body::Heartbeat(heartbeat) => Some(heartbeat.now.minus_micros(captured.micros)),
+        _ => None,
+    }
+}
+
+struct Replay {
+    began: Timestamp,
+    now: Timestamp,
+    remembered: Timestamp,
+    follower: Follower,
+    discovery: Discovery,
+    publisher: Publisher,
+    api: Api,
+}
+
+impl Replay {
+    fn new(began: Timestamp) -> Self {
+        let mut options = StoreOptions::default();
+        options.retention_micros = RETENTION;
+        let (network, publisher) = Network::new(Store::new(options));
+        let mut options = ApiOptions::default();
+        options.history = Some(HistoryOptions::default());
+        let mut discovery = Discovery::new(Settings::default(), 0);
+        discovery.attached(began);
+        publisher.update_status(|status| status.attached = true);
+        Self {
+            began,
+            now: began,
+            remembered: began,
+            follower: Follower::new(),
+            discovery,
+            publisher,
+            api: Api::new(network, options),
+        }
+    }
+
+    fn hear(&mut self, captured: &Captured) {
+        // Captures of several links need not be in order to the microsecond.
+        self.now = self.began.plus_micros(captured.micros).max(self.now);
+        self.pass();
+        let mut store = self.publisher.write();
+        self.follower.advance(&mut store, &mut self.discovery, self.now);
+        // What cannot be read costs its neighbours nothing, as in the collector.
+        if let Ok(message) = Message::decode(&captured.message) {
+            self.follower.hear(&mut store, &mut self.discovery, &captured.link, &message, self.now);
+        }
+    }
+
+    /// Has the metrics keep up with the time of the capture.
+    fn pass(&mut self) {
+        while self.now.micros_since(self.remembered) >= REMEMBER_EVERY {
+            self.api.observe();
+            self.remembered = self.remembered.plus_micros(REMEMBER_EVERY);
+            self.api.remember(self.remembered);
+        }
+    }
+
+    fn ended(mut self, path: &Path) -> Capture {
+        self.follower.advance(&mut self.publisher.write(), &mut self.discovery, self.now);
+        self.publisher.update_status(|status| {
+            status.attached = true;
+            status.flushed = true;
+            status.complete = true;
+            status.detail = "read a capture to its end".into();
+        });
+        self.publisher.publish();
+        self.api.observe();
+        self.api.remember(self.now);
+        Capture { path: path.to_owned(), api: self.api, _publisher: self.publisher }
+    }
+}

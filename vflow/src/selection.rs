@@ -1,0 +1,257 @@
+//! Filters as they apply to one kind of item: what of it is compared with what.
+//!
+//! Whatever the API filters by, each item is looked at here again: the API compares the beginnings of texts, and one
+//! property at a time.
+
+mod pattern;
+mod wanted;
+
+use serde_json::Value;
+
+pub(crate) use self::pattern::Pattern;
+use self::wanted::Wanted;
+use crate::{
+    args::{Filter, Filters, Given, Side},
+    column::Item,
+    error::Error,
+    noun::Noun,
+};
+
+/// What of an item a filter looks at, by the names of properties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    /// One of these texts is the one that is wanted.
+    Text(&'static [&'static str]),
+    /// The same, of addresses: the port can be left out.
+    Address(&'static [&'static str]),
+    /// One of the processes with these identities is of the component that is wanted.
+    Component(&'static [&'static str]),
+    /// The process with this identity serves the service that is wanted.
+    Serves(&'static str),
+    /// The site with this identity is the one that is wanted, by identity or name.
+    SiteOf(&'static str),
+    /// The subject of an event is of this type, and the one that is wanted.
+    Subject(&'static str),
+    /// A status, or a class or range of them.
+    Status(&'static str),
+    /// At least so many octets in all of these together.
+    Octets(&'static [&'static str]),
+    /// At least so many microseconds.
+    Latency(&'static str),
+    /// One of these says what went wrong.
+    Says(&'static [&'static str]),
+    /// This property has that value.
+    Is(&'static str, &'static str),
+    /// A request that ended with 5xx or without a result.
+    RequestFailed,
+}
+
+impl Test {
+    /// The properties that it looks at.
+    fn properties(&self) -> Vec<String> {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        match *self {
+            Self::Text(names) | Self::Address(names) | Self::Component(names) | Self::Says(names) => {
+                own(names)
+            }
+            Self::Serves(name) | Self::SiteOf(name) | Self::Status(name) | Self::Is(name, _) => own(&[name]),
+            Self::Latency(name) if !name.starts_with("latency") => own(&[name]),
+            Self::Latency(name) => own(&[name, &format!("{name}Known")]),
+            Self::Octets(names) => {
+                names.iter().flat_map(|name| [(*name).to_owned(), format!("{name}Known")]).collect()
+            }
+            Self::Subject(_) => own(&["subject"]),
+            Self::RequestFailed => own(&["status", "endTime"]),
+        }
+    }
+}
+
+/// The filters of one question, compared with items.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    clauses: Vec<Clause>,
+}
+
+#[derive(Debug)]
+struct Clause {
+    filter: Filter,
+    side: Side,
+    is_negated: bool,
+    test: Test,
+    wanted: Vec<Wanted>,
+}
+
+impl Selection {
+    /// Those filters for items of that noun.
+    ///
+    /// # Errors
+    ///
+    /// Where such items have nothing that a filter could be compared with, or a value makes no sense.
+    pub(crate) fn new(filters: &Filters, noun: &Noun) -> Result<Self, Error> {
+        let clauses = filters.0.iter().map(|given| Clause::new(given, noun)).collect::<Result<_, _>>()?;
+        Ok(Self { clauses })
+    }
+
+    /// Items with one of these names or identities, as well.
+    pub(crate) fn named(mut self, names: &[String], noun: &Noun) -> Self {
+        if !names.is_empty() {
+            let wanted = names.iter().map(|name| Wanted::Text(Pattern::new(name))).collect();
+            let clause = Clause {
+                filter: Filter::Id,
+                side: Side::Either,
+                is_negated: false,
+                test: Test::Text(noun.names),
+                wanted,
+            };
+            self.clauses.push(clause);
+        }
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.clauses.is_empty()
+    }
+
+    /// Whether an item passes all of them.
+    pub(crate) fn admits(&self, item: &Item<'_>) -> bool {
+        self.clauses.iter().all(|clause| clause.is_met(item) != clause.is_negated)
+    }
+
+    /// The properties of items that are looked at.
+    pub(crate) fn properties(&self) -> impl Iterator<Item = String> {
+        self.clauses.iter().flat_map(|clause| clause.test.properties())
+    }
+
+    /// Whether it has to be known what processes belong to.
+    pub(crate) fn needs_processes(&self) -> bool {
+        self.clauses.iter().any(|clause| matches!(clause.test, Test::Component(_) | Test::Serves(_)))
+    }
+
+    /// Whether it has to be known what sites are called.
+    pub(crate) fn needs_sites(&self) -> bool {
+        self.clauses.iter().any(|clause| matches!(clause.test, Test::SiteOf(_)))
+    }
+
+    /// Parameters by which the API can leave out some of what does not pass. Those that pass always pass them too.
+    pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
+        self.clauses.iter().filter(|clause| !clause.is_negated).flat_map(Clause::parameters).collect()
+    }
+
+    /// What was asked for, in words: for those who got nothing.
+    pub(crate) fn describe(&self) -> String {
+        let words = self.clauses.iter().map(|clause| {
+            let not = if clause.is_negated { "--not " } else { "" };
+            format!("{not}{}", clause.filter.option(clause.side))
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Clause {
+    fn new(given: &Given, noun: &Noun) -> Result<Self, Error> {
+        let option = given.filter.option(given.side);
+        let Some(test) = (noun.test)(given.filter, given.side) else {
+            return Err(Error::usage(format!(
+                "{option} does not apply to {}{}",
+                noun.plural,
+                noun.filters()
+            )));
+        };
+        let wanted = given.values.iter().map(|value| {
+            Wanted::parse(test, value).map_err(|expected| {
+                Error::usage(format!("{option} is `{value}`, which has to be {expected}"))
+            })
+        });
+        Ok(Self {
+            filter: given.filter,
+            side: given.side,
+            is_negated: given.is_negated,
+            test,
+            wanted: wanted.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn is_met(&self, item: &Item<'_>) -> bool {
+        let text = |name: &&'static str| item.value[*name].as_str();
+        let any = |is_met: &dyn Fn(&Wanted) -> bool| self.wanted.iter().any(is_met);
+        match self.test {
+            Test::Text(names) => any(&|wanted| {
+                names.iter().any(|name| match &item.value[*name] {
+                    Value::Array(texts) => {
+                        texts.iter().filter_map(Value::as_str).any(|text| wanted.is_text(text))
+                    }
+                    other => other.as_str().is_some_and(|text| wanted.is_text(text)),
+                })
+            }),
+            Test::Address(names) => any(&|wanted| {
+                names.iter().any(|name| match &item.value[*name] {
+                    Value::Array(texts) => {
+                        texts.iter().filter_map(Value::as_str).any(|text| wanted.is_served(text))
+                    }
+                    other => other.as_str().is_some_and(|text| wanted.is_address(text)),
+                })
+            }),
+            Test::Component(names) => {
+                let processes =
+                    names.iter().filter_map(text).filter_map(|id| item.facts.directory.process(id));
+                let components: Vec<_> = processes.collect();
+                any(&|wanted| {
+                    components.iter().any(|process| {
+                        wanted.is_text(&process.component) || wanted.is_text(&process.component_id)
+                    })
+                })
+            }
+            Test::Serves(name) => {
+                let process = text(&name).and_then(|id| item.facts.directory.process(id));
+                process.is_some_and(|process| {
+                    any(&|wanted| process.services.iter().any(|service| wanted.is_served(service)))
+                })
+            }
+            Test::SiteOf(name) => text(&name).is_some_and(|id| {
+                let site = item.facts.directory.site_name(id);
+                any(&|wanted| wanted.is_text(id) || site.is_some_and(|site| wanted.is_text(site)))
+            }),
+            Test::Subject(kind) => {
+                let subject = &item.value["subject"];
+                let names = [&subject["name"], &subject["id"]];
+                subject["type"] == kind
+                    && any(&|wanted| {
+                        names.iter().filter_map(|name| name.as_str()).any(|name| wanted.is_address(name))
+                    })
+            }
+            Test::Status(name) => any(&|wanted| text(&name).is_some_and(|status| wanted.is_status(status))),
+            Test::Octets(names) => {
+                let octets = item.sum_known(names);
+                any(&|wanted| octets.is_some_and(|octets| wanted.is_reached_by(octets)))
+            }
+            Test::Latency(name) => {
+                let latency = item.sum_known(&[name]);
+                any(&|wanted| latency.is_some_and(|latency| wanted.is_reached_by(latency)))
+            }
+            Test::Says(names) => names.iter().filter_map(text).any(|text| !text.is_empty()),
+            Test::Is(name, value) => item.value[name] == value,
+            Test::RequestFailed => match item.value["status"].as_str() {
+                Some(status) if !status.is_empty() => status.starts_with('5'),
+                _ => item.number("endTime").is_some_and(|end| end > 0),
+            },
+        }
+    }
+
+    /// What the API is asked to leave out: it compares beginnings, which is wider than what is wanted.
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let beginnings = |name: &'static str| -> Vec<(&'static str, String)> {
+            let wanted: Option<Vec<_>> = self.wanted.iter().map(Wanted::beginning).collect();
+            // One that has no beginning of its own lets anything pass.
+            wanted.into_iter().flatten().map(|value| (name, value)).collect()
+        };
+        match self.test {
+            Test::Address(&["routingKey"]) => beginnings("routingKey"),
+            Test::Text(
+                &[name @ ("sourceHost" | "destHost" | "sourcePort" | "destPort" | "protocol" | "method")],
+            ) => beginnings(name),
+            Test::Status("status") => beginnings("status"),
+            Test::Says(&[name]) => vec![(name, "*".to_owned())],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What the calls write, and their exit codes: over captures, and over a collector that is played.
+
+mod captures;
+mod escaping;
+mod misuse;
+mod server;
+mod support;
+mod tail;

@@ -1,0 +1,203 @@
+//! What is said to those who typed something that makes no sense, and the exit codes.
+
+use vflow::{NOT_REACHABLE, RIGHT, WRONG_USE};
+
+use crate::{
+    server::{Reply, serve},
+    support::{PIPE, typed},
+};
+
+const CAPTURE: &str = "--input ../tests/captures/router-3.5.jsonl";
+
+#[tokio::test]
+async fn errors_name_what_was_wrong_and_what_would_be_right() {
+    for (line, error) in [
+        (
+            "observe --since soon",
+            "error: --since is `soon`, which has to be a time as in 2026-11-26T03:14:00Z, 2026-11-26 03:14, 2026-11-26, 03:14 or \
+             `yesterday 03:14`, or one before now as in -1h, 10m or 1h30m, or now",
+        ),
+        (
+            "observe --since -1m --until -2m",
+            "error: --since is 2026-11-22 11:45:16, which is after --until, 2026-11-22 11:44:16",
+        ),
+        (
+            "observe --status 5xx",
+            "error: --status does not apply to connections, which have --site, --from-site, --to-site, --component, \
+             --from-component, --to-component, --process, --from-process, --to-process, --service, --from-service, --to-service, \
+             --host, --from-host, --to-host, --port, --from-port, --to-port, --protocol, --id, --error, --from-error, --to-error, \
+             --min-octets, --from-min-octets, --to-min-octets, --min-latency, --from-min-latency, --to-min-latency",
+        ),
+        (
+            "observe requests --status 5x",
+            "error: --status is `5x`, which has to be a status as in 404, 5xx or 400-499, or up or down",
+        ),
+        (
+            "observe --min-octets many",
+            "error: --min-octets is `many`, which has to be octets as in 1500, 10kB or 2MiB",
+        ),
+        (
+            "observe --min-latency 1",
+            "error: --min-latency is `1`, which has to be a duration as in 250ms, 2s or 1500us",
+        ),
+        (
+            "observe -f -o json",
+            "error: -f never ends, and a JSON document has an end: -o ndjson has an object a line",
+        ),
+        (
+            "sites -o svg",
+            "error: sites cannot be shown as svg: -o is one of table, wide, json, ndjson, yaml, csv",
+        ),
+        (
+            "status -o csv",
+            "error: the verdict cannot be shown as csv: -o is one of table, json, ndjson, yaml",
+        ),
+        (
+            "export -o parquet",
+            "error: parquet cannot be written yet: -o ndjson or -o csv can, and whatever reads Parquet makes it of them",
+        ),
+        ("export -o wide", "error: wide is no form for an export: -o is one of ndjson, csv, json, yaml"),
+        (
+            "top --once --sort size",
+            "error: --sort is `size`, which has to be one of octets, sent, received, open, connections, requests, errors, p95, name",
+        ),
+        (
+            "top --once --window 1",
+            "error: --window is `1`, which has to be a duration of 1s or more, as in 1m",
+        ),
+        ("query up --step 5s", "error: --step is of a range of time: --since says where it begins"),
+        (
+            "query up --since -1m --step 5",
+            "error: --step is `5`, which has to be a duration of 1ms or more, as in 30s or 5m",
+        ),
+    ] {
+        let outcome = typed(&format!("{line} {CAPTURE}"), &PIPE).await;
+        let last = outcome.err.lines().last().unwrap_or_default();
+        assert_eq!((last, outcome.code), (error, WRONG_USE), "{line}: {}", outcome.err);
+        assert_eq!(outcome.out, "", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_the_api_does_not_have_is_named_by_it() {
+    let outcome = typed(&format!("sites --columns name,colour {CAPTURE}"), &PIPE).await;
+    assert_eq!(outcome.code, WRONG_USE);
+    assert!(outcome.err.starts_with("error: ") && outcome.err.contains("colour"), "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn a_query_that_is_no_promql_is_refused_in_the_words_of_the_engine() {
+    let outcome = typed(&format!("query sum( {CAPTURE}"), &PIPE).await;
+    assert_eq!(outcome.code, WRONG_USE);
+    assert!(outcome.err.starts_with("error: ") && outcome.err.lines().count() == 1, "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn a_capture_that_is_not_there_is_named() {
+    let outcome = typed("sites --input no/such/file", &PIPE).await;
+    assert_eq!(outcome.err, "error: cannot read no/such/file: No such file or directory (os error 2)\n");
+    assert_eq!(outcome.code, WRONG_USE);
+}
+
+#[tokio::test]
+async fn a_file_that_exists_is_not_overwritten() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let path = file.path().display();
+    let outcome = typed(&format!("export --to {path} {CAPTURE}"), &PIPE).await;
+    assert_eq!(outcome.code, WRONG_USE);
+    let last = outcome.err.lines().last();
+    assert_eq!(last, Some(format!("error: cannot write {path}: File exists (os error 17)").as_str()));
+    let outcome = typed(&format!("record {path} --router amqp://127.0.0.1:1"), &PIPE).await;
+    assert_eq!(outcome.err, format!("error: cannot write {path}: File exists (os error 17)\n"));
+}
+
+#[tokio::test]
+async fn nobody_there_is_3_and_says_how_to_name_another() {
+    // Bound and let go: nobody listens there.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("it listens");
+    let address = listener.local_addr().expect("it has an address");
+    drop(listener);
+    let outcome = typed(&format!("status --server http://{address}"), &PIPE).await;
+    assert_eq!(
+        outcome.err,
+        format!(
+            "error: cannot reach the collector at http://{address}: Connection refused (os error 111); --server URL, or \
+             VFLOW_SERVER, says where it is, and --input FILE reads a capture without one\n"
+        )
+    );
+    assert_eq!(outcome.code, NOT_REACHABLE);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_to_know_who_asks_is_told_so_and_who_asks_tells() {
+    let (url, _) = serve(|asked| {
+        let is_known = asked.head.contains("authorization: Basic bWU6c2VjcmV0");
+        Reply { status: if is_known { 200 } else { 401 }, body: "{\"complete\":true}".into(), goes_on: false }
+    })
+    .await;
+    let outcome = typed(&format!("status --server {url}"), &PIPE).await;
+    assert_eq!(
+        outcome.err,
+        format!("error: {url} refuses to answer (HTTP 401): name yourself by --user or --token-file\n")
+    );
+    assert_eq!(outcome.code, WRONG_USE);
+    let outcome = typed(&format!("status -o ndjson --server {url} --user me:secret"), &PIPE).await;
+    assert_eq!((outcome.out.as_str(), outcome.code), ("{\"complete\":true}\n", RIGHT));
+    let outcome = typed(&format!("status --server {url} --user me"), &PIPE).await;
+    assert_eq!(
+        outcome.err,
+        "error: --user has to be NAME:PASSWORD; in VFLOW_USER nobody sees it in a list of processes\n"
+    );
+}
+
+#[tokio::test]
+async fn whoever_is_no_collector_is_told_from_one() {
+    let (url, _) = serve(|_| Reply::ok("<html>")).await;
+    let outcome = typed(&format!("status --server {url}"), &PIPE).await;
+    let expected = format!(
+        "error: the answer of {url} to api/v1/verdict is no JSON: expected value at line 1 column 1\n"
+    );
+    assert_eq!((outcome.err, outcome.code), (expected, NOT_REACHABLE));
+    let (url, _) = serve(|_| Reply { status: 404, body: "nothing".into(), goes_on: false }).await;
+    let outcome = typed(&format!("status --server {url}"), &PIPE).await;
+    let expected = format!("error: {url} cannot answer api/v1/verdict (HTTP 404): it says no more\n");
+    assert_eq!((outcome.err, outcome.code), (expected, NOT_REACHABLE));
+}
+
+#[tokio::test]
+async fn a_server_that_is_named_wrongly_is_told_how_one_is_named() {
+    for (server, why) in [
+        ("127.0.0.1:8010", "has neither http:// nor https:// before it"),
+        ("ftp://host", "has neither http:// nor https:// before it"),
+        ("http://me:secret@host", "names a user, which is for --user to say"),
+        ("http://host?x=1", "has a query"),
+    ] {
+        let outcome = typed(&format!("status --server {server}"), &PIPE).await;
+        let expected =
+            format!("error: --server is `{server}`, which {why}: it has to be as in http://127.0.0.1:8010\n");
+        assert_eq!((outcome.err, outcome.code), (expected, WRONG_USE));
+    }
+}
+
+#[tokio::test]
+async fn help_is_output_and_what_is_unknown_is_not() {
+    let outcome = typed("--help", &PIPE).await;
+    assert_eq!((outcome.code, outcome.err.as_str()), (RIGHT, ""));
+    for word in ["status", "observe", "top", "path", "map", "export", "query", "record", "VFLOW_SERVER"] {
+        assert!(outcome.out.contains(word), "{word}");
+    }
+    let outcome = typed("stauts", &PIPE).await;
+    assert_eq!((outcome.code, outcome.out.as_str()), (WRONG_USE, ""));
+    assert!(outcome.err.contains("'status'"), "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn completions_and_man_pages_are_written() {
+    let outcome = typed("completions bash", &PIPE).await;
+    assert!(outcome.out.contains("complete -F _vflow"), "{}", outcome.out);
+    let directory = tempfile::tempdir().expect("a directory");
+    let outcome = typed(&format!("man {}", directory.path().display()), &PIPE).await;
+    assert_eq!((outcome.code, outcome.err.as_str()), (RIGHT, ""));
+    let page = std::fs::read_to_string(directory.path().join("vflow-observe.1")).expect("there is a page");
+    assert!(page.contains("min\\-octets"), "{page}");
+}

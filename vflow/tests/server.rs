@@ -1,0 +1,76 @@
+//! A collector that is played: it answers what a test says.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// An answer.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    /// Whether the answer goes on, with nothing more for now.
+    pub(crate) goes_on: bool,
+}
+
+impl Reply {
+    pub(crate) fn ok(body: impl Into<String>) -> Self {
+        Self { status: 200, body: body.into(), goes_on: false }
+    }
+}
+
+/// What was asked: the path with its query, and the head of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) target: String,
+    pub(crate) head: String,
+}
+
+/// Listens, answers by `reply`, and notes what was asked.
+pub(crate) async fn serve(
+    reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+) -> (String, Arc<Mutex<Vec<Asked>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
+    let url = format!("http://{}", listener.local_addr().expect("it has an address"));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (noted, reply) = (Arc::clone(&asked), Arc::new(reply));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (noted, reply) = (Arc::clone(&noted), Arc::clone(&reply));
+            tokio::spawn(async move {
+                // Whoever has read enough has gone.
+                let _ = answer(stream, &noted, &*reply).await;
+            });
+        }
+    });
+    (url, asked)
+}
+
+async fn answer(
+    mut stream: TcpStream,
+    noted: &Mutex<Vec<Asked>>,
+    reply: &(dyn Fn(&Asked) -> Reply + Send + Sync),
+) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        if stream.read(&mut octet).await? == 0 {
+            return Ok(());
+        }
+        head.push(octet[0]);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let asked = Asked { target, head };
+    let reply = reply(&asked);
+    noted.lock().expect("nobody panicked").push(asked);
+    let text = format!("HTTP/1.1 {} Played\r\nconnection: close\r\n\r\n{}", reply.status, reply.body);
+    stream.write_all(text.as_bytes()).await?;
+    if reply.goes_on {
+        // Until the other side leaves.
+        let _ = stream.read(&mut [0]).await?;
+    }
+    Ok(())
+}
