@@ -261,8 +261,9 @@ impl Api {
         }
         match route.endpoint {
             Endpoint::Index => {
+                let root = if path.ends_with('/') { "../" } else { "" };
                 let status = self.shared.network.status().borrow().clone();
-                let page = index::page(&status, &self.snapshot());
+                let page = index::page(&status, &self.snapshot(), root);
                 let mut response = whole(StatusCode::OK, HTML, page);
                 response.headers_mut().insert(
                     CONTENT_SECURITY_POLICY,

@@ -1,4 +1,4 @@
-//! The front page.
+//! The index of the APIs.
 
 use std::fmt::Write;
 
@@ -12,18 +12,23 @@ use crate::{
     v1,
 };
 
-/// The page that `/` is: what this is, how it is doing, and where to go from here. It needs nothing from anywhere else.
-pub(crate) fn page(status: &Status, snapshot: &Snapshot) -> String {
+/// The page that `/api` is: what this is, how it is doing, and where to go from here. It needs nothing from anywhere
+/// else. `root` is where the paths begin, from the page on, since a proxy may have put something before ours.
+pub(crate) fn page(status: &Status, snapshot: &Snapshot, root: &str) -> String {
     let mut page = String::from(HEAD);
     state(&mut page, status, snapshot).expect(MEMORY);
     for (part, heading, introduction) in PARTS {
         write!(page, "<h2>{heading}</h2>\n<p>{introduction}\n<table>\n").expect(MEMORY);
         for route in ROUTES.iter().filter(|route| Part::of(route) == Some(part)) {
-            row(&mut page, route).expect(MEMORY);
+            row(&mut page, route, root).expect(MEMORY);
         }
         page.push_str("</table>\n");
     }
-    page.push_str(TAIL);
+    write!(
+        page,
+        "<footer>Version {VERSION}. <a href=\"{root}view/\">The network as a page</a>.</footer>\n</html>\n"
+    )
+    .expect(MEMORY);
     page
 }
 
@@ -105,12 +110,12 @@ fn state(page: &mut String, status: &Status, snapshot: &Snapshot) -> std::fmt::R
     }
 }
 
-fn row(page: &mut String, route: &Route) -> std::fmt::Result {
+fn row(page: &mut String, route: &Route, root: &str) -> std::fmt::Result {
     let name = [V1, V1ALPHA1, V2ALPHA1].iter().find_map(|prefix| route.path.strip_prefix(prefix));
     let name = name.unwrap_or(route.path);
     let summary = code(route.summary);
     match route.parameters.iter().find(|parameter| parameter.required.is_some()) {
-        None => writeln!(page, "<tr><td><a href=\"{}\">{name}</a><td>{summary}", route.path),
+        None => writeln!(page, "<tr><td><a href=\"{root}{}\">{name}</a><td>{summary}", &route.path[1..]),
         // Without it there is only an error to see.
         Some(needed) => writeln!(page, "<tr><td>{name}?{}=…<td>{summary}", needed.name),
     }
@@ -158,13 +163,7 @@ footer { margin-top: 2rem; opacity: .75 }
 <p>It gathers what the routers and controllers of a Skupper network report it, and answers questions about that.
 ";
 
-const TAIL: &str = concat!(
-    "<footer>Version ",
-    env!("CARGO_PKG_VERSION"),
-    ". With <code>--console DIR</code> the Skupper Console is served here instead of this page.</footer>
-</html>
-"
-);
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[cfg(test)]
 mod tests {
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
 
     fn shown(status: &Status) -> String {
-        page(status, &Store::new(StoreOptions::default()).snapshot())
+        page(status, &Store::new(StoreOptions::default()).snapshot(), "../")
     }
 
     #[test]
@@ -181,7 +180,7 @@ mod tests {
         let page = shown(&Status::default());
         // A stream of nothing is an error.
         for route in ROUTES.iter().filter(|route| route.endpoint != Endpoint::V1(v1::Resource::Stream)) {
-            let is_linked = page.contains(&format!("href=\"{}\"", route.path));
+            let is_linked = page.contains(&format!("href=\"..{}\"", route.path));
             let is_list =
                 matches!(route.endpoint, Endpoint::V1(_) | Endpoint::V1alpha1(_) | Endpoint::List(_));
             let needs_none = route.parameters.iter().all(|parameter| parameter.required.is_none());

@@ -1,6 +1,6 @@
 //! The route table: every path, once.
 //!
-//! Dispatch, the checks of parameters, the front page, the text of a 404 and the OpenAPI document all derive from it.
+//! Dispatch, the checks of parameters, the index, the text of a 404 and the OpenAPI document all derive from it.
 
 use vanflow_history::QueryKind;
 use vanflow_proto::RecordKind;
@@ -27,7 +27,7 @@ pub(crate) struct Route {
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    /// The front page.
+    /// The page that lists what there is.
     Index,
     /// Whether the process is alive.
     Alive,
@@ -85,11 +85,10 @@ pub(crate) const PROMETHEUS: &str = "/prometheus/";
 /// difference.
 pub(crate) fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
     let trimmed = path.trim_end_matches('/');
-    let path = if trimmed.is_empty() && !path.is_empty() { "/" } else { trimmed };
     ROUTES.iter().find_map(|route| match route.path.split_once(ID) {
-        None => (route.path == path).then_some((route, None)),
+        None => (route.path == trimmed).then_some((route, None)),
         Some((before, after)) => {
-            let id = path.strip_prefix(before)?.strip_suffix(after)?;
+            let id = trimmed.strip_prefix(before)?.strip_suffix(after)?;
             (!id.is_empty() && !id.contains('/')).then_some((route, Some(id)))
         }
     })
@@ -108,10 +107,10 @@ pub(crate) fn chart(path: &str) -> Option<QueryKind<'_>> {
     }
 }
 
-/// Whether a path is not for others to use: everything here but the front page, and all that looks like an API.
+/// Whether a path is not for others to use: everything here, and all that looks like an API.
 pub(crate) fn is_ours(path: &str) -> bool {
     let first = path.split('/').find(|name| !name.is_empty());
-    first == Some("api") || find(path).is_some_and(|(route, _)| route.endpoint != Endpoint::Index)
+    first == Some("api") || find(path).is_some()
 }
 
 /// What stands for an identity in the path of a route.
@@ -508,7 +507,7 @@ pub(crate) static ROUTES: &[Route] = &[
         summary: "Whether the collector can answer: it has received the network once",
         parameters: &[],
     },
-    Route { path: "/", endpoint: Endpoint::Index, summary: "What there is here", parameters: &[] },
+    Route { path: "/api", endpoint: Endpoint::Index, summary: "What there is here", parameters: &[] },
 ];
 
 #[cfg(test)]
@@ -531,7 +530,7 @@ mod tests {
         }
         for path in [
             "",
-            "/api",
+            "/",
             "/api/v1alpha1",
             "/api/v1alpha1/link",
             "/api/v1alpha1/links/x",

@@ -40,18 +40,17 @@ fn an_unknown_path_learns_what_there_is() {
          processgroups, controllers, routeraccess; under /api/v2alpha1/ there are sites, routers, routerlinks, \
          routeraccess, listeners, connectors, services, components, processes, sitepairs, componentpairs, \
          processpairs, connections, applicationflows, each with an identity after it for one of them; besides there \
-         are /api/v1alpha1/openapi.json, /swagger, /openapi.json, /metrics, /healthz, /readyz, /"
+         are /api/v1alpha1/openapi.json, /swagger, /openapi.json, /metrics, /healthz, /readyz, /api"
     );
-    for path in ["/api", "/api/v1alpha1", "/favicon.ico", "//", "/api/v2alpha1"] {
-        let expected = if path == "//" { StatusCode::OK } else { StatusCode::NOT_FOUND };
-        assert_eq!(fixture().get(path).status, expected, "{path}");
+    for path in ["/", "//", "/api/v1alpha1", "/favicon.ico", "/api/v2alpha1"] {
+        assert_eq!(fixture().get(path).status, StatusCode::NOT_FOUND, "{path}");
     }
 }
 
 #[test]
 fn other_methods_than_get_and_head_are_reported_so() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
-        for path in ["/api/v1alpha1/links", "/healthz", "/"] {
+        for path in ["/api/v1alpha1/links", "/healthz", "/api"] {
             let answer = fixture().ask(request_by(method.clone(), path));
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             assert_eq!(answer.header("allow"), Some("GET, HEAD"));
@@ -220,7 +219,7 @@ fn durations_of_what_lives_do_not_stand_still_for_those_who_poll() {
 #[test]
 fn head_is_get_without_the_body() {
     let fixture = fixture();
-    for path in ["/api/v1alpha1/routers", "/api/v1alpha1/routers?limit=x", "/healthz", "/", "/nowhere"] {
+    for path in ["/api/v1alpha1/routers", "/api/v1alpha1/routers?limit=x", "/healthz", "/api", "/nowhere"] {
         let get = fixture.get(path);
         let head = fixture.ask(request_by(Method::HEAD, path));
         assert_eq!((head.status, &head.headers), (get.status, &get.headers), "{path}");
@@ -272,7 +271,7 @@ fn a_browser_that_asks_first_is_answered() {
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert!(answer.body.is_empty());
 
-    let answer = with_cors(Cors::Any).ask(request_by(Method::OPTIONS, "/"));
+    let answer = with_cors(Cors::Any).ask(request_by(Method::OPTIONS, "/api"));
     assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
     assert_eq!(answer.header("access-control-allow-methods"), None);
 }
@@ -299,7 +298,7 @@ fn headers_are_those_that_are_meant() {
     fixture.report(&service("echo:7", 3, 1));
     let mut seen = BTreeSet::new();
     for path in [
-        "/",
+        "/api",
         "/healthz",
         "/readyz",
         "/nowhere",
@@ -376,14 +375,17 @@ fn connections_that_were_never_reported_are_said_and_make_nobody_unready() {
     fixture.publisher.publish();
     let answer = fixture.get("/readyz");
     assert_eq!((answer.status, &answer.json()["connectionsNeverReported"]), (StatusCode::OK, &10.into()));
-    assert!(fixture.get("/").text().contains("10 connections were counted by routers and never reported"));
+    assert!(fixture.get("/api").text().contains("10 connections were counted by routers and never reported"));
 }
 
 #[test]
-fn the_front_page_is_for_people() {
-    let answer = fixture().get("/");
-    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-    assert!(answer.text().contains("<a href=\"/api/v1alpha1/topology\">topology</a>"));
+fn the_index_is_for_people_and_its_links_are_relative() {
+    for (path, link) in [("/api", "api/v1alpha1/topology"), ("/api/", "../api/v1alpha1/topology")] {
+        let answer = fixture().get(path);
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+        let link = format!("<a href=\"{link}\">topology</a>");
+        assert!(answer.text().contains(&link), "{path}: {}", answer.text());
+    }
 }
 
 /// What hyper makes of a request that comes by a connection.

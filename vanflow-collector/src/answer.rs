@@ -1,4 +1,4 @@
-//! Who answers a request: the API, the files of a console, or the Prometheus that was named.
+//! Who answers a request: the API, the page, the files of a console, or the Prometheus that was named.
 //!
 //! What the API has a path for is the API's, whatever files there are.
 
@@ -13,6 +13,7 @@ use crate::{
     console::Console,
     http::Failure,
     prometheus::{self, Prometheus},
+    ui,
 };
 
 /// The body of any answer.
@@ -39,9 +40,11 @@ impl Answers {
         // What browsers ask in advance is about this server, not about one behind it.
         match vanflow_api::chart(path).filter(|_| parts.method != Method::OPTIONS) {
             Some(kind) => self.chart(kind, &parts, body).await,
-            None => match self.console {
-                Some(console) if !vanflow_api::is_ours(path) => console.respond(&parts).await,
-                _ => boxed(self.api.respond(&parts)),
+            None if vanflow_api::is_ours(path) => boxed(self.api.respond(&parts)),
+            None => match (ui::find(path, self.console.is_none()), self.console) {
+                (Some(found), _) => ui::respond(found, &parts).await,
+                (None, Some(console)) => console.respond(&parts).await,
+                (None, None) => boxed(self.api.respond(&parts)),
             },
         }
     }
@@ -245,11 +248,24 @@ mod tests {
     const FILES: &[u8] = b"default-src 'self';";
 
     #[tokio::test]
-    async fn without_a_console_the_front_page_is_the_apis() {
+    async fn the_page_is_at_the_root_unless_a_console_is_and_the_index_of_the_apis_below_api() {
         let (_directory, mut answers) = answers();
-        answers.console = None;
-        assert!(ask(&answers, Method::GET, "/", "").await.text.contains("VAN-Flow collector"));
-        assert_eq!(ask(&answers, Method::GET, "/index.html", "").await.status, 404);
+        let page = "<title>VAN-Flow</title>";
+        for (path, console) in [("/view/", true), ("/view/", false), ("/", false), ("/index.html", false)] {
+            let mut answers = answers.clone();
+            answers.console = answers.console.filter(|_| console);
+            let answer = ask(&answers, Method::GET, path, "").await;
+            assert_eq!((answer.status, answer.text.contains(page)), (200, true), "{path}, {console}");
+        }
+        for console in [true, false] {
+            answers.console = answers.console.filter(|_| console);
+            for path in ["/api", "/api/"] {
+                let index = ask(&answers, Method::GET, path, "").await;
+                assert!(index.text.contains("<h1>VAN-Flow collector</h1>"), "{path}: {}", index.text);
+            }
+        }
+        let nothing = ask(&answers, Method::GET, "/nothing", "").await;
+        assert_eq!(nothing.status, 404, "{}", nothing.text);
     }
 
     #[tokio::test]

@@ -148,7 +148,7 @@ fn moved(path: &str, query: Option<&str>) -> Response<Body> {
 }
 
 /// `{"error": …}`, as the API has it.
-fn refusal(status: StatusCode, text: &str) -> Response<Body> {
+pub(crate) fn refusal(status: StatusCode, text: &str) -> Response<Body> {
     let body = format!("{}\n", serde_json::json!({ "error": text }));
     let mut response = Response::new(whole(body));
     *response.status_mut() = status;

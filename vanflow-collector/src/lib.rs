@@ -40,6 +40,7 @@ mod replay;
 mod run;
 mod state;
 mod tls;
+mod ui;
 
 pub use capture::CaptureError;
 pub use console::ConsoleError;

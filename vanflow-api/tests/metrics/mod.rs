@@ -190,7 +190,7 @@ fn monitors_are_answered_what_is_for_them_and_nothing_else() {
     assert_eq!(status("/metrics"), StatusCode::OK);
     assert_eq!(status("/healthz"), StatusCode::OK);
     assert_eq!(status("/readyz"), StatusCode::SERVICE_UNAVAILABLE);
-    for path in ["/", "/api/v1alpha1/links", "/api/v2alpha1/sites", "/openapi.json"] {
+    for path in ["/api", "/api/v1alpha1/links", "/api/v2alpha1/sites", "/openapi.json"] {
         assert_eq!(status(path), StatusCode::NOT_FOUND, "{path}");
     }
 }

@@ -92,8 +92,8 @@ pub struct Args {
     #[arg(value_parser = duration)]
     pub stall_timeout: Duration,
 
-    /// Serves the console build in this directory at /, such as one of the Skupper Console. Without it there is a small
-    /// page that says what there is.
+    /// Serves the console build in this directory at /, such as one of the Skupper Console. Without it the collector's
+    /// own page is there, which is at /view/ in any case.
     #[arg(long, env = "VANFLOW_CONSOLE", value_name = "DIR", help_heading = API)]
     pub console: Option<PathBuf>,
 

@@ -1,0 +1,342 @@
+//! The page that shows the network: its files, which are in the binary as they are in the repository, without their
+//! comments.
+//!
+//! It is at `/`, unless a console build is, and always at `/view/`. It refers to its files and to the API by relative
+//! paths alone, so that a proxy can have the collector below any path.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::LazyLock,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION,
+        REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    },
+    request::Parts,
+};
+use http_body_util::{BodyExt, Empty, Full};
+use tower_http::{CompressionLevel, compression::Compression};
+use tower_service::Service;
+
+use crate::{
+    answer::{Body, empty},
+    console::refusal,
+};
+
+/// Where the page is, whatever is at `/`.
+const VIEW: &str = "/view/";
+
+/// What the browser lets the page do: run and show what comes from here, and ask here. No more.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A file of the page.
+#[derive(Clone, Copy, Debug)]
+struct File {
+    /// Its path below the page.
+    name: &'static str,
+    octets: &'static [u8],
+}
+
+/// Every file of the page, as `build.rs` finds them.
+static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/ui.rs"));
+
+/// `index.html` where the collector is one step above it: that is all the page knows of where it is.
+static VIEW_INDEX: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let index = String::from_utf8_lossy(file_of(INDEX).map_or(&[], |file| file.octets));
+    index.replacen("data-root=\"\"", "data-root=\"../\"", 1).into_bytes()
+});
+
+const INDEX: &str = "index.html";
+
+fn file_of(name: &str) -> Option<&'static File> {
+    FILES.iter().find(|file| file.name == name)
+}
+
+/// A path that is the page's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found {
+    File {
+        content_type: &'static str,
+        octets: &'static [u8],
+    },
+    /// The page is meant, and its relative paths need the slash that is missing.
+    WithoutSlash,
+}
+
+/// What the page has at a path; `at_root` says whether it is at `/` too.
+pub(crate) fn find(path: &str, at_root: bool) -> Option<Found> {
+    if path == VIEW.trim_end_matches('/') {
+        return Some(Found::WithoutSlash);
+    }
+    let (name, is_below) = match path.strip_prefix(VIEW) {
+        Some(name) => (name, true),
+        None => (path.strip_prefix('/').filter(|_| at_root)?, false),
+    };
+    let name = if name.is_empty() { INDEX } else { name };
+    let file = file_of(name)?;
+    let octets = if is_below && name == INDEX { VIEW_INDEX.as_slice() } else { file.octets };
+    Some(Found::File { content_type: content_type(name), octets })
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "html")) => "text/html; charset=utf-8",
+        Some((_, "css")) => "text/css; charset=utf-8",
+        _ => "text/javascript; charset=utf-8",
+    }
+}
+
+/// The answer to a request for that.
+pub(crate) async fn respond(found: Found, request: &Parts) -> Response<Body> {
+    let mut response = match (&request.method, found) {
+        (&Method::GET | &Method::HEAD, Found::File { content_type, octets }) => {
+            file(content_type, octets, request).await
+        }
+        (&Method::GET | &Method::HEAD, Found::WithoutSlash) => moved(),
+        (method, _) => {
+            let text = format!("{method} is not possible here, only GET and HEAD");
+            let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, &text);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// To the page. The path is relative, as a proxy may have put something before ours.
+fn moved() -> Response<Body> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static("view/"));
+    response
+}
+
+async fn file(content_type: &'static str, octets: &'static [u8], request: &Parts) -> Response<Body> {
+    // Weak, since it is the same whether compressed or not.
+    let tag = format!("W/\"{:08x}-{:x}\"", crc32fast::hash(octets), octets.len());
+    let known = request.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let is_known = known.is_some_and(|known| known.split(',').any(|each| each.trim() == tag));
+    let mut response = if is_known {
+        let mut response = Response::new(empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        let mut asked = Request::new(Empty::<Bytes>::new());
+        asked.method_mut().clone_from(&request.method);
+        asked.headers_mut().clone_from(&request.headers);
+        let files = Whole { content_type, octets };
+        let Ok(found) = Compression::new(files).quality(CompressionLevel::Best).call(asked).await;
+        match request.method {
+            Method::HEAD => found.map(|_| empty()),
+            _ => found.map(|body| body.map_err(Into::into).boxed_unsync()),
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(ETAG, tag);
+    }
+    response
+}
+
+/// A file, as what compresses it wants it.
+#[derive(Clone, Copy)]
+struct Whole {
+    content_type: &'static str,
+    octets: &'static [u8],
+}
+
+impl Service<Request<Empty<Bytes>>> for Whole {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Empty<Bytes>>) -> Self::Future {
+        let mut response = Response::new(Full::new(Bytes::from_static(self.octets)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        ready(Ok(response))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use http::{
+        HeaderMap,
+        header::{ACCEPT_ENCODING, AsHeaderName, CONTENT_ENCODING, VARY},
+    };
+
+    use super::*;
+
+    struct Answer {
+        status: u16,
+        headers: HeaderMap,
+        body: Bytes,
+    }
+
+    impl Answer {
+        fn header(&self, name: impl AsHeaderName) -> &str {
+            self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+        }
+
+        fn text(&self) -> &str {
+            std::str::from_utf8(&self.body).expect("text")
+        }
+    }
+
+    async fn ask(request: http::request::Builder) -> Answer {
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        let found = find(parts.uri.path(), true).expect("it is the page's");
+        let (head, body) = respond(found, &parts).await.into_parts();
+        let body = body.collect().await.expect("reads").to_bytes();
+        Answer { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
+    #[test]
+    fn what_the_page_refers_to_is_in_the_binary_and_what_checks_it_is_not() {
+        let names: Vec<_> = FILES.iter().map(|file| file.name).collect();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
+        for name in &names {
+            assert!(folder.join(name).is_file(), "{name}");
+            assert!(!name.starts_with("tests/") && !name.contains("node_modules"), "{name}");
+        }
+        let mut referred = vec![INDEX.to_owned()];
+        for file in FILES {
+            let text = std::str::from_utf8(file.octets).expect("text");
+            let folder = file.name.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let quoted = text.split(['\'', '"']).skip(1).step_by(2);
+            let modules = text.lines().filter(|line| line.starts_with("import ") || line.contains("} from "));
+            let imported =
+                modules.filter_map(|line| line.split('\'').nth(1)).map(|path| resolved(folder, path));
+            referred.extend(imported);
+            if file.name == INDEX {
+                let is_file = |name: &&str| name.ends_with(".js") || name.ends_with(".css");
+                referred.extend(quoted.filter(is_file).map(str::to_owned));
+            }
+        }
+        assert!(referred.len() > 20, "{referred:?}");
+        for name in referred {
+            assert!(names.contains(&name.as_str()), "{name} is not there");
+        }
+    }
+
+    /// The name of a module, as it is imported from a folder.
+    fn resolved(folder: &str, path: &str) -> String {
+        let mut parts: Vec<_> = folder.split('/').filter(|part| !part.is_empty()).collect();
+        for part in path.split('/') {
+            match part {
+                "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        parts.join("/")
+    }
+
+    #[tokio::test]
+    async fn files_have_their_types_and_headers_that_let_nothing_else_in() {
+        for (path, content_type) in [
+            ("/", "text/html; charset=utf-8"),
+            ("/index.html", "text/html; charset=utf-8"),
+            ("/view/", "text/html; charset=utf-8"),
+            ("/style.css", "text/css; charset=utf-8"),
+            ("/main.js", "text/javascript; charset=utf-8"),
+            ("/view/views/map.js", "text/javascript; charset=utf-8"),
+        ] {
+            let answer = ask(Request::get(path)).await;
+            assert_eq!((answer.status, answer.header(CONTENT_TYPE)), (200, content_type), "{path}");
+            assert_eq!(answer.header(CONTENT_SECURITY_POLICY), POLICY);
+            assert_eq!(answer.header(REFERRER_POLICY), "no-referrer");
+            assert_eq!(answer.header(X_CONTENT_TYPE_OPTIONS), "nosniff");
+            assert_eq!(answer.header(CACHE_CONTROL), "no-cache");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_page_knows_whether_the_collector_is_above_it() {
+        let index = ask(Request::get("/")).await;
+        assert!(index.text().contains(" data-root=\"\">"), "{}", index.text());
+        let view = ask(Request::get("/view/")).await;
+        assert!(view.text().contains(" data-root=\"../\">"), "{}", view.text());
+        let slash = ask(Request::get("/view")).await;
+        assert_eq!((slash.status, slash.header(LOCATION)), (308, "view/"));
+    }
+
+    #[test]
+    fn where_a_console_is_the_page_is_below_view_only() {
+        for path in ["/view", "/view/", "/view/main.js", "/view/views/map.js"] {
+            assert!(find(path, false).is_some(), "{path}");
+        }
+        for path in ["/", "/index.html", "/main.js", "/view/x", "/view/../main.js", "/viewer"] {
+            assert!(find(path, false).is_none(), "{path}");
+        }
+        for path in ["/package.json", "/views", "//", "/view//", "/view/view/", ""] {
+            assert!(find(path, true).is_none(), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_not_changed_is_not_sent_again_and_what_is_long_is_compressed() {
+        let first = ask(Request::get("/main.js")).await;
+        let tag = first.header(ETAG).to_owned();
+        let again = ask(Request::get("/main.js").header(IF_NONE_MATCH, format!("\"other\", {tag}"))).await;
+        assert_eq!((again.status, again.body.len(), again.header(ETAG)), (304, 0, tag.as_str()));
+        let other = ask(Request::get("/style.css").header(IF_NONE_MATCH, tag)).await;
+        assert_eq!(other.status, 200);
+
+        let packed = ask(Request::get("/main.js").header(ACCEPT_ENCODING, "gzip, deflate, br")).await;
+        assert_eq!(packed.header(CONTENT_ENCODING), "gzip");
+        assert_eq!(packed.header(VARY).to_lowercase(), "accept-encoding");
+        assert!(packed.body.len() < first.body.len() / 2, "{}", packed.body.len());
+    }
+
+    #[test]
+    fn comments_are_left_out_and_lines_keep_their_numbers() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
+        for file in FILES {
+            let written = std::fs::read_to_string(folder.join(file.name)).expect("reads");
+            let served = std::str::from_utf8(file.octets).expect("text");
+            assert_eq!(served.lines().count(), written.lines().count(), "{}", file.name);
+            for (number, (served, written)) in served.lines().zip(written.lines()).enumerate() {
+                assert!(served.is_empty() || served == written, "{}:{}: {served}", file.name, number + 1);
+            }
+            assert!(!served.contains("@module") && served.len() <= written.len(), "{}", file.name);
+        }
+    }
+
+    /// What a first look costs on the line, and what all views together do.
+    #[tokio::test]
+    async fn the_page_is_light() {
+        let mut sum = 0;
+        for file in FILES {
+            let request = Request::get(format!("/{}", file.name)).header(ACCEPT_ENCODING, "gzip");
+            sum += ask(request).await.body.len();
+        }
+        assert!(sum <= 92_000, "{sum}");
+    }
+
+    #[tokio::test]
+    async fn head_is_get_without_a_body_and_other_methods_are_refused() {
+        let answer = ask(Request::head("/")).await;
+        assert_eq!((answer.status, answer.body.len()), (200, 0));
+        let answer = ask(Request::post("/")).await;
+        assert_eq!((answer.status, answer.header(ALLOW)), (405, "GET, HEAD"));
+        assert_eq!(answer.text(), "{\"error\":\"POST is not possible here, only GET and HEAD\"}\n");
+    }
+}
