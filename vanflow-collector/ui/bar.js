@@ -48,7 +48,7 @@ export class Bar {
       const mark = h('span', { class: 'mark' });
       const element = h('a', { href: `#${view.id}`, 'aria-keyshortcuts': view.key },
         s('svg', { viewBox: '0 0 20 20', 'aria-hidden': 'true' }, s('path', { d: view.icon })), h('span', { class: 'name' }, view.title),
-        h('span', { class: 'short', 'aria-hidden': 'true' }, view.short ?? view.title), mark);
+        h('span', { class: 'short' }, view.short ?? view.title), mark);
       return { view, element, mark };
     });
     this.attachment = h('div', { class: 'att' });
@@ -79,7 +79,8 @@ export class Bar {
     this.liveDot = h('span', { class: 'dot' });
     this.liveName = h('b');
     this.liveTime = h('span', { class: 'time' });
-    this.live = h('button', { class: 'live', type: 'button', onclick: () => this.pressed() }, this.liveDot, this.liveName, this.liveTime);
+    this.liveDoes = h('span', { class: 'vh' });
+    this.live = h('button', { class: 'live', type: 'button', onclick: () => this.pressed() }, this.liveDot, this.liveName, this.liveTime, this.liveDoes);
     const second = /** @type {HTMLElement} */ (document.querySelector('.second'));
     fill(second,
       h('div', { class: 'filter', role: 'search' },
@@ -213,34 +214,33 @@ export class Bar {
     let name = 'Live';
     let kind = 'now';
     let time = units.clock(now);
-    let label = 'Live: press to pause';
+    let does = 'press to pause';
     if (end !== null) {
       kind = 'past';
       name = units.range(end - span * 1e6, end, now);
       time = 'back to live';
-      label = `The past, ${name}: press to go back to live`;
+      does = 'the past';
     } else if (this.pausedAt !== null) {
       kind = 'paused';
       name = this.news === null ? 'Paused' : `Paused, ${units.count(this.news)} new`;
       time = units.clock(this.pausedAt);
-      label = `${name}: press to go on`;
+      does = 'press to go on';
     } else if (this.state === 'stale') {
       kind = 'stale';
       name = this.heard === 0 ? 'No answer' : units.clock(this.heard);
       time = this.heard === 0 ? 'the collector does not answer' : `${Math.floor((now - this.heard) / 1e6)} s old`;
-      label = `Stale: ${name}, ${time}`;
+      does = 'stale';
     } else if (this.heard === 0) {
       kind = 'waiting';
       name = 'Connecting';
       time = '';
-      label = 'Connecting';
+      does = '';
     }
     if (this.live.dataset.kind !== kind) {
       this.live.dataset.kind = kind;
       this.liveDot.replaceChildren(...(kind === 'stale' ? [sign('warn')] : []));
-      this.live.setAttribute('aria-label', label);
     }
-    if (kind !== 'now') this.live.setAttribute('aria-label', label);
+    say(this.liveDoes, does);
     say(this.liveName, name);
     if (kind === 'now') {
       if (this.liveTime.dataset.time !== time) {

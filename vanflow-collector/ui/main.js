@@ -62,7 +62,7 @@ function show() {
   if (screen?.view !== view) {
     leave();
     const ended = new AbortController();
-    const element = h('section', { class: `screen s-${view.id}`, 'aria-label': view.title });
+    const element = h('section', { class: `screen s-${view.id}` });
     main.insertBefore(element, panel.element);
     const mounted = view.mount(element, {
       address: () => address, go, replace, now: () => stream.now(), verdict: () => verdict, signal: ended.signal, pause,
@@ -238,6 +238,7 @@ stream.set('verdict', {
 });
 setInterval(() => {
   if (document.hidden) return;
+  void stream.probe();
   bar.tick(stream.heard);
   if (pausedAt === null) {
     screen?.mounted.tick?.();

@@ -38,6 +38,7 @@ export class Stream {
     /** @type {((state: StreamState) => void)[]} */
     this.listeners = [];
     this.scheduled = false;
+    this.probing = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.staleTimer = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -133,6 +134,26 @@ export class Stream {
         this.retryTimer = setTimeout(() => this.connect(), RETRY_MS);
       }
     });
+  }
+
+  /**
+   * Asks whether the collector is still there when the stream has been silent: nothing may have changed, or the
+   * connection may be lost without anybody having said so. To be called every second.
+   */
+  async probe() {
+    if (this.source === null || this.probing || this.now() - this.heard < STALE_AFTER_MS * 1000) return;
+    this.probing = true;
+    try {
+      const response = await fetch(api.address('healthz'), { signal: AbortSignal.timeout(STALE_AFTER_MS / 2), cache: 'no-store' });
+      if (response.ok) this.hear();
+    } catch {
+      if (this.source !== null) {
+        this.become('stale');
+        this.connect();
+      }
+    } finally {
+      this.probing = false;
+    }
   }
 
   async poll() {

@@ -77,6 +77,7 @@ class MapView {
     this.links = linkTable((id) => this.choose('link', id));
     this.tables.append(h('h2', null, 'Who talks to whom'), this.edges.table, h('h2', null, 'Links between routers'), this.links.table);
     element.append(
+      h('h1', { class: 'vh' }, 'Map of the network'),
       h('div', { class: 'bar3' }, this.levels.element, this.forms.element, h('span', { class: 'sp' }), this.note),
       this.nothing, this.picture.element, this.tables, this.under);
     this.resized = new ResizeObserver(() => this.draw());

@@ -6,9 +6,9 @@
 
 /** @typedef {import('../../answers.js').NetworkMap} NetworkMap */
 
-const GAP = { x: 72, y: 54 };
+const GAP = { x: 66, y: 40 };
 const MARGIN = 6;
-const HEIGHT = 64;
+const HEIGHT = 94;
 
 /**
  * @param {NetworkMap} map

@@ -363,7 +363,7 @@ export class Picture {
             : s('path', { class: 'tm', d: `M${mx} ${my - 5}l5.500 9.500h-11Z` }));
           x += 14;
         }
-        group.append(s('text', { x, y: box.y + box.height / 2 + size * 0.36, 'font-size': size }, item.text));
+        group.append(s('text', { 'aria-hidden': 'true', x, y: box.y + box.height / 2 + size * 0.36, 'font-size': size }, item.text));
       });
   }
 }
@@ -392,7 +392,7 @@ function countOf(routers, area) {
 /** @param {number} number @param {string} one */
 function plural(number, one) {
   const many = one.endsWith('s') ? `${one}es` : `${one}s`;
-  return `${number} ${number === 1 ? one : many}`;
+  return `${number}\u00a0${number === 1 ? one : many}`;
 }
 
 /**
@@ -414,13 +414,45 @@ function drawArea(area, level, routers, group, grow, selected) {
   group.append(
     s('title', null, [area.name, kinds, counts, area.text].filter(Boolean).join('\n')),
     s('rect', { ...round(area), rx: area.open ? 16 : 12 }),
-    s('text', { class: 'sn', x, y: top, 'font-size': 13 * grow }, fitted(area.name, inner, 13 * grow, 650)),
-    s('text', { class: 'ss', x, y: top + 16 * grow, 'font-size': 11 * grow }, fitted(area.open ? kinds : counts, inner, 11 * grow, 400)),
+    s('text', { 'aria-hidden': 'true', class: 'sn', x, y: top, 'font-size': 13 * grow }, fitted(area.name, inner, 13 * grow, 650)),
   );
-  if (!area.open && trouble && area.text) {
-    group.append(s('text', { class: area.severity === 'bad' ? 'sb' : 'sw', x, y: top + 32 * grow, 'font-size': 11 * grow },
-      fitted(`${area.severity === 'bad' ? '✕' : '▲'} ${area.text}`, inner, 11 * grow, 600)));
+  const size = LEAST_TEXT * grow;
+  const step = size * 1.4;
+  let left = area.open ? 1 : Math.floor((area.height - 28) / step);
+  let y = top + 16 * grow;
+  /** @param {string} text @param {string} kind @param {number} weight */
+  const write = (text, kind, weight) => {
+    for (const line of lines(text, inner, size, weight, Math.min(2, left))) {
+      group.append(s('text', { 'aria-hidden': 'true', class: kind, x, y, 'font-size': size }, line));
+      y += step;
+      left -= 1;
+    }
+  };
+  write(area.open ? kinds : counts, 'ss', 400);
+  if (!area.open && trouble && area.text) write(`${area.severity === 'bad' ? '✕' : '▲'} ${area.text}`, area.severity === 'bad' ? 'sb' : 'sw', 600);
+}
+
+/**
+ * The text in as many lines as there may be; what is left over is cut.
+ * @param {string} text
+ * @param {number} room
+ * @param {number} size
+ * @param {number} weight
+ * @param {number} most
+ */
+function lines(text, room, size, weight, most) {
+  /** @type {string[]} */
+  const found = [];
+  let rest = text;
+  while (rest && found.length < most) {
+    const words = rest.split(' ');
+    let end = words.length;
+    while (end > 1 && textWidth(words.slice(0, end).join(' '), size, weight) > room) end -= 1;
+    const last = found.length === most - 1;
+    found.push(fitted(last ? rest : words.slice(0, end).join(' '), room, size, weight));
+    rest = last ? '' : words.slice(end).join(' ');
   }
+  return found;
 }
 
 /**
@@ -446,12 +478,12 @@ function drawNode(map, node, group, grow, selected, dimmed) {
   group.append(
     s('title', null, [node.name, area?.name, under, plural(processes, 'process')].filter(Boolean).join('\n')),
     s('rect', { ...round(node), rx: 5 }),
-    s('text', { class: 'nn', x: node.x + 10, y: node.y + node.height * 0.42, 'font-size': size }, fitted(node.name, node.width - 22 - dots, size, 600)),
-    s('text', { class: 'ns', x: node.x + 10, y: node.y + node.height * 0.84, 'font-size': LEAST_TEXT * grow }, fitted(under, node.width - 16, LEAST_TEXT * grow, 600)),
+    s('text', { 'aria-hidden': 'true', class: 'nn', x: node.x + 10, y: node.y + node.height * 0.42, 'font-size': size }, fitted(node.name, node.width - 22 - dots, size, 600)),
+    s('text', { 'aria-hidden': 'true', class: 'ns', x: node.x + 10, y: node.y + node.height * 0.84, 'font-size': LEAST_TEXT * grow }, fitted(under, node.width - 16, LEAST_TEXT * grow, 600)),
   );
   if (node.kind === 'process' || node.kind === 'more' || processes === 0) return;
   if (processes > 5) {
-    group.append(s('text', { class: 'pn', x: node.x + node.width - 8, y: node.y + node.height * 0.42, 'text-anchor': 'end', 'font-size': LEAST_TEXT * grow }, processes));
+    group.append(s('text', { 'aria-hidden': 'true', class: 'pn', x: node.x + node.width - 8, y: node.y + node.height * 0.42, 'text-anchor': 'end', 'font-size': LEAST_TEXT * grow }, processes));
   } else {
     for (let index = 0; index < processes; index += 1) {
       group.append(s('circle', { class: 'pd', cx: node.x + node.width - 9 - index * 7, cy: node.y + node.height * 0.32, r: 2.2 }));
@@ -479,7 +511,7 @@ function drawRouter(router, area, group, grow, selected) {
   if (area && !area.open) return;
   const side = area ? geometry.sideOf(area, router) : 'right';
   const inside = { right: [-12, 4, 'end'], left: [12, 4, 'start'], bottom: [12, -8, 'start'], top: [12, 18, 'start'] }[side];
-  group.append(s('text', { class: 'rn', x: x + Number(inside[0]), y: y + Number(inside[1]), 'text-anchor': inside[2], 'font-size': LEAST_TEXT * grow }, name));
+  group.append(s('text', { 'aria-hidden': 'true', class: 'rn', x: x + Number(inside[0]), y: y + Number(inside[1]), 'text-anchor': inside[2], 'font-size': LEAST_TEXT * grow }, name));
 }
 
 /**
