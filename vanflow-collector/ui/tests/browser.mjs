@@ -3,7 +3,8 @@
  * path of a proxy, while the collector is away, and where no router is.
  *
  * Each view is compared with a small picture of it in `tests/pictures/`, by what is where and not by what is written: the
- * numbers of a live network are never the same. `RENEW=1` takes new ones; look at them before they are kept.
+ * numbers of a live network are never the same. `RENEW=1` takes new ones; look at them before they are kept. `ONLY=words` runs
+ * those tests alone that have them in their name.
  *
  * Usage: node tests/browser.mjs URL BROWSER [URL-OF-A-COLLECTOR-WITHOUT-A-ROUTER]
  */
@@ -35,6 +36,7 @@ let checks = 0;
 
 /** @param {string} sentence @param {() => Promise<void>} body */
 async function test(sentence, body) {
+  if (process.env.ONLY && !new RegExp(process.env.ONLY).test(sentence)) return;
   checks += 1;
   const begun = performance.now();
   try {

@@ -58,6 +58,7 @@ class MapView {
     /** @type {{ identity: string, name: string }[]} */
     this.services = [];
     this.drawnAt = 0;
+    this.placedAt = -Infinity;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.levels = choice('Level', [
@@ -79,7 +80,8 @@ class MapView {
     element.append(
       h('h1', { class: 'vh' }, 'Map of the network'),
       h('div', { class: 'bar3' }, this.levels.element, this.forms.element, h('span', { class: 'sp' }), this.note),
-      this.nothing, this.picture.element, this.tables, this.under);
+      this.nothing, h('div', { class: 'stage' }, this.picture.element, this.under), this.tables);
+    this.stage = /** @type {HTMLElement} */ (this.under.parentElement);
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.picture.element);
     this.show(context.address());
@@ -123,8 +125,7 @@ class MapView {
   /** @param {string} title @param {string} text */
   say(title, text) {
     this.nothing.hidden = false;
-    this.picture.element.hidden = true;
-    this.under.hidden = true;
+    this.stage.hidden = true;
     fill(this.nothing, h('b', null, title), text);
   }
 
@@ -142,8 +143,7 @@ class MapView {
     const address = this.context.address();
     const asTable = address.own.form === 'table';
     this.nothing.hidden = true;
-    this.picture.element.hidden = asTable;
-    this.under.hidden = asTable;
+    this.stage.hidden = asTable;
     this.tables.hidden = !asTable;
     const marked = this.marked(address, last);
     const terms = filters.parse(address.filter);
@@ -155,6 +155,17 @@ class MapView {
     const shown = isNarrow() && last.level === 'site' && address.open.length === 0 ? narrowed(last, this.picture.element.clientWidth - 16) : last;
     this.picture.show(shown, marked, this.filtered(last, terms), last.routers);
     this.showUnplaced(last);
+    this.placeLegend();
+  }
+
+  /** The legend stands in the lower corners where no site is, else below the map. */
+  placeLegend() {
+    const free = this.picture.isFree(this.stage, [this.legend, this.unplaced].filter((each) => each.childElementCount > 0));
+    if (free === this.stage.classList.contains('corners')) return;
+    // The other way round only when there is clearly room, so that it does not change to and fro.
+    if (performance.now() - this.placedAt < 5000) return;
+    this.placedAt = performance.now();
+    this.stage.classList.toggle('corners', free);
   }
 
   /**

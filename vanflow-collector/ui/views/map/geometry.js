@@ -86,9 +86,8 @@ export function curve(start, leaves, end, enters, least = 18) {
   const distance = Math.hypot(end.x - start.x, end.y - start.y);
   const opposite = OUTWARD[leaves].x + OUTWARD[enters].x === 0 && OUTWARD[leaves].y + OUTWARD[enters].y === 0;
   const horizontal = OUTWARD[leaves].x !== 0;
-  const reach = opposite
-    ? Math.max(least, Math.abs(horizontal ? end.x - start.x : end.y - start.y) / 2)
-    : Math.max(least, distance * 0.4);
+  const forward = horizontal ? (end.x - start.x) * OUTWARD[leaves].x : (end.y - start.y) * OUTWARD[leaves].y;
+  const reach = opposite && forward > 0 ? forward / 2 : Math.max(least, distance * 0.4);
   /** @param {Point} point @param {Side} side */
   const control = (point, side) => ({ x: point.x + OUTWARD[side].x * reach, y: point.y + OUTWARD[side].y * reach });
   return [start, control(start, leaves), control(end, enters), end];
@@ -147,6 +146,36 @@ export function around(from, to, between) {
   const end = port(to, rightwards ? 'left' : 'right', above ? 0.3 : 0.7);
   const reach = (end.x - start.x) * 0.22;
   return [start, { x: start.x + reach, y: level }, { x: end.x - reach, y: level }, end];
+}
+
+/**
+ * Ways from a point past boxes to another: as it would run, then below them, above, and at their sides.
+ * @param {Curve} direct
+ * @param {Box[]} boxes
+ * @returns {Curve[]}
+ */
+export function detours(direct, boxes) {
+  const [start, , , end] = direct;
+  const inTheWay = boxes.filter((box) => crosses(direct, box));
+  if (inTheWay.length === 0) return [direct];
+  const left = Math.min(...inTheWay.map((box) => box.x));
+  const right = Math.max(...inTheWay.map((box) => box.x + box.width));
+  const top = Math.min(...inTheWay.map((box) => box.y));
+  const bottom = Math.max(...inTheWay.map((box) => box.y + box.height));
+  // A curve comes three quarters of the way to its controls.
+  /** @param {number} edge @param {number} from @param {number} to */
+  const past = (edge, from, to) => edge + (edge - (from + to) / 2) / 3;
+  const below = past(bottom + 18, start.y, end.y);
+  const above = past(top - 18, start.y, end.y);
+  const rightwards = past(right + 18, start.x, end.x);
+  const leftwards = past(left - 18, start.x, end.x);
+  return [
+    direct,
+    [start, { x: start.x, y: below }, { x: end.x, y: below }, end],
+    [start, { x: rightwards, y: start.y }, { x: rightwards, y: end.y }, end],
+    [start, { x: leftwards, y: start.y }, { x: leftwards, y: end.y }, end],
+    [start, { x: start.x, y: above }, { x: end.x, y: above }, end],
+  ];
 }
 
 /**

@@ -23,8 +23,10 @@ import * as geometry from './geometry.js';
 /** No text is smaller than this on the screen. */
 const LEAST_TEXT = 11;
 /** The least scale; what is larger than the screen then is scrolled. */
-const LEAST_SCALE = 0.72;
+const LEAST_SCALE = 0.75;
 const MOST_SCALE = 1.35;
+/** Where there is room at the sides the picture is drawn wider, so that names have more of it; at most so much. */
+const MOST_STRETCH = 1.6;
 const LABELLED = 5;
 
 /** @param {import('../../answers.js').Windows | undefined} rates */
@@ -152,6 +154,22 @@ export class Picture {
     next.element.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
 
+  /**
+   * Whether no site is where the legend would be, in the lower corners of a stage that is all the map's.
+   * @param {HTMLElement} stage
+   * @param {HTMLElement[]} elements
+   */
+  isFree(stage, elements) {
+    const box = stage.getBoundingClientRect();
+    if (Number(this.svg.getAttribute('height')) > box.height || box.width < 720) return false;
+    const sites = [...this.layers.areas.groups.values()].map(({ group }) => group.getBoundingClientRect());
+    return elements.every((element) => {
+      const { left, right, height } = element.getBoundingClientRect();
+      const top = box.bottom - Math.max(height, 130) - 16;
+      return sites.every((site) => site.right < left - 8 || site.left > Math.max(right, left + 320) + 8 || site.bottom < top);
+    });
+  }
+
   showStops() {
     const current = this.stops.find((stop) => stop.id === this.focused) ?? this.stops[0];
     for (const { element } of this.stops) element.setAttribute('tabindex', element === current?.element ? '0' : '-1');
@@ -169,6 +187,7 @@ export class Picture {
    * @param {NetworkMap['routers']} [routers] all of them, where the map shows none
    */
   show(map, marked, filtered, routers = map.routers) {
+    map = this.stretched(map);
     /** @type {Map<string, Box>} */
     const boxes = new Map([...map.areas, ...map.nodes].map((each) => [each.id, each]));
     const areas = new Map(map.areas.map((area) => [area.id, area]));
@@ -212,6 +231,24 @@ export class Picture {
   }
 
   /**
+   * The map as wide as there is room for, where its height is what bounds it.
+   * @param {NetworkMap} map
+   * @returns {NetworkMap}
+   */
+  stretched(map) {
+    const [width, height] = [this.element.clientWidth - 32, this.element.clientHeight];
+    if (width <= 0 || height <= 0 || map.areas.length === 0) return map;
+    const left = Math.min(...map.areas.map((area) => area.x));
+    const right = Math.max(...map.areas.map((area) => area.x + area.width));
+    const scale = Math.max(LEAST_SCALE, Math.min(MOST_SCALE, height / map.height));
+    const factor = Math.min(MOST_STRETCH, width / ((right - left) * scale));
+    if (factor <= 1.02) return map;
+    /** @template {{ x: number, width?: number }} T @param {T} each @returns {T} */
+    const wider = (each) => ({ ...each, x: each.x * factor, ...(each.width === undefined ? {} : { width: each.width * factor }) });
+    return { ...map, width: map.width * factor, areas: map.areas.map(wider), nodes: map.nodes.map(wider), routers: map.routers.map(wider) };
+  }
+
+  /**
    * @param {NetworkMap} map
    * @param {Map<string, Box>} boxes
    * @returns {Map<string, Curve>}
@@ -247,6 +284,8 @@ export class Picture {
     return new Map(chosen.map(({ edge, from, to, leaves, enters }) => {
       const start = geometry.port(from, leaves, shares.get(`${edge.id} source`) ?? 0.5);
       const end = geometry.port(to, enters, shares.get(`${edge.id} destination`) ?? 0.5);
+      // One above the other: straight, where that is possible.
+      if ((leaves === 'bottom' || leaves === 'top') && start.x > to.x + 8 && start.x < to.x + to.width - 8) end.x = start.x;
       const line = geometry.curve(start, leaves, end, enters);
       const ends = [edge.source, edge.destination].flatMap((id) => [id, areaOf.get(id)]);
       const between = map.areas.filter((area) => !ends.includes(area.id) && geometry.crosses(line, area));
@@ -375,7 +414,8 @@ function round(box) {
 
 /** @param {MapEdge} edge */
 function troubleOf(edge) {
-  if (edge.severity === 'bad' && edge.text) return edge.text;
+  if (edge.severity === 'bad' && edge.text && edge.text.length <= 18) return edge.text;
+  if (edge.errorShare === 1 && edge.errors !== undefined) return `${units.count(edge.errors)} of ${units.count(edge.units)} failed`;
   return edge.errorShare === undefined ? edge.text ?? 'errors' : units.text(units.share(edge.errorShare));
 }
 
@@ -474,12 +514,12 @@ function drawNode(map, node, group, grow, selected, dimmed) {
   mark(group, node.kind === 'remote' ? 'component' : node.kind,
     [node.name, what, area ? `in ${area.name}` : '', under, processes > 1 ? plural(processes, 'process') : ''].filter(Boolean).join(', '), selected);
   const dots = processes > 5 ? 22 : processes * 7;
-  const size = Math.min(12.5, node.height * 0.38) * grow;
+  const size = Math.min(12.5 * grow, node.height * 0.44);
   group.append(
     s('title', null, [node.name, area?.name, under, plural(processes, 'process')].filter(Boolean).join('\n')),
     s('rect', { ...round(node), rx: 5 }),
-    s('text', { 'aria-hidden': 'true', class: 'nn', x: node.x + 10, y: node.y + node.height * 0.42, 'font-size': size }, fitted(node.name, node.width - 22 - dots, size, 600)),
-    s('text', { 'aria-hidden': 'true', class: 'ns', x: node.x + 10, y: node.y + node.height * 0.84, 'font-size': LEAST_TEXT * grow }, fitted(under, node.width - 16, LEAST_TEXT * grow, 600)),
+    s('text', { 'aria-hidden': 'true', class: 'nn', x: node.x + 10, y: node.y + node.height * 0.44, 'font-size': size }, fitted(node.name, node.width - 22 - dots, size, 600)),
+    s('text', { 'aria-hidden': 'true', class: 'ns', x: node.x + 10, y: node.y + node.height * 0.87, 'font-size': LEAST_TEXT * grow }, fitted(under, node.width - 16, LEAST_TEXT * grow, 600)),
   );
   if (node.kind === 'process' || node.kind === 'more' || processes === 0) return;
   if (processes > 5) {
@@ -530,7 +570,8 @@ function routedLinks(map, areas) {
       const area = areas.get(router.area);
       return area ? geometry.sideOf(area, router) : 'bottom';
     });
-    found.set(link.id, geometry.curve(from, a, to, b, 30));
+    const ways = geometry.detours(geometry.curve(from, a, to, b, 30), map.nodes);
+    found.set(link.id, ways.find((way) => !map.nodes.some((node) => geometry.crosses(way, node))) ?? ways[0]);
   }
   return found;
 }
