@@ -157,7 +157,7 @@ export class Panel {
         h('h3', null, each.title, h('a', { href: addresses.format(addresses.changed(address, { view: 'connections', filter: each.filter })) },
           `${units.count(answer.connections)} connections`)),
         h('table', { class: 'talk' },
-          h('thead', null, h('tr', null, [each.column, '', 'Octets', 'Conns', 'p95'].map((title) => h('th', { scope: 'col' }, title)))),
+          h('thead', null, h('tr', null, [each.column, h('span', { class: 'vh' }, 'Share'), 'Octets', 'Conns', 'p95'].map((title) => h('th', { scope: 'col' }, title)))),
           h('tbody', null, answer.rows.map((row) => {
             const bar = h('span');
             bar.style.width = `${Math.max(1, (row.octets / most) * 100)}%`;

@@ -152,7 +152,7 @@ for (const view of views) {
   for (const form of FORMS) {
     await test(`${view} is shown, ${form.name}, with nothing that axe finds and nothing that scrolls sideways`, () => withPage(form, async (page) => {
       await open(page, view);
-      await page.waitForTimeout(1500);
+      await page.waitForTimeout(1000);
       if (pictures) await page.screenshot({ path: `${pictures}/${view}-${form.name.replace(' ', '-')}.png` });
       if (form.name !== 'narrow dark') await compare(await page.screenshot(), `${view}-${form.name}`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -402,7 +402,7 @@ export class Picture {
             : s('path', { class: 'tm', d: `M${mx} ${my - 5}l5.500 9.500h-11Z` }));
           x += 14;
         }
-        group.append(s('text', { 'aria-hidden': 'true', x, y: box.y + box.height / 2 + size * 0.36, 'font-size': size }, item.text));
+        group.append(s('text', { x, y: box.y + box.height / 2 + size * 0.36, 'font-size': size }, item.text));
       });
   }
 }
@@ -448,13 +448,12 @@ function drawArea(area, level, routers, group, grow, selected) {
   const kinds = [area.platform, area.provider, area.version].filter(Boolean).join(' · ');
   const counts = [plural(area.nodes, area.open && level === 'process' ? 'process' : 'component'), routers > 0 ? plural(routers, 'router') : ''].filter(Boolean).join(', ');
   group.setAttribute('class', `site ${selected ? 'sel' : ''} ${area.open ? 'open' : 'closed'} ${trouble ? area.severity : ''}`);
-  mark(group, 'site', `${area.name}, site${area.open ? '' : ', closed'}, ${counts}${area.text ? `, ${area.text}` : ''}`, selected);
+  mark(group, 'site', [area.name, area.open ? 'site' : 'site, closed', kinds, counts, area.text].filter(Boolean).join(', '), selected);
   const [x, inner] = [area.x + (area.open ? 16 : 12), area.width - (area.open ? 32 : 20)];
   const top = area.y + (area.open ? 24 : 20);
   group.append(
-    s('title', null, [area.name, kinds, counts, area.text].filter(Boolean).join('\n')),
     s('rect', { ...round(area), rx: area.open ? 16 : 12 }),
-    s('text', { 'aria-hidden': 'true', class: 'sn', x, y: top, 'font-size': 13 * grow }, fitted(area.name, inner, 13 * grow, 650)),
+    s('text', { class: 'sn', x, y: top, 'font-size': 13 * grow }, fitted(area.name, inner, 13 * grow, 650)),
   );
   const size = LEAST_TEXT * grow;
   const step = size * 1.4;
@@ -463,7 +462,7 @@ function drawArea(area, level, routers, group, grow, selected) {
   /** @param {string} text @param {string} kind @param {number} weight */
   const write = (text, kind, weight) => {
     for (const line of lines(text, inner, size, weight, Math.min(2, left))) {
-      group.append(s('text', { 'aria-hidden': 'true', class: kind, x, y, 'font-size': size }, line));
+      group.append(s('text', { class: kind, x, y, 'font-size': size }, line));
       y += step;
       left -= 1;
     }
@@ -516,14 +515,13 @@ function drawNode(map, node, group, grow, selected, dimmed) {
   const dots = processes > 5 ? 22 : processes * 7;
   const size = Math.min(12.5 * grow, node.height * 0.44);
   group.append(
-    s('title', null, [node.name, area?.name, under, plural(processes, 'process')].filter(Boolean).join('\n')),
     s('rect', { ...round(node), rx: 5 }),
-    s('text', { 'aria-hidden': 'true', class: 'nn', x: node.x + 10, y: node.y + node.height * 0.44, 'font-size': size }, fitted(node.name, node.width - 22 - dots, size, 600)),
-    s('text', { 'aria-hidden': 'true', class: 'ns', x: node.x + 10, y: node.y + node.height * 0.87, 'font-size': LEAST_TEXT * grow }, fitted(under, node.width - 16, LEAST_TEXT * grow, 600)),
+    s('text', { class: 'nn', x: node.x + 10, y: node.y + node.height * 0.44, 'font-size': size }, fitted(node.name, node.width - 22 - dots, size, 600)),
+    s('text', { class: 'ns', x: node.x + 10, y: node.y + node.height * 0.87, 'font-size': LEAST_TEXT * grow }, fitted(under, node.width - 16, LEAST_TEXT * grow, 600)),
   );
   if (node.kind === 'process' || node.kind === 'more' || processes === 0) return;
   if (processes > 5) {
-    group.append(s('text', { 'aria-hidden': 'true', class: 'pn', x: node.x + node.width - 8, y: node.y + node.height * 0.42, 'text-anchor': 'end', 'font-size': LEAST_TEXT * grow }, processes));
+    group.append(s('text', { class: 'pn', x: node.x + node.width - 8, y: node.y + node.height * 0.42, 'text-anchor': 'end', 'font-size': LEAST_TEXT * grow }, processes));
   } else {
     for (let index = 0; index < processes; index += 1) {
       group.append(s('circle', { class: 'pd', cx: node.x + node.width - 9 - index * 7, cy: node.y + node.height * 0.32, r: 2.2 }));
@@ -544,14 +542,13 @@ function drawRouter(router, area, group, grow, selected) {
   mark(group, 'router', `${name}, ${router.mode} router${area ? ` of ${area.name}` : ''}${router.up ? '' : ', gone'}`, selected);
   const { x, y } = router;
   group.append(
-    s('title', null, `${name}\n${router.mode} router${router.up ? '' : ', gone'}`),
     s('rect', { class: 'hit', x: x - 12, y: y - 12, width: 24, height: 24 }),
     s('path', { class: `rm ${router.mode === 'edge' ? 'edge' : ''}`, d: `M${x} ${y - 7}l7 7l-7 7l-7-7Z` }),
   );
   if (area && !area.open) return;
   const side = area ? geometry.sideOf(area, router) : 'right';
   const inside = { right: [-12, 4, 'end'], left: [12, 4, 'start'], bottom: [12, -8, 'start'], top: [12, 18, 'start'] }[side];
-  group.append(s('text', { 'aria-hidden': 'true', class: 'rn', x: x + Number(inside[0]), y: y + Number(inside[1]), 'text-anchor': inside[2], 'font-size': LEAST_TEXT * grow }, name));
+  group.append(s('text', { class: 'rn', x: x + Number(inside[0]), y: y + Number(inside[1]), 'text-anchor': inside[2], 'font-size': LEAST_TEXT * grow }, name));
 }
 
 /**
@@ -646,7 +643,8 @@ function pathOf([a, b, c, d]) {
 function mark(group, type, label, selected) {
   group.setAttribute('data-type', type);
   group.setAttribute('role', 'button');
-  group.setAttribute('aria-label', label);
+  // The title is what is read out, and what the pointer shows.
+  group.append(s('title', null, label));
   group.setAttribute('aria-pressed', String(selected));
 }
 
