@@ -4,6 +4,7 @@ import { test } from 'node:test';
 // A module of the page asks the document where the collector is.
 Object.assign(globalThis, { document: { documentElement: { dataset: {} }, baseURI: 'http://collector.example/' } });
 const { lastLives } = await import('../views/infra.js');
+const { present } = await import('../views/health.js');
 const { joined } = await import('../views/network.js');
 
 test('of what came back the last life is shown, with how many it had before', () => {
@@ -27,4 +28,11 @@ test('a link has what only one of the APIs says of it, and nothing that neither 
   });
   assert.deepEqual(plain, { identity: 'b', tls: false, host: 'x' });
   assert.deepEqual(old, { identity: 'c' });
+});
+
+test('a source that came back with another identity is not shown as lost', () => {
+  const source = (/** @type {string} */ name, /** @type {'complete' | 'lost'} */ state) => ({ type: 'router', name, state });
+  assert.deepEqual(present([source('edge', 'lost'), source('edge', 'complete'), source('gone', 'lost')]), {
+    shown: [source('edge', 'complete'), source('gone', 'lost')], replaced: 1,
+  });
 });

@@ -11,7 +11,7 @@ import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
 import { kindWord, lanesOf } from './lanes.js';
-import { failure, jsonAddress, nothing } from './parts.js';
+import { failure, jsonAddress, nothing, nothingLeft } from './parts.js';
 
 /** @typedef {import('../answers.js').Verdict} Verdict */
 /** @typedef {import('../answers.js').Finding} Finding */
@@ -239,23 +239,34 @@ class Health {
       return;
     }
     const now = this.context.now();
-    fill(this.sourceList, h('h2', null, 'Sources', h('span', null, 'last heard')), h('ul', { class: 'src' }, this.sources.map((source) => {
+    const { shown, replaced } = present(this.sources);
+    fill(this.sourceList, h('h2', null, 'Sources', h('span', null, 'last heard')), h('ul', { class: 'src' }, shown.map((source) => {
       const state = source.saturated ? 'warn' : source.state === 'complete' ? 'fine' : source.state === 'lost' ? 'bad' : 'unknown';
       const why = source.why ?? (source.saturated ? 'has so many connections that it reports no more' : source.neverReported ? `${units.count(source.neverReported)} connections never reported` : '');
       const passed = Math.max(0, now - source.lastHeard);
       return h('li', { title: `${source.type}${source.version ? ` ${source.version}` : ''}, ${source.state}, last heard ${units.whole(source.lastHeard)}` },
         sign(state, source.state), h('span', { class: 'nm' }, source.name, why ? h('small', null, why) : null),
         passed < 60e6 ? h('b', null, (passed / 1e6).toFixed(1), h('i', null, 's ago')) : h('b', null, units.moment(source.lastHeard, now)));
-    })));
+    })), replaced > 0 ? h('p', { class: 'na' }, `Not shown: ${replaced} that ${replaced === 1 ? 'is' : 'are'} lost and came back with another identity, as a router does that restarts.`) : null);
   }
 
   empty() {
     if (this.error) return failure(this.error);
-    if (this.context.address().filter && this.events.length > 0) {
-      return nothing('No event is left by the filter', h('a', { href: this.context.link({ filter: '' }) }, 'clear the filter'));
-    }
+    if (this.context.address().filter && this.events.length > 0) return nothingLeft(this.context, 'event');
     return nothing('Nothing happened', 'Links that go down and up, routers and processes that come and go, services without a server and warnings of routers are listed here.');
   }
+}
+
+/**
+ * The sources without those that are lost while one of the same name is there again.
+ * @template {Pick<Source, 'type' | 'name' | 'state'>} S
+ * @param {S[]} sources
+ * @returns {{ shown: S[], replaced: number }}
+ */
+export function present(sources) {
+  const seen = new Set(sources.filter(({ state }) => state !== 'lost').map(({ type, name }) => `${type} ${name}`));
+  const shown = sources.filter(({ type, name, state }) => state !== 'lost' || !seen.has(`${type} ${name}`));
+  return { shown, replaced: sources.length - shown.length };
 }
 
 /**

@@ -11,7 +11,7 @@ import { Table } from '../table.js';
 import * as units from '../units.js';
 import { applying } from './matchers.js';
 import { network } from './network.js';
-import { failure, jsonAddress, listBar, nothing } from './parts.js';
+import { failure, jsonAddress, listBar, nothing, nothingLeft } from './parts.js';
 
 /** @typedef {import('../address.js').Address} Address */
 /** @typedef {import('../filter.js').Term} Term */
@@ -260,9 +260,7 @@ class Infra {
   /** @param {string} what @param {string} how */
   empty(what, how) {
     if (this.error) return failure(this.error);
-    if (this.context.address().filter) {
-      return nothing('Nothing is left by the filter', h('a', { href: this.context.link({ filter: '' }) }, 'clear the filter'));
-    }
+    if (this.context.address().filter) return nothingLeft(this.context, what.replace(/^No (\w+).*/, '$1'));
     return nothing(what, how);
   }
 }

@@ -4,6 +4,8 @@
  */
 import * as api from '../api.js';
 import { h, say, sign } from '../dom.js';
+import * as filter from '../filter.js';
+import * as units from '../units.js';
 
 /** @typedef {import('../dom.js').Child} Child */
 
@@ -58,12 +60,39 @@ export function nothing(what, ...more) {
 }
 
 /**
+ * What there is where the filter leaves nothing: its terms, each with what would be there without it, and the way out.
+ * @param {import('../views.js').Context} context
+ * @param {string} what such as `connection`
+ * @param {(terms: import('../filter.js').Term[]) => Promise<number | undefined>} [count] how many there are by other terms
+ * @returns {HTMLElement}
+ */
+export function nothingLeft(context, what, count) {
+  const address = context.address();
+  const terms = filter.parse(address.filter);
+  const { only: _, ...own } = address.own;
+  void _;
+  return h('div', { class: 'left' },
+    h('b', null, `No ${what} is left by the filter`),
+    h('ul', null, terms.map((term) => {
+      const others = terms.filter((each) => each !== term);
+      const many = h('span');
+      count?.(others).then((number) => {
+        if (number !== undefined) say(many, `: ${units.count(number)}`);
+      }, () => {
+        // It is said without a number.
+      });
+      return h('li', null, 'without ', h('a', { class: 'chip', href: context.link({ filter: filter.format(others) }) }, filter.format([term])), many);
+    })),
+    h('a', { href: context.link({ filter: '', own }) }, terms.length > 1 ? 'clear all of it' : 'clear'));
+}
+
+/**
  * Why there is nothing, where a list could not be had.
  * @param {import('../api.js').ApiError} error
  * @returns {HTMLElement}
  */
 export function failure(error) {
-  return h('p', { class: 'fail' }, sign('bad', 'bad'), h('b', null, 'The list could not be had'), h('small', null, error.message));
+  return h('p', { class: 'fail' }, h('b', null, sign('bad', 'bad:'), 'The list could not be had'), error.message);
 }
 
 /**

@@ -13,7 +13,7 @@ import * as units from '../units.js';
 import { failureOf } from './failure.js';
 import { scaleOf, scaleText } from './latency.js';
 import { applying, matchersOf, without } from './matchers.js';
-import { failure, jsonAddress, listBar, nothing } from './parts.js';
+import { failure, jsonAddress, listBar, nothing, nothingLeft } from './parts.js';
 import { FAILS, ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf } from './servicerows.js';
 
 /** @typedef {import('./servicerows.js').Row} Row */
@@ -445,9 +445,7 @@ class Services {
   empty() {
     if (this.error) return failure(this.error);
     const address = this.context.address();
-    if (address.filter) {
-      return nothing('No service is left by the filter. ', h('a', { href: this.context.link({ filter: '' }) }, 'clear the filter'));
-    }
+    if (address.filter) return nothingLeft(this.context, 'service');
     return nothing('No service yet', 'A service is here as soon as a site has a listener or a connector: create one of each, with the same routing key.');
   }
 

@@ -11,7 +11,7 @@ import { Table } from '../table.js';
 import * as units from '../units.js';
 import { scaleOf, scaleText } from './latency.js';
 import { applying, matchersOf } from './matchers.js';
-import { chip, failure, jsonAddress, listBar, nothing } from './parts.js';
+import { chip, failure, jsonAddress, listBar, nothing, nothingLeft } from './parts.js';
 import { learn, reached } from './reach.js';
 
 /** @typedef {import('../address.js').Address} Address */
@@ -127,6 +127,8 @@ export class Tail {
     this.loaded = false;
     /** @type {Opened | null} */
     this.opened = null;
+    /** What is there instead of rows, and for which question. @type {{ text: string, element: HTMLElement } | null} */
+    this.emptied = null;
     /** @type {api.ApiError | null} */
     this.error = null;
     /** @type {Record<string, number | undefined>} */
@@ -165,7 +167,7 @@ export class Tail {
         if (document.activeElement === document.body) this.table.shown.get(row.key)?.element.querySelector('button')?.focus();
         this.own({ row: open ? row.key : '' });
       },
-      empty: () => this.empty(),
+      empty: () => this.emptyOnce(),
     });
     this.table.element.addEventListener('pointerenter', (event) => {
       if (event.pointerType === 'mouse') this.pointed = true;
@@ -212,7 +214,13 @@ export class Tail {
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    return this.table.key(event);
+    if (this.table.key(event)) return true;
+    const row = this.table.body.querySelector('tr:focus');
+    if (event.key !== 'Escape' || !(row instanceof HTMLElement)) return false;
+    // Whoever leaves a row by keyboard lets the list go on.
+    row.blur();
+    this.follow();
+    return true;
   }
 
   /** @param {string} name @param {any} answer */
@@ -462,12 +470,28 @@ export class Tail {
     this.opened = null;
   }
 
+  /** The same for as long as nothing else is asked. */
+  emptyOnce() {
+    const text = `${this.asking} ${this.error?.message}`;
+    if (this.emptied?.text !== text) this.emptied = { text, element: this.empty() };
+    return this.emptied.element;
+  }
+
   empty() {
     if (this.error) return failure(this.error);
     const address = this.context.address();
-    if (address.filter || onlyOf(address)) {
-      return nothing('Nothing is left by the filter', h('a', { href: this.context.link({ filter: '', own: {} }) }, 'clear the filter'));
+    const what = this.options.title.toLowerCase().replace(/s$/, '');
+    if (address.filter) {
+      return nothingLeft(this.context, what, async (terms) => {
+        if (filter.rest(terms, this.options.list).length > 0) return undefined;
+        const path = api.withQuery(`v2alpha1/${this.options.list}`, [
+          ...timeParameters(address), ['state', 'all'], ...filter.parameters(terms, this.options.list), ['limit', '0'],
+        ]);
+        return /** @type {import('../answers.js').Page<unknown>} */ (await api.get(path, this.context.signal)).timeRangeCount;
+      });
     }
+    const only = this.options.chips.find((each) => each.id === onlyOf(address));
+    if (only) return nothing(`No ${what} is ${only.text}`, 'Within the range of time that is shown.');
     if (address.end !== null) {
       return nothing('Nothing in this range', 'Records that have ended are kept for a time only (--retention); charts reach back further.');
     }
