@@ -320,7 +320,7 @@ mod tests {
         }
     }
 
-    /// What a first look costs on the line, and what all views together do.
+    /// What all views together cost on the line. A third of what is written are comments, which are left out.
     #[tokio::test]
     async fn the_page_is_light() {
         let mut sum = 0;
@@ -328,7 +328,7 @@ mod tests {
             let request = Request::get(format!("/{}", file.name)).header(ACCEPT_ENCODING, "gzip");
             sum += ask(request).await.body.len();
         }
-        assert!(sum <= 92_000, "{sum}");
+        assert!(sum <= 100_000, "{sum}");
     }
 
     #[tokio::test]

@@ -236,7 +236,7 @@ class MapView {
     if (selection) {
       const all = [...map.areas, ...map.nodes, ...map.routers, ...map.links].find((each) => each.id === selection.id);
       const name = selection.type === 'edge' ? selection.id.split('>').map((id) => nameOf(map, id)).join(' → ')
-        : this.services.find((service) => service.identity === selection.id)?.name ?? all?.name ?? '';
+        : this.services.find((service) => service.identity === selection.id)?.name ?? all?.name ?? 'what this level does not show';
       const text = `Selected: ${units.router(name)}`;
       if (this.note.dataset.text === text) return;
       this.note.dataset.text = text;
