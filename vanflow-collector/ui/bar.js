@@ -197,7 +197,7 @@ export class Bar {
     const { total, complete } = verdict.sources;
     const detail = verdict.detail ?? '';
     if (!verdict.attached) {
-      fill(this.attachment, sign('bad'), h('b', null, 'not attached'), h('span', { class: 'l' }, detail ? `: ${detail.replace(/^not attached:? ?/, '')}` : ''));
+      fill(this.attachment, sign('bad'), h('b', null, 'not attached'), h('span', { class: 'l' }, detail ? `${detail.replace(/^not attached:? ?/, '')}` : ''));
       this.attachment.title = detail;
       return;
     }

@@ -344,6 +344,7 @@ if (detached) {
     await page.getByText('not attached').first().waitFor();
     await page.getByText('Not attached').first().waitFor();
     await page.getByText('--router').first().waitFor();
+    assert.equal(await page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth)), 0);
     await accessible(page);
   }, { root: detached }));
 }
