@@ -17,18 +17,16 @@ use std::{
 
 use http_body_util::BodyExt;
 use hyper::Request;
-use vanflow_api::{Api, ApiOptions, Network, Publisher};
-use vanflow_collector::demo::{self, Van};
+use vanflow_api::{Api, ApiOptions};
+use vanflow_collector::demo;
 use vanflow_history::HistoryOptions;
-use vanflow_proto::{
-    Attribute, Message, RecordKind, Timestamp, UpdateBuf,
-    discovery::{Action, Discovery, FlushOutcome, Heard, Output, Settings},
-};
-use vanflow_store::{Follower, Record, Snapshot, Store};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf};
+use vanflow_store::{Record, Snapshot};
+
+use crate::followed::{Followed, START};
 
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
-const START: Timestamp = Timestamp::from_micros(1_795_347_888_000_000);
 
 /// How often a test may inject something.
 const STEP: u64 = 5 * SECOND;
@@ -77,44 +75,32 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
-/// The emulated VAN, and a collector that follows it.
+/// The emulated VAN, a collector that follows it, and whoever evaluates the rules.
 struct Run {
-    van: Van,
-    discovery: Discovery,
-    follower: Follower,
+    followed: Followed,
     api: Api,
-    publisher: Publisher,
     rules: Vec<Rule>,
     /// Since when the expression of a rule has had a result with a label set.
     pending: BTreeMap<(String, String), Timestamp>,
     fired: BTreeSet<String>,
-    /// A source whose answer to a FLUSH does not arrive.
-    lost: Option<String>,
 }
 
 impl Run {
     fn new(options: demo::DemoOptions) -> Self {
-        let (network, publisher) = Network::new(Store::new(vanflow_store::StoreOptions::default()));
-        publisher
+        let (followed, network) = Followed::new(options);
+        followed
+            .publisher
             .update_status(|status| (status.attached, status.flushed, status.ready) = (true, true, true));
         let mut options_of_api = ApiOptions::default();
         let mut history = HistoryOptions::default();
         history.interval = Duration::from_micros(EVALUATE);
         options_of_api.history = Some(history);
-        let mut discovery = Discovery::new(Settings::default(), 7);
-        discovery.attached(START);
-        let mut van = Van::new(options, START);
-        van.announce();
         Self {
-            van,
-            discovery,
-            follower: Follower::new(),
+            followed,
             api: Api::new(network, options_of_api),
-            publisher,
             rules: rules(),
             pending: BTreeMap::new(),
             fired: BTreeSet::new(),
-            lost: None,
         }
     }
 
@@ -123,57 +109,15 @@ impl Run {
     fn watch(mut self, micros: u64, mut each: impl FnMut(&mut Self, u64)) -> BTreeSet<String> {
         for step in 1..=micros / STEP {
             let now = START.plus_micros(step * STEP);
-            self.advance(now);
+            self.followed.advance(now);
             each(&mut self, step);
             if (step * STEP).is_multiple_of(EVALUATE) {
-                self.publisher.publish();
+                self.followed.publisher.publish();
                 self.api.remember(now);
                 self.evaluate(now);
             }
         }
         self.fired
-    }
-
-    fn advance(&mut self, to: Timestamp) {
-        while self.van.now() < to {
-            let now = to.min(self.van.now().plus_micros(SECOND / 5));
-            let sent = self.van.advance(now);
-            let mut store = self.publisher.write();
-            for sent in sent {
-                let address = &*sent.outgoing.address;
-                if self.lost.as_ref().is_some_and(|lost| address == format!("mc/sfe.{lost}")) {
-                    continue;
-                }
-                let message = Message::decode(&sent.outgoing.message).expect("it decodes");
-                let heard = self.discovery.hear(sent.at, address, &message);
-                follow(&mut self.follower, &mut self.discovery, &mut self.van, &mut store, sent.at);
-                match heard {
-                    Some(Heard::Heartbeat { source, clock }) => {
-                        self.follower.heartbeat(&mut store, &source, clock, sent.at);
-                    }
-                    Some(Heard::Records { source, updates }) => {
-                        self.follower.records(&mut store, &source, updates, sent.at);
-                    }
-                    _ => {}
-                }
-            }
-            self.discovery.advance(now);
-            follow(&mut self.follower, &mut self.discovery, &mut self.van, &mut store, now);
-            while store.advance(now) {}
-            for (source, is_incomplete) in self.follower.incomplete(&store) {
-                self.discovery.incomplete(now, &source, is_incomplete);
-            }
-        }
-    }
-
-    /// A source reports something that the emulated VAN would not.
-    fn report(&mut self, source: &str, update: &UpdateBuf) {
-        let now = self.van.now();
-        self.follower.records(&mut self.publisher.write(), source, std::iter::once(Ok(update.into())), now);
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        self.publisher.write().snapshot()
     }
 
     fn evaluate(&mut self, now: Timestamp) {
@@ -216,27 +160,6 @@ impl Run {
                 .map_or_else(String::new, |value| value.as_str().expect("text").to_owned())
         };
         results.iter().map(label).collect()
-    }
-}
-
-/// Does what discovery asks for.
-fn follow(
-    follower: &mut Follower,
-    discovery: &mut Discovery,
-    van: &mut Van,
-    store: &mut Store,
-    now: Timestamp,
-) {
-    while let Some(output) = discovery.next_output() {
-        match output {
-            Output::Action(Action::Flush { source, to }) => {
-                let outcome = if van.flush(&to) { FlushOutcome::Accepted } else { FlushOutcome::Refused };
-                discovery.flush_outcome(now, &source, outcome);
-            }
-            Output::Event(event) => follower.event(store, &event, now),
-            // What is sent is received, whatever is listened on.
-            _ => {}
-        }
     }
 }
 
@@ -290,7 +213,7 @@ fn a_service_that_begins_to_refuse_everything_is_reported() {
             return;
         }
         // Whatever is opened to the service fails from then on.
-        let snapshot = run.snapshot();
+        let snapshot = run.followed.snapshot();
         let failed: Vec<_> = snapshot
             .of_kind(RecordKind::BiflowTport)
             .filter(|connection| connection.start().is_some_and(|start| start > START.plus_micros(MINUTE)))
@@ -307,7 +230,7 @@ fn a_service_that_begins_to_refuse_everything_is_reported() {
             .collect();
         for (source, id) in failed {
             let refused = "proton:io (Connection refused - on connect 172.16.20.9:8080)";
-            run.report(
+            run.followed.report(
                 &source,
                 &UpdateBuf::new(RecordKind::BiflowTport, id).with(Attribute::ErrorConnectorSide, refused),
             );
@@ -322,12 +245,12 @@ fn a_service_that_loses_its_connectors_is_reported() {
         if step != 12 {
             return;
         }
-        let snapshot = run.snapshot();
+        let snapshot = run.followed.snapshot();
         for connector in snapshot.of_kind(RecordKind::Connector).filter(Record::is_live) {
             if connector.text(Attribute::VanAddress).is_some_and(|address| address == *"payment:8443") {
                 let source = connector.source().expect("a router reports it").id().to_owned();
                 let end = UpdateBuf::new(RecordKind::Connector, connector.id().to_string());
-                run.report(&source, &end.with(Attribute::EndTime, run.van.now()));
+                run.followed.report(&source, &end.with(Attribute::EndTime, run.followed.van.now()));
             }
         }
     });
@@ -337,7 +260,7 @@ fn a_service_that_loses_its_connectors_is_reported() {
 #[test]
 fn a_link_that_flaps_is_reported() {
     let fired = Run::new(quiet()).watch(FAULTY, |run, step| {
-        let snapshot = run.snapshot();
+        let snapshot = run.followed.snapshot();
         let link = named(&snapshot, RecordKind::Link, "cloud-1");
         let (source, id) =
             (link.source().expect("a router reports it").id().to_owned(), link.id().to_string());
@@ -346,7 +269,7 @@ fn a_link_that_flaps_is_reported() {
             let update = UpdateBuf::new(RecordKind::Link, id)
                 .with(Attribute::OperStatus, if is_down { "down" } else { "up" })
                 .with(Attribute::DownCount, step / 12);
-            run.report(&source, &update);
+            run.followed.report(&source, &update);
         }
     });
     let fired: Vec<_> = fired.difference(&expected(&[])).cloned().collect();
@@ -357,11 +280,12 @@ fn a_link_that_flaps_is_reported() {
 fn a_link_that_stays_down_is_reported() {
     let fired = Run::new(quiet()).watch(FAULTY, |run, step| {
         if step == 12 {
-            let snapshot = run.snapshot();
+            let snapshot = run.followed.snapshot();
             let link = named(&snapshot, RecordKind::Link, "cloud-1");
             let (source, id) =
                 (link.source().expect("a router reports it").id().to_owned(), link.id().to_string());
-            run.report(&source, &UpdateBuf::new(RecordKind::Link, id).with(Attribute::OperStatus, "down"));
+            run.followed
+                .report(&source, &UpdateBuf::new(RecordKind::Link, id).with(Attribute::OperStatus, "down"));
         }
     });
     assert_eq!(fired, expected(&["SkupperLinkDown data-centre"]));
@@ -370,8 +294,8 @@ fn a_link_that_stays_down_is_reported() {
 #[test]
 fn a_source_whose_answer_is_lost_is_reported() {
     let mut run = Run::new(quiet());
-    let lost = run.van.sources().next().expect("a router").id().to_owned();
-    run.lost = Some(lost.clone());
+    let lost = run.followed.van.sources().next().expect("a router").id().to_owned();
+    run.followed.lost = Some(lost.clone());
     assert_eq!(run.watch(FAULTY, |_, _| {}), expected(&[&format!("VanflowSourceIncomplete {lost}")]));
 }
 
@@ -382,16 +306,16 @@ fn a_router_that_makes_no_further_records_is_reported() {
     let mut saturated = String::new();
     let fired = Run::new(quiet()).watch(FAULTY, |run, step| {
         if step == 12 {
-            let snapshot = run.snapshot();
+            let snapshot = run.followed.snapshot();
             let listener = named(&snapshot, RecordKind::Listener, "catalog-listener");
             saturated = listener.source().expect("a router reports it").id().to_owned();
             for number in 0..5_000 {
                 let id = format!("{}:{}", saturated.trim_end_matches(":0"), 1_000_000 + number);
                 let connection = UpdateBuf::new(RecordKind::BiflowTport, id)
                     .with(Attribute::Parent, listener.id().to_string())
-                    .with(Attribute::StartTime, run.van.now())
+                    .with(Attribute::StartTime, run.followed.van.now())
                     .with(Attribute::SourceHost, "10.128.4.201");
-                run.report(&saturated, &connection);
+                run.followed.report(&saturated, &connection);
             }
         }
     });
@@ -405,11 +329,11 @@ fn connections_that_a_router_counts_and_does_not_report_are_reported() {
         if step < 12 {
             return;
         }
-        let snapshot = run.snapshot();
+        let snapshot = run.followed.snapshot();
         let listener = named(&snapshot, RecordKind::Listener, "catalog-listener");
         let source = listener.source().expect("a router reports it").id().to_owned();
         let counted = UpdateBuf::new(RecordKind::Listener, listener.id().to_string());
-        run.report(&source, &counted.with(Attribute::FlowCountL4, 10_000));
+        run.followed.report(&source, &counted.with(Attribute::FlowCountL4, 10_000));
     });
     assert_eq!(fired, expected(&["SkupperConnectionsNeverReported catalog:8080"]));
 }
@@ -418,17 +342,17 @@ fn connections_that_a_router_counts_and_does_not_report_are_reported() {
 fn a_certificate_that_has_expired_is_reported() {
     let fired = Run::new(quiet()).watch(FAULTY, |run, step| {
         if step == 24 {
-            let snapshot = run.snapshot();
+            let snapshot = run.followed.snapshot();
             let router = named(&snapshot, RecordKind::Router, "0/dc-1").id().to_string();
             let expired = "LOG_SERVER: [C3] Connection to cloud:55671 failed: amqp:connection:framing-error SSL \
                            Failure: error:0A000415:SSL routines::ssl/tls alert certificate expired";
             let log = UpdateBuf::new(RecordKind::Log, format!("{}:9999", router.trim_end_matches(":0")))
                 .with(Attribute::Parent, &*router)
-                .with(Attribute::StartTime, run.van.now())
-                .with(Attribute::EndTime, run.van.now())
+                .with(Attribute::StartTime, run.followed.van.now())
+                .with(Attribute::EndTime, run.followed.van.now())
                 .with(Attribute::LogSeverity, 3)
                 .with(Attribute::LogText, expired);
-            run.report(&router, &log);
+            run.followed.report(&router, &log);
         }
     });
     assert_eq!(fired, expected(&["SkupperCertificateRefused 0/dc-1"]));

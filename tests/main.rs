@@ -5,6 +5,8 @@ mod architecture;
 mod captures;
 mod demo;
 mod deployment;
+mod events;
+mod followed;
 mod frames;
 mod late_join;
 mod leaving;

@@ -39,7 +39,7 @@ use crate::{
     route::{self, Endpoint, Route},
     swagger::{self, Asset, Content},
     user,
-    v1::{self, Feeds, Freshness, Refusal},
+    v1::{self, EventsOptions, Feeds, Freshness, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Derivations, Scope},
 };
@@ -54,6 +54,8 @@ pub struct ApiOptions {
     pub metrics: metrics::MetricsOptions,
     /// How what was measured is kept, for charts; none where a Prometheus does that.
     pub history: Option<HistoryOptions>,
+    /// How events are kept.
+    pub events: EventsOptions,
     /// Where whoever runs the API counts what happens, for `/metrics`.
     pub health: Arc<Health>,
     /// What reports this collector's revisions from those of others, and of former runs, in ETags and ids of events:
@@ -96,6 +98,7 @@ struct Shared {
     health: Arc<Health>,
     metrics: Metrics,
     hasher: RandomState,
+    events: Events,
     history: Option<RwLock<Remembered>>,
 }
 
@@ -129,6 +132,7 @@ impl Api {
             format!("{:012x}", RandomState::new().hash_one("instance") >> 16)
         });
         let metrics = Metrics::new(network.clone(), options.metrics, Arc::clone(&options.health));
+        let events = Events::new(network.clone(), options.events);
         let shared = Shared {
             network,
             derivations: Derivations::default(),
@@ -141,6 +145,7 @@ impl Api {
             health: options.health,
             metrics,
             hasher: RandomState::new(),
+            events,
             history: options.history.map(|options| {
                 let limit = options.memory;
                 let (history, fed) = (History::new(options), Fed::default());
@@ -180,10 +185,16 @@ impl Api {
         self.answer(request, ChartRequest::default(), route::is_for_monitors)
     }
 
-    /// Takes note of what happened on the network since the last time, for `/metrics`. Has to be called every few
-    /// seconds: what was gone from the store before anybody looked is not counted.
+    /// Takes note of what happened on the network since the last time, for `/metrics` and for the events. Has to be called
+    /// every few seconds: what was gone from the store before anybody looked is not counted.
     pub fn observe(&self) {
+        self.observe_events();
         self.shared.metrics.observe();
+    }
+
+    /// The same for the events alone, which costs little: they are there as soon after what happened as this is called.
+    pub fn observe_events(&self) {
+        self.shared.events.observe();
     }
 
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as
@@ -409,13 +420,14 @@ impl Api {
         resource: v1::Resource,
     ) -> Result<Response<Body>, ApiError> {
         let question = v1::Question {
-            params: Params::parse(request.uri.query(), route.path, route.parameters, &[])?,
+            params: Params::parse(request.uri.query(), route.path, route.parameters, &resource.filters())?,
             snapshot: self.snapshot(),
             network: &self.shared.network,
             derivations: &self.shared.derivations,
             health: &self.shared.health,
+            events: &self.shared.events,
+            media: chosen_media(request, route, resource.media())?,
         };
-        chosen_media(request, route, &[Media::Json])?;
         let answer = v1::answer(resource, &question)?;
         let body = || Body::whole((answer.render)().bytes);
         Ok(match answer.freshness {
@@ -427,6 +439,11 @@ impl Api {
             Freshness::Revision(moment) => {
                 let (snapshot, query) = (&question.snapshot, request.uri.query());
                 let tag = entity_tag(&self.shared.instance, snapshot, moment, query, Media::Json);
+                unless_known_as(&request.headers, tag, answer.content_type, body)
+            }
+            Freshness::Own(revision, moment) => {
+                let (instance, query) = (&self.shared.instance, request.uri.query());
+                let tag = negotiate::own_tag(instance, revision, moment, query, question.media);
                 unless_known_as(&request.headers, tag, answer.content_type, body)
             }
         })

@@ -18,6 +18,7 @@
 //! | `/api/v1/sources` | the sources of records: what each is, and whether all that it has is here |
 //! | `/api/v1/network-status` | sites with their routers, links, listeners and connectors, and addresses |
 //! | `/api/v1/stream?NAME=PATH` | several answers in one stream of events, each sent again whenever it changes |
+//! | `/api/v1/events` | what happened on the network |
 //! | `/openapi.json` | all APIs as an OpenAPI document |
 //! | `/swagger` | a page to read that document in |
 //! | `/metrics` | [metrics] of the network and of the collector |
@@ -60,6 +61,7 @@ pub use api::{Api, ApiOptions, Cors, chart, is_ours};
 pub use body::Body;
 pub use network::{Network, Publisher, Status};
 pub use pace::STALL_LIMIT;
+pub use v1::EventsOptions;
 
 /// The example of the README is run as a test.
 #[cfg(doctest)]

@@ -1,6 +1,8 @@
 //! What a request's headers say about the answer: whether the client has it already, in which form it takes it, and
 //! whether compressed.
 
+use std::fmt;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
@@ -137,7 +139,21 @@ pub(crate) fn entity_tag(
     query: Option<&str>,
     media: Media,
 ) -> HeaderValue {
-    let (revision, evicted) = (snapshot.revision(), snapshot.evicted());
+    tag(format_args!("{instance}-{}-{}", snapshot.revision(), snapshot.evicted()), time, query, media)
+}
+
+/// The same of an answer that does not depend on the network but has a revision of its own.
+pub(crate) fn own_tag(
+    instance: &str,
+    revision: u64,
+    time: Option<u64>,
+    query: Option<&str>,
+    media: Media,
+) -> HeaderValue {
+    tag(format_args!("{instance}-own-{revision}"), time, query, media)
+}
+
+fn tag(state: fmt::Arguments<'_>, time: Option<u64>, query: Option<&str>, media: Media) -> HeaderValue {
     let time = time.map_or_else(String::new, |time| format!("{time}-"));
     let query = fnv(query.unwrap_or(""));
     let form = match media {
@@ -145,7 +161,7 @@ pub(crate) fn entity_tag(
         Media::Lines => "-lines",
         Media::Csv => "-csv",
     };
-    let tag = format!("W/\"{instance}-{revision}-{evicted}-{time}{query:x}{form}\"");
+    let tag = format!("W/\"{state}-{time}{query:x}{form}\"");
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 

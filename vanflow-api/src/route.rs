@@ -248,6 +248,12 @@ pub(crate) static ROUTES: &[Route] = &[
         &[],
     ),
     v1(
+        "/api/v1/events",
+        v1::Resource::Events,
+        "What happened on the network, the latest first",
+        v1::events::PARAMETERS,
+    ),
+    v1(
         "/api/v1/stream",
         v1::Resource::Stream,
         "Several answers in one stream of events, each sent again whenever it changes",

@@ -12,7 +12,8 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use vanflow_api::{Api, ApiOptions, Body, Network, Publisher};
 use vanflow_proto::{
-    Attribute, Message, RecordKind, SourceType, Timestamp, UpdateBuf, capture,
+    Attribute, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
+    capture::{self, Captured},
     discovery::{Discovery, Settings},
 };
 use vanflow_store::{Follower, SourceId, Store};
@@ -43,6 +44,28 @@ impl Fixture {
     /// Everything in a capture, in virtual time; sources that fall silent are lost.
     pub(crate) fn replayed(capture: &str) -> Self {
         Self::new(replay(capture, u64::MAX))
+    }
+
+    /// Everything in a capture, in virtual time, with somebody who looks for events twice a second.
+    pub(crate) fn observed(capture: &str) -> Self {
+        let fixture = Self::new(Store::new(vanflow_store::StoreOptions::default()));
+        let Self { api, publisher, .. } = &fixture;
+        let advance = |follower: &mut Follower, discovery: &mut Discovery, now| {
+            follower.advance(&mut publisher.write(), discovery, now);
+            api.observe_events();
+        };
+        let mut looked = Timestamp::from_micros(EPOCH);
+        hear(capture, u64::MAX, Settings::default(), |follower, discovery, captured, now| {
+            while looked <= now {
+                advance(follower, discovery, looked);
+                looked = looked.plus_micros(500_000);
+            }
+            let mut store = publisher.write();
+            follower.advance(&mut store, discovery, now);
+            let message = Message::decode(&captured.message).expect("it decodes");
+            follower.hear(&mut store, discovery, &captured.link, &message, now);
+        });
+        fixture
     }
 
     /// A router reports records.
@@ -179,6 +202,22 @@ fn replay_with(
     mut store: Store,
     mut each: impl FnMut(&mut Store),
 ) -> Store {
+    hear(name, until, settings, |follower, discovery, captured, now| {
+        follower.advance(&mut store, discovery, now);
+        let message = Message::decode(&captured.message).expect("it decodes");
+        follower.hear(&mut store, discovery, &captured.link, &message, now);
+        each(&mut store);
+    });
+    store
+}
+
+/// Gives the messages of a capture, each with its time.
+fn hear(
+    name: &str,
+    until: u64,
+    settings: Settings,
+    mut each: impl FnMut(&mut Follower, &mut Discovery, &Captured, Timestamp),
+) {
     let mut follower = Follower::new();
     let mut discovery = Discovery::new(settings, 7);
     discovery.attached(Timestamp::from_micros(EPOCH));
@@ -186,12 +225,8 @@ fn replay_with(
     let messages = capture::read(BufReader::new(file)).map(|captured| captured.expect("it reads"));
     for captured in messages.take_while(|captured| captured.micros <= until) {
         let now = Timestamp::from_micros(EPOCH + captured.micros);
-        follower.advance(&mut store, &mut discovery, now);
-        let message = Message::decode(&captured.message).expect("it decodes");
-        follower.hear(&mut store, &mut discovery, &captured.link, &message, now);
-        each(&mut store);
+        each(&mut follower, &mut discovery, &captured, now);
     }
-    store
 }
 
 /// A router with a listener, a connector on it, and connections between them, each with so many requests.

@@ -7,7 +7,7 @@
 use std::{fmt, sync::Arc};
 
 use tracing::{debug, info, warn};
-use vanflow_api::{Publisher, Status, metrics::Health};
+use vanflow_api::{Api, Publisher, Status, metrics::Health};
 use vanflow_proto::{
     Message, Timestamp, Updates,
     capture::Captured,
@@ -173,15 +173,17 @@ pub(crate) struct Replayed {
     ingest: Ingest,
     discovery: Discovery,
     speed: Speed,
+    /// Looks at the network once in each second of the capture: what happens in one is an event however fast it passes.
+    observer: Api,
 }
 
 impl Replayed {
     /// A replay into a store that may hold records of known sources.
-    pub(crate) fn new(ingest: Ingest, known: &[Known], speed: Speed) -> Self {
+    pub(crate) fn new(ingest: Ingest, known: &[Known], speed: Speed, observer: Api) -> Self {
         // Nothing is sent, so there is nothing to keep out of step with others.
         let mut discovery = Discovery::new(discovery::Settings::default(), 0);
         known.iter().for_each(|known| discovery.restore(known));
-        Self { ingest, discovery, speed }
+        Self { ingest, discovery, speed, observer }
     }
 
     /// The capture is at its end. What was not answered by then never will be.
@@ -211,6 +213,9 @@ impl Replayed {
 impl Listener for Replayed {
     fn begin(&mut self, now: Timestamp) {
         self.discovery.attached(now);
+        // Whoever observes it learns when it began before anything is heard.
+        self.ingest.tick(now);
+        self.observer.observe_events();
         self.ingest.report(|status| {
             status.attached = true;
             // What is replayed at once is ready when it is at its end, and no sooner.
@@ -248,6 +253,7 @@ impl Listener for Replayed {
             self.discovery.incomplete(now, &source, is_incomplete);
         }
         self.ingest.publish();
+        self.observer.observe_events();
     }
 }
 

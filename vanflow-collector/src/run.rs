@@ -47,8 +47,11 @@ use crate::{
 /// How long all of it may take to leave (faults 22), with some time to spare.
 const LEAVE_WITHIN: Duration = Duration::from_millis(4500);
 
-/// How often the metrics take note of what happened. The store keeps what has to be noted for a minute.
-const OBSERVE_EVERY: Duration = Duration::from_secs(2);
+/// How often events take note of what happened: what is within a second has to be there.
+const OBSERVE_EVENTS_EVERY: Duration = Duration::from_millis(500);
+
+/// How many times more seldom the metrics do, which takes longer. The store keeps what has to be noted for a minute.
+const OBSERVE_ALL_EACH: u64 = 4;
 
 /// Why the collector does not run.
 #[derive(Debug, Error)]
@@ -170,7 +173,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     // Made when nothing else can be wrong any more: whoever tries again finds no file in the way.
     let recorder = settings.capture.as_deref().map(Recorder::create).transpose()?;
     let (tap, capturing) = recorder.map(|recorder| recorder.tap(clock::now())).unzip();
-    let collecting = tokio::spawn(upstream.collect(ingest, known, tap, leave.clone()));
     let keeping = kept
         .map(|(keeper, interval)| tokio::spawn(keeper.keep(network.clone(), interval, keep_until.clone())));
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
@@ -178,12 +180,14 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     options.cors = settings.http.cors;
     options.metrics = settings.metrics;
     let scope = settings.network.map(|network| Scope { network, is_series: metrics::is_series });
+    options.events = settings.events;
     options.health = health;
     options.console = console.is_some();
     // Of use with a Prometheus too: for when that does not answer.
     options.history = settings.history;
     let remember_every = options.history.as_ref().map(|history| history.interval);
     let api = Api::new(network.clone(), options);
+    let collecting = tokio::spawn(upstream.collect(ingest, known, tap, api.clone(), leave.clone()));
     let monitoring = monitors.map(|server| {
         let api = api.clone();
         let respond =
@@ -269,13 +273,16 @@ async fn remember(api: Api, every: Duration) {
     }
 }
 
-/// Has the metrics keep up with the network, whether anybody scrapes them or not.
+/// Has the events and the metrics keep up with the network, whether anybody asks for them or not.
 async fn observe(api: Api) {
-    let mut pace = interval(OBSERVE_EVERY);
+    let mut pace = interval(OBSERVE_EVENTS_EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    for tick in 0_u64.. {
         pace.tick().await;
-        api.observe();
+        match tick % OBSERVE_ALL_EACH {
+            0 => api.observe(),
+            _ => api.observe_events(),
+        }
     }
 }
 
@@ -299,8 +306,16 @@ impl Upstream {
         })
     }
 
-    /// Collects until it is time to leave. Of `known` sources the store holds records; `tap` sees what a router sends.
-    async fn collect(self, ingest: Ingest, known: Vec<Known>, tap: Option<Tap>, leave: CancellationToken) {
+    /// Collects until it is time to leave. Of `known` sources the store holds records; `tap` sees what a router sends, and
+    /// `api` what happens in a replay, however fast that is.
+    async fn collect(
+        self,
+        ingest: Ingest,
+        known: Vec<Known>,
+        tap: Option<Tap>,
+        api: Api,
+        leave: CancellationToken,
+    ) {
         match self {
             Self::Router(mut config) => {
                 (config.known, config.tap) = (known, tap);
@@ -312,7 +327,7 @@ impl Upstream {
                 demo.shut_down().await;
             }
             Self::Replay(capture, speed) => {
-                let mut replayed = Replayed::new(ingest, &known, speed);
+                let mut replayed = Replayed::new(ingest, &known, speed, api);
                 capture.replay(speed, &mut replayed, &leave).await;
                 replayed.ended();
                 // Time stands still from here on; watches go on as long as there is somebody who could report them.

@@ -4,6 +4,7 @@
 //! say what they look like themselves. A resource is one file: a line in the route table, a variant of [`Resource`] and
 //! an arm of [`answer`] make it one.
 
+pub(crate) mod events;
 mod network_status;
 pub(crate) mod openapi;
 mod sources;
@@ -19,8 +20,10 @@ pub(crate) use stream::{Feeds, LONGEST_ANSWER, Refusal, Stream, Version};
 
 use crate::{
     error::ApiError, json::Json, metrics::Health, negotiate::JSON, network::Network, params::Params,
-    v2alpha1::Derivations,
+    query::media::Media, v2alpha1::Derivations,
 };
+
+pub use events::EventsOptions;
 
 /// What a path answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +32,39 @@ pub(crate) enum Resource {
     Sources,
     NetworkStatus,
     Stream,
+    Events,
+}
+
+impl Resource {
+    /// The forms that its answers can have.
+    pub(crate) fn media(self) -> &'static [Media] {
+        match self {
+            Self::Events => &Media::ALL,
+            Self::Verdict | Self::Sources | Self::NetworkStatus | Self::Stream => &[Media::Json],
+        }
+    }
+
+    /// The properties that its items can be filtered by.
+    pub(crate) fn filters(self) -> Vec<&'static str> {
+        match self {
+            Self::Events => events::filters(),
+            Self::Verdict | Self::Sources | Self::NetworkStatus | Self::Stream => Vec::new(),
+        }
+    }
 }
 
 /// What is asked, and what the answer can be made from.
 #[derive(Debug)]
 pub(crate) struct Question<'q> {
-    #[expect(dead_code, reason = "no resource takes parameters yet")]
     pub(crate) params: Params<'q>,
     pub(crate) snapshot: Snapshot,
     pub(crate) network: &'q Network,
     #[expect(dead_code, reason = "no resource derives anything yet")]
     pub(crate) derivations: &'q Derivations,
     pub(crate) health: &'q Health,
+    pub(crate) events: &'q events::Events,
+    /// The form that the answer is to have, of those of the resource.
+    pub(crate) media: Media,
 }
 
 /// What is answered, rendered only if the client does not have it already.
@@ -57,6 +81,8 @@ pub(crate) enum Freshness {
     Moment,
     /// On the revision of the network, and on this number.
     Revision(Option<u64>),
+    /// On a revision of its own, and on this number.
+    Own(u64, Option<u64>),
 }
 
 /// Answers a question.
@@ -72,6 +98,15 @@ pub(crate) fn answer<'q>(resource: Resource, question: &'q Question<'q>) -> Resu
             document(Freshness::Revision(None), || network_status::render(&question.snapshot))
         }
         Resource::Stream => unreachable!("it is no single answer: who dispatches opens it"),
+        Resource::Events => {
+            let query = events::Query::new(&question.params, question.snapshot.now())?;
+            let kept = question.events.kept();
+            Answer {
+                content_type: question.media.content_type(),
+                freshness: Freshness::Own(kept.revision, query.moment),
+                render: Box::new(move || events::render(&kept, &query, question.media)),
+            }
+        }
     })
 }
 

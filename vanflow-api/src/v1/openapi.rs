@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     params::{Form, Parameter},
-    query::document,
+    query::{document, media::Media},
     route::{Endpoint, ROUTES, Route, V1},
     v1::{
-        Resource, network_status, sources,
+        Resource, events, network_status, sources,
         subject::Subject,
         table::object,
         verdict::{self, FINDING, KNOWN},
@@ -26,6 +26,12 @@ impl Resource {
                 "type": "string",
                 "description": "A `hello` event, and then one for each answer that differs from the last one sent, called as its subscription; an `error` event for an answer that is an error; an `end` event with an `Error` where the stream is given up",
             } } }),
+            Self::Events => {
+                let mut content = json_content(&reference("EventList"));
+                content[Media::Lines.name()] = json!({ "schema": reference("Event") });
+                content[Media::Csv.name()] = json!({ "schema": { "type": "string" } });
+                content
+            }
         }
     }
 }
@@ -39,6 +45,8 @@ pub(crate) fn schemas() -> Map<String, Value> {
         (FINDING.name, FINDING.described()),
         (KNOWN.name, KNOWN.described()),
         (sources::SOURCE.name, sources::SOURCE.described()),
+        ("Event", events::described()),
+        ("EventList", events::list_described()),
     ];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -52,7 +60,11 @@ pub(crate) fn paths() -> Map<String, Value> {
 }
 
 fn path(route: &Route, resource: Resource) -> Value {
-    let parameters: Vec<_> = route.parameters.iter().map(|parameter| parameter_of(parameter)).collect();
+    let mut parameters: Vec<_> =
+        route.parameters.iter().map(|parameter| parameter_of(resource, parameter)).collect();
+    if resource == Resource::Events {
+        parameters.extend(events::filters_described());
+    }
     let mut operation = json!({
         "operationId": format!("v1-{}", route.path.trim_start_matches(V1)),
         "summary": route.summary,
@@ -90,14 +102,16 @@ fn path(route: &Route, resource: Resource) -> Value {
     json!({ "get": operation })
 }
 
-fn parameter_of(parameter: &Parameter) -> Value {
+fn parameter_of(resource: Resource, parameter: &Parameter) -> Value {
     let text = json!({ "type": "string", "minLength": 1 });
-    let schema = match parameter.form {
+    let own = if resource == Resource::Events { events::parameter_described(parameter.name) } else { None };
+    let by_form = || match parameter.form {
         Form::Flag => json!({ "type": "string", "enum": ["1", "0", "true", "false"] }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
-        Form::Identities => json!({ "type": "array", "items": text }),
-        Form::Text | Form::Fields | Form::RecordType => text,
+        Form::Identities => json!({ "type": "array", "items": text.clone() }),
+        Form::Text | Form::Fields | Form::RecordType => text.clone(),
     };
+    let schema = own.unwrap_or_else(by_form);
     let mut described = document::parameter(parameter.name, parameter.description, &schema);
     described["required"] = json!(parameter.required.is_some());
     described

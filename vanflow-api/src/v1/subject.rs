@@ -19,7 +19,6 @@ pub(crate) enum Severity {
     /// It cannot be said.
     Unknown,
     /// Something changed, which need not be wrong.
-    #[expect(dead_code, reason = "nothing that is shown so far is a change")]
     Change,
     Fine,
 }
@@ -52,7 +51,6 @@ pub(crate) enum SubjectType {
     Listener,
     Connector,
     Service,
-    #[expect(dead_code, reason = "nothing that is shown so far is about a component")]
     Component,
     Process,
     Source,

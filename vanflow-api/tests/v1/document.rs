@@ -73,7 +73,7 @@ fn refusals_say_what_would_be_right_and_are_as_the_document_says() {
     let message = nowhere.json()["message"].as_str().unwrap().to_owned();
     assert!(
         message.starts_with(
-            "there is nothing at `/api/v1/verdicts`; under /api/v1/ there are verdict, sources, network-status, stream"
+            "there is nothing at `/api/v1/verdicts`; under /api/v1/ there are verdict, sources, network-status, events, stream"
         ),
         "{message}"
     );

@@ -1,6 +1,7 @@
 //! This collector's own API.
 
 mod document;
+mod events;
 mod golden;
 mod network_status;
 mod stream;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::support::Fixture;
 
 /// Every resource that answers in JSON without a parameter.
-pub(crate) const RESOURCES: [&str; 3] = ["verdict", "sources", "network-status"];
+pub(crate) const RESOURCES: [&str; 4] = ["verdict", "sources", "network-status", "events"];
 
 /// What a path under the API answers.
 pub(crate) fn ask(fixture: &Fixture, path: &str) -> Value {

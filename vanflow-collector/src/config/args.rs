@@ -170,6 +170,15 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_MEMORY", value_name = "OCTETS", help_heading = KEEPING)]
     pub memory: Option<Octets>,
 
+    /// Keeps this many events at most, such as that a link went down; with more, the oldest go. 0 records none.
+    #[arg(long, env = "VANFLOW_EVENTS", value_name = "N", default_value_t = 10_000, help_heading = KEEPING)]
+    pub events: usize,
+
+    /// Keeps an event for so long, if there are not too many of them by then.
+    #[arg(long, env = "VANFLOW_EVENTS_RETENTION", value_name = "TIME", default_value = "24h", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub events_retention: Duration,
+
     /// Keeps the records in this directory too, and starts from what is there: a collector that was killed comes
     /// back knowing what it knew. Made if it does not exist. Nothing is written by default.
     #[arg(long, env = "VANFLOW_STATE", value_name = "DIR", help_heading = KEEPING)]

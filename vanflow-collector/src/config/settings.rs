@@ -6,7 +6,7 @@ use std::{
 };
 
 use thiserror::Error;
-use vanflow_api::{Cors, metrics};
+use vanflow_api::{Cors, EventsOptions, metrics};
 use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
@@ -36,6 +36,8 @@ pub struct Settings {
     pub metrics_listen: Option<String>,
     /// How what is measured is kept, if it is.
     pub history: Option<HistoryOptions>,
+    /// How events are kept.
+    pub events: EventsOptions,
     /// How records are kept.
     pub store: vanflow_store::StoreOptions,
     /// Where records outlive the process.
@@ -239,6 +241,7 @@ impl Settings {
                 .map(|address| listen("--metrics-listen", address))
                 .transpose()?,
             history: history(args.history, args.history_interval, args.history_memory)?,
+            events: events(args.events, args.events_retention),
             store: store(args.retention, args.memory)?,
             state: state(args.state, args.state_interval)?,
             capture: args.capture,
@@ -398,6 +401,13 @@ fn history(
     options.memory =
         at_least("--history-memory", memory, LEAST_MEMORY, "1M or more; --history 0s keeps nothing")?;
     Ok((!horizon.is_zero()).then_some(options))
+}
+
+/// How events are kept.
+fn events(most: usize, retention: Duration) -> EventsOptions {
+    let mut options = EventsOptions::default();
+    (options.most, options.retention) = (most, retention);
+    options
 }
 
 /// How records are kept.
