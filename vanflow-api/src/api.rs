@@ -90,6 +90,7 @@ struct Shared {
     network: Network,
     derivations: Derivations,
     feeds: Feeds,
+    maps: v1::Maps,
     cors: Cors,
     instance: Arc<str>,
     console: bool,
@@ -137,6 +138,7 @@ impl Api {
             network,
             derivations: Derivations::default(),
             feeds: Feeds::default(),
+            maps: v1::Maps::default(),
             cors: options.cors,
             console: options.console,
             instance: instance.into(),
@@ -419,6 +421,9 @@ impl Api {
         route: &'static Route,
         resource: v1::Resource,
     ) -> Result<Response<Body>, ApiError> {
+        let media = chosen_media(request, route, resource.forms())?;
+        let remembered = self.shared.history.as_ref();
+        let remembered = remembered.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
         let question = v1::Question {
             params: Params::parse(request.uri.query(), route.path, route.parameters, &resource.filters())?,
             snapshot: self.snapshot(),
@@ -426,7 +431,10 @@ impl Api {
             derivations: &self.shared.derivations,
             health: &self.shared.health,
             events: &self.shared.events,
-            media: chosen_media(request, route, resource.media())?,
+            maps: &self.shared.maps,
+            history: remembered.as_deref().map(|remembered| (&remembered.history, remembered.latest)),
+            detail: self.shared.metrics.detail(),
+            media,
         };
         let answer = v1::answer(resource, &question)?;
         let body = || Body::whole((answer.render)().bytes);
@@ -438,7 +446,7 @@ impl Api {
             }
             Freshness::Revision(moment) => {
                 let (snapshot, query) = (&question.snapshot, request.uri.query());
-                let tag = entity_tag(&self.shared.instance, snapshot, moment, query, Media::Json);
+                let tag = entity_tag(&self.shared.instance, snapshot, moment, query, media);
                 unless_known_as(&request.headers, tag, answer.content_type, body)
             }
             Freshness::Own(revision, moment) => {
@@ -711,7 +719,7 @@ const FOLLOWED: [Media; 2] = [Media::Lines, Media::Json];
 fn chosen_media(request: &Parts, route: &'static Route, known: &[Media]) -> Result<Media, ApiError> {
     negotiate::media(&request.headers, known).ok_or_else(|| {
         let mut names: Vec<_> = known.iter().map(|media| media.name()).collect();
-        if known.len() > 1 {
+        if known.contains(&Media::Lines) {
             names.push(EVENTS);
         }
         let accept = crate::error::excerpt(&negotiate::accepted(&request.headers));

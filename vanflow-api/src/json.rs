@@ -3,6 +3,7 @@
 //! Long answers are rendered record by record from a snapshot; a tree of values in between would cost more than the
 //! rendering.
 
+use bytes::Bytes;
 use vanflow_proto::Value;
 use vanflow_store::{Field, Text};
 
@@ -99,6 +100,13 @@ impl Json {
             self.bytes.extend([DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]]);
         }
         self.bytes.push(b'"');
+    }
+}
+
+impl From<&Bytes> for Json {
+    /// What was written already.
+    fn from(bytes: &Bytes) -> Self {
+        Self { bytes: bytes.to_vec(), scratch: String::new() }
     }
 }
 

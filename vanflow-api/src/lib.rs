@@ -17,6 +17,8 @@
 //! | `/api/v1/verdict` | whether what is seen is complete, and what is wrong |
 //! | `/api/v1/sources` | the sources of records: what each is, and whether all that it has is here |
 //! | `/api/v1/network-status` | sites with their routers, links, listeners and connectors, and addresses |
+//! | `/api/v1/map` | the map of the network, with places: JSON, SVG, DOT or Mermaid |
+//! | `/api/v1/path?from=A&to=B` | the ways that the traffic between two takes |
 //! | `/api/v1/stream?NAME=PATH` | several answers in one stream of events, each sent again whenever it changes |
 //! | `/api/v1/events` | what happened on the network |
 //! | `/openapi.json` | all APIs as an OpenAPI document |

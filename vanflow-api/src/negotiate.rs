@@ -160,6 +160,9 @@ fn tag(state: fmt::Arguments<'_>, time: Option<u64>, query: Option<&str>, media:
         Media::Json => "",
         Media::Lines => "-lines",
         Media::Csv => "-csv",
+        Media::Svg => "-svg",
+        Media::Dot => "-dot",
+        Media::Mermaid => "-mermaid",
     };
     let tag = format!("W/\"{state}-{time}{query:x}{form}\"");
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))

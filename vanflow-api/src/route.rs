@@ -152,6 +152,56 @@ pub(crate) fn known(is_served: &dyn Fn(&Route) -> bool) -> String {
     )
 }
 
+static MAP_LEVEL: Parameter = Parameter {
+    name: "level",
+    form: Form::Text,
+    required: None,
+    description: "How deep sites are shown: `site`, `component` (the default) or `process`.",
+};
+static MAP_OPEN: Parameter = Parameter {
+    name: "open",
+    form: Form::Identities,
+    required: None,
+    description: "The identity or name of a site that is shown one level deeper; can be given several times.",
+};
+static MAP_SERVICE: Parameter = Parameter {
+    name: "service",
+    form: Form::Text,
+    required: None,
+    description: "The address or identity of the service whose traffic alone is shown.",
+};
+static MAP_TIME: Parameter = Parameter {
+    name: "time",
+    form: Form::Text,
+    required: None,
+    description: "The moment that is shown, now by default: microseconds since the epoch, a time as in 2026-11-26T03:14:00Z, or one before now as in -15m.",
+};
+static MAP_LIMIT: Parameter = Parameter {
+    name: "limit",
+    form: Form::Count,
+    required: None,
+    description: "So many nodes at most, from 1 to 150 (the default); the others are shown as one in each area, but for what has trouble.",
+};
+static MAP_FORMAT: Parameter = Parameter {
+    name: "format",
+    form: Form::Text,
+    required: None,
+    description: "`json`, `svg`, `dot` or `mermaid`, whatever `Accept` says.",
+};
+static PATH_FROM: Parameter = Parameter {
+    name: "from",
+    form: Form::Identities,
+    required: Some("name a process, a component or a site, by its identity or name"),
+    description: "Where traffic comes from: the identity or name of a process, a component or a site.",
+};
+static PATH_TO: Parameter = Parameter {
+    name: "to",
+    form: Form::Identities,
+    required: Some(
+        "name a service by its address or identity, or a process or component by its identity or name",
+    ),
+    description: "Where it goes: the address or identity of a service, or the identity or name of a process or component.",
+};
 static INCLUDE_DELETED: Parameter = Parameter {
     name: "includeDeleted",
     form: Form::Flag,
@@ -258,6 +308,18 @@ pub(crate) static ROUTES: &[Route] = &[
         v1::Resource::Stream,
         "Several answers in one stream of events, each sent again whenever it changes",
         &[],
+    ),
+    v1(
+        "/api/v1/map",
+        v1::Resource::Map,
+        "The map: sites as areas, what is in them, and what goes between, with places, rates, errors and latencies",
+        &[&MAP_LEVEL, &MAP_OPEN, &MAP_SERVICE, &MAP_TIME, &MAP_LIMIT, &MAP_FORMAT],
+    ),
+    v1(
+        "/api/v1/path",
+        v1::Resource::Path,
+        "The ways that the traffic between two takes: routers and links, with cost and latency",
+        &[&PATH_FROM, &PATH_TO],
     ),
     Route {
         path: "/api/v1alpha1/topology",

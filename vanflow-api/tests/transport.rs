@@ -35,7 +35,7 @@ fn an_unknown_path_learns_what_there_is() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(
         answer.error(),
-        "there is nothing at `/api/v1alpha1/link`; under /api/v1/ there are verdict, sources, network-status, events, stream; under /api/v1alpha1/ there are topology, links, routers, sites, \
+        "there is nothing at `/api/v1alpha1/link`; under /api/v1/ there are verdict, sources, network-status, events, stream, map, path; under /api/v1alpha1/ there are topology, links, routers, sites, \
          processes, images, listeners, connectors, vanaddrs, addresses, flows, record, records, logs, hosts, \
          processgroups, controllers, routeraccess; under /api/v2alpha1/ there are sites, routers, routerlinks, \
          routeraccess, listeners, connectors, services, components, processes, sitepairs, componentpairs, \

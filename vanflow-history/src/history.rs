@@ -1,6 +1,7 @@
 //! Samples of the last day, compact.
 
 mod chunk;
+mod growth;
 mod series;
 mod symbols;
 
@@ -12,6 +13,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
+pub use self::growth::Growth;
 use self::{
     chunk::Kept,
     series::Series,
@@ -428,22 +430,27 @@ impl History {
     }
 }
 
-/// The labels of a series, before it is known whether anybody wants it.
+/// The labels of a series, where they are kept.
 #[derive(Debug)]
-pub(crate) struct SeriesLabels<'h> {
+pub struct SeriesLabels<'h> {
     symbols: &'h [Symbol],
     texts: &'h Symbols,
 }
 
 impl<'h> SeriesLabels<'h> {
-    /// Name and value of each, in the order of the names.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'h str, &'h str)> {
+    /// Name and value of each, in the order of the names; the metric's is `__name__`.
+    pub fn iter(&self) -> impl Iterator<Item = (&'h str, &'h str)> {
         let texts = self.texts;
         self.symbols.chunks_exact(2).map(move |pair| (texts.text(pair[0]), texts.text(pair[1])))
     }
 
+    /// The value of a label; none where there is no such label.
+    pub fn value(&self, name: &str) -> Option<&'h str> {
+        self.symbol(name).map(|(_, value)| value)
+    }
+
     /// The value of a label, and what stands for that value in this history; none where there is no such label.
-    pub(crate) fn value(&self, name: &str) -> Option<(u32, &'h str)> {
+    pub(crate) fn symbol(&self, name: &str) -> Option<(u32, &'h str)> {
         let pair = self.symbols.chunks_exact(2).find(|pair| self.texts.text(pair[0]) == name)?;
         Some((pair[1], self.texts.text(pair[1])))
     }

@@ -42,7 +42,7 @@
 mod history;
 mod promql;
 
-pub use history::{History, HistoryOptions, Scrape, SeriesRef, Stats};
+pub use history::{Growth, History, HistoryOptions, Scrape, SeriesLabels, SeriesRef, Stats};
 pub use promql::{NETWORK_LABEL, QueryKind, Refusal, Scope, add_warning, error_body, respond};
 
 /// The example of the README is run as a test.

@@ -66,6 +66,15 @@ pub(super) fn resolve<'v>(flow: &Flow<'v>, view: View<'v>, detail: Detail) -> Re
     Resolved { values: values.try_into().expect("one for each label"), ends }
 }
 
+/// The labels that connections like this one are counted by, each with its value.
+pub(crate) fn flow_labels<'v>(
+    flow: &Flow<'v>,
+    view: View<'v>,
+    detail: Detail,
+) -> Vec<(&'static str, String)> {
+    FLOW.iter().copied().zip(resolve(flow, view, detail).values).collect()
+}
+
 pub(super) fn named(values: &Values) -> impl Iterator<Item = (&str, &str)> {
     FLOW.iter().copied().zip(values.iter().map(String::as_str))
 }

@@ -140,7 +140,7 @@ impl Entities {
 }
 
 /// The id of the site of a router, and the router's name.
-pub(super) fn site_and_name(router: Option<Record<'_>>) -> [String; 2] {
+pub(crate) fn site_and_name(router: Option<Record<'_>>) -> [String; 2] {
     let site = router.and_then(|router| router.site_id());
     [site, router.and_then(|router| router.text(Attribute::Name))].map(text)
 }

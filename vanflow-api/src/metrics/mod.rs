@@ -32,6 +32,8 @@ pub use health::{Connection, Health};
 pub(crate) use health::{Figures, HistoryKept};
 pub(crate) use logs::is_of_certificate;
 
+pub(crate) use ends::flow_labels;
+pub(crate) use entities::site_and_name;
 pub(crate) use exposition::{ExpositionFormat, Fed};
 
 use crate::network::Network;
@@ -173,6 +175,7 @@ pub(crate) struct Metrics {
     excluded: BTreeSet<Name>,
     /// The labels of all metrics.
     identity: LabelSet,
+    detail: Detail,
     state: Mutex<State>,
 }
 
@@ -192,6 +195,7 @@ impl Metrics {
             health,
             excluded: options.exclude.iter().filter_map(|name| Name::find(name)).collect(),
             identity,
+            detail: options.detail,
             state: Mutex::new(State { entities, ledger }),
         }
     }
@@ -199,6 +203,11 @@ impl Metrics {
     /// The metrics that are not left out.
     pub(crate) fn described(&self) -> impl Iterator<Item = Described> {
         Name::ALL.iter().filter(|name| !self.excluded.contains(name)).map(|name| describe(*name))
+    }
+
+    /// By what connections are counted.
+    pub(crate) fn detail(&self) -> Detail {
+        self.detail
     }
 
     /// Takes note of what happened since the last time.

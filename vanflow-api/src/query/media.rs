@@ -1,8 +1,8 @@
-//! How the items of a list are written.
+//! How answers are written: the items of a list, and a map.
 
 use crate::json::Json;
 
-/// A form that lists can have.
+/// A form that answers can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Media {
     /// One JSON value.
@@ -11,10 +11,19 @@ pub(crate) enum Media {
     Lines,
     /// Columns with a header row; see [`csv`](super::csv).
     Csv,
+    /// A picture.
+    Svg,
+    /// A graph for Graphviz.
+    Dot,
+    /// A flow chart for Mermaid.
+    Mermaid,
 }
 
 impl Media {
-    /// Every form, the one that is preferred first.
+    /// Every form of a map, the one that is preferred first.
+    pub(crate) const OF_MAPS: [Self; 4] = [Self::Json, Self::Svg, Self::Dot, Self::Mermaid];
+
+    /// Every form of a list, the one that is preferred first.
     pub(crate) const ALL: [Self; 3] = [Self::Json, Self::Lines, Self::Csv];
 
     /// Its media type.
@@ -23,6 +32,9 @@ impl Media {
             Self::Json => "application/json",
             Self::Lines => "application/x-ndjson",
             Self::Csv => "text/csv",
+            Self::Svg => "image/svg+xml",
+            Self::Dot => "text/vnd.graphviz",
+            Self::Mermaid => "text/vnd.mermaid",
         }
     }
 
@@ -30,6 +42,8 @@ impl Media {
     pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Dot => "text/vnd.graphviz; charset=utf-8",
+            Self::Mermaid => "text/vnd.mermaid; charset=utf-8",
             _ => self.name(),
         }
     }

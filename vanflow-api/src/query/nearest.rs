@@ -4,7 +4,7 @@
 const SUGGESTED: usize = 3;
 
 /// `did you mean a or b?`, or nothing where no name is near. The case of letters makes no difference.
-pub(crate) fn suggestion(name: &str, known: impl Iterator<Item = &'static str>) -> String {
+pub(crate) fn suggestion<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
     let wanted = name.to_lowercase();
     // Comparing takes as long as both are.
     if wanted.chars().count() > 64 {

@@ -5,8 +5,10 @@
 //! an arm of [`answer`] make it one.
 
 pub(crate) mod events;
+mod map;
 mod network_status;
 pub(crate) mod openapi;
+mod path;
 mod sources;
 mod stream;
 mod subject;
@@ -14,13 +16,21 @@ mod table;
 mod units;
 mod verdict;
 
+use vanflow_history::History;
 use vanflow_store::Snapshot;
 
+pub(crate) use map::Maps;
 pub(crate) use stream::{Feeds, LONGEST_ANSWER, Refusal, Stream, Version};
 
 use crate::{
-    error::ApiError, json::Json, metrics::Health, negotiate::JSON, network::Network, params::Params,
-    query::media::Media, v2alpha1::Derivations,
+    error::ApiError,
+    json::Json,
+    metrics::{Detail, Health},
+    negotiate::JSON,
+    network::Network,
+    params::Params,
+    query::media::Media,
+    v2alpha1::Derivations,
 };
 
 pub use events::EventsOptions;
@@ -33,14 +43,17 @@ pub(crate) enum Resource {
     NetworkStatus,
     Stream,
     Events,
+    Map,
+    Path,
 }
 
 impl Resource {
-    /// The forms that its answers can have.
-    pub(crate) fn media(self) -> &'static [Media] {
+    /// The forms that its answers can have, the one that is preferred first.
+    pub(crate) fn forms(self) -> &'static [Media] {
         match self {
             Self::Events => &Media::ALL,
-            Self::Verdict | Self::Sources | Self::NetworkStatus | Self::Stream => &[Media::Json],
+            Self::Map => &Media::OF_MAPS,
+            Self::Verdict | Self::Sources | Self::NetworkStatus | Self::Stream | Self::Path => &[Media::Json],
         }
     }
 
@@ -48,7 +61,7 @@ impl Resource {
     pub(crate) fn filters(self) -> Vec<&'static str> {
         match self {
             Self::Events => events::filters(),
-            Self::Verdict | Self::Sources | Self::NetworkStatus | Self::Stream => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }
@@ -59,10 +72,14 @@ pub(crate) struct Question<'q> {
     pub(crate) params: Params<'q>,
     pub(crate) snapshot: Snapshot,
     pub(crate) network: &'q Network,
-    #[expect(dead_code, reason = "no resource derives anything yet")]
     pub(crate) derivations: &'q Derivations,
     pub(crate) health: &'q Health,
     pub(crate) events: &'q events::Events,
+    pub(crate) maps: &'q Maps,
+    /// What was measured, and when last, in milliseconds since the epoch.
+    pub(crate) history: Option<(&'q History, i64)>,
+    /// By what connections are measured.
+    pub(crate) detail: Detail,
     /// The form that the answer is to have, of those of the resource.
     pub(crate) media: Media,
 }
@@ -106,6 +123,11 @@ pub(crate) fn answer<'q>(resource: Resource, question: &'q Question<'q>) -> Resu
                 freshness: Freshness::Own(kept.revision, query.moment),
                 render: Box::new(move || events::render(&kept, &query, question.media)),
             }
+        }
+        Resource::Map => map::answer(question)?,
+        Resource::Path => {
+            let json = path::render(question)?;
+            document(Freshness::Revision(None), || json)
         }
     })
 }

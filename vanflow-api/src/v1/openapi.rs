@@ -8,7 +8,7 @@ use crate::{
     query::{document, media::Media},
     route::{Endpoint, ROUTES, Route, V1},
     v1::{
-        Resource, events, network_status, sources,
+        Resource, events, map, network_status, path, sources,
         subject::Subject,
         table::object,
         verdict::{self, FINDING, KNOWN},
@@ -32,6 +32,8 @@ impl Resource {
                 content[Media::Csv.name()] = json!({ "schema": { "type": "string" } });
                 content
             }
+            Self::Map => map_content(),
+            Self::Path => json_content(&reference("Path")),
         }
     }
 }
@@ -47,19 +49,21 @@ pub(crate) fn schemas() -> Map<String, Value> {
         (sources::SOURCE.name, sources::SOURCE.described()),
         ("Event", events::described()),
         ("EventList", events::list_described()),
+        ("Map", map::described()),
+        ("Path", path::described()),
     ];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
 pub(crate) fn paths() -> Map<String, Value> {
     let path = |route: &Route| match route.endpoint {
-        Endpoint::V1(resource) => Some((route.path.to_owned(), path(route, resource))),
+        Endpoint::V1(resource) => Some((route.path.to_owned(), operation(route, resource))),
         _ => None,
     };
     ROUTES.iter().filter_map(path).collect()
 }
 
-fn path(route: &Route, resource: Resource) -> Value {
+fn operation(route: &Route, resource: Resource) -> Value {
     let mut parameters: Vec<_> =
         route.parameters.iter().map(|parameter| parameter_of(resource, parameter)).collect();
     if resource == Resource::Events {
@@ -122,6 +126,15 @@ pub(crate) fn list<const N: usize>(items: &str, more: [(&str, bool, Value); N]) 
     let count = json!({ "type": "integer", "minimum": 0, "description": "How many items are in the list." });
     let items = json!({ "type": "array", "items": reference(items) });
     object("A list.", [("results", true, items), ("count", true, count)].into_iter().chain(more))
+}
+
+/// A map in each of its forms.
+fn map_content() -> Value {
+    let mut content = json_content(&reference("Map"));
+    for media in Media::OF_MAPS.into_iter().skip(1) {
+        content[media.name()] = json!({ "schema": { "type": "string" } });
+    }
+    content
 }
 
 fn json_content(schema: &Value) -> Value {

@@ -33,7 +33,7 @@ impl Frame {
     pub(crate) fn of(media: Media) -> Self {
         match media {
             Media::Json => Self { open: "[".to_owned(), between: ",\n", close: "]\n" },
-            Media::Lines | Media::Csv => Self { open: String::new(), between: "", close: "" },
+            _ => Self { open: String::new(), between: "", close: "" },
         }
     }
 }

@@ -97,11 +97,12 @@ impl Answer {
     fn open(&self, json: &mut Json, query: &Query, media: Media) {
         match (media, &self.left) {
             (Media::Json, _) => json.raw("{\"results\":["),
-            (Media::Lines, _) => {}
             (Media::Csv, Left::Items(_)) => csv::header(json, columns(query).map(|property| property.name)),
             (Media::Csv, Left::Groups { columns, .. }) => {
                 csv::header(json, columns.iter().map(String::as_str))
             }
+            // Lines need nothing before them, and lists have no further forms.
+            _ => {}
         }
     }
 

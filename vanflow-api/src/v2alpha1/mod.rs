@@ -31,7 +31,7 @@ pub(crate) use connection::Flow;
 pub(crate) use derivations::Derivations;
 pub(crate) use flow::protocol_name;
 pub(crate) use list::{List, single};
-pub(crate) use party::Party;
+pub(crate) use party::{Party, processes};
 pub(crate) use query::Query;
 pub(crate) use view::{Derived, Needs, View};
 pub(crate) use watch::Watch;

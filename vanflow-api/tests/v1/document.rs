@@ -31,6 +31,13 @@ fn every_answer_over_the_captures_is_as_the_document_says() {
                 let path = format!("/api/v1/{resource}");
                 check(&validator(&document, &path, "200"), &fixture.get(&path).json(), &path);
             }
+            let validator = validator(&document, "/api/v1/path", "200");
+            for asked in ["from=west&to=shop", "from=east&to=shop"] {
+                let answer = fixture.get(&format!("/api/v1/path?{asked}"));
+                if answer.status.is_success() {
+                    check(&validator, &answer.json(), asked);
+                }
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 mod document;
 mod events;
 mod golden;
+mod map;
 mod network_status;
+mod path;
 mod stream;
 mod verdict;
 
@@ -12,7 +14,7 @@ use serde_json::Value;
 use crate::support::Fixture;
 
 /// Every resource that answers in JSON without a parameter.
-pub(crate) const RESOURCES: [&str; 4] = ["verdict", "sources", "network-status", "events"];
+pub(crate) const RESOURCES: [&str; 5] = ["verdict", "sources", "network-status", "events", "map"];
 
 /// What a path under the API answers.
 pub(crate) fn ask(fixture: &Fixture, path: &str) -> Value {

@@ -260,7 +260,7 @@ fn labels_are_the_same_in_any_order_and_empty_ones_are_none() {
     assert_eq!(history.stats().series, 1);
     let values: Vec<_> = all(&history, "x").iter().map(|sample| sample.value).collect();
     assert_eq!(values, [Some(1.0), Some(1.0)], "of several values in one scrape the first counts");
-    let found = history.select(None, |labels| labels.value("b").is_some_and(|(_, value)| value == "2"));
+    let found = history.select(None, |labels| labels.value("b").is_some_and(|value| value == "2"));
     assert_eq!(found[0].labels, [("__name__", "x"), ("a", "1"), ("b", "2")]);
 }
 

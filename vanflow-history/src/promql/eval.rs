@@ -140,7 +140,7 @@ impl<'h> Evaluator<'h> {
         let mut tried: Vec<HashMap<u32, bool, RandomState>> = vec![HashMap::default(); matchers.len()];
         let suits =
             |matcher: &Matcher, tried: &mut HashMap<u32, bool, RandomState>, labels: &SeriesLabels<'_>| {
-                match labels.value(&matcher.name) {
+                match labels.symbol(&matcher.name) {
                     None => matcher.is_match(""),
                     Some((_, value)) if !is_pattern(matcher) => matcher.is_match(value),
                     Some((symbol, value)) => *tried.entry(symbol).or_insert_with(|| matcher.is_match(value)),

@@ -114,14 +114,14 @@ pub(crate) fn render(kept: &Kept, query: &Query, media: Media) -> Json {
     let shown = || COLUMNS.iter().filter(|column| column.shown != Shown::Nowhere);
     match media {
         Media::Json => json.raw("{\"results\":["),
-        Media::Lines => {}
         Media::Csv => csv::header(&mut json, shown().map(|column| column.name)),
+        _ => {}
     }
     for (position, event) in selected.iter().enumerate() {
         media.before(&mut json, ",", position == 0);
         match media {
             Media::Csv => csv::line(&mut json, shown().map(|column| (column.read)(event))),
-            Media::Json | Media::Lines => item(&mut json, event),
+            _ => item(&mut json, event),
         }
         media.after(&mut json);
     }
