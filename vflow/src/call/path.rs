@@ -25,9 +25,9 @@ pub(crate) async fn path(call: &mut Call<'_>, path: &Path) -> Result<u8, Error> 
         let connections = answer["connections"].as_u64().unwrap_or(0);
         let (from, to) = (name(&answer["from"]), name(&answer["to"]));
         let mut line = String::new();
-        let ways = if paths.len() == 1 { "one way".to_owned() } else { format!("{} ways", paths.len()) };
+        let ways = counted(paths.len() as u64, "way", "ways");
         paint(&mut line, &format!("{from} to {to}"), of_tone(Tone::Plain).bold(), call.how.look.color);
-        writeln!(call.out, "{line}: {} connections, {ways}", number::count(connections))?;
+        writeln!(call.out, "{line}: {}, {ways}", counted(connections, "connection", "connections"))?;
         for way in paths {
             write_way(call, way)?;
         }
@@ -41,18 +41,23 @@ pub(crate) async fn path(call: &mut Call<'_>, path: &Path) -> Result<u8, Error> 
 
 fn write_way(call: &mut Call<'_>, way: &Value) -> Result<(), Error> {
     let count = |name: &str| way[name].as_u64();
-    let mut facts = vec![format!("{} connections", number::count(count("connections").unwrap_or(0)))];
-    facts.extend(count("openConnections").map(|open| format!("{} open", number::count(open))));
+    let connections = count("connections").unwrap_or(0);
+    let failed = count("failed").unwrap_or(0);
+    // The thresholds of the map: from 2 % on to be looked at, above 10 % bad.
+    let (sign, tone) = match failed as f64 / connections.max(1) as f64 {
+        share if share > 0.1 => ("✕ ", Tone::Bad),
+        share if share >= 0.02 => ("▲ ", Tone::Warn),
+        _ => ("", Tone::Plain),
+    };
+    let mut facts = vec![counted(connections, "connection", "connections")];
     facts.extend(
-        count("failed")
-            .filter(|failed| *failed > 0)
-            .map(|failed| format!("✕ {} failed", number::count(failed))),
+        count("openConnections").filter(|open| *open > 0).map(|open| format!("{} open", number::count(open))),
     );
+    facts.extend((failed > 0).then(|| format!("{sign}{} failed", number::count(failed))));
     facts.extend(count("cost").map(|cost| format!("cost {cost}")));
     if way["inferred"] == Value::Bool(true) {
         facts.push("partly inferred".to_owned());
     }
-    let tone = if count("failed").is_some_and(|failed| failed > 0) { Tone::Bad } else { Tone::Plain };
     let mut line = String::new();
     paint(&mut line, &facts.join(", "), of_tone(tone), call.how.look.color);
     writeln!(call.out, "\n{line}")?;
@@ -73,6 +78,11 @@ fn write_way(call: &mut Call<'_>, way: &Value) -> Result<(), Error> {
         writeln!(call.out, "{latency}")?;
     }
     Ok(())
+}
+
+/// So many of something.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", number::count(count), if count == 1 { one } else { many })
 }
 
 fn row(hop: &Value) -> Vec<Cell> {

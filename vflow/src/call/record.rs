@@ -85,13 +85,18 @@ async fn attend(
     was_attached: &mut bool,
     say: impl Fn(&mut dyn Write, &str),
 ) {
+    let mut last_reason = String::new();
     while let Some(event) = events.next().await {
         match event {
             Event::Attached { .. } => {
                 *was_attached = true;
                 say(err, "attached");
             }
-            Event::Detached { reason, .. } => say(err, &format!("not attached: {reason}; trying again")),
+            // It is tried every few seconds: the same is said once.
+            Event::Detached { reason, .. } if reason != last_reason => {
+                say(err, &format!("not attached: {reason}; trying again"));
+                last_reason = reason;
+            }
             _ => {}
         }
     }

@@ -50,7 +50,7 @@ pub(crate) async fn top(call: &mut Call<'_>, top: &Top) -> Result<u8, Error> {
     rows.iter().try_for_each(|row| items.write(row, &facts))?;
     items.end()?;
     if rows.is_empty() {
-        call.say(&format!("no traffic between {} is known yet", noun.plural))?;
+        call.say(&format!("no traffic of {} is known yet", noun.plural))?;
     }
     call.say_incomplete(&verdict)?;
     Ok(RIGHT)

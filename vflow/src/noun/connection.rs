@@ -24,6 +24,8 @@ pub(crate) const CONNECTIONS: Noun = Noun {
         column("received", Octets(&["octetReverseCount"])).roomy(),
         column("latency", Duration("latency")).roomy(),
         column("error", Made(&["listenerError", "connectorError"], Align::Left, error)),
+        column("from-error", Text("listenerError")).wide(),
+        column("to-error", Text("connectorError")).wide(),
         column("workload", Duration("latencyReverse")).wide(),
         column("address", Text("sourceHost")).wide(),
         column("port", Text("sourcePort")).wide(),
@@ -90,14 +92,34 @@ pub(super) fn lasted(item: &Item<'_>) -> Cell {
     }
 }
 
-/// What went wrong, in the words of the routers.
+/// What went wrong, in the words of the router that knows: the server's where it tried, else the client's.
 fn error(item: &Item<'_>) -> Cell {
-    let mut texts: Vec<_> =
-        ["connectorError", "listenerError"].iter().filter_map(|name| item.text(name)).collect();
-    texts.dedup();
-    if texts.is_empty() {
-        Cell::dash()
-    } else {
-        Cell::plain(&format!("✕ {}", texts.join("; "))).toned(Tone::Bad)
+    let text = item.text("connectorError").or_else(|| item.text("listenerError"));
+    text.map_or_else(Cell::dash, |text| Cell::plain(&format!("✕ {}", reason(text))).toned(Tone::Bad))
+}
+
+/// The reason in `proton:io (Connection refused)`: what stands before it names where in the router it came up.
+fn reason(text: &str) -> &str {
+    let reason = text.strip_suffix(')').and_then(|text| text.split_once(" (")).map(|(_, reason)| reason);
+    reason.filter(|reason| !reason.is_empty()).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_an_error_is_what_the_router_says_of_it() {
+        for (text, said) in [
+            (
+                "proton:io (Connection refused - on connect 127.0.0.13:9199)",
+                "Connection refused - on connect 127.0.0.13:9199",
+            ),
+            ("delivery-failed (destination (a) unreachable)", "destination (a) unreachable"),
+            ("amqp:connection:framing-error", "amqp:connection:framing-error"),
+            ("odd ()", "odd ()"),
+        ] {
+            assert_eq!(reason(text), said);
+        }
     }
 }

@@ -261,7 +261,7 @@ const SERVICES: Noun = Noun {
 };
 
 const SITES: Noun = Noun {
-    plural: "sites",
+    plural: "pairs of sites",
     columns: &[
         column("client", Text("source")),
         column("server", Text("destination")),
@@ -277,7 +277,7 @@ const SITES: Noun = Noun {
 };
 
 const PAIRS: Noun = Noun {
-    plural: "components",
+    plural: "pairs of components",
     columns: &[
         column("client", Text("source")),
         column("server", Text("destination")),
@@ -291,7 +291,7 @@ const PAIRS: Noun = Noun {
     ..SERVICES
 };
 
-const PROCESSES: Noun = Noun { plural: "processes", ..PAIRS };
+const PROCESSES: Noun = Noun { plural: "pairs of processes", ..PAIRS };
 
 fn octets(item: &Item<'_>, name: &str) -> Cell {
     item.value[name]
