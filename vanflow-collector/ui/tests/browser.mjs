@@ -266,6 +266,45 @@ await test('every focus can be seen', () => withPage({}, async (page) => {
   }
 }));
 
+await test('a list stands while one points at it, says how many have come, and goes on after', () => withPage({}, async (page) => {
+  const rows = () => page.$$eval('tr[data-key]', (found) => found.map((row) => row.getAttribute('data-key')));
+  await open(page, 'connections');
+  await page.mouse.move(600, 400);
+  // What is under way when the pointer comes is still shown.
+  await page.waitForFunction(() => /new/.test(document.querySelector('.more')?.textContent ?? ''), undefined, { timeout: 20_000 });
+  const stood = await rows();
+  await page.waitForTimeout(2500);
+  assert.deepEqual(await rows(), stood);
+  await page.mouse.move(600, 20);
+  await page.waitForFunction((first) => document.querySelector('tr[data-key]')?.getAttribute('data-key') !== first, stood[0]);
+  assert.equal(await page.isVisible('.more'), false);
+}));
+
+await test('a chip leaves those that failed, each with the words of the router, and an address keeps it', () => withPage({}, async (page) => {
+  await open(page, 'connections');
+  await page.click('.qf button:has-text("failed")');
+  await page.waitForFunction(() => {
+    const rows = document.querySelectorAll('tr[data-key]');
+    return rows.length > 0 && [...rows].every((row) => row.classList.contains('errrow') && row.nextElementSibling?.classList.contains('why'));
+  });
+  assert.match(page.url(), /x-only=failed/);
+}));
+
+await test('an open row names the way from the client to the server, and the command that shows the same', () => withPage({}, async (page) => {
+  await open(page, 'connections?filter=service%3Acatalog');
+  await page.click('tr[data-key] .tw');
+  await page.waitForSelector('.det svg.way');
+  const way = await page.$eval('.det svg.way', (picture) => picture.getAttribute('aria-label') ?? '');
+  assert.match(way, /in .+ → .+ → link .+ → dc-1 in data-centre → catalog-\d in data-centre$/);
+  const key = await page.$eval('tr.opened', (row) => row.getAttribute('data-key'));
+  assert.equal(await page.textContent('.det code'), `vflow observe --id ${key}`);
+}));
+
+await test('what is left by no filter says what each term excludes', () => withPage({}, async (page) => {
+  await page.goto(`${url}/#connections?filter=service%3Acatalog+to%3Anobody`);
+  await page.waitForFunction(() => /without to:nobody: [\d,]+/.test(document.querySelector('.left')?.textContent ?? ''));
+}));
+
 await test('time goes back, stands still and is live again', () => withPage({}, async (page) => {
   await open(page, 'services');
   await page.waitForSelector('.live[data-kind=now]');
