@@ -154,7 +154,8 @@ for (const view of views) {
       await open(page, view);
       await page.waitForTimeout(1000);
       if (pictures) await page.screenshot({ path: `${pictures}/${view}-${form.name.replace(' ', '-')}.png` });
-      if (form.name !== 'narrow dark') await compare(await page.screenshot(), `${view}-${form.name}`);
+      // What Health shows is what happened to happen: it has no picture that it could be compared with.
+      if (form.name !== 'narrow dark' && view !== 'health') await compare(await page.screenshot(), `${view}-${form.name}`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `it is ${wide} px too wide`);
       await accessible(page);
