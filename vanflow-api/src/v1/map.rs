@@ -27,7 +27,6 @@ use vanflow_history::History;
 use vanflow_proto::Timestamp;
 use vanflow_store::{Revision, Snapshot, SourceState};
 
-pub(super) use self::render::described;
 use self::{
     figures::{Figures, Rates, Trouble},
     graph::{Graph, Link},
@@ -37,6 +36,7 @@ use self::{
     query::Query,
     scene::{Choice, Level, Scene},
 };
+pub(super) use self::{query::parameter_described, render::described};
 use crate::{
     error::ApiError,
     json::Json,

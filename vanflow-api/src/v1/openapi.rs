@@ -108,7 +108,11 @@ fn operation(route: &Route, resource: Resource) -> Value {
 
 fn parameter_of(resource: Resource, parameter: &Parameter) -> Value {
     let text = json!({ "type": "string", "minLength": 1 });
-    let own = if resource == Resource::Events { events::parameter_described(parameter.name) } else { None };
+    let own = match resource {
+        Resource::Events => events::parameter_described(parameter.name),
+        Resource::Map => map::parameter_described(parameter.name),
+        _ => None,
+    };
     let by_form = || match parameter.form {
         Form::Flag => json!({ "type": "string", "enum": ["1", "0", "true", "false"] }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),

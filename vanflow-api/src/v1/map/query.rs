@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
 use vanflow_store::Snapshot;
 
 use super::{graph::Graph, scene::Level};
 use crate::{
     error::{ApiError, excerpt},
     params::Params,
-    query::{media::Media, nearest, time::Time},
+    query::{document, media::Media, nearest, time::Time},
 };
 
 /// Which map, and in which form.
@@ -31,6 +32,17 @@ const FORMS: [(&str, Media); 4] =
 
 /// No picture is legible with more.
 const MOST_NODES: u64 = 150;
+
+/// The schema of the values of a parameter, where its form does not say it all.
+pub(in crate::v1) fn parameter_described(name: &str) -> Option<Value> {
+    match name {
+        "level" => Some(json!({ "type": "string", "enum": Level::ALL.map(Level::name) })),
+        "format" => Some(json!({ "type": "string", "enum": FORMS.map(|(name, _)| name) })),
+        "limit" => Some(json!({ "type": "integer", "minimum": 1, "maximum": MOST_NODES })),
+        "time" => Some(document::time()),
+        _ => None,
+    }
+}
 
 impl Query {
     /// Reads a query; `accepted` is the form that the client likes best.

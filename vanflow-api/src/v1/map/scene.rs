@@ -22,7 +22,7 @@ pub(super) enum Level {
 
 impl Level {
     pub(super) const NAMES: &'static [&'static str] = &["site", "component", "process"];
-    const ALL: [Self; 3] = [Self::Site, Self::Component, Self::Process];
+    pub(super) const ALL: [Self; 3] = [Self::Site, Self::Component, Self::Process];
 
     pub(super) fn name(self) -> &'static str {
         Self::NAMES[self as usize]
