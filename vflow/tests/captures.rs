@@ -44,6 +44,13 @@ const CALLS: &[(&str, &str)] = &[
     ("observe_requests_that_failed", "observe requests --status 5xx --method DELETE --service shop --last 2"),
     ("observe_links", "observe links"),
     ("observe_follows_to_the_end_of_the_capture", "observe -f --last 1"),
+    ("observe_events", "observe events"),
+    ("observe_events_of_a_site", "observe events --site east --last 3 -o csv"),
+    ("path", "path frontend-5d8b shop"),
+    ("path_from_nowhere", "path nobody shop"),
+    ("map", "map"),
+    ("map_of_sites", "map --level site"),
+    ("map_as_dot", "map --level site -o dot"),
     ("export", "export --service echo --min-octets 700kB --columns key,octetCount"),
     (
         "export_as_csv",

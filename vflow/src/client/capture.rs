@@ -26,6 +26,9 @@ const ANCHOR_WITHIN: usize = 4096;
 /// How often, in the time of the capture, metrics are kept for queries, in microseconds.
 const REMEMBER_EVERY: u64 = 5_000_000;
 
+/// How often, in the time of the capture, it is looked at what happened, in microseconds.
+const OBSERVE_EVERY: u64 = 1_000_000;
+
 /// How long ended records are kept: for as long as any capture can be, so that nothing of it is missing.
 const RETENTION: u64 = 100 * 365 * 86_400_000_000;
 
@@ -85,6 +88,7 @@ struct Replay {
     began: Timestamp,
     now: Timestamp,
     remembered: Timestamp,
+    observed: Timestamp,
     follower: Follower,
     discovery: Discovery,
     publisher: Publisher,
@@ -105,6 +109,7 @@ impl Replay {
             began,
             now: began,
             remembered: began,
+            observed: began,
             follower: Follower::new(),
             discovery,
             publisher,
@@ -124,8 +129,12 @@ impl Replay {
         }
     }
 
-    /// Has the metrics keep up with the time of the capture.
+    /// Has events and metrics keep up with the time of the capture.
     fn pass(&mut self) {
+        if self.now.micros_since(self.observed) >= OBSERVE_EVERY {
+            self.observed = self.now;
+            self.api.observe_events();
+        }
         while self.now.micros_since(self.remembered) >= REMEMBER_EVERY {
             self.api.observe();
             self.remembered = self.remembered.plus_micros(REMEMBER_EVERY);
