@@ -21,6 +21,7 @@ use crate::{
         sources::{self, Source, State as SourceState},
         table::object,
     },
+    v2alpha1::Collection,
 };
 
 /// Whether what is seen is complete, in a word.
@@ -168,7 +169,7 @@ pub(crate) fn render(question: &Question<'_>) -> Json {
     verdict.name("sources");
     render_sources(verdict.json, &facts);
     verdict.name("counts");
-    render_counts(verdict.json, snapshot);
+    render_counts(verdict.json, question);
     verdict.name("findings");
     FINDING.render_all(verdict.json, &findings);
     verdict.name("known");
@@ -207,13 +208,17 @@ fn render_sources(json: &mut Json, facts: &Facts<'_>) {
 }
 
 /// What there is now, and how many connections and requests are retained.
-fn render_counts(json: &mut Json, snapshot: &Snapshot) {
+fn render_counts(json: &mut Json, question: &Question<'_>) {
+    let snapshot = &question.snapshot;
+    let derived = question.derivations.of(snapshot, Collection::Components.needs());
+    let components = derived.components.iter().filter(|component| component.end.is_none());
     let mut object = Object::open(json);
     let live = |kind| snapshot.live_count(kind) as u64;
     object.uint("sites", live(RecordKind::Site));
     object.uint("routers", live(RecordKind::Router));
     object.uint("links", live(RecordKind::Link));
     object.uint("services", snapshot.services().filter(Service::is_live).count() as u64);
+    object.uint("components", components.count() as u64);
     object.uint("processes", live(RecordKind::Process));
     object.uint("listeners", live(RecordKind::Listener));
     object.uint("connectors", live(RecordKind::Connector));
@@ -307,6 +312,7 @@ pub(crate) fn described() -> Value {
                         "routers",
                         "links",
                         "services",
+                        "components",
                         "processes",
                         "listeners",
                         "connectors",
