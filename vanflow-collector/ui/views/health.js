@@ -98,7 +98,7 @@ class Health {
     return [
       { id: 'time', title: 'Time', class: 'tm_', value: (row) => row.time, cell: (row) => h('time', { title: units.whole(row.time) }, units.moment(row.time, now())) },
       { id: 'kind', title: 'What', class: 'k', value: (row) => [row.kind, row.severity], cell: (row) => [sign(row.severity, row.severity === 'bad' ? 'bad:' : row.severity === 'warn' ? 'look:' : ''), kindWord(row.kind)] },
-      { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime], cell: (row) => [h('span', null, emphasized(row.text, row.subject)), h('small', null, row.detail ?? '')] },
+      { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime], cell: (row) => [h('span', null, emphasized(row.text, row.subject)), h('small', { title: row.detail }, row.detail ?? '')] },
       { id: 'site', title: 'Site', class: 'who', value: (row) => row.siteName, cell: (row) => row.siteName ?? '' },
     ];
   }
