@@ -5,10 +5,13 @@
 //! ```
 //!
 //! `network_status` asks the store for more.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+mod outcome;
 
 use std::{
     env,
+    io::{self, Write},
+    process::ExitCode,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -21,7 +24,11 @@ use vanflow_proto::{
 use vanflow_store::{Follower, Store, StoreOptions};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    outcome::shown(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let url = env::args().nth(1).ok_or("usage: embed_store amqp://HOST[:PORT]")?;
     let (handle, mut events) = router::connect(Config::from_url(&url, Arc::new(clock))?);
     let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
@@ -34,6 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 Some(Event::Records { at, source, records }) => {
                     follower.records(&mut store, &source, records.updates(), at);
                 }
+                Some(Event::Detached { reason, .. }) => writeln!(io::stderr(), "not attached: {reason}")?,
                 Some(_) => {}
                 None => return Ok(()),
             },
@@ -44,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     handle.incomplete(&source, is_incomplete);
                 }
                 for service in store.snapshot().services() {
-                    println!("{}: {} open connections", service.address(), service.current_flows());
+                    writeln!(io::stdout(), "{}: {} open connections", service.address(), service.current_flows())?;
                 }
             }
         }

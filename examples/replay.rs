@@ -3,9 +3,15 @@
 //! ```sh
 //! cargo run -p vanflow-examples --example replay -- tests/captures/router-3.5.jsonl
 //! ```
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::{env, fs::File, io::BufReader};
+mod outcome;
+
+use std::{
+    env,
+    fs::File,
+    io::{self, BufReader, BufWriter, Write},
+    process::ExitCode,
+};
 
 use serde_json::{Map, Value};
 use vanflow_proto::{
@@ -14,13 +20,18 @@ use vanflow_proto::{
 };
 use vanflow_store::{Field, Follower, Record, Store, StoreOptions};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    outcome::shown(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let path = env::args().nth(1).ok_or("usage: replay CAPTURE")?;
+    let file = File::open(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
     let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
     // Which sources there are follows from beacons and silence; in a capture there is nothing to be done about them.
     let mut discovery = Discovery::new(Settings::default(), 0);
     discovery.attached(Timestamp::default());
-    for captured in capture::read(BufReader::new(File::open(path)?)) {
+    for captured in capture::read(BufReader::new(file)) {
         let captured = captured?;
         let now = Timestamp::from_micros(captured.micros);
         follower.advance(&mut store, &mut discovery, now);
@@ -28,9 +39,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         follower.hear(&mut store, &mut discovery, &captured.link, &message, now);
     }
 
+    let mut out = BufWriter::new(io::stdout().lock());
     for record in store.snapshot().records() {
-        println!("{}", json(&record));
+        writeln!(out, "{}", json(&record))?;
     }
+    out.flush()?;
     Ok(())
 }
 

@@ -59,8 +59,10 @@ const TOO_MANY: &[u8] =
 #[derive(Debug, Error)]
 pub enum HttpError {
     /// An address that cannot be listened on.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {}", why_not(option, error))]
     Listen {
+        /// The option that names it.
+        option: &'static str,
         /// The address, as it was given.
         address: String,
         /// Why.
@@ -72,6 +74,26 @@ pub enum HttpError {
     Tls(#[from] TlsError),
 }
 
+/// Why an address cannot be listened on, and what would be right.
+pub(crate) fn why_not(option: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "another program listens there; give {option} another port, or port 0 for any that is free"
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!(
+                "this machine has no such address; give {option} one that it has, or 0.0.0.0 for all of them"
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("that is not allowed to this user; give {option} a port from 1024 on")
+        }
+        _ => format!("{error}; {option} names the address"),
+    }
+}
+
 /// A server that listens, and does not answer yet.
 pub(crate) struct Server {
     listeners: Vec<TcpListener>,
@@ -81,17 +103,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on every address of `settings`.
-    pub(crate) async fn bind(settings: &config::Http) -> Result<Self, HttpError> {
+    /// Listens on every address of `settings`, which that option named.
+    pub(crate) async fn bind(settings: &config::Http, option: &'static str) -> Result<Self, HttpError> {
         let certificate = match &settings.tls {
             Some((certificate, key)) => Some(Arc::new(Certificate::load(certificate, key)?)),
             None => None,
         };
         let mut listeners = Vec::new();
         for address in &settings.listen {
-            let listener = TcpListener::bind(address)
-                .await
-                .map_err(|error| HttpError::Listen { address: address.clone(), error })?;
+            let listener = TcpListener::bind(address).await.map_err(|error| HttpError::Listen {
+                option,
+                address: address.clone(),
+                error,
+            })?;
             listeners.push(listener);
         }
         Ok(Self {

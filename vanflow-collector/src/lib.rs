@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod advice;
 mod announce;
 mod answer;
 mod capture;
@@ -39,6 +40,7 @@ mod prometheus;
 mod replay;
 mod run;
 mod state;
+pub mod terminal;
 mod tls;
 mod ui;
 

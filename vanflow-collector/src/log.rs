@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     fmt::{self, Display, Write},
-    io::{IsTerminal, stderr},
+    io::{self, IsTerminal, stderr},
 };
 
 use tracing_subscriber::{
@@ -15,6 +15,7 @@ use tracing_subscriber::{
     field::MakeExt,
     fmt::format::{self, FormatFields},
 };
+use vanflow_collector::terminal::StatusLine;
 
 /// Characters that are shown of the start of a long text.
 const HEAD: usize = 1000;
@@ -22,14 +23,18 @@ const HEAD: usize = 1000;
 /// Characters that are shown of its end, where the words often are that say what happened.
 const TAIL: usize = 200;
 
-/// Logs what `filter` lets through to stderr.
+/// Logs what `filter` lets through to stderr, above the line of a terminal that changes, if there is one.
 ///
 /// Plain lines; a person at a terminal knows what time it is, and who speaks. Where nobody reads them any more they are
 /// lost, and nothing else: to complain of that on stderr would be a panic of whoever logged.
-pub(crate) fn to_stderr(filter: EnvFilter) {
+pub(crate) fn to_stderr(filter: EnvFilter, line: Option<StatusLine>) {
+    let writer = move || match &line {
+        Some(line) => Box::new(line.clone()) as Box<dyn io::Write>,
+        None => Box::new(stderr()),
+    };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr)
+        .with_writer(writer)
         .log_internal_errors(false)
         .fmt_fields(fields());
     if stderr().is_terminal() {
@@ -114,10 +119,7 @@ fn is_shown(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 mod log;
 
 use std::{
-    io::{Write, stderr},
+    io::{IsTerminal, Write, stderr},
     process::ExitCode,
     time::Duration,
 };
@@ -17,17 +17,22 @@ use tracing_subscriber::EnvFilter;
 use vanflow_collector::{
     config::{Args, Settings},
     run,
+    terminal::StatusLine,
 };
 
 /// Exits with 0 after SIGTERM or SIGINT, with 2 where the arguments make no sense, with 1 where something else fails.
 fn main() -> ExitCode {
     let args = Args::parse();
     let refuse = |kind, message: String| -> ! { Args::command().error(kind, message).exit() };
-    let filter = EnvFilter::try_new(&args.log)
-        .unwrap_or_else(|error| refuse(ErrorKind::InvalidValue, format!("--log is `{}`: {error}", args.log)));
-    let settings = Settings::new(args, |path| path.exists())
+    // Where a person watches and has not asked for a log, one line says how the start goes.
+    let line = (stderr().is_terminal() && args.log.is_none()).then(|| StatusLine::new(stderr()));
+    let log = args.log.clone().unwrap_or_else(|| if line.is_some() { "warn" } else { "info" }.to_owned());
+    let filter = EnvFilter::try_new(&log)
+        .unwrap_or_else(|error| refuse(ErrorKind::InvalidValue, format!("--log is `{log}`: {error}")));
+    let mut settings = Settings::new(args, |path| path.exists())
         .unwrap_or_else(|error| refuse(ErrorKind::ArgumentConflict, error.to_string()));
-    log::to_stderr(filter);
+    log::to_stderr(filter, line.clone());
+    settings.line = line;
     match collect(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -5,7 +5,7 @@
 //! the merging. When it is time to leave, merging ends first: then watches end by themselves, and the keeper's last
 //! write has everything.
 
-use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::ready, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -25,6 +25,7 @@ use vanflow_history::Scope;
 use vanflow_proto::{
     discovery::{self, Known},
     router::{self, Tap},
+    source::ExchangeOptions,
 };
 use vanflow_store::Store;
 
@@ -36,7 +37,7 @@ use crate::{
     config::{self, Router, Settings, Source, Speed},
     console::{Console, ConsoleError},
     demo,
-    http::{HttpError, Server},
+    http::{HttpError, Server, why_not},
     ingest::{Ingest, Replayed},
     live,
     prometheus::{Prometheus, PrometheusError},
@@ -77,9 +78,32 @@ pub enum RunError {
     /// The router cannot be attached to as it was said.
     #[error("cannot attach to a router: {0}")]
     Router(#[from] router::ConfigError),
-    /// The emulated network has no address to be attached to.
-    #[error("cannot start the emulated network: {0}")]
-    Demo(std::io::Error),
+    /// What Skupper mounts is not there whole.
+    #[error(
+        "{} names {}, which cannot be read: {error}; mount all of the secret there, with ca.crt, tls.crt and tls.key \
+         beside connect.json",
+        connect_json.display(),
+        file.display()
+    )]
+    Secret {
+        /// The connect.json.
+        connect_json: PathBuf,
+        /// The file that it names.
+        file: PathBuf,
+        /// Why it cannot be read.
+        error: std::io::Error,
+    },
+    /// The emulated router has no address to be attached to.
+    #[error(
+        "cannot start the emulated network: cannot listen on {address}: {}",
+        why_not("--demo-listen", error)
+    )]
+    Demo {
+        /// The address.
+        address: String,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// A part of the collector failed in a way that nobody thought of.
     #[error("a part of the collector failed: {0}")]
     Part(#[from] JoinError),
@@ -133,17 +157,22 @@ impl Running {
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let console = settings.console.as_deref().map(Console::open).transpose()?;
     let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
-    let server = Server::bind(&settings.http).await?;
+    let server = Server::bind(&settings.http, "--listen").await?;
     let addresses = server.addresses();
     let monitors = match &settings.metrics_listen {
         Some(address) => Some(
-            Server::bind(&config::Http { listen: vec![address.clone()], tls: None, ..settings.http.clone() })
-                .await?,
+            Server::bind(
+                &config::Http { listen: vec![address.clone()], tls: None, ..settings.http.clone() },
+                "--metrics-listen",
+            )
+            .await?,
         ),
         None => None,
     };
     let metrics_addresses = monitors.as_ref().map(Server::addresses).unwrap_or_default();
-    let upstream = Upstream::open(settings.source, &settings.waits).await?;
+    let source = settings.source.clone();
+    let upstream = Upstream::open(settings.source, settings.demo_listen.as_deref(), &settings.waits).await?;
+    let router = upstream.emulated_router();
 
     let options = settings.store;
     let retention = Duration::from_micros(options.retention_micros);
@@ -199,8 +228,17 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Runn
     let answers = Answers { api, console, prometheus, scope };
     let respond = move |request: Request<Incoming>| answers.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
-    announce::addresses(&addresses, scheme);
-    let announcing = tokio::spawn(announce::first_records(network));
+    let announcing = match settings.line {
+        Some(line) => {
+            announce::page(&line, &addresses, scheme, router.as_deref());
+            tokio::spawn(announce::progress(line, network, source))
+        }
+        None => {
+            announce::addresses(&addresses, scheme);
+            let advising = announce::advise(network.clone(), source);
+            tokio::spawn(async { tokio::join!(announce::first_records(network), advising).0 })
+        }
+    };
 
     let parts =
         Parts { leave: leave.clone(), keep_until, collecting, capturing, keeping, serving, monitoring };
@@ -294,16 +332,29 @@ enum Upstream {
 }
 
 impl Upstream {
-    async fn open(source: Source, waits: &discovery::Settings) -> Result<Self, RunError> {
+    /// `listen` is where an emulated router listens.
+    async fn open(
+        source: Source,
+        listen: Option<&str>,
+        waits: &discovery::Settings,
+    ) -> Result<Self, RunError> {
         Ok(match source {
             Source::Router(router) => Self::Router(router_config(router, waits)?),
             Source::Demo(options) => {
-                let demo = demo::start(options, clock::now).await.map_err(RunError::Demo)?;
+                let demo = emulated(options, listen).await?;
                 let router = Router::Url { url: demo.url(), ca: None, identity: None };
                 Self::Demo(router_config(router, waits)?, demo)
             }
             Source::Replay(replay) => Self::Replay(Capture::open(&replay.file)?, replay.speed),
         })
+    }
+
+    /// Where the emulated router can be attached to, if there is one.
+    fn emulated_router(&self) -> Option<String> {
+        match self {
+            Self::Demo(_, demo) => Some(demo.url()),
+            Self::Router(_) | Self::Replay(..) => None,
+        }
     }
 
     /// Collects until it is time to leave. Of `known` sources the store holds records; `tap` sees what a router sends, and
@@ -337,10 +388,26 @@ impl Upstream {
     }
 }
 
-fn router_config(router: Router, waits: &discovery::Settings) -> Result<router::Config, router::ConfigError> {
+/// The emulated network, whose router listens at that address, or at any that is free.
+async fn emulated(options: demo::DemoOptions, listen: Option<&str>) -> Result<demo::Demo, RunError> {
+    let mut exchange = ExchangeOptions::default();
+    let failed = |error| RunError::Demo { address: listen.unwrap_or("127.0.0.1:0").to_owned(), error };
+    if let Some(address) = listen {
+        let mut found = tokio::net::lookup_host(address).await.map_err(failed)?;
+        exchange.listen = found.next().ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))?;
+    }
+    demo::start_on(exchange, options, clock::now).await.map_err(failed)
+}
+
+fn router_config(router: Router, waits: &discovery::Settings) -> Result<router::Config, RunError> {
     let clock: router::Clock = Arc::new(clock::now);
+    let mut mounted = None;
     let mut config = match router {
-        Router::ConnectJson(file) => router::Config::from_connect_json(&file, clock)?,
+        Router::ConnectJson(file) => {
+            let config = router::Config::from_connect_json(&file, clock)?;
+            mounted = Some(file);
+            config
+        }
         Router::Url { url, ca, identity } => {
             let mut config = router::Config::from_url(&url, clock)?;
             config.tls.ca = ca;
@@ -349,6 +416,10 @@ fn router_config(router: Router, waits: &discovery::Settings) -> Result<router::
         }
     };
     config.discovery = waits.clone();
-    config.check()?;
-    Ok(config)
+    match (config.check(), mounted) {
+        (Err(router::ConfigError::Read { path: file, why: error }), Some(connect_json)) => {
+            Err(RunError::Secret { connect_json, file, error })
+        }
+        (checked, _) => checked.map(|()| config).map_err(RunError::Router),
+    }
 }

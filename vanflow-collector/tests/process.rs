@@ -130,7 +130,7 @@ fn what_the_network_sends_forges_no_line_of_the_log() {
     let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cases/log-injection.jsonl");
     let arguments = ["--replay", capture, "--speed", "max", "--listen", "127.0.0.1:0", "--log", "debug"];
     let mut process = Process::start(&arguments);
-    let said = process.says_all_to("answering on");
+    let said = process.says_all_to("time stands still");
     assert!(
         said.contains("ROUTER x is gone\\n2026-11-26T14:00:00.000000Z  INFO vanflow_collector: "),
         "{said}"
@@ -228,4 +228,88 @@ fn what_was_persisted_survives_a_kill() {
     }
     process.signal("-TERM");
     assert_eq!(process.ended().0, Some(0));
+}
+
+/// What a start with these arguments says that fails: one line, and nothing behind it.
+fn refusal(arguments: &[&str]) -> String {
+    let mut command = command(arguments);
+    let output = command.env("RUST_BACKTRACE", "1").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(!said.contains("Caused by") && !said.contains("backtrace"), "{said}");
+    said.lines().next_back().expect("a line").to_owned()
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_with_the_option_that_names_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it has one").to_string();
+    let why = "another program listens there; give";
+    for (option, arguments) in [
+        ("--listen", vec!["--demo", "--listen", &*address]),
+        ("--metrics-listen", vec!["--demo", "--listen", "127.0.0.1:0", "--metrics-listen", &*address]),
+    ] {
+        let expected = format!(
+            "error: cannot listen on {address}: {why} {option} another port, or port 0 for any that is free"
+        );
+        assert_eq!(refusal(&arguments), expected);
+    }
+    assert_eq!(
+        refusal(&["--demo", "--listen", "127.0.0.1:0", "--demo-listen", &address]),
+        format!(
+            "error: cannot start the emulated network: cannot listen on {address}: {why} --demo-listen another port, or port \
+             0 for any that is free"
+        )
+    );
+}
+
+#[test]
+fn a_secret_without_its_files_is_said_with_what_has_to_be_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("connect.json");
+    let json = r#"{"scheme": "amqps", "host": "r", "port": "5671", "tls": {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key"}}"#;
+    std::fs::write(&file, json).expect("it can be written");
+    let (file, directory) = (file.display(), directory.path().display());
+    assert_eq!(
+        refusal(&["--connect-json", &file.to_string(), "--listen", "127.0.0.1:0"]),
+        format!(
+            "error: {file} names {directory}/ca.crt, which cannot be read: No such file or directory (os error 2); mount all \
+             of the secret there, with ca.crt, tls.crt and tls.key beside connect.json"
+        )
+    );
+}
+
+#[test]
+fn nobody_at_the_routers_address_is_said_with_what_to_do() {
+    // A port that was free just now.
+    let free =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let router = format!("amqp://{free}");
+    let mut process = Process::start(&["--router", &router, "--listen", "127.0.0.1:0"]);
+    let said = process.says("nobody listens there");
+    assert!(
+        said.ends_with(
+            "nobody listens there: does the router run, and is that its AMQP port? --router names another; it is tried again"
+        ),
+        "{said}"
+    );
+    process.signal("-TERM");
+    assert_eq!(process.ended().0, Some(0));
+}
+
+#[test]
+fn the_emulated_router_listens_where_it_is_asked_to() {
+    let free =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let listen = free.to_string();
+    let mut process = Process::start(&["--demo", "--demo-listen", &listen, "--listen", "127.0.0.1:0"]);
+    process.says("attached to the router");
+    TcpStream::connect(free).expect("it listens there");
+}
+
+#[test]
+fn in_a_pipe_it_says_plain_lines() {
+    let mut process = Process::start(&["--demo", "--listen", "127.0.0.1:0"]);
+    let said = process.says_all_to("the first site is known");
+    assert!(said.contains("INFO") && !said.contains(['\r', '\u{1b}']), "{said}");
 }

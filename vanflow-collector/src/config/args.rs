@@ -59,6 +59,11 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_DEMO_RATE", value_name = "N", help_heading = SOURCES)]
     pub demo_rate: Option<f64>,
 
+    /// Has the emulated router listen at this address, host:port, so that others can attach to it as well. By default it
+    /// is any free port of 127.0.0.1.
+    #[arg(long, env = "VANFLOW_DEMO_LISTEN", value_name = "ADDR", help_heading = SOURCES)]
+    pub demo_listen: Option<String>,
+
     /// Replays so many times faster than it was captured, or, with max, all at once. The default is 1.
     #[arg(long, env = "VANFLOW_SPEED", value_name = "N|max", help_heading = SOURCES)]
     pub speed: Option<Speed>,
@@ -194,9 +199,9 @@ pub struct Args {
     pub capture: Option<PathBuf>,
 
     /// What to log to stderr: error, warn, info, debug or trace, also by module, such as
-    /// info,vanflow_proto=debug.
-    #[arg(long, env = "VANFLOW_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    /// info,vanflow_proto=debug. The default is info; on a terminal it is warn, for a line there says the rest.
+    #[arg(long, env = "VANFLOW_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
 }
 
 const SOURCES: &str = "Where records come from";

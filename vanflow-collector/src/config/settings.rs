@@ -11,7 +11,7 @@ use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
 use super::{Args, CONNECT_JSON, Octets, Speed};
-use crate::demo;
+use crate::{demo, terminal::StatusLine};
 
 /// Bounds of memory below this make no sense, in octets.
 const LEAST_MEMORY: usize = 1_000_000;
@@ -22,6 +22,8 @@ const LEAST_MEMORY: usize = 1_000_000;
 pub struct Settings {
     /// Where records come from.
     pub source: Source,
+    /// Where the emulated router listens, `host:port`, if there is one; any free port of 127.0.0.1 otherwise.
+    pub demo_listen: Option<String>,
     /// Where HTTP requests are answered, and how.
     pub http: Http,
     /// A directory with a console build.
@@ -44,6 +46,8 @@ pub struct Settings {
     pub state: Option<State>,
     /// Where what the router sends is written.
     pub capture: Option<PathBuf>,
+    /// The line of a terminal that says how the start goes, where a person watches it. What is logged says it otherwise.
+    pub line: Option<StatusLine>,
     /// How long to wait for what, with a router. No option: what is right follows from what routers do, but who embeds
     /// the collector may have others.
     pub waits: discovery::Settings,
@@ -213,6 +217,7 @@ impl Settings {
         }
         Ok(Self {
             source,
+            demo_listen: args.demo_listen.map(|address| listen("--demo-listen", address)).transpose()?,
             http: Http {
                 tls: pair(("--tls-cert", args.tls_cert), ("--tls-key", args.tls_key))?,
                 listen: each(args.listen, |address| listen("--listen", address))?,
@@ -245,6 +250,7 @@ impl Settings {
             store: store(args.retention, args.memory)?,
             state: state(args.state, args.state_interval)?,
             capture: args.capture,
+            line: None,
             waits: discovery::Settings::default(),
         })
     }
@@ -273,6 +279,7 @@ fn source(args: &Args, exists: impl Fn(&Path) -> bool) -> Result<Source, Setting
     needs("--key", "--router URL", args.key.is_some(), args.router.is_some())?;
     needs("--demo-seed", "--demo", args.demo_seed.is_some(), args.demo)?;
     needs("--demo-rate", "--demo", args.demo_rate.is_some(), args.demo)?;
+    needs("--demo-listen", "--demo", args.demo_listen.is_some(), args.demo)?;
     needs("--speed", "--replay FILE", args.speed.is_some(), args.replay.is_some())?;
 
     if let Some(url) = &args.router {

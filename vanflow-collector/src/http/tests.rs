@@ -186,7 +186,7 @@ async fn server(connections: usize) -> (SocketAddr, CancellationToken, JoinHandl
         connections,
         stall_timeout: LIMITS.take_within,
     };
-    let server = Server::bind(&settings).await.expect("binds");
+    let server = Server::bind(&settings, "--listen").await.expect("binds");
     let address = server.addresses()[0];
     let shutdown = CancellationToken::new();
     let (frames, receiver) = mpsc::channel(1);
@@ -261,7 +261,10 @@ async fn an_address_that_is_taken_is_named() {
         connections: 1,
         stall_timeout: LIMITS.take_within,
     };
-    let error = Server::bind(&settings).await.map(drop).expect_err("it is taken").to_string();
-    assert!(error.starts_with(&format!("cannot listen on {taken}: Address already in use")), "{error}");
+    let error = Server::bind(&settings, "--listen").await.map(drop).expect_err("it is taken").to_string();
+    assert!(
+        error.starts_with(&format!("cannot listen on {taken}: another program listens there; give --listen")),
+        "{error}"
+    );
     drop(listener);
 }
