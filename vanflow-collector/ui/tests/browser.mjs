@@ -58,6 +58,8 @@ async function withPage({ width = 1280, height = 800, colorScheme = 'light' }, b
   /** @type {string[]} */
   const wrong = [];
   page.on('console', (message) => {
+    // A browser may ask for this before it has read where the icon is.
+    if (message.location().url.endsWith('/favicon.ico')) return;
     if (['error', 'warning'].includes(message.type())) wrong.push(`${message.type()}: ${message.text()} ${message.location().url}`);
   });
   page.on('pageerror', (error) => wrong.push(`threw: ${error.stack}`));
@@ -293,7 +295,8 @@ await test('a chip leaves those that failed, each with the words of the router, 
 
 await test('an open row names the way from the client to the server, and the command that shows the same', () => withPage({}, async (page) => {
   await open(page, 'connections?filter=service%3Acatalog');
-  await page.click('tr[data-key] .tw');
+  // One of which the server is known; the newest may be too new for that.
+  await page.click('tr[data-key]:has-text("data-centre") .tw');
   await page.waitForSelector('.det svg.way');
   const way = await page.$eval('.det svg.way', (picture) => picture.getAttribute('aria-label') ?? '');
   assert.match(way, /in .+ → .+ → link .+ → dc-1 in data-centre → catalog-\d in data-centre$/);
