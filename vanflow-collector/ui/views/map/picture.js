@@ -547,7 +547,7 @@ function drawRouter(router, area, group, grow, selected) {
   );
   if (area && !area.open) return;
   const side = area ? geometry.sideOf(area, router) : 'right';
-  const inside = { right: [-12, 4, 'end'], left: [12, 4, 'start'], bottom: [12, -8, 'start'], top: [12, 18, 'start'] }[side];
+  const inside = { right: [-12, 4, 'end'], left: [12, 4, 'start'], bottom: [12, -8, 'start'], top: [12, -8, 'start'] }[side];
   group.append(s('text', { class: 'rn', x: x + Number(inside[0]), y: y + Number(inside[1]), 'text-anchor': inside[2], 'font-size': LEAST_TEXT * grow }, name));
 }
 
