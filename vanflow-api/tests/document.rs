@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::support::{CAPTURES, Fixture, replay};
+use crate::support::{CAPTURES, Fixture, check, replay};
 
 fn document(fixture: &Fixture) -> Value {
     fixture.get("/api/v1alpha1/openapi.json").json()
@@ -60,12 +60,6 @@ fn every_reference_leads_somewhere() {
     let mut found = 0;
     walk(&document, &document, &mut found);
     assert!(found > 100, "{found}");
-}
-
-fn check(validator: &Validator, answer: &Value, path: &str) {
-    let errors: Vec<_> =
-        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "{path}: {errors:#?}");
 }
 
 #[test]

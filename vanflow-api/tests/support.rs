@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::BodyExt;
+use jsonschema::Validator;
 use serde_json::Value;
 use vanflow_api::{Api, ApiOptions, Body, Network, Publisher};
 use vanflow_proto::{
@@ -142,6 +143,13 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
+}
+
+/// Holds an answer to its schema; `path` says in a failure what was asked.
+pub(crate) fn check(validator: &Validator, answer: &Value, path: &str) {
+    let errors: Vec<_> =
+        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{path}: {errors:#?}");
 }
 
 /// A GET.

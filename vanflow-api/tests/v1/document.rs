@@ -4,7 +4,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::RESOURCES;
-use crate::support::{CAPTURES, Fixture, replay};
+use crate::support::{CAPTURES, Fixture, check, replay};
 
 /// What the answers of a path have to be.
 fn validator(document: &Value, path: &str, status: &str) -> Validator {
@@ -13,12 +13,6 @@ fn validator(document: &Value, path: &str, status: &str) -> Validator {
     assert!(schema.is_object(), "{path} {status} has no schema");
     schema["components"] = document["components"].clone();
     jsonschema::draft202012::new(&schema).expect("it is a schema")
-}
-
-fn check(validator: &Validator, answer: &Value, path: &str) {
-    let errors: Vec<_> =
-        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "{path}: {errors:#?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::{COLLECTIONS, network};
-use crate::support::{CAPTURES, Fixture, replay};
+use crate::support::{CAPTURES, Fixture, check, replay};
 
 fn document() -> Value {
     network().get("/openapi.json").json()
@@ -26,12 +26,6 @@ fn validator(document: &Value, path: &str, status: &str) -> Validator {
     }
     schema.as_object_mut().unwrap().insert("components".to_owned(), components);
     jsonschema::draft202012::new(&schema).expect("it is a schema")
-}
-
-fn check(validator: &Validator, answer: &Value, path: &str) {
-    let errors: Vec<_> =
-        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "{path}: {errors:#?}");
 }
 
 #[test]
