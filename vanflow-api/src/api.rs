@@ -422,7 +422,7 @@ impl Api {
         resource: v1::Resource,
     ) -> Result<Response<Body>, ApiError> {
         let media = chosen_media(request, route, resource.forms())?;
-        let remembered = self.shared.history.as_ref();
+        let remembered = self.shared.history.as_ref().filter(|_| resource.needs_history());
         let remembered = remembered.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
         let question = v1::Question {
             params: Params::parse(request.uri.query(), route.path, route.parameters, &resource.filters())?,

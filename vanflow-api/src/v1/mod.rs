@@ -57,6 +57,11 @@ impl Resource {
         }
     }
 
+    /// Whether it is made from what was measured. Whoever feeds the history waits for such an answer.
+    pub(crate) fn needs_history(self) -> bool {
+        self == Self::Map
+    }
+
     /// The properties that its items can be filtered by.
     pub(crate) fn filters(self) -> Vec<&'static str> {
         match self {
@@ -76,7 +81,7 @@ pub(crate) struct Question<'q> {
     pub(crate) health: &'q Health,
     pub(crate) events: &'q events::Events,
     pub(crate) maps: &'q Maps,
-    /// What was measured, and when last, in milliseconds since the epoch.
+    /// What was measured, and when last, in milliseconds since the epoch; none where it is not needed.
     pub(crate) history: Option<(&'q History, i64)>,
     /// By what connections are measured.
     pub(crate) detail: Detail,

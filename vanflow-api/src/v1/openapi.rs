@@ -18,23 +18,26 @@ use crate::{
 impl Resource {
     /// What answers look like: the content by media type.
     fn content(self) -> Value {
-        match self {
-            Self::Verdict => json_content(&reference("Verdict")),
-            Self::Sources => json_content(&list("Source", [])),
-            Self::NetworkStatus => json_content(&reference("NetworkStatus")),
-            Self::Stream => json!({ "text/event-stream": { "schema": {
-                "type": "string",
-                "description": "A `hello` event, and then one for each answer that differs from the last one sent, called as its subscription; an `error` event for an answer that is an error; an `end` event with an `Error` where the stream is given up",
-            } } }),
-            Self::Events => {
-                let mut content = json_content(&reference("EventList"));
-                content[Media::Lines.name()] = json!({ "schema": reference("Event") });
-                content[Media::Csv.name()] = json!({ "schema": { "type": "string" } });
-                content
+        let (whole, item) = match self {
+            Self::Verdict => (reference("Verdict"), None),
+            Self::Sources => (list("Source", []), None),
+            Self::NetworkStatus => (reference("NetworkStatus"), None),
+            Self::Stream => {
+                return json!({ "text/event-stream": { "schema": {
+                    "type": "string",
+                    "description": "A `hello` event, and then one for each answer that differs from the last one sent, called as its subscription; an `error` event for an answer that is an error; an `end` event with an `Error` where the stream is given up",
+                } } });
             }
-            Self::Map => map_content(),
-            Self::Path => json_content(&reference("Path")),
+            Self::Events => (reference("EventList"), Some(reference("Event"))),
+            Self::Map => (reference("Map"), None),
+            Self::Path => (reference("Path"), None),
+        };
+        let mut content = json_content(&whole);
+        for media in self.forms().iter().filter(|media| **media != Media::Json) {
+            let item = item.clone().filter(|_| *media == Media::Lines);
+            content[media.name()] = json!({ "schema": item.unwrap_or_else(|| json!({ "type": "string" })) });
         }
+        content
     }
 }
 
@@ -130,15 +133,6 @@ pub(crate) fn list<const N: usize>(items: &str, more: [(&str, bool, Value); N]) 
     let count = json!({ "type": "integer", "minimum": 0, "description": "How many items are in the list." });
     let items = json!({ "type": "array", "items": reference(items) });
     object("A list.", [("results", true, items), ("count", true, count)].into_iter().chain(more))
-}
-
-/// A map in each of its forms.
-fn map_content() -> Value {
-    let mut content = json_content(&reference("Map"));
-    for media in Media::OF_MAPS.into_iter().skip(1) {
-        content[media.name()] = json!({ "schema": { "type": "string" } });
-    }
-    content
 }
 
 fn json_content(schema: &Value) -> Value {
