@@ -1,0 +1,264 @@
+//! Whatever is typed makes sense, or is refused with what would.
+
+use std::{collections::HashSet, fmt};
+
+use clap::{CommandFactory, Parser};
+use vanflow_api::metrics::Detail;
+
+use super::*;
+
+/// What the command line means, where no file exists; errors as their text.
+fn settings(line: &str) -> Result<Settings, String> {
+    settings_where(line, |_| false)
+}
+
+fn settings_where(line: &str, exists: impl Fn(&Path) -> bool) -> Result<Settings, String> {
+    let args = Args::try_parse_from(["vanflow-collector"].into_iter().chain(line.split_whitespace()))
+        .map_err(|error| {
+            error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+        })?;
+    Settings::new(args, exists).map_err(|error| error.to_string())
+}
+
+fn error(line: &str) -> String {
+    settings(line).expect_err("makes no sense")
+}
+
+#[test]
+fn the_defaults_are_those_that_the_documentation_promises() {
+    let settings = settings("--router amqp://localhost").expect("makes sense");
+    assert_eq!(settings.http.listen, ["127.0.0.1:8010"]);
+    assert_eq!(settings.http.connections, 1024);
+    assert_eq!(settings.http.stall_timeout, Duration::from_secs(30));
+    assert_eq!(settings.http.cors, Cors::SameOrigin);
+    assert_eq!(settings.metrics_listen, None);
+    assert_eq!(settings.metrics.detail, Detail::Process);
+    assert_eq!(settings.metrics.zero_for, Duration::from_secs(15));
+    assert_eq!(settings.store.retention_micros, 15 * 60 * 1_000_000);
+    assert_eq!(settings.store.memory_bound, None);
+    assert_eq!(settings.state, None);
+    assert_eq!(settings.capture, None);
+}
+
+#[test]
+fn what_is_not_named_is_as_whoever_embeds_the_crates_has_it() {
+    let settings = settings("--demo").expect("makes sense");
+    let same = |ours: &dyn fmt::Debug, theirs: &dyn fmt::Debug| {
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    };
+    same(&settings.metrics, &metrics::MetricsOptions::default());
+    same(&settings.history, &Some(HistoryOptions::default()));
+    same(&settings.store, &vanflow_store::StoreOptions::default());
+    same(&settings.source, &Source::Demo(demo::DemoOptions::default()));
+}
+
+#[test]
+fn options_that_messages_name_exist() {
+    let command = Args::command();
+    let options: HashSet<_> = command.get_arguments().filter_map(|option| option.get_long()).collect();
+    let (code, _) = include_str!("../settings.rs").split_once("#[cfg(test)]").expect("tests stand last");
+    let named: Vec<_> = code
+        .split("--")
+        .skip(1)
+        .map(|rest| rest.split(|letter: char| !(letter.is_ascii_lowercase() || letter == '-')))
+        .filter_map(|mut words| words.next())
+        .collect();
+    assert!(named.len() > 30, "{named:?}");
+    for option in named {
+        assert!(options.contains(option), "there is no --{option}");
+    }
+}
+
+#[test]
+fn metrics_are_reported_as_it_is_asked_for() {
+    let settings = settings(
+        "--demo --metrics-listen 127.0.0.1:9000 --metrics-labels network=west --metrics-labels observer=a=b \
+         --metrics-detail site --metrics-exclude skupper_internal_latency_seconds --metrics-zero-for 0s",
+    );
+    let settings = settings.expect("makes sense");
+    assert_eq!(settings.metrics_listen.as_deref(), Some("127.0.0.1:9000"));
+    let metrics = settings.metrics;
+    let labels = [("network", "west"), ("observer", "a=b")].map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(metrics.labels, labels);
+    assert_eq!(metrics.detail, Detail::Site);
+    assert_eq!(metrics.exclude, ["skupper_internal_latency_seconds"]);
+    assert_eq!(metrics.zero_for, Duration::ZERO);
+    assert_eq!(
+        error("--demo --metrics-labels west"),
+        "--metrics-labels is `west`; it must be a name and a value, such as network=west"
+    );
+    assert_eq!(
+        error("--demo --metrics-labels protocol=tcp"),
+        "--metrics-labels: a label cannot have the name `protocol`, which one of skupper_connections_opened_total has"
+    );
+    assert_eq!(error("--demo --metrics-exclude up"), "--metrics-exclude: there is no metric `up`");
+    assert_eq!(
+        error("--demo --metrics-listen 9000"),
+        "--metrics-listen is `9000`; it must be host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every \
+         address of this machine"
+    );
+    assert_eq!(error("--demo --metrics-detail host"), "invalid value 'host' for '--metrics-detail <DETAIL>'");
+}
+
+#[test]
+fn a_network_and_a_collector_can_have_identities() {
+    let identified = settings("--demo --metrics-labels a=b --network-id west --observer-id west-1");
+    let identified = identified.expect("makes sense");
+    let labels = [("a", "b"), ("network_id", "west"), ("observer_id", "west-1")];
+    assert_eq!(identified.metrics.labels, labels.map(|(name, value)| (name.into(), value.into())));
+    assert_eq!(identified.network.as_deref(), Some("west"));
+    assert_eq!(settings("--demo").expect("makes sense").network, None);
+    assert_eq!(
+        error("--demo --network-id west --metrics-labels network_id=east"),
+        "--network-id is the label network_id of all metrics, which --metrics-labels has as `east`: give one of them"
+    );
+    assert_eq!(error("--demo --observer-id="), "--observer-id is ``; it must be an identity, such as west");
+}
+
+#[test]
+fn what_is_measured_is_kept_as_it_is_asked_for() {
+    let history = |line: &str| settings(line).expect("makes sense").history;
+    let kept = history("--demo --history 3h --history-interval 15s --history-memory 1M").expect("is kept");
+    assert_eq!(kept.horizon, Duration::from_hours(3));
+    assert_eq!(kept.interval, Duration::from_secs(15));
+    assert_eq!(kept.memory, 1_000_000);
+    assert!(history("--demo --history 0s").is_none());
+    assert_eq!(
+        error("--demo --history-interval 1m"),
+        "--history-interval is `1m`; it must be 1s to 15s: charts look back 30 seconds, and need two values in them"
+    );
+    assert_eq!(
+        error("--demo --history-memory 1k"),
+        "--history-memory is `1000`; it must be 1M or more; --history 0s keeps nothing"
+    );
+}
+
+#[test]
+fn records_come_from_exactly_one_place() {
+    assert_eq!(
+        error(""),
+        "no source of records: give one of --router URL, --connect-json FILE, --demo and --replay FILE \
+         (/etc/messaging/connect.json, where Skupper mounts the address of its router, does not exist)"
+    );
+    assert_eq!(
+        error("--demo --replay a.jsonl"),
+        "--demo and --replay, or their environment variables, each name a source of records: give one of them"
+    );
+    assert_eq!(
+        error("--router amqp://a --connect-json b"),
+        "--router and --connect-json, or their environment variables, each name a source of records: give one of them"
+    );
+}
+
+#[test]
+fn a_mounted_connect_json_is_taken_where_nothing_else_is_named() {
+    let mounted = |path: &Path| path == Path::new(CONNECT_JSON);
+    let source = |line| settings_where(line, mounted).expect("makes sense").source;
+    assert_eq!(source(""), Source::Router(Router::ConnectJson(CONNECT_JSON.into())));
+    assert_eq!(source("--demo"), Source::Demo(demo::DemoOptions::default()));
+}
+
+#[test]
+fn a_router_is_named_by_its_url() {
+    assert_eq!(
+        settings("--router amqps://r:5671 --ca ca.crt --cert tls.crt --key tls.key")
+            .expect("makes sense")
+            .source,
+        Source::Router(Router::Url {
+            url: "amqps://r:5671".into(),
+            ca: Some("ca.crt".into()),
+            identity: Some(("tls.crt".into(), "tls.key".into())),
+        })
+    );
+    assert_eq!(
+        error("--router localhost:5672"),
+        "--router is `localhost:5672`; it must be amqp://host:port or amqps://host:port"
+    );
+    assert_eq!(error("--router amqps://r"), "an amqps:// router needs --ca FILE");
+    assert_eq!(error("--router amqps://r --ca ca.crt --cert tls.crt"), "--cert needs --key");
+    assert_eq!(error("--router amqps://r --ca ca.crt --key tls.key"), "--key needs --cert");
+    assert_eq!(
+        error("--router amqp://r --ca ca.crt"),
+        "--ca cannot go with an amqp:// router: only amqps:// uses certificates"
+    );
+}
+
+#[test]
+fn options_that_would_do_nothing_are_refused() {
+    assert_eq!(error("--demo --speed 3"), "--speed needs --replay FILE");
+    assert_eq!(error("--replay a --demo-seed 3"), "--demo-seed needs --demo");
+    assert_eq!(error("--demo --ca ca.crt"), "--ca needs --router URL");
+    assert_eq!(error("--demo --state-interval 3s"), "--state-interval needs --state DIR");
+    assert_eq!(
+        error("--replay a --capture b"),
+        "--capture cannot go with --replay: what is replayed is a capture already"
+    );
+    assert_eq!(
+        error("--replay a --state b"),
+        "--state cannot go with --replay: a replay has a time of its own, and starts anew every time"
+    );
+    assert_eq!(error("--demo --tls-cert a"), "--tls-cert needs --tls-key");
+}
+
+#[test]
+fn values_that_make_no_sense_are_named_with_what_would() {
+    assert_eq!(error("--demo --connections 0"), "--connections is `0`; it must be 1 or more");
+    assert_eq!(error("--demo --memory 3k"), "--memory is `3000`; it must be 1M or more");
+    assert_eq!(error("--demo --demo-rate nan"), "--demo-rate is `NaN`; it must be 0 or more");
+    assert_eq!(error("--demo --stall-timeout 1ms"), "--stall-timeout is `1ms`; it must be 1s or more");
+    assert_eq!(
+        error("--demo --state a --state-interval 1ms"),
+        "--state-interval is `1ms`; it must be 100ms or more"
+    );
+    assert_eq!(
+        error("--demo --listen 8010"),
+        "--listen is `8010`; it must be host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address \
+         of this machine"
+    );
+    assert_eq!(
+        error("--demo --cors console.example.com"),
+        "--cors is `console.example.com`; it must be an origin such as https://console.example.com, without a \
+         path, or *"
+    );
+    assert_eq!(
+        error("--demo --retention 15"),
+        "invalid value '15' for '--retention <TIME>': expected a time with its unit, such as 90s, 15m or 2h"
+    );
+    assert_eq!(
+        error("--replay a --speed 0"),
+        "invalid value '0' for '--speed <N|max>': expected a number above 0, or max"
+    );
+}
+
+#[test]
+fn a_prometheus_is_named_by_its_address() {
+    let named = |line: &str| settings(line).map(|settings| settings.prometheus);
+    let ca = Some(PathBuf::from("ca.crt"));
+    let prometheus = |url: &str, ca| Ok(Some(Prometheus { url: url.into(), ca }));
+    assert_eq!(named("--demo"), Ok(None));
+    assert_eq!(named("--demo --prometheus-api http://p:9090"), prometheus("http://p:9090", None));
+    assert_eq!(
+        named("--demo --prometheus-api https://p/below/ --prometheus-ca ca.crt"),
+        prometheus("https://p/below", ca)
+    );
+    for wrong in ["p:9090", "ftp://p", "http://", "http://a:b@p", "http://p/?a=b", "http:p"] {
+        assert_eq!(
+            error(&format!("--demo --prometheus-api {wrong}")),
+            format!(
+                "--prometheus-api is `{wrong}`; it must be http://host:port or https://host:port, with a path \
+                 where the API is below one, and nothing else"
+            )
+        );
+    }
+    assert_eq!(error("--demo --prometheus-ca a"), "--prometheus-ca needs --prometheus-api URL");
+    assert_eq!(
+        error("--demo --prometheus-api http://p --prometheus-ca a"),
+        "--prometheus-ca cannot go with an http:// Prometheus: only https:// uses certificates"
+    );
+}
+
+#[test]
+fn several_addresses_can_be_listened_on() {
+    let settings = settings("--demo --listen 127.0.0.1:1 --listen [::1]:2,localhost:3").expect("makes sense");
+    assert_eq!(settings.http.listen, ["127.0.0.1:1", "[::1]:2", "localhost:3"]);
+}
