@@ -5,7 +5,7 @@
 //! the merging. When it is time to leave, merging ends first: then watches end by themselves, and the keeper's last
 //! write has everything.
 
-use std::{future::ready, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::ready, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -154,7 +154,17 @@ impl Running {
 ///
 /// Where something of what was asked for cannot be had from the start: an address to listen on, a file, a directory.
 /// What fails later is logged, and tried again.
-pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
+///
+/// The future is boxed, so that all that the collector consists of is compiled once, here: the body of an asynchronous
+/// function is compiled anew in each program that awaits it.
+pub fn run(
+    settings: Settings,
+    shutdown: CancellationToken,
+) -> Pin<Box<dyn Future<Output = Result<Running, RunError>> + Send>> {
+    Box::pin(start(settings, shutdown))
+}
+
+async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let console = settings.console.as_deref().map(Console::open).transpose()?;
     let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
     let server = Server::bind(&settings.http, "--listen").await?;

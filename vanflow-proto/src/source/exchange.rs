@@ -146,7 +146,12 @@ impl Exchange {
     ///
     /// Where the address cannot be listened on.
     pub async fn listen(options: ExchangeOptions) -> io::Result<(Self, Events)> {
-        let listener = TcpListener::bind(options.listen).await?;
+        Self::accepting(TcpListener::bind(options.listen).await?, options)
+    }
+
+    // No part of `listen`, so that all that a router consists of is compiled once, here: the body of an asynchronous
+    // function is compiled anew in each crate that awaits it.
+    fn accepting(listener: TcpListener, options: ExchangeOptions) -> io::Result<(Self, Events)> {
         let address = listener.local_addr()?;
         let (events, received) = mpsc::channel(1024);
         let shared = Arc::new(Shared {
