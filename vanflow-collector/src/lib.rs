@@ -32,6 +32,8 @@ mod clock;
 pub mod config;
 mod console;
 pub mod demo;
+mod front;
+mod hosts;
 mod http;
 mod ingest;
 mod live;

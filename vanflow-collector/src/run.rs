@@ -37,6 +37,7 @@ use crate::{
     config::{self, Router, Settings, Source, Speed},
     console::{Console, ConsoleError},
     demo,
+    front::Front,
     http::{HttpError, Server, why_not},
     ingest::{Ingest, Replayed},
     live,
@@ -216,7 +217,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         .map(|(keeper, interval)| tokio::spawn(keeper.keep(network.clone(), interval, keep_until.clone())));
     let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
     let mut options = vanflow_api::ApiOptions::default();
-    options.cors = settings.http.cors;
+    options.cors = settings.http.cors.clone();
     options.metrics = settings.metrics;
     let scope = settings.network.map(|network| Scope { network, is_series: metrics::is_series });
     options.events = settings.events;
@@ -235,8 +236,8 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     });
     let observing = tokio::spawn(observe(api.clone()));
     let remembering = remember_every.map(|interval| tokio::spawn(remember(api.clone(), interval)));
-    let answers = Answers { api, console, prometheus, scope };
-    let respond = move |request: Request<Incoming>| answers.clone().answer(request);
+    let front = Front::new(&settings.http, Answers { api, console, prometheus, scope });
+    let respond = move |request: Request<Incoming>| front.clone().answer(request);
     let serving = tokio::spawn(server.serve(respond, leave.clone()));
     let announcing = match settings.line {
         Some(line) => {

@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use http::Uri;
 use thiserror::Error;
 use vanflow_api::{Cors, EventsOptions, metrics};
 use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
 use super::{Args, CONNECT_JSON, Octets, Speed};
-use crate::{demo, terminal::StatusLine};
+use crate::{demo, hosts, terminal::StatusLine};
 
 /// Bounds of memory below this make no sense, in octets.
 const LEAST_MEMORY: usize = 1_000_000;
@@ -94,6 +95,8 @@ pub struct Replay {
 pub struct Http {
     /// Addresses, `host:port`; at least one.
     pub listen: Vec<String>,
+    /// By which other URLs clients come.
+    pub public_urls: Vec<Uri>,
     /// Certificate and key, PEM files, where it is HTTPS.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Whose pages may ask.
@@ -102,6 +105,13 @@ pub struct Http {
     pub connections: usize,
     /// How long a client may take nothing of its answer.
     pub stall_timeout: Duration,
+}
+
+impl Http {
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        self.listen.iter().all(|address| hosts::is_loopback(hosts::host_of_address(address)))
+    }
 }
 
 /// A Prometheus that answers the queries of charts.
@@ -221,6 +231,7 @@ impl Settings {
             http: Http {
                 tls: pair(("--tls-cert", args.tls_cert), ("--tls-key", args.tls_key))?,
                 listen: each(args.listen, |address| listen("--listen", address))?,
+                public_urls: each(args.public_url, public_url)?,
                 cors: cors(args.cors)?,
                 connections: at_least("--connections", args.connections, 1, "1 or more")?,
                 stall_timeout: no_shorter(
@@ -385,6 +396,21 @@ fn listen(option: &'static str, address: String) -> Result<String, SettingsError
             option,
             address,
             "host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address of this machine",
+        )),
+    }
+}
+
+fn public_url(url: String) -> Result<Uri, SettingsError> {
+    let is_one = |uri: &Uri| {
+        let is_server = uri.authority().is_some_and(|server| !server.as_str().contains('@'));
+        matches!(uri.scheme_str(), Some("http" | "https")) && is_server && uri.query().is_none()
+    };
+    match url.parse::<Uri>() {
+        Ok(uri) if is_one(&uri) => Ok(uri),
+        _ => Err(wrong(
+            "--public-url",
+            url,
+            "a URL by which clients come, such as https://van.example.com, with nothing behind its path",
         )),
     }
 }

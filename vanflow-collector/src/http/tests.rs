@@ -181,6 +181,7 @@ async fn an_http_2_client_that_takes_nothing_is_cut_off() {
 async fn server(connections: usize) -> (SocketAddr, CancellationToken, JoinHandle<()>, mpsc::Sender<Bytes>) {
     let settings = config::Http {
         listen: vec!["127.0.0.1:0".into()],
+        public_urls: Vec::new(),
         tls: None,
         cors: vanflow_api::Cors::SameOrigin,
         connections,
@@ -256,6 +257,7 @@ async fn an_address_that_is_taken_is_named() {
     let listener = TcpListener::bind(taken).await.expect("binds");
     let settings = config::Http {
         listen: vec![taken.to_string()],
+        public_urls: Vec::new(),
         tls: None,
         cors: vanflow_api::Cors::SameOrigin,
         connections: 1,

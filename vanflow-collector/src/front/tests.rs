@@ -1,0 +1,82 @@
+//! Requests as they come, against a collector that knows no network.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header::HOST};
+use http_body_util::{BodyExt, Full};
+use vanflow_api::{Api, ApiOptions, Cors, Network};
+use vanflow_store::{Store, StoreOptions};
+
+use super::*;
+
+/// A collector that listens at that address.
+fn front(listen: &str) -> Front {
+    let (network, _) = Network::new(Store::new(StoreOptions::default()));
+    let api = Api::new(network, ApiOptions::default());
+    Front::new(&http(listen), Answers { api, console: None, prometheus: None, scope: None })
+}
+
+fn http(listen: &str) -> config::Http {
+    config::Http {
+        listen: vec![listen.to_owned()],
+        public_urls: Vec::new(),
+        tls: None,
+        cors: Cors::SameOrigin,
+        connections: 16,
+        stall_timeout: std::time::Duration::from_secs(1),
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+async fn ask(front: &Front, request: Request<Full<Bytes>>) -> Answer {
+    let (head, body) = front.clone().answer(request).await.into_parts();
+    let body = body.collect().await.expect("it comes whole").to_bytes();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    Answer { status: head.status.as_u16(), headers: head.headers, text }
+}
+
+async fn get(front: &Front, path: &str, headers: &[(HeaderName, &str)]) -> Answer {
+    let mut request =
+        Request::builder().method(Method::GET).uri(path).body(Full::default()).expect("a request");
+    for (name, value) in headers {
+        request.headers_mut().append(name, HeaderValue::try_from(*value).expect("a value"));
+    }
+    ask(front, request).await
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_learns_nothing_from_a_collector_on_loopback() {
+    // faults 35
+    let front = front("127.0.0.1:8010");
+    for path in [
+        "/",
+        "/view/",
+        "/api",
+        "/api/v1/verdict",
+        "/api/v2alpha1/sites",
+        "/metrics",
+        "/prometheus/api/v1/query",
+    ] {
+        let answer = get(&front, path, &[(HOST, "rebound.example:8010")]).await;
+        assert_eq!(answer.status, 421, "{path}");
+        assert_eq!(
+            answer.text,
+            "{\"error\":\"\\\"rebound.example:8010\\\" is none of the names of this collector: if it should be, start it \
+             with --public-url http://rebound.example:8010\"}\n"
+        );
+        assert_eq!(answer.headers["cache-control"], "no-cache");
+    }
+    for host in ["localhost:8010", "127.0.0.1:8010"] {
+        assert_eq!(get(&front, "/api/v1/verdict", &[(HOST, host)]).await.status, 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn probes_come_by_any_name() {
+    let front = front("127.0.0.1:8010");
+    assert_eq!(get(&front, "/healthz", &[(HOST, "rebound.example")]).await.status, 200);
+    assert_eq!(get(&front, "/readyz", &[(HOST, "rebound.example")]).await.status, 503);
+}
