@@ -18,9 +18,9 @@ use crate::{
     identity::Key,
     index::IndexWriter,
     lanes::{Dependence, LaneRow, Lanes},
-    merge::{Changed, LeaveOut, Vocabulary, fold},
+    merge::{Changed, LeaveOut, Limits, Vocabulary, fold},
     oddity::Oddity,
-    row::{AnyRow, Flags, RecordRef, RestValue, Row, Siblings, Table, with_table},
+    row::{AnyRow, Flags, RecordRef, RestValue, Row, Siblings, Table, charged, with_table},
     schema::{self, AppRow, EntityRow, FlowRow, GROUP, PARENT, TportRow},
     slab::Slab,
 };
@@ -49,6 +49,9 @@ pub(crate) struct Standing {
     pub(crate) reported: bool,
     pub(crate) live: bool,
     pub(crate) half: bool,
+    /// The memory that its source is charged with for it: its row, and what it takes beyond that. Nothing where it only
+    /// holds a place.
+    pub(crate) octets: u32,
     /// The parent, where the row is a connection that is counted there.
     pub(crate) counted_under: Option<Key>,
 }
@@ -62,13 +65,26 @@ impl Standing {
             Table::Entities | Table::Apps | Table::Flows => false,
         };
         let parent = row.references()[PARENT];
+        let octets = row_octets(table).saturating_add(row.head().bulk);
         Self {
             reported: row.is_reported(),
             live: row.is_live(),
             half: row.is_half(),
+            octets: if row.is_reported() { octets } else { 0 },
             counted_under: (counted && row.is_reported() && !parent.is_none()).then_some(parent),
         }
     }
+}
+
+/// What a row of that table takes.
+const fn row_octets(table: Table) -> u32 {
+    let octets = match table {
+        Table::Entities => size_of::<EntityRow>(),
+        Table::Tports => size_of::<TportRow>(),
+        Table::Apps => size_of::<AppRow>(),
+        Table::Flows => size_of::<FlowRow>(),
+    };
+    octets as u32
 }
 
 /// What is found of an id.
@@ -86,10 +102,10 @@ pub(crate) struct Change {
 }
 
 impl Graph {
-    /// An empty graph that remembers that many changes.
-    pub(crate) fn new(remembered_changes: usize) -> Self {
+    /// An empty graph that remembers that many changes, of records that are no larger than that.
+    pub(crate) fn new(remembered_changes: usize, limits: Limits) -> Self {
         Self {
-            vocabulary: Vocabulary::default(),
+            vocabulary: Vocabulary::new(limits),
             index: IndexWriter::default(),
             entities: Slab::default(),
             tports: Slab::default(),
@@ -159,7 +175,9 @@ impl Graph {
         if RecordKind::from_code(type_code).is_none() {
             self.vocabulary.oddities.add(Oddity::UnknownType);
         }
-        self.row_mut(at).head_mut().type_code = type_code;
+        let head = self.row_mut(at).head_mut();
+        head.type_code = type_code;
+        head.bulk = u32::try_from(charged(id.len())).unwrap_or(u32::MAX);
         Some(at)
     }
 

@@ -20,7 +20,7 @@ use vanflow_proto::{Attribute, AttributeKind, Update, Value};
 use crate::{
     identity::{Key, Scopes},
     oddity::{Oddities, Oddity},
-    row::{Flags, RestValue, Row},
+    row::{Flags, RestValue, Row, SHORT, charged, value_octets},
     schema::{AttributePlace, END, START, Schema},
     text::{Symbol, Texts},
 };
@@ -33,20 +33,34 @@ pub(crate) struct Vocabulary {
     pub(crate) oddities: Oddities,
     /// How many attributes are kept that have no place of their own.
     pub(crate) rest_values: usize,
+    pub(crate) limits: Limits,
     /// The text that each attribute had last: it often has it again.
     recent: [Symbol; Attribute::ALL.len()],
 }
 
-impl Default for Vocabulary {
-    fn default() -> Self {
+impl Vocabulary {
+    /// One without texts and ids, for records that are no larger than that.
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             texts: Texts::default(),
             scopes: Scopes::default(),
             oddities: Oddities::default(),
             rest_values: 0,
+            limits,
             recent: [Symbol::NONE; Attribute::ALL.len()],
         }
     }
+}
+
+/// How large a record may be (faults 30).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Attributes without a place of their own.
+    pub(crate) attributes: usize,
+    /// Octets of a text or another value.
+    pub(crate) text: usize,
+    /// Octets of an id.
+    pub(crate) id: usize,
 }
 
 /// Which attributes an update changed: a bit for each code of the table, and one for all others.
@@ -74,6 +88,8 @@ pub(crate) struct LeaveOut {
     pub(crate) end: bool,
     /// Counters: they are for the record's owner to report (faults 24).
     pub(crate) counters: bool,
+    /// What would take more memory than the row does: there is no room for more of that source (faults 30).
+    pub(crate) bulk: bool,
 }
 
 /// Folds an update into a row, but for what is left out.
@@ -112,9 +128,10 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
         let is_changed = match (place, value) {
             (AttributePlace::Text(place), Value::Text(text)) => {
                 let old = row.texts[place as usize];
-                if vocabulary.texts.is(old, text) {
+                if vocabulary.texts.is(old, text) || !vocabulary.admits(text.len(), leave_out) {
                     false
                 } else {
+                    row.head.bulk = recharged(row.head.bulk, || vocabulary.texts.len(old), text.len());
                     let recent = &mut vocabulary.recent[code as usize];
                     row.texts[place as usize] = vocabulary.texts.acquire_like(recent, text);
                     vocabulary.texts.release(old);
@@ -124,6 +141,10 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
             (AttributePlace::Reference(place), Value::Text(text)) => match vocabulary.reference(text) {
                 Some(new) => {
                     let old = std::mem::replace(&mut row.references[place as usize], new);
+                    if old != new {
+                        let length = || vocabulary.scopes.table().name(old).len();
+                        row.head.bulk = recharged(row.head.bulk, length, text.len());
+                    }
                     vocabulary.scopes.release(old);
                     old != new
                 }
@@ -154,7 +175,8 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
                 false
             }
             (place, value) => {
-                let is_changed = fold_rest(&mut row.rest, code, value, vocabulary);
+                let rest = (&mut row.rest, &mut row.head.bulk);
+                let is_changed = fold_rest(rest, code, value, leave_out, vocabulary);
                 // A value that fits would have found its place.
                 debug_assert!(place == AttributePlace::Rest || is_misfit(code, value));
                 is_changed
@@ -163,7 +185,7 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
         if is_changed {
             changed.add(code);
             if place != AttributePlace::Rest && row.rest.is_some() {
-                drop_misfit(&mut row.rest, code, value, vocabulary);
+                drop_misfit((&mut row.rest, &mut row.head.bulk), code, value, vocabulary);
             }
         }
     }
@@ -225,11 +247,31 @@ impl Vocabulary {
         if text.is_empty() {
             return Some(Key::NONE);
         }
+        if text.len() > self.limits.id {
+            self.oddities.add(Oddity::IdTooLong);
+            return None;
+        }
         let key = self.scopes.acquire(text).ok();
         if key.is_none() {
             self.oddities.add(Oddity::NoRoom);
         }
         key
+    }
+
+    /// Whether a text or another value of that length is taken; one that is not is counted.
+    #[inline]
+    fn admits(&mut self, octets: usize, leave_out: LeaveOut) -> bool {
+        if octets <= SHORT {
+            return true;
+        }
+        if octets > self.limits.text {
+            self.oddities.add(Oddity::TextTooLong);
+        } else if leave_out.bulk {
+            self.oddities.add(Oddity::MemoryFull);
+        } else {
+            return true;
+        }
+        false
     }
 
     pub(crate) fn release_value(&mut self, value: &RestValue) {
@@ -270,11 +312,25 @@ impl Vocabulary {
     }
 }
 
+/// What a row is charged with once a text or id takes the place of another. `old` is how long that was.
+#[inline]
+fn recharged(bulk: u32, old: impl FnOnce() -> usize, new: usize) -> u32 {
+    if bulk == 0 && new <= SHORT {
+        return 0;
+    }
+    let bulk = (bulk as usize).saturating_sub(charged(old())) + charged(new);
+    u32::try_from(bulk).unwrap_or(u32::MAX)
+}
+
+/// The attributes of a row that have no place of their own, and what the row is charged with.
+type Rest<'r> = (&'r mut Option<Arc<Vec<(u32, RestValue)>>>, &'r mut u32);
+
 /// Folds a value that has no place of its own into the rest.
 fn fold_rest(
-    rest: &mut Option<Arc<Vec<(u32, RestValue)>>>,
+    (rest, bulk): Rest<'_>,
     code: u32,
     value: Value<'_>,
+    leave_out: LeaveOut,
     vocabulary: &mut Vocabulary,
 ) -> bool {
     let position = rest.as_ref().map_or(Err(0), |rest| rest.binary_search_by_key(&code, |(code, _)| *code));
@@ -289,11 +345,29 @@ fn fold_rest(
             _ => {}
         }
     }
+    if !vocabulary.admits(value_octets(value), leave_out) {
+        return false;
+    }
+    if position.is_err() {
+        let many = rest.as_ref().map_or(0, |rest| rest.len());
+        if many >= vocabulary.limits.attributes {
+            vocabulary.oddities.add(Oddity::TooManyAttributes);
+            return false;
+        }
+        if leave_out.bulk {
+            vocabulary.oddities.add(Oddity::MemoryFull);
+            return false;
+        }
+    }
     let Some(new) = vocabulary.rest_value(code, value) else { return false };
     let rest = Arc::make_mut(rest.get_or_insert_default());
+    let added = u32::try_from(new.octets(vocabulary)).unwrap_or(u32::MAX);
+    *bulk = bulk.saturating_add(added);
     match position {
         Ok(position) => {
             let old = std::mem::replace(&mut rest[position].1, new);
+            let dropped = u32::try_from(old.octets(vocabulary)).unwrap_or(u32::MAX);
+            *bulk = bulk.saturating_sub(dropped);
             vocabulary.release_value(&old);
             rest[position].1 != old
         }
@@ -307,12 +381,7 @@ fn fold_rest(
 
 /// A value of the right type takes the place of one of the wrong type that was kept beside it.
 #[cold]
-fn drop_misfit(
-    rest: &mut Option<Arc<Vec<(u32, RestValue)>>>,
-    code: u32,
-    value: Value<'_>,
-    vocabulary: &mut Vocabulary,
-) {
+fn drop_misfit((rest, bulk): Rest<'_>, code: u32, value: Value<'_>, vocabulary: &mut Vocabulary) {
     if is_misfit(code, value) {
         return;
     }
@@ -320,6 +389,8 @@ fn drop_misfit(
         && let Ok(position) = rest.binary_search_by_key(&code, |(code, _)| *code)
     {
         let (_, value) = Arc::make_mut(rest).remove(position);
+        let dropped = u32::try_from(value.octets(vocabulary)).unwrap_or(u32::MAX);
+        *bulk = bulk.saturating_sub(dropped);
         vocabulary.release_value(&value);
         vocabulary.rest_values -= 1;
     }

@@ -1,4 +1,4 @@
-//! What was strange in what sources reported: kept where it can be, and always counted (faults 9, 10, 17, 24).
+//! What was strange in what sources reported: kept where it can be, and always counted (faults 9, 10, 17, 24, 30).
 
 /// Kinds of strangeness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,17 @@ pub enum Oddity {
     NoRoom,
     /// A source reported what only another may; that is refused (faults 24).
     Foreign,
+    /// A new record of a source that takes more than its share of the memory, while there is no room for more; it is
+    /// refused, or what would make a known record larger is (faults 30).
+    MemoryFull,
+    /// A new record of a source that has as many live ones as a source may; it is refused (faults 30).
+    SourceFull,
+    /// An attribute beyond those that a record may have; it is refused (faults 30).
+    TooManyAttributes,
+    /// A text, or another value, that is longer than they may be; it is refused (faults 30).
+    TextTooLong,
+    /// An id that is longer than they may be; the record is refused, or the reference (faults 30).
+    IdTooLong,
 }
 
 impl Oddity {
@@ -43,6 +54,11 @@ impl Oddity {
         Self::Torn,
         Self::NoRoom,
         Self::Foreign,
+        Self::MemoryFull,
+        Self::SourceFull,
+        Self::TooManyAttributes,
+        Self::TextTooLong,
+        Self::IdTooLong,
     ];
 
     /// The name under which it is counted.
@@ -59,6 +75,11 @@ impl Oddity {
             Self::Torn => "torn",
             Self::NoRoom => "no_room",
             Self::Foreign => "foreign",
+            Self::MemoryFull => "memory_full",
+            Self::SourceFull => "source_full",
+            Self::TooManyAttributes => "too_many_attributes",
+            Self::TextTooLong => "text_too_long",
+            Self::IdTooLong => "id_too_long",
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use vanflow_proto::{Attribute, RecordKind, ValueBuf};
+use vanflow_proto::{Attribute, RecordKind, Value, ValueBuf};
 
 use crate::{
     changes::Revision,
     identity::Key,
+    merge::Vocabulary,
     schema::{END, START},
     source::SourceId,
     text::Symbol,
@@ -109,6 +110,38 @@ pub(crate) enum RestValue {
     Other(Arc<ValueBuf>),
 }
 
+impl RestValue {
+    /// What it takes beside the texts that are kept once, as far as a [`Row`] is charged with it.
+    pub(crate) fn octets(&self, vocabulary: &Vocabulary) -> usize {
+        let own = match self {
+            Self::Uint(_) => 0,
+            Self::Text(symbol) => charged(vocabulary.texts.len(*symbol)),
+            Self::Reference(key) => charged(vocabulary.scopes.table().name(*key).len()),
+            Self::Other(value) => value_octets(value.borrow()),
+        };
+        size_of::<(u32, Self)>() + own
+    }
+}
+
+/// Texts and ids up to this length count as shared with others, and cost the record that has them nothing.
+pub(crate) const SHORT: usize = 64;
+
+/// What a record is charged with for a text or an id.
+#[inline]
+pub(crate) fn charged(octets: usize) -> usize {
+    if octets > SHORT { octets } else { 0 }
+}
+
+/// How long a value is, where its length is not that of a number.
+#[inline]
+pub(crate) fn value_octets(value: Value<'_>) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) | Value::Encoded(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
 /// The neighbours of a row in the list of those that refer to the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Siblings {
@@ -171,6 +204,8 @@ pub(crate) struct Head {
     /// Which numbers are known.
     pub(crate) present: u16,
     pub(crate) flags: Flags,
+    /// The octets that it takes beyond its row: attributes without a place of their own, long texts and ids.
+    pub(crate) bulk: u32,
 }
 
 /// The code of a type that nobody reported yet.
@@ -223,6 +258,7 @@ impl<const N: usize, const M: usize, const K: usize, S: Default> Row<N, M, K, S>
                 epoch: 0,
                 present: 0,
                 flags: Flags::default(),
+                bulk: 0,
             },
             numbers: [0; N],
             texts: [Symbol::NONE; M],

@@ -43,6 +43,16 @@ pub(crate) struct Source {
     pub(crate) halves: u32,
     /// Updates that it sent.
     pub(crate) updates: u64,
+    /// The memory that its records are charged with, in octets; see [`Standing`](crate::graph::Standing).
+    pub(crate) octets: usize,
+    /// The same of those that live.
+    pub(crate) live_octets: usize,
+    /// New records of it that were refused for want of room (faults 30).
+    pub(crate) refused: u64,
+    /// When the first of them was refused that it has not repeated since, and when the last.
+    pub(crate) refused_between: Option<(Timestamp, Timestamp)>,
+    /// When this epoch started.
+    pub(crate) epoch_since: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +101,11 @@ impl Source {
             live_flows: 0,
             halves: 0,
             updates: 0,
+            octets: 0,
+            live_octets: 0,
+            refused: 0,
+            refused_between: None,
+            epoch_since: now,
         }
     }
 
@@ -157,6 +172,21 @@ impl<'s> SourceState<'s> {
     /// How many updates it sent.
     pub fn updates(&self) -> u64 {
         self.source.updates
+    }
+
+    /// How many new records of it were refused, because there was no room for more of it (faults 30).
+    pub fn refused_records(&self) -> u64 {
+        self.source.refused
+    }
+
+    /// Since when records of it are missing that were refused; none where it has repeated all since.
+    pub fn refused_since(&self) -> Option<Timestamp> {
+        self.source.refused_between.map(|(first, _)| first)
+    }
+
+    /// An estimate of the memory that its records take, in octets, without what they share with those of others.
+    pub fn octets(&self) -> usize {
+        self.source.octets
     }
 
     /// What has to be added to our clock to get the source's, in microseconds.

@@ -8,6 +8,7 @@ mod halves;
 mod hosts;
 mod membership;
 mod ownership;
+mod room;
 mod sources;
 
 use std::{collections::HashMap, sync::Arc};
@@ -18,7 +19,7 @@ use crate::{
     changes::{Changes, Revision},
     graph::{Change, Fold, Found, Graph, Standing},
     lanes::Lanes,
-    merge::{Changed, LeaveOut, Vocabulary},
+    merge::{Changed, LeaveOut, Limits, Vocabulary},
     oddity::{Oddities, Oddity},
     order::OrdersWriter,
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
@@ -28,7 +29,7 @@ use crate::{
     source::{OwnedSourceType, Source, SourceId},
     store::{
         accepted::Awaited, continued::Remembered, expiry::Expiry, hosts::Hosts, ownership::Routers,
-        sources::Sharers,
+        room::Shares, sources::Sharers,
     },
 };
 
@@ -41,17 +42,36 @@ pub struct StoreOptions {
     /// How long an ended record is kept, in microseconds by the caller's clock; 15 minutes unless set. One that a retained
     /// record refers to stays as long as that.
     pub retention_micros: u64,
-    /// How much memory records may take, in octets; when more is taken, ended records leave before their time, oldest
-    /// first. No bound unless set. Live records and what they refer to are never evicted, so that many of them can
-    /// exceed it.
+    /// How much memory records may take, in octets; no bound unless set. When more is taken, sources that take more than
+    /// their share give way: their ended records leave before their time, oldest first, and when those are gone, their
+    /// new records are refused ([`Oddity::MemoryFull`]). What sources have up to their share stays, and live records and
+    /// what they refer to are never evicted. Live records of a single source may take three quarters of it.
     pub memory_bound: Option<usize>,
+    /// How many live records a source may have; a million unless set. New ones beyond that are refused
+    /// ([`Oddity::SourceFull`]).
+    pub source_records: usize,
+    /// How many attributes without a place of its own a record may have; 128 unless set. Those are what connections and
+    /// requests have beside what routers report of them today, and most attributes of any other record.
+    pub record_attributes: usize,
+    /// How long a text, or any other value that is not a number, may be, in octets; 16 KiB unless set.
+    pub longest_text: usize,
+    /// How long an id may be, in octets; 1 KiB unless set.
+    pub longest_id: usize,
     /// How many changes are remembered for watchers; 65,536 unless set.
     pub remembered_changes: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { retention_micros: 15 * 60 * 1_000_000, memory_bound: None, remembered_changes: 65_536 }
+        Self {
+            retention_micros: 15 * 60 * 1_000_000,
+            memory_bound: None,
+            source_records: 1_000_000,
+            record_attributes: 128,
+            longest_text: 16 << 10,
+            longest_id: 1 << 10,
+            remembered_changes: 65_536,
+        }
     }
 }
 
@@ -78,6 +98,9 @@ pub struct Store {
     /// What FLOW records make up, by [`FlowKind`](crate::FlowKind).
     halves: [Tally; 2],
     expiry: Expiry,
+    shares: Shares,
+    /// Whether records take more memory than they may.
+    is_full: bool,
     awaited: Awaited,
     /// What evicted connections had come to.
     remembered: Remembered,
@@ -126,6 +149,10 @@ pub struct Stats {
     pub sources: usize,
     /// Those of them that are incomplete.
     pub sources_incomplete: usize,
+    /// New records that were refused for want of room, of sources that are not forgotten.
+    pub refused: u64,
+    /// Since when the first of those is missing, where it was not repeated since.
+    pub refused_since: Option<Timestamp>,
 }
 
 /// Who reports an update.
@@ -140,7 +167,14 @@ impl Store {
     /// An empty store.
     pub fn new(options: StoreOptions) -> Self {
         Self {
-            graph: Graph::new(options.remembered_changes.max(1)),
+            graph: Graph::new(
+                options.remembered_changes.max(1),
+                Limits {
+                    attributes: options.record_attributes,
+                    text: options.longest_text,
+                    id: options.longest_id,
+                },
+            ),
             options,
             now: Timestamp::default(),
             tport_orders: OrdersWriter::default(),
@@ -156,6 +190,8 @@ impl Store {
             tallies: [Tally::default(); TALLIES],
             halves: [Tally::default(); 2],
             expiry: Expiry::default(),
+            shares: Shares::default(),
+            is_full: false,
             awaited: Awaited::default(),
             remembered: Remembered::default(),
             continued: Continued::new(),
@@ -185,11 +221,12 @@ impl Store {
             end: head.flags.has(Flags::SHARED)
                 && update.get(Attribute::EndTime).is_some()
                 && self.withdraw(at, source),
+            bulk: self.is_full_for(source),
         };
         let reporter = Reporter { source, vouches: !leave_out.end };
         self.merge(at, Some(reporter), |row, vocabulary| row.fold(update, leave_out, vocabulary));
         self.note_counter(at, update);
-        self.evict(expiry::PER_UPDATE);
+        self.evict(Some(source), expiry::PER_UPDATE);
     }
 
     /// Merges a whole record that a former run of the program held when it ended or was ended: what [`Record::fields`]
@@ -222,7 +259,7 @@ impl Store {
         self.graph.row_mut(at).head_mut().flags.set(Flags::RESTORED, true);
         if let Some(ended) = ended {
             self.graph.row_mut(at).head_mut().ended_at = seconds(ended.at);
-            self.expiry.backdate(at, seconds(ended.at));
+            self.expiry.backdate(self.row(at).head().owner, at, seconds(ended.at));
         }
     }
 
@@ -250,7 +287,7 @@ impl Store {
         self.forget_sources();
         self.forget_evicted();
         let drained = self.lanes.free_drained(seconds(self.now), &mut self.graph.vocabulary);
-        (self.evict(expiry::PER_ADVANCE) == expiry::PER_ADVANCE) | drained
+        (self.evict(None, expiry::PER_ADVANCE) == expiry::PER_ADVANCE) | drained
     }
 
     /// A consistent view of all records as of now. Takes no time to speak of, however many there are, and holding on
@@ -316,6 +353,13 @@ impl Store {
             sources_incomplete: alive
                 .filter(|&position| self.is_incomplete(SourceId(position as u32)))
                 .count(),
+            refused: self.sources.iter().map(|source| source.refused).sum(),
+            refused_since: self
+                .sources
+                .iter()
+                .filter_map(|source| source.refused_between)
+                .map(|(first, _)| first)
+                .min(),
         }
     }
 
@@ -369,6 +413,10 @@ impl Store {
                 None
             }
             (None, Some(code)) => {
+                if let Some(why) = self.refusal(source, update.id) {
+                    self.refuse(source, why);
+                    return None;
+                }
                 if let Some(at) = found.at {
                     self.clear_derived_site(at);
                 }
@@ -444,7 +492,7 @@ impl Store {
             changed
         });
         if let Some(former) = former_owner {
-            self.move_ended(at, former);
+            self.move_ended(at, former, change.before.octets);
         }
         if is_first {
             self.recall(at);
@@ -477,7 +525,7 @@ impl Store {
         if after.reported && !after.live && (before.live || !before.reported) {
             let second = seconds(self.now);
             self.graph.row_mut(at).head_mut().ended_at = second;
-            self.expiry.push(at, second);
+            self.expiry.push(owner, at, second);
         }
         self.count_flow(at, before, after);
     }
@@ -497,9 +545,16 @@ impl Store {
         adjust(&mut source.retained, before.reported, after.reported);
         adjust(&mut source.live, before.live, after.live);
         adjust(&mut source.halves, before.half, after.half);
+        let charge = |octets: &mut usize, before: u32, after: u32| {
+            *octets = (*octets + after as usize).saturating_sub(before as usize);
+        };
+        charge(&mut source.octets, before.octets, after.octets);
+        let live = |standing: &Standing| if standing.live { standing.octets } else { 0 };
+        charge(&mut source.live_octets, live(before), live(after));
         if is_flow {
             adjust(&mut source.live_flows, before.live, after.live);
         }
+        self.shares.charge(before.octets, after.octets);
     }
 }
 

@@ -158,6 +158,11 @@ impl Texts {
         }
     }
 
+    /// How long the text is that a symbol stands for; a number takes nothing.
+    pub(crate) fn len(&self, symbol: Symbol) -> usize {
+        lookup(&self.table, symbol).len()
+    }
+
     pub(crate) fn table(&self) -> &TextTable {
         &self.table
     }

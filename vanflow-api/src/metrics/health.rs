@@ -249,6 +249,7 @@ pub(crate) fn gather_store(stats: &Stats, snapshot: &Snapshot, labels: &LabelSet
         add(Name::SourceClock, SampleValue::Level(source.clock_offset_micros() as f64 / 1e6));
         add(Name::SourceIncomplete, SampleValue::Count(source.is_incomplete().into()));
         add(Name::SourceSaturated, SampleValue::Count(source.lacks_flows().into()));
+        add(Name::SourceRefused, SampleValue::Count(source.refused_records()));
     }
 }
 

@@ -216,6 +216,8 @@ metrics! {
         "1 while some records of a source are known by halves.";
     SourceSaturated "vanflow_collector_source_saturated" Gauge, NONE ["source", "source_type"]
         "1 while a router has so many connections that it makes no records of further ones.";
+    SourceRefused "vanflow_collector_source_records_refused_total" Counter, NONE ["source", "source_type"]
+        "New records of a source that were refused for want of room, or since there were too many of it.";
     StoreRecords "vanflow_collector_store_records" Gauge, NONE ["type", "state"]
         "Records that are kept, live and ended.";
     StoreBytes "vanflow_collector_store_bytes" Gauge, NONE []

@@ -28,6 +28,10 @@ pub(crate) struct Source {
     /// Connections that the listeners of a router counted and that it never reported, where it counts them.
     pub(crate) never_reported: Option<u64>,
     pub(crate) is_saturated: bool,
+    /// New records of it that were refused, for want of room.
+    pub(crate) refused: u64,
+    /// Since when some of those are missing, in microseconds since the epoch.
+    pub(crate) refused_since: Option<u64>,
     first_heard: u64,
 }
 
@@ -77,6 +81,10 @@ table! {
             Cell::count(source.never_reported);
         "saturated" Truth Optional "That it has so many open connections that it reports no more of them." =>
             if source.is_saturated { Cell::Truth(true) } else { Cell::Absent };
+        "refusedRecords" Count Optional "How many new records of it were refused for want of room; absent where none was." =>
+            Cell::count(Some(source.refused).filter(|refused| *refused > 0));
+        "incompleteSince" Instant Optional "Since when some of those are missing; absent once it has repeated all that it has." =>
+            Cell::count(source.refused_since);
     }
 }
 
@@ -106,6 +114,7 @@ impl Source {
             state: match (source.is_alive(), source.is_incomplete()) {
                 (false, _) => State::Lost,
                 (true, true) => State::Incomplete,
+                (true, false) if source.refused_since().is_some() => State::Incomplete,
                 (true, false) => State::Complete,
             },
             last_heard: source.last_heard().as_micros(),
@@ -115,6 +124,8 @@ impl Source {
             updates: source.updates(),
             never_reported: None,
             is_saturated: source.is_alive() && source.lacks_flows(),
+            refused: source.refused_records(),
+            refused_since: source.refused_since().map(|since| since.as_micros()),
         }
     }
 
@@ -136,6 +147,9 @@ impl Source {
     pub(crate) fn why(&self) -> Option<&'static str> {
         match self.state {
             State::Complete => None,
+            State::Incomplete if self.refused_since.is_some() => {
+                Some("records of it were refused: it takes more than its share of what there is room for")
+            }
             State::Incomplete if self.is_router() => Some(
                 "some of its records are known in part only, or its own record is missing; it is asked again",
             ),

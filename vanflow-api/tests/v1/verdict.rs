@@ -100,6 +100,32 @@ fn a_service_without_a_connector_is_said_to_have_no_server() {
     assert_eq!(verdict["complete"], true, "it is seen as it is");
 }
 
+#[test]
+fn records_that_were_refused_for_want_of_room_are_missing_since_then() {
+    // faults 30
+    let mut options = StoreOptions::default();
+    options.source_records = 2;
+    let mut fixture = Fixture::new(Store::new(options));
+    fixture.report(&[
+        new(RecordKind::Router, "gv_ZW:0").with(Attribute::Name, "0/west-1"),
+        new(RecordKind::Listener, "gv_ZW:1"),
+        new(RecordKind::Listener, "gv_ZW:2"),
+        new(RecordKind::Listener, "gv_ZW:3"),
+    ]);
+    attach(&fixture);
+    let verdict = ask(&fixture, "verdict");
+    assert_eq!(verdict["state"], "incomplete");
+    assert_eq!(verdict["text"], "1 of 1 source is incomplete.");
+    let finding = &verdict["findings"][0];
+    assert_eq!(finding["kind"], "recordsRefused");
+    assert_eq!(finding["text"], "2 new records of west-1 were refused for want of room");
+    let since = finding["since"].as_u64().expect("it is known");
+    let source = &ask(&fixture, "sources")["results"][0];
+    assert_eq!(source["incompleteSince"].as_u64(), Some(since));
+    assert_eq!(source["refusedRecords"], 2);
+    assert_eq!(source["state"], "incomplete");
+}
+
 fn link(id: &str) -> UpdateBuf {
     new(RecordKind::Link, id)
         .with(Attribute::Parent, "ra:0")

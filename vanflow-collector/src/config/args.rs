@@ -177,10 +177,28 @@ pub struct Args {
     #[arg(value_parser = duration)]
     pub retention: Duration,
 
-    /// Lets the oldest ended records go before their time when all records together take more memory than this,
-    /// such as 512M or 2Gi. Unbounded by default.
+    /// Bounds the memory that all records together take, such as 512M or 2Gi. Beyond it, sources that take more than
+    /// their share lose their oldest ended records before their time, and once those are gone, their new records are
+    /// refused and counted; no other source loses any. Unbounded by default.
     #[arg(long, env = "VANFLOW_MEMORY", value_name = "OCTETS", help_heading = KEEPING)]
     pub memory: Option<Octets>,
+
+    /// Keeps this many live records of one source at most; its new ones beyond that are refused and counted.
+    #[arg(long, env = "VANFLOW_SOURCE_RECORDS", value_name = "N", default_value_t = 1_000_000, help_heading = KEEPING)]
+    pub source_records: usize,
+
+    /// Keeps this many attributes of one record at most, beside those that each of its kind has; more are refused and
+    /// counted.
+    #[arg(long, env = "VANFLOW_RECORD_ATTRIBUTES", value_name = "N", default_value_t = 128, help_heading = KEEPING)]
+    pub record_attributes: usize,
+
+    /// Refuses texts in records that are longer than this, and other values, and counts them.
+    #[arg(long, env = "VANFLOW_LONGEST_TEXT", value_name = "OCTETS", default_value = "16Ki", help_heading = KEEPING)]
+    pub longest_text: Octets,
+
+    /// Refuses records whose ids are longer than this, and references to such, and counts them.
+    #[arg(long, env = "VANFLOW_LONGEST_ID", value_name = "OCTETS", default_value = "1Ki", help_heading = KEEPING)]
+    pub longest_id: Octets,
 
     /// Keeps this many events at most, such as that a link went down; with more, the oldest go. 0 records none.
     #[arg(long, env = "VANFLOW_EVENTS", value_name = "N", default_value_t = 10_000, help_heading = KEEPING)]

@@ -211,6 +211,7 @@ impl Settings {
     /// Where the arguments make no sense, alone or together.
     pub fn new(args: Args, exists: impl Fn(&Path) -> bool) -> Result<Self, SettingsError> {
         let source = source(&args, exists)?;
+        let store = store(&args)?;
         if matches!(source, Source::Replay(_)) {
             conflict(
                 args.capture.is_some(),
@@ -258,7 +259,7 @@ impl Settings {
                 .transpose()?,
             history: history(args.history, args.history_interval, args.history_memory)?,
             events: events(args.events, args.events_retention),
-            store: store(args.retention, args.memory)?,
+            store,
             state: state(args.state, args.state_interval)?,
             capture: args.capture,
             line: None,
@@ -444,11 +445,17 @@ fn events(most: usize, retention: Duration) -> EventsOptions {
 }
 
 /// How records are kept.
-fn store(retention: Duration, memory: Option<Octets>) -> Result<vanflow_store::StoreOptions, SettingsError> {
+fn store(args: &Args) -> Result<vanflow_store::StoreOptions, SettingsError> {
     let mut options = vanflow_store::StoreOptions::default();
-    options.retention_micros = u64::try_from(retention.as_micros()).unwrap_or(u64::MAX);
-    options.memory_bound =
-        memory.map(|Octets(octets)| at_least("--memory", octets, LEAST_MEMORY, "1M or more")).transpose()?;
+    options.retention_micros = u64::try_from(args.retention.as_micros()).unwrap_or(u64::MAX);
+    options.source_records = at_least("--source-records", args.source_records, 1000, "1000 or more")?;
+    options.record_attributes = at_least("--record-attributes", args.record_attributes, 64, "64 or more")?;
+    options.longest_text = at_least("--longest-text", args.longest_text.0, 1 << 10, "1Ki or more")?;
+    options.longest_id = at_least("--longest-id", args.longest_id.0, 256, "256 or more")?;
+    options.memory_bound = args
+        .memory
+        .map(|Octets(octets)| at_least("--memory", octets, LEAST_MEMORY, "1M or more"))
+        .transpose()?;
     Ok(options)
 }
 

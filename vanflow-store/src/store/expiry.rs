@@ -1,5 +1,6 @@
-//! How ended records leave: the oldest first, once their retention has passed, or earlier when memory is short; but what
-//! a retained record refers to is retained with it (faults 25).
+//! How ended records leave: of each source the oldest first, once their retention has passed, or earlier when memory is
+//! short and the source takes more than its share (faults 30); but what a retained record refers to is retained with it
+//! (faults 25).
 //!
 //! A record whose turn it is while others refer to it is *held*: it leaves the queue, and is looked at again each time
 //! that one of those others ceases to refer to it. So the last of them takes along what was only there for it. The two
@@ -11,6 +12,7 @@ use super::{Store, derivation::LaneSet, seconds};
 use crate::{
     graph::Standing,
     row::{Flags, RecordRef, Table},
+    source::SourceId,
 };
 
 /// Ended records that may leave with each update, so that no single one has to wait for many.
@@ -22,8 +24,12 @@ pub(super) const PER_ADVANCE: usize = 2000;
 /// The ended records.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
-    /// In the order in which they ended, with the second.
-    queue: VecDeque<(RecordRef, u32)>,
+    /// Of each source those that were its own then, in the order in which they ended, with the second.
+    queues: Vec<VecDeque<(RecordRef, u32)>>,
+    /// The same of records that are no source's.
+    unowned: VecDeque<(RecordRef, u32)>,
+    /// How many there are in all.
+    len: usize,
     /// Whether records came back that had ended long ago, so that the queue is out of order.
     is_unsorted: bool,
     /// How many have left.
@@ -34,13 +40,50 @@ pub(super) struct Expiry {
 
 impl Expiry {
     /// A record has ended in that second, by our clock.
-    pub(super) fn push(&mut self, at: RecordRef, second: u32) {
-        self.queue.push_back((at, second));
+    pub(super) fn push(&mut self, owner: SourceId, at: RecordRef, second: u32) {
+        self.len += 1;
+        self.queue(owner).push_back((at, second));
+    }
+
+    fn queue(&mut self, owner: SourceId) -> &mut VecDeque<(RecordRef, u32)> {
+        if owner == SourceId::NONE {
+            return &mut self.unowned;
+        }
+        let position = owner.0 as usize;
+        if position >= self.queues.len() {
+            self.queues.resize_with(position + 1, VecDeque::new);
+        }
+        &mut self.queues[position]
+    }
+
+    /// Whether there are ended records of that source.
+    pub(super) fn has(&self, owner: SourceId) -> bool {
+        let queue =
+            if owner == SourceId::NONE { Some(&self.unowned) } else { self.queues.get(owner.0 as usize) };
+        queue.is_some_and(|queue| !queue.is_empty())
+    }
+
+    /// Takes out the one of that source that ended first, if that was so many seconds ago.
+    fn pop(&mut self, owner: SourceId, second: u32, age: u32) -> Option<(RecordRef, u32)> {
+        let queue = self.queue(owner);
+        queue.front().filter(|(_, ended_at)| second.saturating_sub(*ended_at) >= age)?;
+        let first = queue.pop_front();
+        if queue.is_empty() {
+            queue.shrink_to(64);
+        }
+        self.len -= usize::from(first.is_some());
+        first
+    }
+
+    /// A source is forgotten.
+    pub(super) fn forget(&mut self, owner: SourceId) {
+        let queue = std::mem::take(self.queue(owner));
+        self.len -= queue.len();
     }
 
     /// A record that was pushed last had really ended in that second.
-    pub(super) fn backdate(&mut self, at: RecordRef, second: u32) {
-        if let Some((last, last_second)) = self.queue.back_mut()
+    pub(super) fn backdate(&mut self, owner: SourceId, at: RecordRef, second: u32) {
+        if let Some((last, last_second)) = self.queue(owner).back_mut()
             && *last == at
         {
             *last_second = second;
@@ -50,31 +93,53 @@ impl Expiry {
 
     /// The memory that it takes, in octets.
     pub(super) fn octets(&self) -> usize {
-        self.queue.len() * size_of::<(RecordRef, u32)>()
+        self.len * size_of::<(RecordRef, u32)>()
     }
 
     fn sort(&mut self) {
         if std::mem::take(&mut self.is_unsorted) {
-            self.queue.make_contiguous().sort_by_key(|(_, second)| *second);
+            for queue in self.queues.iter_mut().chain([&mut self.unowned]) {
+                queue.make_contiguous().sort_by_key(|(_, second)| *second);
+            }
         }
     }
 }
 
 impl Store {
-    /// Evicts at most `limit` ended records: those whose retention has passed, and while the memory bound is exceeded
-    /// those that ended first. Answers how many were looked at.
-    pub(super) fn evict(&mut self, limit: usize) -> usize {
+    /// Evicts at most `limit` ended records: of that source, or of all, those whose retention has passed; and while the
+    /// memory bound is exceeded, those of sources that take more than their share. Answers how many were looked at.
+    pub(super) fn evict(&mut self, source: Option<SourceId>, limit: usize) -> usize {
         let retention = u32::try_from(self.options.retention_micros.div_ceil(1_000_000)).unwrap_or(u32::MAX);
-        let second = seconds(self.now);
+        let age = retention.saturating_add(1);
         self.expiry.sort();
         let mut seen = 0;
-        while seen < limit {
-            let Some(&(at, ended_at)) = self.expiry.queue.front() else { break };
-            let is_old = second.saturating_sub(ended_at) > retention;
-            if !is_old && self.options.memory_bound.is_none_or(|bound| self.memory() <= bound) {
-                break;
+        match source {
+            Some(source) => seen = self.evict_of(source, age, limit),
+            None => {
+                for position in 0..self.expiry.queues.len() {
+                    let source = SourceId(u32::try_from(position).expect("sources are few"));
+                    seen += self.evict_of(source, age, limit - seen);
+                }
+                seen += self.evict_of(SourceId::NONE, age, limit - seen);
             }
-            self.expiry.queue.pop_front();
+        }
+        let Some(bound) = self.options.memory_bound else { return seen };
+        while self.memory() > bound && seen < limit {
+            let Some(from) = self.gives_way(source) else { break };
+            let before = self.expiry.evicted;
+            seen += self.evict_of(from, 0, 1);
+            self.expiry.evicted_early += self.expiry.evicted - before;
+        }
+        self.is_full = self.memory() > bound;
+        seen
+    }
+
+    /// Evicts at most `limit` records of a source that ended so many seconds ago. Answers how many were looked at.
+    fn evict_of(&mut self, source: SourceId, age: u32, limit: usize) -> usize {
+        let second = seconds(self.now);
+        let mut seen = 0;
+        while seen < limit {
+            let Some((at, ended_at)) = self.expiry.pop(source, second, age) else { break };
             seen += 1;
             let row = self.row(at);
             // A row may have come back to life since, or been taken by another record.
@@ -82,11 +147,7 @@ impl Store {
                 if self.graph.is_needed(at, &self.lanes) {
                     self.graph.row_mut(at).head_mut().flags.set(Flags::HELD, true);
                 } else {
-                    let before = self.expiry.evicted;
                     self.evict_record(at);
-                    if !is_old {
-                        self.expiry.evicted_early += self.expiry.evicted - before;
-                    }
                 }
             }
             self.evict_unneeded();

@@ -122,6 +122,7 @@ impl Store {
             reported: share.is_reported,
             live: share.is_live,
             half: false,
+            octets: 0,
             counted_under: (share.is_reported && !parent.is_none()).then_some(parent),
         }
     }

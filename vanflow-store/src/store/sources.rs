@@ -107,6 +107,7 @@ impl Store {
         source.epoch = source.epoch.wrapping_add(1);
         source.is_awaited = true;
         source.is_settled = false;
+        source.epoch_since = now;
     }
 
     /// A source has begun to repeat what it has.
@@ -123,6 +124,9 @@ impl Store {
             let source = self.source_mut(source);
             source.is_awaited = false;
             source.is_settled = true;
+            if source.refused_between.is_some_and(|(_, last)| last < source.epoch_since) {
+                source.refused_between = None;
+            }
         }
         let epoch = self.sources[source.0 as usize].epoch;
         self.end_live(source, |type_code, reported| {
@@ -207,8 +211,8 @@ impl Store {
     }
 
     /// An ended record of another is alive, and by that its reporter's own.
-    pub(super) fn move_ended(&mut self, at: RecordRef, former: SourceId) {
-        let ended = Standing { reported: true, ..Standing::default() };
+    pub(super) fn move_ended(&mut self, at: RecordRef, former: SourceId, octets: u32) {
+        let ended = Standing { reported: true, octets, ..Standing::default() };
         self.count_source(former, at, &ended, &Standing::default());
         self.count_source(self.row(at).head().owner, at, &Standing::default(), &ended);
     }
@@ -232,6 +236,7 @@ impl Store {
             if is_due && !self.sharers.has(id) {
                 self.disclaim_scope(id);
                 self.source_ids.remove(&*self.sources[position].id);
+                self.expiry.forget(id);
                 *self.source_mut(id) = Source::forgotten();
                 self.forgotten.push(id);
             }

@@ -1,5 +1,6 @@
 //! The store, from outside.
 
+mod bounds;
 mod captures;
 mod continued;
 mod ends;

@@ -55,6 +55,7 @@ pub(super) enum FindingKind {
     SourceLost,
     NeverReported,
     Refused,
+    RecordsRefused,
     EvictedEarly,
     Queue,
     NotAttached,
@@ -73,6 +74,7 @@ impl FindingKind {
         "sourceLost",
         "neverReported",
         "refused",
+        "recordsRefused",
         "evictedEarly",
         "queue",
         "notAttached",
@@ -228,8 +230,15 @@ fn about_sources(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         match source.state {
             SourceState::Complete => {}
             SourceState::Incomplete => {
-                let text = format!("not all that {} has is known", source.name);
-                find(Severity::Unknown, FindingKind::SourceIncomplete, text, why, None);
+                let (text, kind) = if source.refused_since.is_some() {
+                    let many = plural(source.refused, "new record", "new records");
+                    let verb = if source.refused == 1 { "was" } else { "were" };
+                    let text = format!("{many} of {} {verb} refused for want of room", source.name);
+                    (text, FindingKind::RecordsRefused)
+                } else {
+                    (format!("not all that {} has is known", source.name), FindingKind::SourceIncomplete)
+                };
+                find(Severity::Unknown, kind, text, why, source.refused_since);
             }
             // One that came back by the same name is what it was, under another identity.
             SourceState::Lost if facts.has_successor(source) => {}
