@@ -8,6 +8,7 @@ mod deployment;
 mod events;
 mod followed;
 mod frames;
+mod history;
 mod late_join;
 mod leaving;
 mod lost_flush;

@@ -19,7 +19,10 @@ use http::{
 };
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
-use vanflow_history::{History, HistoryOptions, QueryKind};
+use vanflow_history::{
+    History, HistoryOptions, QueryKind,
+    rows::{Row, Rows},
+};
 use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Revision, Snapshot};
 
@@ -41,7 +44,7 @@ use crate::{
     user,
     v1::{self, EventsOptions, Feeds, Freshness, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
-    v2alpha1::{self, Derivations, Scope},
+    v2alpha1::{self, Derivations, Due, Ended, Scope},
 };
 
 /// What can be set.
@@ -54,6 +57,8 @@ pub struct ApiOptions {
     pub metrics: metrics::MetricsOptions,
     /// How what was measured is kept, for charts; none where a Prometheus does that.
     pub history: Option<HistoryOptions>,
+    /// What connections and requests are looked up in that are not held any more; see [`tables`](crate::tables).
+    pub rows: Option<Arc<dyn Rows>>,
     /// How events are kept.
     pub events: EventsOptions,
     /// Where whoever runs the API counts what happens, for `/metrics`.
@@ -101,6 +106,7 @@ struct Shared {
     hasher: RandomState,
     events: Events,
     history: Option<RwLock<Remembered>>,
+    rows: Option<Arc<dyn Rows>>,
 }
 
 /// What was measured, and when last, in milliseconds since the epoch.
@@ -148,6 +154,7 @@ impl Api {
             metrics,
             hasher: RandomState::new(),
             events,
+            rows: options.rows,
             history: options.history.map(|options| {
                 let limit = options.memory;
                 let (history, fed) = (History::new(options), Fed::default());
@@ -197,6 +204,13 @@ impl Api {
     /// The same for the events alone, which costs little: they are there as soon after what happened as this is called.
     pub fn observe_events(&self) {
         self.shared.events.observe();
+    }
+
+    /// What has ended since this was called last, for those who keep it: rows of [`tables`](crate::tables), each with the
+    /// position of its table. Nothing is there twice.
+    pub fn take_ended(&self, ended: &mut Ended, due: Due) -> Vec<(usize, Row)> {
+        let snapshot = ended.follow(|| self.shared.network.read());
+        ended.rows(&snapshot, &self.shared.derivations, due)
     }
 
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as
@@ -524,11 +538,15 @@ impl Api {
         let (media, derivations) =
             (chosen_media(request, route, &Media::ALL)?, self.shared.derivations.clone());
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
-        let moment = query.moment(&snapshot);
+        let mut moment = query.moment(&snapshot);
+        let mut list = v2alpha1::List::new(snapshot.clone(), derivations, Arc::new(query), scope, media);
+        if let Some(rows) = &self.shared.rows {
+            list = list.looking_back(&**rows).map_err(ApiError::History)?;
+            // Rows come and go without a revision of their own.
+            moment = moment.or(Some(snapshot.now().as_micros()).filter(|_| list.is_looking_back()));
+        }
         let tag = entity_tag(&self.shared.instance, &snapshot, moment, request.uri.query(), media);
-        Ok(unless_known(&request.headers, tag, media, || {
-            Body::rendered(v2alpha1::List::new(snapshot, derivations, Arc::new(query), scope, media))
-        }))
+        Ok(unless_known(&request.headers, tag, media, || Body::rendered(list)))
     }
 
     fn list(

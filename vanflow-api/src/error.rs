@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use thiserror::Error;
+use vanflow_history::rows::UnreadableRows;
 
 use crate::json::{Json, Object};
 
@@ -38,6 +39,8 @@ pub(crate) enum ApiError {
     NoSuch { what: &'static str, id: String },
     #[error("{path} is for a console, and none is served here")]
     NoConsole { path: &'static str },
+    #[error(transparent)]
+    History(UnreadableRows),
     #[error("hosts are not reported; a process has the name of its host as hostName")]
     NoHosts,
 }
@@ -47,6 +50,7 @@ impl ApiError {
         match self {
             Self::NotFound { .. } | Self::NoSuch { .. } | Self::NoConsole { .. } => StatusCode::NOT_FOUND,
             Self::NoHosts => StatusCode::GONE,
+            Self::History(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
             Self::Missing { .. }
@@ -69,6 +73,7 @@ impl ApiError {
             StatusCode::METHOD_NOT_ALLOWED => "ErrMethodNotAllowed",
             StatusCode::NOT_ACCEPTABLE => "ErrNotAcceptable",
             StatusCode::GONE => "ErrNotSupported",
+            StatusCode::INTERNAL_SERVER_ERROR => "ErrInternal",
             _ => "ErrBadRequest",
         };
         let mut json = Json::default();

@@ -64,6 +64,7 @@ pub use body::Body;
 pub use network::{Network, Publisher, Status};
 pub use pace::STALL_LIMIT;
 pub use v1::EventsOptions;
+pub use v2alpha1::{Due, Ended, tables};
 
 /// The example of the README is run as a test.
 #[cfg(doctest)]

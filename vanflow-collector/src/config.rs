@@ -8,6 +8,8 @@ mod args;
 mod settings;
 
 pub use args::{Args, Octets, Speed};
+#[cfg(feature = "archive")]
+pub use settings::Archive;
 pub use settings::{Http, Prometheus, Replay, Router, Settings, SettingsError, Source, State};
 
 /// Where Skupper mounts the address of the router and its credentials.

@@ -27,6 +27,8 @@
 mod advice;
 mod announce;
 mod answer;
+#[cfg(feature = "archive")]
+mod archive;
 mod capture;
 mod clock;
 pub mod config;

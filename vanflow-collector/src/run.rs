@@ -29,6 +29,8 @@ use vanflow_proto::{
 };
 use vanflow_store::Store;
 
+#[cfg(feature = "archive")]
+use crate::archive::Archivist;
 use crate::{
     announce,
     answer::Answers,
@@ -70,6 +72,10 @@ pub enum RunError {
     /// The records cannot be kept where they should.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What has ended cannot be kept where it should.
+    #[cfg(feature = "archive")]
+    #[error(transparent)]
+    Archive(#[from] vanflow_history::ArchiveError),
     /// There is nothing to replay.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -201,6 +207,14 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         kept = Some((keeper, interval));
         known = sources;
     }
+    #[cfg(feature = "archive")]
+    let archivist = match settings.archive {
+        Some(archive) => {
+            let opening = spawn_blocking(move || Archivist::open(&archive, retention, clock::now()));
+            Some(opening.await??)
+        }
+        None => None,
+    };
     let (network, publisher) = Network::new(store);
     publisher.update_status(|status| status.ready = !known.is_empty());
     let health = Arc::new(Health::default());
@@ -225,8 +239,16 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     options.console = console.is_some();
     // Of use with a Prometheus too: for when that does not answer.
     options.history = settings.history;
+    #[cfg(feature = "archive")]
+    {
+        options.rows = archivist.as_ref().map(Archivist::rows);
+    }
     let remember_every = options.history.as_ref().map(|history| history.interval);
     let api = Api::new(network.clone(), options);
+    #[cfg(feature = "archive")]
+    let archiving = archivist.map(|archivist| tokio::spawn(archivist.keep(api.clone(), keep_until.clone())));
+    #[cfg(not(feature = "archive"))]
+    let archiving = None;
     let collecting = tokio::spawn(upstream.collect(ingest, known, tap, api.clone(), leave.clone()));
     let monitoring = monitors.map(|server| {
         let api = api.clone();
@@ -251,8 +273,16 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         }
     };
 
-    let parts =
-        Parts { leave: leave.clone(), keep_until, collecting, capturing, keeping, serving, monitoring };
+    let parts = Parts {
+        leave: leave.clone(),
+        keep_until,
+        collecting,
+        capturing,
+        keeping,
+        archiving,
+        serving,
+        monitoring,
+    };
     let parts = tokio::spawn(async move {
         let outcome = parts.ended().await;
         announcing.abort();
@@ -272,6 +302,7 @@ struct Parts {
     collecting: JoinHandle<()>,
     capturing: Option<JoinHandle<()>>,
     keeping: Option<JoinHandle<()>>,
+    archiving: Option<JoinHandle<()>>,
     serving: JoinHandle<()>,
     monitoring: Option<JoinHandle<()>>,
 }
@@ -293,7 +324,8 @@ impl Parts {
             };
             self.keep_until.cancel();
             let mut outcome = self.serving.await;
-            for part in [self.capturing, self.keeping, self.monitoring].into_iter().flatten() {
+            for part in [self.capturing, self.keeping, self.archiving, self.monitoring].into_iter().flatten()
+            {
                 outcome = outcome.and(part.await);
             }
             collected.and(outcome.map_err(RunError::Part))

@@ -39,9 +39,14 @@
 //! anything that was given up for want of memory: no query has a wrong answer because of either, only a shorter
 //! one. (A sum over a time whose series were given up because they had ended is a sum of the others.)
 
+#[cfg(feature = "archive")]
+mod archive;
 mod history;
 mod promql;
+pub mod rows;
 
+#[cfg(feature = "archive")]
+pub use archive::{Archive, ArchiveError, ArchiveOptions, Remark, SealError};
 pub use history::{Growth, History, HistoryOptions, Scrape, SeriesLabels, SeriesRef, Stats};
 pub use promql::{NETWORK_LABEL, QueryKind, Refusal, Scope, add_warning, error_body, respond};
 

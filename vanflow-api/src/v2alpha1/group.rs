@@ -196,6 +196,13 @@ impl Grouping {
         Group { records: 0, tallies: self.measures.iter().map(tally).collect() }
     }
 
+    /// Counts something in its group.
+    pub(crate) fn count<'v>(&self, groups: &mut Groups, view: View<'v>, subject: &Subject<'v>) {
+        let key = self.keys.iter().map(|property| property.of(view, subject).into_owned());
+        let group = groups.entry(key.collect()).or_insert_with(|| self.group());
+        group.add(|measure| self.measures[measure].of(view, subject));
+    }
+
     /// The rows of these groups, in order.
     pub(crate) fn rows(&self, groups: HashMap<Vec<Cell<'_>>, Group>) -> Vec<Vec<Cell<'static>>> {
         let mut rows: Vec<_> = groups.into_iter().map(|(key, group)| self.row(key, group)).collect();
@@ -226,11 +233,11 @@ impl Grouping {
 impl Measure {
     /// The number of a record, if it is known.
     pub(crate) fn of<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> Option<u64> {
-        let is_known = |known: &Property| (known.read)(view, subject) == Cell::Truth(true);
+        let is_known = |known: &Property| known.of(view, subject) == Cell::Truth(true);
         if !self.known.is_none_or(is_known) {
             return None;
         }
-        match (self.property.read)(view, subject) {
+        match self.property.of(view, subject) {
             // A time of 0 is one that is not known, or has not come.
             Cell::Number(0) if self.property.kind == Kind::Instant => None,
             Cell::Number(number) => Some(number),
@@ -238,6 +245,9 @@ impl Measure {
         }
     }
 }
+
+/// Groups, each by its key.
+pub(crate) type Groups = HashMap<Vec<Cell<'static>>, Group>;
 
 /// What some records come to.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, vec};
 
+use vanflow_history::rows::{Rows, UnreadableRows};
 use vanflow_store::{Revision, Snapshot};
 
 use crate::{
@@ -9,8 +10,10 @@ use crate::{
     json::{Json, Object},
     query::{csv, media::Media, value::Cell},
     v2alpha1::{
-        collection::{Collection, Item, Scope},
+        collection::{Collection, Scope},
         derivations::Derivations,
+        group::Grouping,
+        past::{Before, Listed},
         query::Query,
         schema::Property,
         view::{Derived, View},
@@ -35,16 +38,30 @@ struct Answer {
     left: Left,
     count: usize,
     total: usize,
+    /// Whether what is before the first item was written.
+    is_open: bool,
 }
 
 /// What is left to show.
 #[derive(Debug)]
 enum Left {
-    Items(vec::IntoIter<Item>),
+    Items(vec::IntoIter<Listed>),
     Groups { columns: Vec<String>, rows: vec::IntoIter<Vec<Cell<'static>>> },
 }
 
 impl Left {
+    fn items(items: Vec<Listed>, total: usize) -> (Self, usize) {
+        (Self::Items(items.into_iter()), total)
+    }
+
+    /// A page of groups, and how many there are.
+    fn groups(mut rows: Vec<Vec<Cell<'static>>>, query: &Query, grouping: &Grouping) -> (Self, usize) {
+        let total = rows.len();
+        rows.drain(..query.offset.min(total));
+        rows.truncate(query.limit.unwrap_or(usize::MAX));
+        (Self::Groups { columns: grouping.columns(), rows: rows.into_iter() }, total)
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Items(items) => items.len(),
@@ -64,6 +81,22 @@ impl List {
         Self { snapshot, derivations, query, scope, media, answer: None }
     }
 
+    /// The list with what is not held any more, as far as these rows have it. That is read at once.
+    ///
+    /// # Errors
+    ///
+    /// Where a part of that cannot be read.
+    pub(crate) fn looking_back(mut self, rows: &dyn Rows) -> Result<Self, UnreadableRows> {
+        let Self { snapshot, derivations, query, scope, .. } = &self;
+        self.answer = Answer::looking_back(snapshot, derivations, query, *scope, rows)?;
+        Ok(self)
+    }
+
+    /// Whether something of it is not held any more, or could be.
+    pub(crate) fn is_looking_back(&self) -> bool {
+        self.answer.is_some()
+    }
+
     /// The state of the network that the list shows.
     pub(crate) fn revision(&self) -> Revision {
         self.snapshot.revision()
@@ -81,17 +114,32 @@ impl Answer {
         let (left, total) = match &query.grouping {
             None => {
                 let (items, total) = query.select(view, scope);
-                (Left::Items(items.into_iter()), total)
+                Left::items(items.into_iter().map(Listed::Held).collect(), total)
             }
-            Some(grouping) => {
-                let mut rows = query.groups(view, scope, grouping);
-                let total = rows.len();
-                rows.drain(..query.offset.min(total));
-                rows.truncate(query.limit.unwrap_or(usize::MAX));
-                (Left::Groups { columns: grouping.columns(), rows: rows.into_iter() }, total)
-            }
+            Some(grouping) => Left::groups(query.groups(view, scope, grouping), query, grouping),
         };
-        Self { count: left.len(), derived, left, total }
+        Self { count: left.len(), derived, left, total, is_open: false }
+    }
+
+    /// The answer with what is not held any more; none where all that can be in it is held.
+    fn looking_back(
+        snapshot: &Snapshot,
+        derivations: &Derivations,
+        query: &Query,
+        scope: Scope,
+        rows: &dyn Rows,
+    ) -> Result<Option<Self>, UnreadableRows> {
+        let derived = derivations.of(snapshot, query.collection.needs());
+        let view = View { snapshot, derived: &derived };
+        let Some(before) = Before::new(rows, query, view) else { return Ok(None) };
+        let (left, total) = match &query.grouping {
+            None => {
+                let (items, total) = before.select(query, view, scope)?;
+                Left::items(items, total)
+            }
+            Some(grouping) => Left::groups(before.groups(query, view, scope, grouping)?, query, grouping),
+        };
+        Ok(Some(Self { count: left.len(), derived, left, total, is_open: false }))
     }
 
     fn open(&self, json: &mut Json, query: &Query, media: Media) {
@@ -122,10 +170,11 @@ impl Answer {
         match &mut self.left {
             Left::Items(items) => {
                 let view = View { snapshot, derived: &self.derived };
-                let subject = query.collection.subject(view, items.next()?)?;
+                let listed = items.next()?;
+                let subject = listed.subject(view, query.collection)?;
                 match media {
                     Media::Csv => {
-                        csv::line(json, columns(query).map(|property| (property.read)(view, &subject)));
+                        csv::line(json, columns(query).map(|property| property.of(view, &subject)));
                     }
                     _ => query.collection.schema().render(json, view, &subject, query.fields.as_deref()),
                 }
@@ -159,11 +208,10 @@ fn columns(query: &Query) -> impl Iterator<Item = &'static Property> {
 impl Render for List {
     fn fill(&mut self, json: &mut Json) -> Progress {
         let Self { snapshot, derivations, query, scope, media, answer } = self;
-        let answer = answer.get_or_insert_with(|| {
-            let answer = Answer::new(snapshot, derivations, query, *scope);
+        let answer = answer.get_or_insert_with(|| Answer::new(snapshot, derivations, query, *scope));
+        if !std::mem::replace(&mut answer.is_open, true) {
             answer.open(json, query, *media);
-            answer
-        });
+        }
         while json.bytes.len() < CHUNK {
             if answer.left.len() == 0 {
                 answer.close(json, *media);

@@ -15,7 +15,7 @@ use crate::v2alpha1::{
     best::Best,
     collection::{Item, Scope},
     connection::{Flow, Request},
-    query::{EndBounds, Filter, Query},
+    query::{EndBounds, Filter, Page, Query},
     schema::{Cell, Kind, Property},
     view::{Subject, View},
 };
@@ -23,6 +23,7 @@ use crate::v2alpha1::{
 /// How to find what a query asks for.
 pub(crate) struct Plan<'v> {
     query: &'v Query,
+    page: Page,
     view: View<'v>,
     kind: FlowKind,
     window: EndBounds,
@@ -111,11 +112,12 @@ impl<'v> Plan<'v> {
                 until.checked_add(1).map_or(order.len(), |after| order.rank(Timestamp::from_micros(after)));
             order.rank(Timestamp::from_micros(from)).min(until)..until
         });
-        Some(Self { query, view, kind, window, ended, lanes, filters })
+        Some(Self { query, page: query.page(), view, kind, window, ended, lanes, filters })
     }
 
     /// What is asked for, in order, and how much there would be without paging.
-    pub(crate) fn select(&self) -> (Vec<Item>, usize) {
+    pub(crate) fn select(&mut self, page: Page) -> (Vec<Item>, usize) {
+        self.page = page;
         let (records, total) = self.page();
         (records.into_iter().map(Item::Record).collect(), total)
     }
@@ -184,8 +186,8 @@ impl<'v> Plan<'v> {
     fn page(&self) -> Found {
         let Some(count) = self.count() else { return self.gather() };
         let total = count.all();
-        let start = self.query.offset.min(total);
-        let end = self.query.limit.map_or(total, |limit| start.saturating_add(limit).min(total));
+        let start = self.page.offset.min(total);
+        let end = self.page.limit.map_or(total, |limit| start.saturating_add(limit).min(total));
         if start == end {
             return (Vec::new(), total);
         }
@@ -383,21 +385,21 @@ impl<'v> Plan<'v> {
             _ => match self.ranks(property) {
                 Some(ranks) => self.best(is_descending, |record| ranks.of(record)),
                 None => self.best(is_descending, |record| {
-                    self.subject(record).map(|subject| (property.read)(self.view, &subject))
+                    self.subject(record).map(|subject| property.of(self.view, &subject))
                 }),
             },
         }
     }
 
     fn number(&self, property: &'static Property, record: Record<'v>) -> Option<u64> {
-        match (property.read)(self.view, &self.subject(record)?) {
+        match property.of(self.view, &self.subject(record)?) {
             Cell::Number(number) => Some(number),
             _ => None,
         }
     }
 
     fn best<K: Ord>(&self, is_descending: bool, key: impl Fn(Record<'v>) -> K) -> Found {
-        let end = self.query.offset.saturating_add(self.query.limit.unwrap_or(usize::MAX));
+        let end = self.page.end();
         let mut best = Best::new(end, is_descending);
         let mut total = 0;
         self.each(|record| {
@@ -408,7 +410,7 @@ impl<'v> Plan<'v> {
                 }
             }
         });
-        (best.into_sorted(self.query.offset), total)
+        (best.into_sorted(self.page.offset), total)
     }
 
     /// Gives each record that can be in the list.
@@ -466,10 +468,10 @@ impl<'v> Plan<'v> {
         let each = self.view.snapshot.lanes().filter(|lane| lane.retained() > 0);
         let every: Vec<_> = if self.lanes.are_all() { each.collect() } else { self.lanes.asked.clone() };
         for lane in every {
-            values.push(((property.read)(self.view, &of_lane(lane, any)?), Some(lane.at().slot())));
+            values.push((property.of(self.view, &of_lane(lane, any)?), Some(lane.at().slot())));
         }
         if self.kind == FlowKind::Request {
-            values.push(((property.read)(self.view, &stray(any)?), None));
+            values.push((property.of(self.view, &stray(any)?), None));
         }
         values.sort();
         let mut ranks = Ranks { of_lanes: vec![0; self.view.snapshot.lane_slots()], of_strays: 0 };

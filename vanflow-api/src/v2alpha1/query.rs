@@ -2,8 +2,6 @@
 //!
 //! The network observer passes over values that make no sense; here they are errors, which say what would.
 
-use std::collections::HashMap;
-
 use vanflow_proto::Timestamp;
 use vanflow_store::Snapshot;
 
@@ -20,7 +18,7 @@ use crate::{
     v2alpha1::{
         best::Best,
         collection::{Collection, Item, Scope},
-        group::Grouping,
+        group::{Grouping, Groups},
         plan::Plan,
         schema::{Property, Schema},
         view::{Subject, View},
@@ -67,8 +65,8 @@ impl Filter {
 
     /// Whether something passes that has the property under another's name.
     pub(crate) fn admits_by<'v>(&self, property: &Property, view: View<'v>, subject: &Subject<'v>) -> bool {
-        let is_known = self.known.map(|known| (known.read)(view, subject) == Cell::Truth(true));
-        self.condition.admits(&(property.read)(view, subject), is_known)
+        let is_known = self.known.map(|known| known.of(view, subject) == Cell::Truth(true));
+        self.condition.admits(&property.of(view, subject), is_known)
     }
 }
 
@@ -78,6 +76,21 @@ pub(crate) struct Order {
     pub(crate) property: &'static Property,
     /// Whether the highest comes first.
     pub(crate) is_descending: bool,
+}
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    pub(crate) offset: usize,
+    /// None where there is no limit.
+    pub(crate) limit: Option<usize>,
+}
+
+impl Page {
+    /// How much of the list it takes to have it.
+    pub(crate) fn end(self) -> usize {
+        self.offset.saturating_add(self.limit.unwrap_or(usize::MAX))
+    }
 }
 
 /// When items can have ended to be in a list, in microseconds, both ends included.
@@ -290,27 +303,52 @@ impl Query {
 
     /// What is asked for, in order, and how much there would be without paging.
     pub(crate) fn select(&self, view: View<'_>, scope: Scope) -> (Vec<Item>, usize) {
+        self.select_page(view, scope, self.page())
+    }
+
+    /// The same, of another page.
+    pub(crate) fn select_page(&self, view: View<'_>, scope: Scope, page: Page) -> (Vec<Item>, usize) {
         match Plan::new(self, view, scope) {
-            Some(plan) => plan.select(),
-            None => self.scan(view, scope),
+            Some(mut plan) => plan.select(page),
+            None => self.scan(view, scope, page),
         }
     }
 
+    /// Which part of the list is asked for.
+    pub(crate) fn page(&self) -> Page {
+        Page { offset: self.offset, limit: self.limit }
+    }
+
     /// The same, by a look at each: of anything but connections and requests there are not that many.
-    pub(crate) fn scan(&self, view: View<'_>, scope: Scope) -> (Vec<Item>, usize) {
+    pub(crate) fn scan(&self, view: View<'_>, scope: Scope, page: Page) -> (Vec<Item>, usize) {
         let schema = self.collection.schema();
-        let end = self.offset.saturating_add(self.limit.unwrap_or(usize::MAX));
-        let is_descending = self.order.is_some_and(|order| order.is_descending);
-        let mut best = Best::new(end, is_descending);
+        let mut best = Best::new(page.end(), self.is_descending());
+        self.each_listed(view, scope, |item, subject| {
+            let key = self.order.map(|order| order.property.of(view, &subject));
+            best.add(key, || schema.identity(view, &subject), item);
+        });
+        let total = best.total();
+        (best.into_sorted(page.offset), total)
+    }
+
+    /// Gives each item of the list, in no order.
+    pub(crate) fn each_listed<'v>(
+        &self,
+        view: View<'v>,
+        scope: Scope,
+        mut take: impl FnMut(Item, Subject<'v>),
+    ) {
         for item in self.collection.items(view, scope, self.is_of_live()) {
-            let Some(subject) = self.collection.subject(view, item) else { continue };
-            if self.lists(view, &subject) {
-                let key = self.order.map(|order| (order.property.read)(view, &subject));
-                best.add(key, || schema.identity(view, &subject), item);
+            if let Some(subject) = self.collection.subject(view, item)
+                && self.lists(view, &subject)
+            {
+                take(item, subject);
             }
         }
-        let total = best.total();
-        (best.into_sorted(self.offset), total)
+    }
+
+    pub(crate) fn is_descending(&self) -> bool {
+        self.order.is_some_and(|order| order.is_descending)
     }
 
     /// The rows of the groups that are asked for, without paging.
@@ -333,15 +371,8 @@ impl Query {
         scope: Scope,
         grouping: &Grouping,
     ) -> Vec<Vec<Cell<'static>>> {
-        let mut groups = HashMap::new();
-        for item in self.collection.items(view, scope, self.is_of_live()) {
-            let Some(subject) = self.collection.subject(view, item) else { continue };
-            if self.lists(view, &subject) {
-                let key = grouping.keys.iter().map(|property| (property.read)(view, &subject).into_owned());
-                let group = groups.entry(key.collect()).or_insert_with(|| grouping.group());
-                group.add(|measure| grouping.measures[measure].of(view, &subject));
-            }
-        }
+        let mut groups = Groups::default();
+        self.each_listed(view, scope, |_, subject| grouping.count(&mut groups, view, &subject));
         grouping.rows(groups)
     }
 
@@ -423,6 +454,14 @@ impl Query {
             ended: (self.state != State::Active).then_some(ended),
             is_exact,
         }
+    }
+
+    /// When what has ended can have ended to be in the list, in microseconds, both ends included.
+    pub(crate) fn ends(&self, now: Timestamp) -> Option<(u64, u64)> {
+        let (from, until) = self.window(now).ended?;
+        // What ends before it begins is no case of its own.
+        let is_within = self.range.operation == Operation::Within;
+        Some((if is_within { self.range.from(now) } else { from }, until))
     }
 
     /// When something ended, 0 where it has not.

@@ -35,6 +35,7 @@ pub(crate) struct Property {
     /// The attribute of the record that it is, 0 where that is not reported. Whether it is, the next property says.
     pub(crate) reported: Option<Attribute>,
     pub(crate) description: &'static str,
+    /// Where it comes from while records are held. [`Property::of`] is what to ask.
     pub(crate) read: for<'v> fn(View<'v>, &Subject<'v>) -> Cell<'v>,
 }
 
@@ -50,6 +51,11 @@ impl Schema {
         self.properties().find(|property| {
             property.name[1..] == *rest && property.name.starts_with(first.to_ascii_lowercase())
         })
+    }
+
+    /// The position of the property of that name, which is among ascending ones.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.properties().position(|property| property.name == name)
     }
 
     /// The property that says whether another was reported, where one does.
@@ -68,7 +74,7 @@ impl Schema {
     ) {
         let mut object = Object::open(json);
         let mut show = |property: &Property| {
-            let cell = (property.read)(view, subject);
+            let cell = property.of(view, subject);
             if cell != Cell::Absent {
                 object.name(property.name);
                 cell.render(object.json);
@@ -82,7 +88,7 @@ impl Schema {
     }
 
     pub(crate) fn identity<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> Cow<'v, str> {
-        match self.property("identity").map(|property| (property.read)(view, subject)) {
+        match self.property("identity").map(|property| property.of(view, subject)) {
             Some(Cell::Text(identity)) => identity,
             _ => Cow::Borrowed(""),
         }
@@ -90,13 +96,21 @@ impl Schema {
 }
 
 impl Property {
+    /// What it is of something.
+    pub(crate) fn of<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> Cell<'v> {
+        match subject {
+            Subject::Past(past) => past.cell(self),
+            _ => (self.read)(view, subject),
+        }
+    }
+
     pub(crate) fn filtered(&self) -> Filtered {
         Filtered { name: self.name, kind: self.kind, presence: self.presence }
     }
 
     /// A number that every record has, such as its start; 0 where there is none.
     pub(crate) fn number<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> u64 {
-        match (self.read)(view, subject) {
+        match self.of(view, subject) {
             Cell::Number(number) => number,
             _ => 0,
         }

@@ -21,6 +21,7 @@ use crate::v2alpha1::{
     memo::Memo,
     pair::Pair,
     party::{Implied, Party, Place},
+    past::Past,
     schema::{Cell, UNKNOWN},
 };
 
@@ -41,6 +42,8 @@ pub(crate) enum Subject<'v> {
     Pair(&'v Pair),
     Flow(Flow<'v>),
     Request(Request<'v>),
+    /// A connection or request that is not held any more.
+    Past(Past<'v>),
 }
 
 /// What has to be derived for an answer; each takes a look at many records.
@@ -207,7 +210,11 @@ pub(crate) fn instant(time: Option<Timestamp>) -> Cell<'static> {
 
 /// What tells a record apart from others that had its identity before or after it (faults 6): its identity and its start.
 pub(crate) fn key(id: Text<'_>, start: Option<Timestamp>) -> Cell<'static> {
-    Cell::text(format!("{id}@{}", start.map_or(0, Timestamp::as_micros)))
+    Cell::text(key_text(id, start))
+}
+
+pub(crate) fn key_text(id: Text<'_>, start: Option<Timestamp>) -> String {
+    format!("{id}@{}", start.map_or(0, Timestamp::as_micros))
 }
 
 pub(crate) fn start_of(record: Record<'_>) -> Cell<'static> {

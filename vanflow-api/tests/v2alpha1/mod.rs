@@ -9,6 +9,7 @@ mod flows;
 mod gateways;
 mod golden;
 mod invariants;
+mod past;
 mod query;
 mod transport;
 mod watch;

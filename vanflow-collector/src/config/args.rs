@@ -172,6 +172,24 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_HISTORY_MEMORY", value_name = "OCTETS", default_value = "256Mi", help_heading = METRICS)]
     pub history_memory: Octets,
 
+    /// Keeps what has ended on disk, in this directory: each connection and request, in Parquet files that other tools read
+    /// as they are. Lists of a time that --retention does not reach back to are answered from there.
+    #[cfg(feature = "archive")]
+    #[arg(long, env = "VANFLOW_HISTORY_DIR", value_name = "DIR", help_heading = KEEPING)]
+    pub history_dir: Option<PathBuf>,
+
+    /// Keeps files of --history-dir for so long after the end of what is in them, such as 36h, 7d or 1y; 7d by default.
+    #[cfg(feature = "archive")]
+    #[arg(long, env = "VANFLOW_HISTORY_KEEP", value_name = "TIME", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub history_keep: Option<Duration>,
+
+    /// Lets files of --history-dir take no more than this on disk; beyond that the oldest are removed. Without it there is
+    /// no bound but --history-keep.
+    #[cfg(feature = "archive")]
+    #[arg(long, env = "VANFLOW_HISTORY_KEEP_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
+    pub history_keep_size: Option<Octets>,
+
     /// Keeps records for so long after they ended, such as 90s, 15m or 2h. Live records are kept however old they are.
     #[arg(long, env = "VANFLOW_RETENTION", value_name = "TIME", default_value = "15m", help_heading = KEEPING)]
     #[arg(value_parser = duration)]

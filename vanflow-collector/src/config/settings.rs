@@ -45,6 +45,9 @@ pub struct Settings {
     pub store: vanflow_store::StoreOptions,
     /// Where records outlive the process.
     pub state: Option<State>,
+    /// Where what has ended is kept, if it is.
+    #[cfg(feature = "archive")]
+    pub archive: Option<Archive>,
     /// Where what the router sends is written.
     pub capture: Option<PathBuf>,
     /// The line of a terminal that says how the start goes, where a person watches it. What is logged says it otherwise.
@@ -130,6 +133,16 @@ pub struct State {
     pub directory: PathBuf,
     /// How often what changed is written.
     pub interval: Duration,
+}
+
+/// Where what has ended is kept on disk, and for how long.
+#[cfg(feature = "archive")]
+#[derive(Clone, Debug)]
+pub struct Archive {
+    /// The directory.
+    pub directory: PathBuf,
+    /// How long, and how much.
+    pub options: vanflow_history::ArchiveOptions,
 }
 
 /// Arguments that make no sense together, or a value that makes none.
@@ -261,6 +274,8 @@ impl Settings {
             events: events(args.events, args.events_retention),
             store,
             state: state(args.state, args.state_interval)?,
+            #[cfg(feature = "archive")]
+            archive: archive(args.history_dir, args.history_keep, args.history_keep_size)?,
             capture: args.capture,
             line: None,
             waits: discovery::Settings::default(),
@@ -460,6 +475,32 @@ fn store(args: &Args) -> Result<vanflow_store::StoreOptions, SettingsError> {
 }
 
 /// Where records outlive the process, if they do.
+#[cfg(feature = "archive")]
+fn archive(
+    directory: Option<PathBuf>,
+    keep: Option<Duration>,
+    size: Option<Octets>,
+) -> Result<Option<Archive>, SettingsError> {
+    let needs = |option| SettingsError::Needs { option, needed: "--history-dir DIR" };
+    let Some(directory) = directory else {
+        return match (keep, size) {
+            (Some(_), _) => Err(needs("--history-keep")),
+            (None, Some(_)) => Err(needs("--history-keep-size")),
+            (None, None) => Ok(None),
+        };
+    };
+    let mut options = vanflow_history::ArchiveOptions::default();
+    if let Some(keep) = keep {
+        let keep = no_shorter("--history-keep", keep, Duration::from_secs(60 * 60), "1h or more")?;
+        options.keep_micros = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
+    }
+    if let Some(Octets(size)) = size {
+        let size = at_least("--history-keep-size", size, LEAST_MEMORY, "1M or more")?;
+        options.keep_octets = Some(size as u64);
+    }
+    Ok(Some(Archive { directory, options }))
+}
+
 fn state(directory: Option<PathBuf>, interval: Option<Duration>) -> Result<Option<State>, SettingsError> {
     let Some(directory) = directory else {
         return match interval {

@@ -138,7 +138,7 @@ impl<'v> Plan<'v> {
                 .iter()
                 .map(|property| match property.is_of_lane {
                     true => known.next().cloned().unwrap_or(Cell::Absent),
-                    false => (property.read)(self.view, &subject),
+                    false => property.of(self.view, &subject),
                 })
                 .collect();
             let group = groups.entry(key).or_insert_with(|| grouping.group());
@@ -148,7 +148,7 @@ impl<'v> Plan<'v> {
     }
 
     fn key(&self, subject: &Subject<'v>, properties: &[&'static Property]) -> Vec<Cell<'v>> {
-        properties.iter().map(|property| (property.read)(self.view, subject)).collect()
+        properties.iter().map(|property| property.of(self.view, subject)).collect()
     }
 
     fn measure(&self, measure: &Measure, record: Record<'v>) -> Option<u64> {

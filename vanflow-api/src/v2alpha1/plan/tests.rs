@@ -389,7 +389,7 @@ proptest! {
                         _ => connection.children().collect(),
                     });
                     let subjects = each.filter_map(|record| collection.subject_of(record));
-                    let values = subjects.map(|subject| (property.read)(view, &subject));
+                    let values = subjects.map(|subject| property.of(view, &subject));
                     let values: Vec<Cell<'_>> = values.collect();
                     prop_assert!(values.windows(2).all(|pair| pair[0] == pair[1]), "{property:?}: {values:?}");
                 }

@@ -1,0 +1,225 @@
+//! Connections and requests that are not held any more: rows of a history, which have the properties that records had when
+//! they ended.
+//!
+//! What rows look like follows from the tables of properties: a property that is added there is a column of new rows.
+
+use std::ops::ControlFlow;
+
+use vanflow_history::rows::{Column, ColumnKind, Row, Rows, Span, Table, UnreadableRows, Value};
+use vanflow_store::{FlowKind, Text};
+
+use crate::v2alpha1::{
+    best::Best,
+    collection::{Collection, Item, Scope},
+    group::{Grouping, Groups},
+    query::{Page, Query},
+    schema::{Cell, Kind, Presence, Property, Schema, UNKNOWN},
+    view::{Subject, View},
+};
+
+/// The collections of which there are rows, each with the table of them.
+pub(crate) const KEPT: [(Collection, FlowKind, &str); 2] = [
+    (Collection::Connections, FlowKind::Connection, "connections"),
+    (Collection::ApplicationFlows, FlowKind::Request, "requests"),
+];
+
+/// What rows of connections and requests look like: a column for each property of `/api/v2alpha1`.
+pub fn tables() -> Vec<Table> {
+    KEPT.iter().map(|(collection, _, name)| table(name, collection.schema())).collect()
+}
+
+/// As many lists as a page has are put in order by these: rows of a service lie together.
+const ORDER: [&str; 3] = ["routingKey", "sourceSiteName", "destSiteName"];
+
+fn table(name: &'static str, schema: &'static Schema) -> Table {
+    let column = |property: &Property| Column {
+        name: property.name,
+        kind: match property.kind {
+            Kind::Text | Kind::OneOf(_) => ColumnKind::Text,
+            Kind::Texts | Kind::Parted => ColumnKind::Texts,
+            Kind::Instant => ColumnKind::Instant,
+            Kind::Number => ColumnKind::Number,
+            Kind::Truth => ColumnKind::Truth,
+        },
+    };
+    let position = |name| schema.position(name).expect("all records have these");
+    Table {
+        name,
+        columns: schema.properties().map(column).collect(),
+        key: position("key"),
+        end: position("endTime"),
+        order: ORDER.into_iter().filter_map(|name| schema.position(name)).collect(),
+    }
+}
+
+/// The row of what has ended.
+pub(crate) fn row<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject<'v>) -> Row {
+    let value = |property: &Property| match property.of(view, subject) {
+        Cell::Absent | Cell::Null => Value::None,
+        Cell::Number(number) => Value::Number(number),
+        Cell::Truth(truth) => Value::Truth(truth),
+        Cell::Text(text) => Value::Text(text.into()),
+        Cell::Texts(texts) => Value::Texts(texts.into_iter().map(Into::into).collect()),
+    };
+    Row { values: schema.properties().map(value).collect() }
+}
+
+/// A row of a collection.
+#[derive(Debug)]
+pub(crate) struct Past<'v> {
+    pub(crate) schema: &'static Schema,
+    pub(crate) row: &'v Row,
+}
+
+impl<'v> Past<'v> {
+    /// What a property of it was. One that there was not yet when the row was kept is not known.
+    pub(crate) fn cell(&self, property: &Property) -> Cell<'v> {
+        let value = self.schema.position(property.name).and_then(|position| self.row.values.get(position));
+        match value.unwrap_or(&Value::None) {
+            Value::None => match (property.presence, property.kind) {
+                (Presence::Nullable | Presence::Optional, _) => Cell::Null,
+                (Presence::Always, Kind::Instant | Kind::Number) => Cell::Number(0),
+                (Presence::Always, Kind::Truth) => Cell::Truth(false),
+                (Presence::Always, Kind::Texts | Kind::Parted) => Cell::Texts(Vec::new()),
+                (Presence::Always, Kind::Text | Kind::OneOf(_)) => Cell::text(UNKNOWN),
+            },
+            Value::Number(number) => Cell::Number(*number),
+            Value::Truth(truth) => Cell::Truth(*truth),
+            Value::Text(text) => Cell::text(&**text),
+            Value::Texts(texts) => Cell::Texts(texts.iter().map(|text| (&**text).into()).collect()),
+        }
+    }
+}
+
+impl<'v> Past<'v> {
+    /// A property that is a text; an empty one where it was not known.
+    fn text(&self, name: &str) -> &'v str {
+        match self.schema.position(name).and_then(|position| self.row.values.get(position)) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        }
+    }
+}
+
+/// Something of a list: held, or a row of the history.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Listed {
+    Held(Item),
+    Past(Row),
+}
+
+impl Listed {
+    /// What it is.
+    pub(crate) fn subject<'v>(&'v self, view: View<'v>, collection: Collection) -> Option<Subject<'v>> {
+        match self {
+            Self::Held(item) => collection.subject(view, *item),
+            Self::Past(row) => Some(Subject::Past(Past { schema: collection.schema(), row })),
+        }
+    }
+}
+
+/// Rows of a collection, and the time of which there are some that are not held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before<'r> {
+    rows: &'r dyn Rows,
+    table: &'static str,
+    span: Span,
+}
+
+impl<'r> Before<'r> {
+    /// What a query has to ask of a history beside what is held; none where all that can be in its answer is.
+    pub(crate) fn new(rows: &'r dyn Rows, query: &Query, view: View<'_>) -> Option<Self> {
+        let (_, kind, table) = KEPT.into_iter().find(|(kept, ..)| *kept == query.collection)?;
+        let (from, until) = query.ends(view.snapshot.now())?;
+        let held = view.snapshot.ended_by_time(kind);
+        // The oldest leave first.
+        let oldest = held.range(0..held.len().min(1)).next().and_then(|record| record.end());
+        let is_held = oldest.is_some_and(|oldest| oldest.as_micros() <= from);
+        (!is_held).then_some(Self { rows, table, span: Span { from, until } })
+    }
+
+    /// Gives each row that a query lists and that is not held.
+    fn each(
+        self,
+        query: &Query,
+        view: View<'_>,
+        scope: Scope,
+        mut take: impl FnMut(Row),
+    ) -> Result<(), UnreadableRows> {
+        let schema = query.collection.schema();
+        let service = match scope {
+            Scope::All => None,
+            Scope::Service(at) => match view.snapshot.service(at) {
+                Some(service) => Some(service),
+                None => return Ok(()),
+            },
+            Scope::Site(_) => return Ok(()),
+        };
+        let its = service.map(|service| (service.address().to_cow(), service.protocol().map(Text::to_cow)));
+        self.rows.visit(self.table, self.span, &mut |row| {
+            let is_listed = {
+                let past = Past { schema, row: &row };
+                let is_its = its.as_ref().is_none_or(|(address, protocol)| {
+                    *past.text("routingKey") == **address
+                        && protocol.as_ref().is_none_or(|protocol| *past.text("protocol") == **protocol)
+                });
+                is_its
+                    && query.collection.find(view, past.text("key")).is_none()
+                    && query.lists(view, &Subject::Past(past))
+            };
+            if is_listed {
+                take(row);
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// A page of what is held and of what is not any more, in order, and how much there would be without paging.
+    pub(crate) fn select(
+        self,
+        query: &Query,
+        view: View<'_>,
+        scope: Scope,
+    ) -> Result<(Vec<Listed>, usize), UnreadableRows> {
+        let schema = query.collection.schema();
+        let page = Page { offset: 0, limit: Some(query.page().end()) };
+        let mut best = Best::new(page.end(), query.is_descending());
+        let (held, total) = query.select_page(view, scope, page);
+        for item in &held {
+            if let Some(subject) = query.collection.subject(view, *item) {
+                let (key, identity) = place(query, view, &subject);
+                best.add(key, || identity, Listed::Held(*item));
+            }
+        }
+        let mut past = 0;
+        self.each(query, view, scope, |row| {
+            past += 1;
+            let (key, identity) = place(query, view, &Subject::Past(Past { schema, row: &row }));
+            best.add(key, || identity, Listed::Past(row));
+        })?;
+        Ok((best.into_sorted(query.offset), total + past))
+    }
+
+    /// The rows of groups of what is held and of what is not any more.
+    pub(crate) fn groups(
+        self,
+        query: &Query,
+        view: View<'_>,
+        scope: Scope,
+        grouping: &Grouping,
+    ) -> Result<Vec<Vec<Cell<'static>>>, UnreadableRows> {
+        let schema = query.collection.schema();
+        let mut groups = Groups::default();
+        query.each_listed(view, scope, |_, subject| grouping.count(&mut groups, view, &subject));
+        self.each(query, view, scope, |row| {
+            grouping.count(&mut groups, view, &Subject::Past(Past { schema, row: &row }));
+        })?;
+        Ok(grouping.rows(groups))
+    }
+}
+
+/// Where something belongs in a list: by what it is ordered, and among equals.
+fn place<'v>(query: &Query, view: View<'v>, subject: &Subject<'v>) -> (Option<Cell<'static>>, String) {
+    let key = query.order.map(|order| order.property.of(view, subject).into_owned());
+    (key, query.collection.schema().identity(view, subject).into_owned())
+}

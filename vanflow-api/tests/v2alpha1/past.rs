@@ -1,0 +1,283 @@
+//! What is not held any more: lists, groups and pages are those of a collector that never lets go of anything.
+
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex},
+};
+
+use proptest::{collection::vec, option, prelude::*};
+use vanflow_api::{ApiOptions, Due, Ended, tables};
+use vanflow_history::rows::{Held, Row, Rows, Span, UnreadableRows};
+use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
+use vanflow_store::{SourceId, Store, StoreOptions};
+
+use crate::support::{EPOCH, Fixture, apply, service};
+
+const SECOND: u64 = 1_000_000;
+
+/// Rows in a vector.
+#[derive(Debug, Default)]
+struct Kept {
+    rows: Mutex<Vec<(usize, Row)>>,
+    is_damaged: bool,
+}
+
+impl Rows for Kept {
+    fn visit(
+        &self,
+        table: &str,
+        span: Span,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        if self.is_damaged {
+            return Err(UnreadableRows("connections/7.parquet: it is torn".to_owned()));
+        }
+        let tables = tables();
+        let at = tables.iter().position(|its| its.name == table).unwrap();
+        for (_, row) in self.rows.lock().unwrap().iter().filter(|(of, _)| *of == at) {
+            if span.has(tables[at].end(row)) && visit(row.clone()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn held(&self, _: &str) -> Held {
+        Held::default()
+    }
+}
+
+/// A collector that holds ended records for so long.
+struct Collector {
+    fixture: Fixture,
+    source: SourceId,
+    ended: Ended,
+    kept: Arc<Kept>,
+}
+
+impl Collector {
+    fn new(retention_seconds: u64, kept: Kept) -> Self {
+        let mut options = StoreOptions::default();
+        options.retention_micros = retention_seconds * SECOND;
+        let mut store = Store::new(options);
+        let now = Timestamp::from_micros(EPOCH);
+        let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
+        apply(&mut store, source, &service("shop", 0, 0), now);
+        let kept = Arc::new(kept);
+        let rows: Arc<dyn Rows> = kept.clone();
+        let mut options = ApiOptions::default();
+        options.rows = Some(rows);
+        Self { fixture: Fixture::with_options(store, options), source, ended: Ended::default(), kept }
+    }
+
+    fn report(&mut self, updates: &[UpdateBuf], second: u64) {
+        let now = Timestamp::from_micros(EPOCH + second * SECOND);
+        let mut store = self.fixture.publisher.write();
+        apply(&mut store, self.source, updates, now);
+        while store.advance(now) {}
+        drop(store);
+        self.fixture.publisher.publish();
+        let rows = self.fixture.api.take_ended(&mut self.ended, Due::Settled);
+        self.kept.rows.lock().unwrap().extend(rows);
+    }
+
+    /// Not what it says of itself.
+    fn ask(&self, query: &str) -> String {
+        let answer = self.fixture.get(&format!("/api/v2alpha1/{query}"));
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        answer.text().to_owned()
+    }
+}
+
+/// When it starts and how long it lasts, in seconds; whether the server failed; how many octets.
+#[derive(Clone, Debug)]
+struct Flow {
+    start: u64,
+    lasts: u64,
+    has_error: bool,
+    octets: u64,
+    has_request: bool,
+}
+
+/// How long all of it takes.
+const LENGTH: u64 = 200;
+
+fn any_flow() -> impl Strategy<Value = Flow> {
+    (0..LENGTH - 20, 1..60_u64, any::<bool>(), 0..9_u64, any::<bool>()).prop_map(
+        |(start, lasts, has_error, octets, has_request)| Flow {
+            start,
+            lasts,
+            has_error,
+            octets,
+            has_request,
+        },
+    )
+}
+
+fn updates(flows: &[Flow], second: u64) -> Vec<UpdateBuf> {
+    let mut updates = Vec::new();
+    for (id, flow) in (10..).step_by(2).zip(flows) {
+        let (connection, request) = (format!("gv_ZW:{id}"), format!("gv_ZW:{}", id + 1));
+        let at = |second: u64| EPOCH + second * SECOND;
+        if flow.start == second {
+            updates.push(
+                UpdateBuf::new(RecordKind::BiflowTport, connection.clone())
+                    .with(Attribute::StartTime, at(flow.start))
+                    .with(Attribute::Parent, "gv_ZW:1")
+                    .with(Attribute::SourceHost, format!("10.0.1.{}", flow.octets % 3))
+                    .with(Attribute::Connector, "gv_ZW:2")
+                    .with(Attribute::Octets, flow.octets),
+            );
+            if flow.has_request {
+                updates.push(
+                    UpdateBuf::new(RecordKind::BiflowApp, request.clone())
+                        .with(Attribute::StartTime, at(flow.start))
+                        .with(Attribute::Parent, connection.as_str())
+                        .with(Attribute::Method, "GET"),
+                );
+            }
+        }
+        if flow.start + flow.lasts == second {
+            if flow.has_request {
+                updates.push(
+                    UpdateBuf::new(RecordKind::BiflowApp, request)
+                        .with(Attribute::EndTime, at(second))
+                        .with(Attribute::Result, if flow.has_error { "503" } else { "200" }),
+                );
+            }
+            let mut end =
+                UpdateBuf::new(RecordKind::BiflowTport, connection).with(Attribute::EndTime, at(second));
+            if flow.has_error {
+                end = end.with(Attribute::ErrorConnectorSide, "connection refused");
+            }
+            updates.push(end);
+        }
+    }
+    updates
+}
+
+fn any_query() -> impl Strategy<Value = String> {
+    let list =
+        prop_oneof![Just("connections"), Just("applicationflows"), Just("services/shop@gv/connections"),];
+    let option = prop_oneof![
+        Just("sortBy=endTime.desc"),
+        Just("sortBy=startTime.asc"),
+        Just("sortBy=octetCount.desc"),
+        Just("sortBy=sourceProcessName.asc"),
+        Just("groupBy=sourceHost&aggregate=count,sum(octetCount),p95(duration)"),
+        Just("groupBy=sourceProcessName&aggregate=count,max(duration)"),
+    ];
+    let filter = prop_oneof![
+        Just("connectorError=*".to_owned()),
+        Just("connectorError!=*".to_owned()),
+        Just("state=terminated".to_owned()),
+        Just("octetCount=3".to_owned()),
+        Just("timeRangeOperation=within".to_owned()),
+        (0..LENGTH).prop_map(|second| format!("timeRangeEnd={}", EPOCH + second * SECOND)),
+        (0..20_usize).prop_map(|limit| format!("limit={limit}")),
+        (0..20_usize).prop_map(|offset| format!("offset={offset}")),
+        Just("fields=key,octetCount,duration,traceRouters".to_owned()),
+    ];
+    (list, option::of(option), vec(filter, 0..3), 0..LENGTH / 2).prop_map(|(list, option, filters, from)| {
+        let mut query = format!("{list}?timeRangeStart={}", EPOCH + from * SECOND);
+        query.extend(option.map(|option| format!("&{option}")));
+        query.extend(filters.iter().map(|filter| format!("&{filter}")));
+        query
+    })
+}
+
+/// Whether a query can be asked of a list: some parameters make no sense together, or not of each.
+fn makes_sense(query: &str) -> bool {
+    let given = |name: &str| query.matches(&format!("{name}=")).count();
+    let is_once = ["limit", "offset", "state", "timeRangeEnd", "timeRangeOperation", "fields"];
+    let is_of_requests = query.starts_with("application");
+    let is_of_connections = ["connectorError", "sourceHost"];
+    let ends_before_it_starts = {
+        let micros = |name: &str| {
+            let (_, after) = query.split_once(&format!("{name}="))?;
+            after.split('&').next()?.parse::<u64>().ok()
+        };
+        matches!((micros("timeRangeStart"), micros("timeRangeEnd")), (Some(from), Some(until)) if until < from)
+    };
+    is_once.iter().all(|name| given(name) < 2)
+        && !(is_of_requests && is_of_connections.iter().any(|name| query.contains(name)))
+        && !(given("groupBy") > 0 && given("fields") > 0)
+        && !ends_before_it_starts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn answers_are_those_of_a_collector_that_holds_all(
+        flows in vec(any_flow(), 0..40),
+        queries in vec(any_query().prop_filter("it makes no sense", |query| makes_sense(query)), 1..24),
+    ) {
+        let mut all = Collector::new(10_000, Kept::default());
+        let mut few = Collector::new(15, Kept::default());
+        for second in 0..=LENGTH {
+            let updates = updates(&flows, second);
+            all.report(&updates, second);
+            few.report(&updates, second);
+        }
+        for query in queries {
+            let query = query.replace("services/shop@gv", &format!("services/{}", service_id(&all)));
+            prop_assert_eq!(few.ask(&query), all.ask(&query), "{}", query);
+        }
+    }
+}
+
+fn service_id(collector: &Collector) -> String {
+    let services = collector.fixture.get("/api/v2alpha1/services").json();
+    services["results"][0]["identity"].as_str().unwrap().to_owned()
+}
+
+fn ended(start: u64) -> Flow {
+    Flow { start, lasts: 5, has_error: false, octets: 1, has_request: true }
+}
+
+#[test]
+fn what_was_kept_before_a_restart_is_not_kept_again() {
+    let mut before = Collector::new(100, Kept::default());
+    for second in 0..30 {
+        before.report(&updates(&[ended(1), ended(12)], second), second);
+    }
+    assert_eq!(before.kept.rows.lock().unwrap().len(), 4);
+    // What the process before it held comes back, and the next one ends.
+    let mut after = Collector::new(100, Kept::default());
+    for (table, row) in &*before.kept.rows.lock().unwrap() {
+        after.ended.skip(tables()[*table].key(row));
+    }
+    for second in 0..60 {
+        after.report(&updates(&[ended(1), ended(12), ended(40)], second), second);
+    }
+    assert_eq!(after.kept.rows.lock().unwrap().len(), 2);
+    assert_eq!(after.ended.missed(), 0);
+}
+
+#[test]
+fn what_ends_last_is_kept_when_there_is_no_more_time() {
+    let mut collector = Collector::new(100, Kept::default());
+    for second in 0..=6 {
+        collector.report(&updates(&[ended(1)], second), second);
+    }
+    assert_eq!(collector.kept.rows.lock().unwrap().len(), 0);
+    let rows = collector.fixture.api.take_ended(&mut collector.ended, Due::All);
+    assert_eq!(rows.len(), 2);
+}
+
+/// faults 36
+#[test]
+fn a_history_that_cannot_be_read_is_an_error_and_no_short_answer() {
+    let mut collector = Collector::new(15, Kept { is_damaged: true, ..Kept::default() });
+    collector.report(&updates(&[ended(1)], 1), 1);
+    let lately = collector.fixture.get("/api/v2alpha1/connections?state=active");
+    assert_eq!(lately.status, 200, "nothing that is over is asked for");
+    let answer = collector.fixture.get(&format!("/api/v2alpha1/connections?timeRangeStart={EPOCH}"));
+    assert_eq!(answer.status, 500);
+    assert_eq!(
+        answer.text(),
+        "{\"code\":\"ErrInternal\",\"message\":\"a part of the history cannot be read: connections/7.parquet: it is \
+         torn\"}\n"
+    );
+}

@@ -1,0 +1,143 @@
+//! Keeps what has ended: takes it from the API once a second, and gives it to the archive.
+
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use vanflow_api::{Api, Due, Ended, tables};
+use vanflow_history::{
+    Archive, ArchiveError,
+    rows::{Row, Rows, Span},
+};
+use vanflow_proto::Timestamp;
+
+use crate::{clock, config, occasion::Occasion};
+
+/// How often what ended is taken, and is on disk.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How many rows wait in memory for a disk that is full. Beyond that they are lost, and counted.
+const MOST_WAITING: usize = 100_000;
+
+/// Clocks of sources can be behind ours by as much: what ended so long before is looked for, too, when it is a question of
+/// what is there already.
+const BEHIND: Duration = Duration::from_secs(60 * 60);
+
+/// Gives the archive what has ended.
+#[derive(Debug)]
+pub(crate) struct Archivist {
+    archive: Arc<Archive>,
+    ended: Ended,
+    /// What could not be written yet.
+    waiting: Vec<(usize, Row)>,
+    lost: u64,
+    trouble: Occasion,
+    sealing_trouble: Occasion,
+}
+
+impl Archivist {
+    /// Opens the archive. What has ended less than `retention` ago can be in the store, as it was restored: what of that is
+    /// archived already is passed over. Blocks.
+    pub(crate) fn open(
+        settings: &config::Archive,
+        retention: Duration,
+        now: Timestamp,
+    ) -> Result<Self, ArchiveError> {
+        let directory = settings.directory.display();
+        let (archive, remarks) =
+            Archive::open(&settings.directory, tables(), settings.options.clone(), now.as_micros())?;
+        remarks.iter().for_each(|remark| warn!("history in {directory}: {remark}"));
+        let mut ended = Ended::default();
+        let back = u64::try_from((retention + BEHIND).as_micros()).unwrap_or(u64::MAX);
+        let lately = Span { from: now.as_micros().saturating_sub(back), until: u64::MAX };
+        for table in archive.tables() {
+            let mut skip = |row: Row| {
+                ended.skip(table.key(&row));
+                ControlFlow::Continue(())
+            };
+            if let Err(error) = archive.visit(table.name, lately, &mut skip) {
+                warn!("{error}; what is in it can be kept twice");
+            }
+            let held = archive.held(table.name);
+            if let Some(since) = held.since {
+                let since = Timestamp::from_micros(since);
+                info!("{} {} since {since} are kept in {directory}", held.rows, table.name);
+            }
+        }
+        Ok(Self {
+            archive: Arc::new(archive),
+            ended,
+            waiting: Vec::new(),
+            lost: 0,
+            trouble: Occasion::default(),
+            sealing_trouble: Occasion::default(),
+        })
+    }
+
+    /// What is kept, for those who ask.
+    pub(crate) fn rows(&self) -> Arc<dyn Rows> {
+        self.archive.clone()
+    }
+
+    /// Keeps what ends, until `shutdown`, and then the rest.
+    pub(crate) async fn keep(mut self, api: Api, shutdown: CancellationToken) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = tokio::select! {
+                () = shutdown.cancelled() => Due::All,
+                _ = ticks.tick() => Due::Settled,
+            };
+            let api = api.clone();
+            // Disks take their time, and nobody else has to.
+            let kept = tokio::task::spawn_blocking(move || {
+                self.take(&api, due);
+                self
+            });
+            match kept.await {
+                Ok(archivist) => self = archivist,
+                Err(error) => {
+                    error!("what ends is no longer kept: {error}");
+                    return;
+                }
+            }
+            if due == Due::All {
+                return;
+            }
+        }
+    }
+
+    /// Keeps what ended since the last time. What goes wrong is reported, and tried again. Blocks.
+    fn take(&mut self, api: &Api, due: Due) {
+        self.waiting.extend(api.take_ended(&mut self.ended, due));
+        let now = clock::now().as_micros();
+        match self.archive.append(&self.waiting, now) {
+            Ok(()) => {
+                self.waiting.clear();
+                if self.trouble.is_over() {
+                    info!("what ends is kept again; {} rows were lost by now", self.lost);
+                }
+            }
+            Err(error) => {
+                let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
+                self.waiting.drain(..surplus);
+                self.lost += surplus as u64;
+                if self.trouble.arises().is_some() {
+                    error!(
+                        "cannot keep what ends: {error}; collecting goes on, and up to {MOST_WAITING} rows wait until that \
+                         works again"
+                    );
+                }
+            }
+        }
+        match self.archive.seal(now) {
+            Ok(()) => drop(self.sealing_trouble.is_over()),
+            Err(error) => {
+                if self.sealing_trouble.arises().is_some() {
+                    error!("{error}; what is in the log stays there, and it is tried again");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! Rows on disk, for days: appended to a log, and turned into Parquet files that other tools read as they are.
+//!
+//! ```text
+//! DIR/lock                                                 held by the one process that writes
+//! DIR/log/00000000000000000007.log                         what is not in files yet
+//! DIR/connections/date=2026-11-26/hour=03/0…0006.parquet   what ended in that hour (UTC), of log 6
+//! ```
+//!
+//! A row is in the log, synced, before [`Archive::append`] returns. A log becomes files under its own number: written under
+//! another name, synced, renamed, and then the log is removed. A crash at any point leaves the log, or the files, or both;
+//! both are the same rows under the same names, so that what is done again doubles nothing.
+//!
+//! It reads no clock and starts no thread: who owns it calls [`Archive::seal`] from time to time.
+
+mod columns;
+mod log;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::DateTime;
+use parquet::errors::ParquetError;
+use thiserror::Error;
+
+use self::{columns::Reader, log::Log};
+use crate::rows::{Held, Row, Rows, Span, Table, UnreadableRows};
+
+/// How an archive keeps rows.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ArchiveOptions {
+    /// How long rows are kept after their end, in microseconds. Whole files go.
+    pub keep_micros: u64,
+    /// How many octets files may take; beyond that the oldest go. None where there is no bound.
+    pub keep_octets: Option<u64>,
+    /// How long rows are in the log before they are in a file, in microseconds.
+    pub seal_after_micros: u64,
+    /// How many rows the log may have before they are. They are in memory meanwhile.
+    pub seal_rows: usize,
+}
+
+impl Default for ArchiveOptions {
+    fn default() -> Self {
+        let minute = 60 * 1_000_000;
+        Self {
+            keep_micros: 7 * 24 * 60 * minute,
+            keep_octets: None,
+            seal_after_micros: 5 * minute,
+            seal_rows: 20_000,
+        }
+    }
+}
+
+/// Why there is no archive.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// The directory is not to be had.
+    #[error("cannot keep a history in {}: {error}", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// Somebody else writes there.
+    #[error("{} is in use by another process; each needs a directory of its own", directory.display())]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+    },
+}
+
+/// Why rows are not in files yet. They stay in the log.
+#[derive(Debug, Error)]
+#[error("cannot write {}: {error}", path.display())]
+pub struct SealError {
+    path: PathBuf,
+    error: ParquetError,
+}
+
+/// Rows of some tables in a directory.
+#[derive(Debug)]
+pub struct Archive {
+    directory: PathBuf,
+    tables: Vec<Table>,
+    options: ArchiveOptions,
+    state: Mutex<State>,
+    /// Held for as long as the directory is in use.
+    _lock: File,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number of the log that is written, or of the next.
+    number: u64,
+    log: Option<Log>,
+    /// When its first row came.
+    since: u64,
+    /// What it has.
+    open: Vec<Logged>,
+    /// What logs have that are to become files, by number.
+    sealing: BTreeMap<u64, Arc<Vec<Logged>>>,
+    files: Vec<Entry>,
+    removed: u64,
+}
+
+/// A row, and the position of its table.
+type Logged = (usize, Arc<Row>);
+
+/// A file of rows.
+#[derive(Clone, Debug)]
+struct Entry {
+    table: usize,
+    path: PathBuf,
+    /// When its rows ended: the earliest and the latest.
+    ends: (u64, u64),
+    rows: u64,
+    octets: u64,
+}
+
+/// Something that was met in the directory, for the log of whoever opened it.
+pub type Remark = String;
+
+impl Archive {
+    /// Opens a directory, which is made where there is none. What a former process left in logs becomes files.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory cannot be written, or another process writes it. Files that cannot be read are none: they are
+    /// left where they are, and remarked on.
+    pub fn open(
+        directory: &Path,
+        tables: Vec<Table>,
+        options: ArchiveOptions,
+        now_micros: u64,
+    ) -> Result<(Self, Vec<Remark>), ArchiveError> {
+        let failed = |error| ArchiveError::Directory { directory: directory.to_owned(), error };
+        fs::create_dir_all(directory.join(LOGS)).map_err(failed)?;
+        let lock = File::create(directory.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(ArchiveError::InUse { directory: directory.to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let mut remarks = Vec::new();
+        let mut state = State::default();
+        for (at, table) in tables.iter().enumerate() {
+            state.find_files(at, table, &directory.join(table.name), &mut remarks).map_err(failed)?;
+        }
+        let mut number = state.files.iter().filter_map(|file| number_of(&file.path)).max();
+        for entry in fs::read_dir(directory.join(LOGS)).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let Some(of_log) = number_of(&path) else {
+                remarks.push(format!("{} is none of ours; it is left alone", path.display()));
+                continue;
+            };
+            let logged = log::read(&path, &tables).map_err(failed)?;
+            if logged.damaged > 0 {
+                remarks.push(format!(
+                    "{} lines of {} were torn or damaged, and are not there any more",
+                    logged.damaged,
+                    path.display()
+                ));
+            }
+            let rows = logged.rows.into_iter().map(|(table, row)| (table, Arc::new(row))).collect();
+            state.sealing.insert(of_log, Arc::new(rows));
+            number = number.max(Some(of_log));
+        }
+        state.number = number.map_or(0, |number| number + 1);
+        let archive =
+            Self { directory: directory.to_owned(), tables, options, state: Mutex::new(state), _lock: lock };
+        if let Err(error) = archive.seal(now_micros) {
+            remarks.push(format!("{error}; it is tried again"));
+        }
+        Ok((archive, remarks))
+    }
+
+    /// The tables of which it has rows.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// Keeps rows, each with the position of its table; all or none. They are on disk when this returns. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be written, such as on a full disk. Then none of them is kept, and all can be given again.
+    pub fn append(&self, rows: &[(usize, Row)], now_micros: u64) -> io::Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.state();
+        if state.log.is_none() {
+            state.log = Some(Log::create(&self.log_path(state.number))?);
+            state.since = now_micros;
+        }
+        let Some(log) = &mut state.log else { return Ok(()) };
+        log.append(rows.iter().map(|(table, row)| (&self.tables[*table], row)))?;
+        state.open.extend(rows.iter().map(|(table, row)| (*table, Arc::new(row.clone()))));
+        Ok(())
+    }
+
+    /// Turns logs into files where it is time to, and removes what is older or more than what is to be kept. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be written. Its rows stay in the log and can be asked for; the next call tries again.
+    pub fn seal(&self, now_micros: u64) -> Result<(), SealError> {
+        let is_due = {
+            let state = self.state();
+            let age = now_micros.saturating_sub(state.since);
+            state.open.len() >= self.options.seal_rows
+                || !state.open.is_empty() && age >= self.options.seal_after_micros
+        };
+        if is_due {
+            self.close_log();
+        }
+        let sealed = self.seal_closed();
+        self.retire(now_micros);
+        sealed
+    }
+
+    /// Turns all that there is into files. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Archive::seal`].
+    pub fn seal_all(&self) -> Result<(), SealError> {
+        self.close_log();
+        self.seal_closed()
+    }
+
+    /// How many files were removed since it was opened, because they were old or too much.
+    pub fn removed(&self) -> u64 {
+        self.state().removed
+    }
+
+    fn close_log(&self) {
+        let mut state = self.state();
+        if state.log.take().is_none() {
+            return;
+        }
+        let (number, rows) = (state.number, std::mem::take(&mut state.open));
+        state.sealing.insert(number, Arc::new(rows));
+        state.number += 1;
+    }
+
+    fn seal_closed(&self) -> Result<(), SealError> {
+        // Nobody waits for the disk: the lock is held only while there is nothing to write.
+        loop {
+            let next =
+                self.state().sealing.first_key_value().map(|(number, rows)| (*number, Arc::clone(rows)));
+            let Some((number, rows)) = next else { return Ok(()) };
+            let files = self.write_files(number, &rows)?;
+            let mut state = self.state();
+            // After a crash between the files and the end of their log, they are there already.
+            state.files.retain(|file| !files.iter().any(|new| new.path == file.path));
+            state.files.extend(files);
+            state.sealing.remove(&number);
+            drop(state);
+            // If it cannot be removed, it comes to the same files the next time.
+            let _ = fs::remove_file(self.log_path(number));
+        }
+    }
+
+    fn write_files(&self, number: u64, rows: &[Logged]) -> Result<Vec<Entry>, SealError> {
+        let mut parts: BTreeMap<(usize, u64), Vec<Row>> = BTreeMap::new();
+        for (at, row) in rows {
+            let hour = self.tables[*at].end(row) / HOUR;
+            parts.entry((*at, hour)).or_default().push(Row::clone(row));
+        }
+        let mut files = Vec::new();
+        for ((at, hour), mut rows) in parts {
+            let table = &self.tables[at];
+            table.sort(&mut rows);
+            let path =
+                self.directory.join(table.name).join(folder(hour)).join(format!("{number:020}.parquet"));
+            let octets =
+                write_file(table, &rows, &path).map_err(|error| SealError { path: path.clone(), error })?;
+            let ends = rows.iter().map(|row| table.end(row));
+            let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0));
+            files.push(Entry { table: at, path, ends, rows: rows.len() as u64, octets });
+        }
+        Ok(files)
+    }
+
+    fn retire(&self, now_micros: u64) {
+        let before = now_micros.saturating_sub(self.options.keep_micros);
+        let mut state = self.state();
+        state.files.sort_by_key(|file| file.ends.1);
+        let mut octets: u64 = state.files.iter().map(|file| file.octets).sum();
+        let is_too_much = |octets| self.options.keep_octets.is_some_and(|most| octets > most);
+        let gone = state.files.iter().take_while(|file| {
+            let goes = file.ends.1 < before || is_too_much(octets);
+            octets -= if goes { file.octets } else { 0 };
+            goes
+        });
+        let gone = gone.count();
+        let gone: Vec<_> = state.files.drain(..gone).collect();
+        state.removed += gone.len() as u64;
+        drop(state);
+        for file in gone {
+            let _ = fs::remove_file(&file.path);
+            // Only where it is empty.
+            let folders = file.path.ancestors().skip(1).take(2);
+            folders.for_each(|folder| drop(fs::remove_dir(folder)));
+        }
+    }
+
+    fn log_path(&self, number: u64) -> PathBuf {
+        self.directory.join(LOGS).join(format!("{number:020}.log"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rows for Archive {
+    fn visit(
+        &self,
+        table: &str,
+        span: Span,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        let Some(at) = self.tables.iter().position(|known| known.name == table) else { return Ok(()) };
+        let table = &self.tables[at];
+        let (in_logs, files) = {
+            let state = self.state();
+            let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
+            let is_asked = |row: &Row| span.has(table.end(row));
+            let in_logs =
+                logged.filter(|(of, row)| *of == at && is_asked(row)).map(|(_, row)| Arc::clone(row));
+            let is_asked = |file: &&Entry| file.table == at && span.meets(file.ends.0, file.ends.1);
+            (in_logs.collect::<Vec<_>>(), state.files.iter().filter(is_asked).cloned().collect::<Vec<_>>())
+        };
+        for row in in_logs {
+            if visit(Arc::unwrap_or_clone(row)).is_break() {
+                return Ok(());
+            }
+        }
+        for file in files {
+            match self.visit_file(table, &file, span, visit) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                // It was too old in the meantime.
+                Err(_) if !self.state().files.iter().any(|known| known.path == file.path) => {}
+                Err(error) => return Err(UnreadableRows(format!("{}: {error}", file.path.display()))),
+            }
+        }
+        Ok(())
+    }
+
+    fn held(&self, table: &str) -> Held {
+        let mut held = Held::default();
+        let Some(at) = self.tables.iter().position(|known| known.name == table) else { return held };
+        let state = self.state();
+        let mut since = |end: u64| held.since = Some(held.since.map_or(end, |since| since.min(end)));
+        let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
+        for (_, row) in logged.filter(|(of, _)| *of == at) {
+            since(self.tables[at].end(row));
+            held.rows += 1;
+        }
+        for file in state.files.iter().filter(|file| file.table == at) {
+            since(file.ends.0);
+            held.rows += file.rows;
+            held.octets += file.octets;
+        }
+        held.octets += state.log.as_ref().map_or(0, Log::length);
+        held
+    }
+}
+
+impl Archive {
+    fn visit_file(
+        &self,
+        table: &Table,
+        file: &Entry,
+        span: Span,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ParquetError> {
+        let reader = Reader::open(table, File::open(&file.path)?)?;
+        for group in 0..reader.groups() {
+            for row in reader.group(group, span)?.into_iter().filter(|row| span.has(table.end(row))) {
+                if visit(row).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl State {
+    /// Finds the files of a table in its folder, and removes what was not finished.
+    fn find_files(
+        &mut self,
+        at: usize,
+        table: &Table,
+        folder: &Path,
+        remarks: &mut Vec<Remark>,
+    ) -> io::Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                self.find_files(at, table, &path, remarks)?;
+                continue;
+            }
+            match path.extension().and_then(|end| end.to_str()) {
+                Some("parquet") if number_of(&path).is_some() => match described(at, table, &path) {
+                    Ok(Some(file)) => self.files.push(file),
+                    Ok(None) => {}
+                    Err(error) => {
+                        remarks.push(format!("{} cannot be read: {error}; it is left alone", path.display()));
+                    }
+                },
+                Some(UNFINISHED) => fs::remove_file(&path)?,
+                _ => remarks.push(format!("{} is none of ours; it is left alone", path.display())),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a file has; none where it has no rows.
+fn described(table: usize, its: &Table, path: &Path) -> Result<Option<Entry>, ParquetError> {
+    let file = File::open(path)?;
+    let octets = file.metadata()?.len();
+    let reader = Reader::open(its, file)?;
+    let entry = |ends| Entry { table, path: path.to_owned(), ends, rows: reader.rows(), octets };
+    Ok(reader.ends().map(entry))
+}
+
+/// Writes a file so that it is there as a whole or not at all. Answers how long it is.
+fn write_file(table: &Table, rows: &[Row], path: &Path) -> Result<u64, ParquetError> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder)?;
+    let unfinished = path.with_extension(UNFINISHED);
+    let mut file = File::create(&unfinished)?;
+    columns::write(table, rows, &mut file)?;
+    file.flush()?;
+    file.sync_all()?;
+    let octets = file.metadata()?.len();
+    fs::rename(&unfinished, path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(octets)
+}
+
+const LOGS: &str = "log";
+const UNFINISHED: &str = "unfinished";
+const HOUR: u64 = 60 * 60 * 1_000_000;
+
+/// The folder of what ended in that hour since the epoch.
+fn folder(hour: u64) -> PathBuf {
+    let seconds = i64::try_from(hour.saturating_mul(60 * 60)).unwrap_or(i64::MAX);
+    let time = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+    [time.format("date=%Y-%m-%d").to_string(), time.format("hour=%H").to_string()].iter().collect()
+}
+
+/// The number of the log that a file is, or comes from.
+fn number_of(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str().filter(|name| name.len() == 20)?.parse().ok()
+}

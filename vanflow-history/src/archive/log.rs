@@ -1,0 +1,128 @@
+//! The log that rows are appended to before they are in a file of columns: a line for each, with a checksum before it.
+//!
+//! A line is whole or it is not there: what a crash tore off is cut when the log is read, and counted.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+};
+
+use serde_json::{Map, Value as Json};
+
+use crate::rows::{ColumnKind, Row, Table, Value};
+
+/// A log that is written.
+#[derive(Debug)]
+pub(super) struct Log {
+    file: File,
+    /// How many octets are good, so that what failed half way can be cut off.
+    length: u64,
+}
+
+impl Log {
+    /// A new one: there must be none of that name.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        Ok(Self { file, length: 0 })
+    }
+
+    /// Appends rows, all or none, and waits until they are on disk.
+    pub(super) fn append<'r>(
+        &mut self,
+        rows: impl IntoIterator<Item = (&'r Table, &'r Row)>,
+    ) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for (table, row) in rows {
+            let line = serde_json::to_string(&to_json(table, row))?;
+            writeln!(lines, "{:08x} {line}", crc32fast::hash(line.as_bytes()))?;
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        match written {
+            Ok(()) => self.length += lines.len() as u64,
+            // Where not even that works, the checksum has it passed over.
+            Err(_) => self.file.set_len(self.length)?,
+        }
+        written
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+/// What a log had.
+#[derive(Debug, Default)]
+pub(super) struct Logged {
+    /// Each row, with the position of its table.
+    pub(super) rows: Vec<(usize, Row)>,
+    /// Lines that are damaged or torn.
+    pub(super) damaged: u64,
+}
+
+/// Reads a log. Rows of tables that there are no more are passed over.
+pub(super) fn read(path: &Path, tables: &[Table]) -> io::Result<Logged> {
+    let mut logged = Logged::default();
+    let mut reader = BufReader::new(File::open(path)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(logged);
+        }
+        match parse(&line, tables) {
+            Some(Some(row)) => logged.rows.push(row),
+            Some(None) => {}
+            None => logged.damaged += 1,
+        }
+    }
+}
+
+/// None where a line is damaged, nothing in it where its table is not known.
+fn parse(line: &[u8], tables: &[Table]) -> Option<Option<(usize, Row)>> {
+    let (checksum, rest) = line.strip_suffix(b"\n")?.split_at_checked(8)?;
+    let text = rest.strip_prefix(b" ")?;
+    let checksum = u32::from_str_radix(std::str::from_utf8(checksum).ok()?, 16).ok()?;
+    if checksum != crc32fast::hash(text) {
+        return None;
+    }
+    let mut json: Map<String, Json> = serde_json::from_slice(text).ok()?;
+    let name = json.get(TABLE)?.as_str()?;
+    let Some(at) = tables.iter().position(|table| table.name == name) else { return Some(None) };
+    let value = |json: Option<Json>, kind| match (json, kind) {
+        (Some(Json::String(text)), ColumnKind::Text) => Value::Text(text.into()),
+        (Some(Json::Bool(truth)), ColumnKind::Truth) => Value::Truth(truth),
+        (Some(Json::Number(number)), ColumnKind::Number | ColumnKind::Instant) => {
+            number.as_u64().map_or(Value::None, Value::Number)
+        }
+        (Some(Json::Array(texts)), ColumnKind::Texts) => {
+            Value::Texts(texts.iter().filter_map(Json::as_str).map(Into::into).collect())
+        }
+        _ => Value::None,
+    };
+    let columns = tables[at].columns.iter();
+    let values = columns.map(|column| value(json.remove(column.name), column.kind)).collect();
+    Some(Some((at, Row { values })))
+}
+
+/// The member of a line that names its table. No column is called so.
+const TABLE: &str = "$table";
+
+fn to_json(table: &Table, row: &Row) -> Map<String, Json> {
+    let mut json = Map::new();
+    json.insert(TABLE.to_owned(), table.name.into());
+    for (column, value) in table.columns.iter().zip(&row.values) {
+        let value = match value {
+            Value::None => continue,
+            Value::Number(number) => (*number).into(),
+            Value::Truth(truth) => (*truth).into(),
+            Value::Text(text) => (**text).into(),
+            Value::Texts(texts) => texts.iter().map(|text| Json::from(&**text)).collect(),
+        };
+        json.insert(column.name.to_owned(), value);
+    }
+    json
+}

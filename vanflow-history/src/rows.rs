@@ -1,0 +1,167 @@
+//! Rows: what there was, one row for each thing that is over.
+//!
+//! Who keeps rows says in a [`Table`] what they look like; what holds them knows nothing else of them.
+
+#[cfg(feature = "archive")]
+use std::cmp::Ordering;
+use std::ops::ControlFlow;
+
+use thiserror::Error;
+
+/// What the rows of one kind look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Where they are kept: a folder of this name.
+    pub name: &'static str,
+    /// What each has, in the order of the values of a row.
+    pub columns: Vec<Column>,
+    /// The column that tells a row from all others, a text.
+    pub key: usize,
+    /// The column that has when it ended, by which rows are found.
+    pub end: usize,
+    /// By which columns rows of the same five minutes are ordered: rows that are alike lie together, and take less.
+    pub order: Vec<usize>,
+}
+
+/// What every row of a table has, or can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// By which files and queries know it.
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: ColumnKind,
+}
+
+/// What the values of a column are, where they are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// A text.
+    Text,
+    /// Texts, none or more.
+    Texts,
+    /// A number.
+    Number,
+    /// Microseconds since the epoch; none in place of 0.
+    Instant,
+    /// True or false.
+    Truth,
+}
+
+/// A value of a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value {
+    /// There is none.
+    #[default]
+    None,
+    /// A number, or microseconds since the epoch.
+    Number(u64),
+    /// True or false.
+    Truth(bool),
+    /// A text.
+    Text(Box<str>),
+    /// Texts.
+    Texts(Vec<Box<str>>),
+}
+
+/// A row of a table: as many values as that has columns.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// In the order of the columns.
+    pub values: Box<[Value]>,
+}
+
+impl Table {
+    /// The position of the column of that name.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// What tells a row from all others.
+    pub fn key<'r>(&self, row: &'r Row) -> &'r str {
+        match row.values.get(self.key) {
+            Some(Value::Text(key)) => key,
+            _ => "",
+        }
+    }
+
+    /// Puts rows in the order of files.
+    #[cfg(feature = "archive")]
+    pub(crate) fn sort(&self, rows: &mut [Row]) {
+        let slot = |row: &Row| self.end(row) / (5 * 60 * 1_000_000);
+        let alike = |left: &Row, right: &Row| {
+            let mut columns =
+                self.order.iter().map(|column| left.values[*column].cmp(&right.values[*column]));
+            columns.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        rows.sort_by(|left, right| {
+            slot(left)
+                .cmp(&slot(right))
+                .then_with(|| alike(left, right))
+                .then_with(|| self.end(left).cmp(&self.end(right)))
+                .then_with(|| self.key(left).cmp(self.key(right)))
+        });
+    }
+
+    /// When a row ended, in microseconds since the epoch.
+    pub fn end(&self, row: &Row) -> u64 {
+        match row.values.get(self.end) {
+            Some(Value::Number(end)) => *end,
+            _ => 0,
+        }
+    }
+}
+
+/// Which rows are looked for: those that ended then, in microseconds, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The earliest end.
+    pub from: u64,
+    /// The latest.
+    pub until: u64,
+}
+
+impl Span {
+    /// Whether a row with that end is looked for.
+    pub fn has(self, end: u64) -> bool {
+        (self.from..=self.until).contains(&end)
+    }
+
+    /// Whether any of the rows that ended between these times can be.
+    pub fn meets(self, earliest: u64, latest: u64) -> bool {
+        self.from <= latest && earliest <= self.until
+    }
+}
+
+/// Why rows are not to be had. What cannot be read was reported in the log; this is for who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("a part of the history cannot be read: {0}")]
+pub struct UnreadableRows(pub String);
+
+/// Something that holds rows.
+pub trait Rows: Send + Sync + std::fmt::Debug {
+    /// Gives each row of the table of that name that ended in `span`, in no order, each once, until `visit` has enough.
+    ///
+    /// # Errors
+    ///
+    /// Where something that should be there cannot be read: an answer without it would be silently short.
+    fn visit(
+        &self,
+        table: &str,
+        span: Span,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows>;
+
+    /// What is held of the table of that name.
+    fn held(&self, table: &str) -> Held;
+}
+
+/// How much there is of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// When the earliest row ended, in microseconds; none where there is none.
+    pub since: Option<u64>,
+    /// How many rows there are.
+    pub rows: u64,
+    /// How many octets they take on disk.
+    pub octets: u64,
+}
