@@ -158,8 +158,13 @@ const KEY_ID: u32 = Attribute::Identity.code();
 fn key(reader: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
     match reader.small_uint() {
         Some(code) => Ok(Some(code.into())),
-        None => Ok(reader.value()?.as_uint().and_then(|code| u32::try_from(code).ok())),
+        None => rarer_key(reader),
     }
+}
+
+#[cold]
+fn rarer_key(reader: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
+    Ok(reader.value()?.as_uint().and_then(|code| u32::try_from(code).ok()))
 }
 
 /// The attributes of an [`Update`].

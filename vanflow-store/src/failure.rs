@@ -78,14 +78,14 @@ impl FailureReason {
     /// The reason that a text of a router gives.
     pub fn of(text: &str) -> Self {
         // Of every connection that fails, the text is read with each update: so it is gone through once, and marks are
-        // looked at only where they can begin.
+        // looked at only where two letters can begin one.
         let text = text.as_bytes();
         let begins = |mark: &&str, at: usize| {
             text[at..].get(..mark.len()).is_some_and(|part| part.eq_ignore_ascii_case(mark.as_bytes()))
         };
         let mut first = Self::Other;
-        for (at, letter) in text.iter().enumerate() {
-            let mut reasons = BY_LETTER[usize::from(letter.to_ascii_lowercase())];
+        for (at, letters) in text.windows(2).enumerate() {
+            let mut reasons = BY_LETTER[0][usize::from(letters[0])] & BY_LETTER[1][usize::from(letters[1])];
             while reasons != 0 {
                 let reason = Self::ALL[reasons.trailing_zeros() as usize];
                 if reason >= first {
@@ -101,15 +101,19 @@ impl FailureReason {
     }
 }
 
-/// The reasons of which a mark begins with each letter, one bit each.
-static BY_LETTER: [u16; 256] = {
-    let mut by_letter = [0; 256];
+/// The reasons of which a mark has each letter first, and second, be it a capital; one bit each.
+static BY_LETTER: [[u16; 256]; 2] = {
+    let mut by_letter = [[0; 256]; 2];
     let mut position = 0;
     while position < FailureReason::ALL.len() {
         let marks = FailureReason::ALL[position].marks();
         let mut mark = 0;
         while mark < marks.len() {
-            by_letter[marks[mark].as_bytes()[0] as usize] |= 1 << position;
+            let [first, second, ..] = *marks[mark].as_bytes() else { panic!("marks are words") };
+            by_letter[0][first as usize] |= 1 << position;
+            by_letter[0][first.to_ascii_uppercase() as usize] |= 1 << position;
+            by_letter[1][second as usize] |= 1 << position;
+            by_letter[1][second.to_ascii_uppercase() as usize] |= 1 << position;
             mark += 1;
         }
         position += 1;

@@ -101,6 +101,14 @@ pub(crate) struct Change {
     pub(crate) after: Standing,
 }
 
+impl Change {
+    /// Whether the record, which may be new, ended by it.
+    pub(crate) fn is_end(&self) -> bool {
+        let Self { before, after, .. } = self;
+        after.reported && !after.live && (before.live || !before.reported)
+    }
+}
+
 impl Graph {
     /// An empty graph that remembers that many changes, of records that are no larger than that.
     pub(crate) fn new(remembered_changes: usize, limits: Limits) -> Self {
@@ -221,11 +229,12 @@ impl Graph {
         Some(new)
     }
 
-    /// Changes a row by `change`, and links it to what it refers to now.
+    /// Changes a row by `change`, and links it to what it refers to now. If it ends by that, it has ended in this second.
     #[inline]
     pub(crate) fn change(
         &mut self,
         at: RecordRef,
+        second: u32,
         change: impl FnOnce(&mut dyn Fold, &mut Vocabulary) -> Changed,
     ) -> Change {
         let vocabulary = &mut self.vocabulary;
@@ -243,9 +252,12 @@ impl Graph {
             if changed.any() {
                 row.head.revision = self.ring.record(at);
             }
-            let after = Standing::of(row, at.table());
+            let change = Change { changed, before, after: Standing::of(row, at.table()) };
+            if change.is_end() {
+                row.head.ended_at = second;
+            }
             new[..places].copy_from_slice(&row.references);
-            (Change { changed, before, after }, places)
+            (change, places)
         });
         for place in 0..places {
             if old[place] != new[place] {
@@ -258,10 +270,11 @@ impl Graph {
         change
     }
 
-    /// Changes numbers of a derived record. None if they are as they were.
+    /// Changes numbers of a derived record. None if they are as they were. If it ends by that, it has ended in this second.
     pub(crate) fn conclude(
         &mut self,
         at: RecordRef,
+        second: u32,
         change: impl FnOnce(&mut (dyn AnyRow + '_)),
     ) -> Option<Change> {
         let row = self.row_mut(at);
@@ -276,7 +289,11 @@ impl Graph {
         }
         self.touch(at);
         self.mark_live(at, &before, &after);
-        Some(Change { changed: Changed::default(), before, after })
+        let change = Change { changed: Changed::default(), before, after };
+        if change.is_end() {
+            self.row_mut(at).head_mut().ended_at = second;
+        }
+        Some(change)
     }
 
     fn mark_live(&mut self, at: RecordRef, before: &Standing, after: &Standing) {

@@ -270,15 +270,20 @@ impl Scopes {
     }
 
     /// One use less; a name that nobody uses is forgotten.
+    #[inline]
     pub(crate) fn release(&mut self, key: Key) {
         if key.is_none() {
             return;
         }
         let scope = key.scope();
         self.uses[scope] -= 1;
-        if self.uses[scope] > 0 {
-            return;
+        if self.uses[scope] == 0 {
+            self.forget(scope);
         }
+    }
+
+    #[cold]
+    fn forget(&mut self, scope: usize) {
         let name = self.table.names.get(scope).expect("it came out of a key").clone();
         if let Some(namesakes) = self.table.by_name.get_mut(&name) {
             // Without its last scope, the name makes a new one, as if that were retired.

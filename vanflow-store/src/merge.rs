@@ -65,19 +65,20 @@ pub(crate) struct Limits {
 
 /// Which attributes an update changed: a bit for each code of the table, and one for all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changed(u128);
+pub(crate) struct Changed([u64; 2]);
 
 impl Changed {
     pub(crate) fn add(&mut self, code: u32) {
-        self.0 |= 1 << code.min(127);
+        let bit = code.min(127);
+        self.0[bit as usize / 64] |= 1 << (bit % 64);
     }
 
     pub(crate) fn any(self) -> bool {
-        self.0 != 0
+        self.0 != [0; 2]
     }
 
     pub(crate) fn has(self, attribute: Attribute) -> bool {
-        self.0 & 1 << attribute.code() != 0
+        self.0[attribute.code() as usize / 64] & 1 << (attribute.code() % 64) != 0
     }
 }
 

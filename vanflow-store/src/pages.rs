@@ -12,7 +12,7 @@ const PAGE: usize = 64;
 /// Pages to a folder.
 const FOLDER: usize = 64;
 
-type Page<T> = Arc<[T]>;
+type Page<T> = Arc<[T; PAGE]>;
 type Folder<T> = Arc<Vec<Page<T>>>;
 
 /// A vector of which clones are cheap.
@@ -64,7 +64,9 @@ impl<T: Clone> Pages<T> {
                 self.folders.push(Arc::default());
             }
             let folder = self.folders.last_mut().expect("there is one by now");
-            Arc::make_mut(folder).push(std::iter::repeat_n(item, PAGE).collect());
+            let page: Arc<[T]> = std::iter::repeat_n(item, PAGE).collect();
+            let Ok(page) = page.try_into() else { unreachable!("it has as many items as a page") };
+            Arc::make_mut(folder).push(page);
             self.len += 1;
         } else {
             self.len += 1;

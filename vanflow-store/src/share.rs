@@ -145,8 +145,9 @@ fn failure([error, beside]: [Symbol; 2], texts: &TextTable) -> Option<FailureRea
     if error.is_none() {
         return None;
     }
+    let reason = |text| FailureReason::of(lookup(texts, text));
     // The first of the table, as of both in one text.
-    Some(FailureReason::of(lookup(texts, error)).min(FailureReason::of(lookup(texts, beside))))
+    Some(if beside.is_none() { reason(error) } else { reason(error).min(reason(beside)) })
 }
 
 /// What a request adds to the lane of its connection.

@@ -462,7 +462,7 @@ impl Store {
         let before = self.share(at);
         let (sources, sharers) = (&self.sources, &mut self.sharers);
         let (mut former_owner, mut is_first) = (None, false);
-        let change = self.graph.change(at, |row, vocabulary| {
+        let change = self.graph.change(at, seconds(self.now), |row, vocabulary| {
             let was_live = row.any().is_live();
             let mut changed = change(row, vocabulary);
             if let Some(Reporter { source: reporter, vouches }) = reporter {
@@ -513,19 +513,19 @@ impl Store {
         if before == after {
             return;
         }
-        let (owner, type_code) = (self.row(at).head().owner, self.row(at).head().type_code);
+        let head = self.row(at).head();
+        let (owner, type_code) = (head.owner, head.type_code);
+        let is_held = head.flags.has(Flags::HELD);
         self.count_source(owner, at, before, after);
         if let Some(tally) = self.tally(type_code) {
             adjust(&mut tally.live, before.live, after.live);
             adjust(&mut tally.retained, before.reported, after.reported);
         }
-        if after.live {
+        if after.live && is_held {
             self.graph.row_mut(at).head_mut().flags.set(Flags::HELD, false);
         }
-        if after.reported && !after.live && (before.live || !before.reported) {
-            let second = seconds(self.now);
-            self.graph.row_mut(at).head_mut().ended_at = second;
-            self.expiry.push(owner, at, second);
+        if change.is_end() {
+            self.expiry.push(owner, at, seconds(self.now));
         }
         self.count_flow(at, before, after);
     }

@@ -133,6 +133,7 @@ impl Texts {
     }
 
     /// One use less; a text that nobody uses is forgotten.
+    #[inline]
     pub(crate) fn release(&mut self, symbol: Symbol) {
         let Some(slot) = symbol.slot() else { return };
         self.uses[slot] -= 1;

@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.error(DecodeErrorKind::Truncated { needed: 1, left: 0 }))
     }
 
-    /// The next value, if it is a `uint` in one octet, as most keys are.
+    /// The next value, if it is a `uint` in at most one octet, as most keys are.
     #[inline]
     pub(crate) fn small_uint(&mut self) -> Option<u8> {
         match *self.rest {
@@ -108,6 +108,11 @@ impl<'a> Reader<'a> {
                 self.rest = &self.rest[2..];
                 self.offset += 2;
                 Some(number)
+            }
+            [format::UINT_0, ..] => {
+                self.rest = &self.rest[1..];
+                self.offset += 1;
+                Some(0)
             }
             _ => None,
         }

@@ -38,6 +38,9 @@ pub(super) struct Awaited {
 impl Store {
     /// A source has reported the counter of a record, if that is a listener.
     pub(super) fn note_counter(&mut self, at: RecordRef, update: &Update<'_>) {
+        if at.table() != Table::Entities {
+            return;
+        }
         let row = self.row(at);
         // Looking for an attribute reads the update once more, which only those of listeners are worth.
         if row.head().type_code != RecordKind::Listener.code() || update.get(Attribute::FlowCountL4).is_none()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use vanflow_proto::{Attribute, RecordKind};
 
-use super::Store;
+use super::{Store, seconds};
 use crate::{
     ends::{Facts, Host, text},
     graph::{Change, Standing},
@@ -380,7 +380,7 @@ impl Store {
             // Its last member left it for another.
             end = Some(self.now.as_micros());
         }
-        let change = self.graph.conclude(group, |row| {
+        let change = self.graph.conclude(group, seconds(self.now), |row| {
             row.set_number(START, start.or(row.number(START)));
             row.set_number(END, end);
             if type_code == SERVICE_TYPE {

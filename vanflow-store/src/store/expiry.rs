@@ -96,8 +96,10 @@ impl Expiry {
         self.len * size_of::<(RecordRef, u32)>()
     }
 
+    #[inline]
     fn sort(&mut self) {
-        if std::mem::take(&mut self.is_unsorted) {
+        if self.is_unsorted {
+            self.is_unsorted = false;
             for queue in self.queues.iter_mut().chain([&mut self.unowned]) {
                 queue.make_contiguous().sort_by_key(|(_, second)| *second);
             }
