@@ -344,7 +344,7 @@ proptest! {
                     if collection == Collection::ApplicationFlows && scope != Scope::All {
                         continue;
                     }
-                    let (planned, scanned) = (query.select(view, scope), query.scan(view, scope));
+                    let (planned, scanned) = (query.select(view, scope), query.scan(view, scope, query.page()));
                     prop_assert_eq!(planned, scanned, "{:?} {:?} {}", collection, scope, text);
                 }
             }
