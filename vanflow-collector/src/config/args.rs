@@ -74,7 +74,7 @@ pub struct Args {
     #[arg(default_value = "127.0.0.1:8010")]
     pub listen: Vec<String>,
 
-    /// A URL by which clients come, such as https://van.example.com, beside those that follow from --listen. May be given
+    /// A URL by which clients come, such as `https://van.example.com`, beside those that follow from --listen. May be given
     /// several times; in the environment, with commas between them. Where no credentials are asked for, or this is
     /// given, requests under any other name are refused with 421: pages of other sites come so. Addresses and localhost
     /// are always served, and the names of services in a cluster unless all of --listen is loopback.
