@@ -182,8 +182,9 @@ impl Ledger {
                     && let Some(labels) = seen.labels.take()
                 {
                     let id = self.enter(labels, Birth(Some(now)));
-                    if let Some(seen) = &mut self.seen[slot] {
+                    if let (Some(seen), Some(series)) = (&mut self.seen[slot], &mut self.series[id]) {
                         seen.series = Some(id);
+                        series.drained += usize::from(seen.is_drained);
                     }
                     changed.push(slot);
                 }

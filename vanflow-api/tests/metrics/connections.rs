@@ -557,6 +557,42 @@ fn a_connection_that_returns_after_it_was_evicted_is_counted_once() {
 }
 
 #[test]
+fn a_lane_whose_connections_were_evicted_before_they_were_counted_takes_others() {
+    // faults 16, 30
+    let mut fixture = fixture(|_| {});
+    let other = change(RecordKind::Connector, "e:2")
+        .with(Attribute::StartTime, EPOCH)
+        .with(Attribute::Parent, "e:0")
+        .with(Attribute::VanAddress, "shop")
+        .with(Attribute::Protocol, "tcp");
+    fixture.report(&[client(), server(), other]);
+    // Which of the two connectors it goes to is not known, so that it waits to be counted.
+    let unresolved = |number: u32| {
+        record(RecordKind::BiflowTport, &format!("gv_ZW:{number}"))
+            .with(Attribute::Parent, "gv_ZW:1")
+            .with(Attribute::SourceHost, "10.0.0.1")
+    };
+    fixture.report(&[unresolved(2)]);
+    let opened = |fixture: &Fixture| {
+        let all = samples(&scrape(fixture), "skupper_connections_opened_total{");
+        all.iter().map(|(_, value)| value).sum::<f64>()
+    };
+    assert_eq!(opened(&fixture), 0.0);
+    fixture.report(&[end(2)]);
+    {
+        let mut store = fixture.publisher.write();
+        let later = Timestamp::from_micros(EPOCH).plus_micros(16 * 60 * 1_000_000);
+        while store.advance(later) {}
+        assert_eq!(store.snapshot().of_kind(RecordKind::BiflowTport).count(), 0, "it was evicted");
+    }
+    assert_eq!(opened(&fixture), 1.0);
+    fixture.report(&[unresolved(3)]);
+    assert_eq!(opened(&fixture), 1.0, "the next one waits");
+    fixture.report(&[unresolved(3).with(Attribute::Connector, "e:1")]);
+    assert_eq!(opened(&fixture), 2.0);
+}
+
+#[test]
 fn a_presumed_end_that_is_taken_back_opens_nothing_again() {
     // faults 5, 28
     let mut fixture = fixture(|_| {});
