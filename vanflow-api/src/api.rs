@@ -44,7 +44,7 @@ use crate::{
     user,
     v1::{self, EventsOptions, Feeds, Freshness, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
-    v2alpha1::{self, Derivations, Due, Ended, Scope},
+    v2alpha1::{self, Before, Derivations, Due, Ended, Scope},
 };
 
 /// What can be set.
@@ -538,14 +538,14 @@ impl Api {
         let (media, derivations) =
             (chosen_media(request, route, &Media::ALL)?, self.shared.derivations.clone());
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
-        let mut moment = query.moment(&snapshot);
-        let mut list = v2alpha1::List::new(snapshot.clone(), derivations, Arc::new(query), scope, media);
-        if let Some(rows) = &self.shared.rows {
-            list = list.looking_back(&**rows).map_err(ApiError::History)?;
-            // Rows come and go without a revision of their own.
-            moment = moment.or(Some(snapshot.now().as_micros()).filter(|_| list.is_looking_back()));
-        }
+        let before = self.shared.rows.as_ref().and_then(|rows| Before::new(&**rows, &query, &snapshot));
+        // Rows of a history come and go without a revision of their own.
+        let moment = before.map(|_| snapshot.now().as_micros()).or_else(|| query.moment(&snapshot));
         let tag = entity_tag(&self.shared.instance, &snapshot, moment, request.uri.query(), media);
+        let mut list = v2alpha1::List::new(snapshot, derivations, Arc::new(query), scope, media);
+        if let Some(before) = before {
+            list = list.looking_back(before).map_err(ApiError::History)?;
+        }
         Ok(unless_known(&request.headers, tag, media, || Body::rendered(list)))
     }
 

@@ -92,6 +92,8 @@ pub struct Archive {
     directory: PathBuf,
     tables: Vec<Table>,
     options: ArchiveOptions,
+    /// The latest end of what was there when it was opened.
+    inherited_until: u64,
     state: Mutex<State>,
     /// Held for as long as the directory is in use.
     _lock: File,
@@ -177,8 +179,17 @@ impl Archive {
             number = number.max(Some(of_log));
         }
         state.number = number.map_or(0, |number| number + 1);
-        let archive =
-            Self { directory: directory.to_owned(), tables, options, state: Mutex::new(state), _lock: lock };
+        let in_files = state.files.iter().map(|file| file.ends.1);
+        let in_logs = state.sealing.values().flat_map(|rows| rows.iter());
+        let inherited_until = in_files.chain(in_logs.map(|(at, row)| tables[*at].end(row))).max();
+        let archive = Self {
+            directory: directory.to_owned(),
+            tables,
+            options,
+            inherited_until: inherited_until.unwrap_or(0),
+            state: Mutex::new(state),
+            _lock: lock,
+        };
         if let Err(error) = archive.seal(now_micros) {
             remarks.push(format!("{error}; it is tried again"));
         }
@@ -359,6 +370,10 @@ impl Rows for Archive {
             }
         }
         Ok(())
+    }
+
+    fn inherited_until(&self) -> u64 {
+        self.inherited_until
     }
 
     fn held(&self, table: &str) -> Held {

@@ -151,6 +151,9 @@ pub trait Rows: Send + Sync + std::fmt::Debug {
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows>;
 
+    /// The latest end of the rows that were here from the beginning, in microseconds: nobody else need have those.
+    fn inherited_until(&self) -> u64;
+
     /// What is held of the table of that name.
     fn held(&self, table: &str) -> Held;
 }

@@ -37,6 +37,7 @@ pub(crate) struct Contents {
     pub(crate) now: Timestamp,
     pub(crate) revision: Revision,
     pub(crate) evicted: u64,
+    pub(crate) flows_evicted_until: Timestamp,
     pub(crate) texts: TextTable,
     pub(crate) scopes: ScopeTable,
     pub(crate) index: Index,
@@ -76,6 +77,12 @@ impl Snapshot {
     /// change of it: two snapshots of a store hold the same where both this and [`Snapshot::revision`] are the same.
     pub fn evicted(&self) -> u64 {
         self.contents.evicted
+    }
+
+    /// The latest end of the connections and requests that were evicted, the epoch where none was: of those that ended
+    /// after it each is here that was ever reported to the store.
+    pub fn flows_evicted_until(&self) -> Timestamp {
+        self.contents.flows_evicted_until
     }
 
     /// Every record that was reported and is retained, live and ended, in the order of [`RecordRef`]. Derived ones are

@@ -297,6 +297,7 @@ impl Store {
             now: self.now,
             revision: self.graph.ring.latest(),
             evicted: self.expiry.evicted,
+            flows_evicted_until: Timestamp::from_micros(self.expiry.flows_until),
             texts: self.graph.vocabulary.texts.table().clone(),
             scopes: self.graph.vocabulary.scopes.table().clone(),
             index: self.graph.index.index().clone(),

@@ -13,7 +13,7 @@ use vanflow_store::{Changes, Record, RecordRef, Revision, Snapshot, Store};
 use crate::v2alpha1::{
     derivations::Derivations,
     past::{KEPT, row},
-    view::{View, key_text},
+    view::{Needs, View, key_text},
 };
 
 /// How long after it was seen that something ended it is kept: what else is reported of it comes in the same messages, or
@@ -106,6 +106,9 @@ impl Ended {
         derivations: &Derivations,
         due: Due,
     ) -> Vec<(usize, Row)> {
+        // Nothing that takes a look at many records.
+        let derived = derivations.of(snapshot, Needs::default());
+        let view = View { snapshot, derived: &derived };
         let mut rows = Vec::new();
         while let Some((at, record, hash)) = self.pending.front().copied()
             && (due == Due::All || at <= snapshot.now())
@@ -119,8 +122,6 @@ impl Ended {
             let kept = KEPT.iter().position(|(_, kind, _)| record.flow_kind() == Some(*kind));
             let Some(table) = kept else { continue };
             let collection = KEPT[table].0;
-            let derived = derivations.of(snapshot, collection.needs());
-            let view = View { snapshot, derived: &derived };
             if let Some(subject) = collection.subject_of(record) {
                 rows.push((table, row(collection.schema(), view, &subject)));
             }

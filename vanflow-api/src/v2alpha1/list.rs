@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, vec};
 
-use vanflow_history::rows::{Rows, UnreadableRows};
+use vanflow_history::rows::UnreadableRows;
 use vanflow_store::{Revision, Snapshot};
 
 use crate::{
@@ -81,20 +81,15 @@ impl List {
         Self { snapshot, derivations, query, scope, media, answer: None }
     }
 
-    /// The list with what is not held any more, as far as these rows have it. That is read at once.
+    /// The list with what is not held any more, which is read at once.
     ///
     /// # Errors
     ///
     /// Where a part of that cannot be read.
-    pub(crate) fn looking_back(mut self, rows: &dyn Rows) -> Result<Self, UnreadableRows> {
+    pub(crate) fn looking_back(mut self, before: Before<'_>) -> Result<Self, UnreadableRows> {
         let Self { snapshot, derivations, query, scope, .. } = &self;
-        self.answer = Answer::looking_back(snapshot, derivations, query, *scope, rows)?;
+        self.answer = Some(Answer::looking_back(snapshot, derivations, query, *scope, before)?);
         Ok(self)
-    }
-
-    /// Whether something of it is not held any more, or could be.
-    pub(crate) fn is_looking_back(&self) -> bool {
-        self.answer.is_some()
     }
 
     /// The state of the network that the list shows.
@@ -121,17 +116,16 @@ impl Answer {
         Self { count: left.len(), derived, left, total, is_open: false }
     }
 
-    /// The answer with what is not held any more; none where all that can be in it is held.
+    /// The answer with what is not held any more.
     fn looking_back(
         snapshot: &Snapshot,
         derivations: &Derivations,
         query: &Query,
         scope: Scope,
-        rows: &dyn Rows,
-    ) -> Result<Option<Self>, UnreadableRows> {
+        before: Before<'_>,
+    ) -> Result<Self, UnreadableRows> {
         let derived = derivations.of(snapshot, query.collection.needs());
         let view = View { snapshot, derived: &derived };
-        let Some(before) = Before::new(rows, query, view) else { return Ok(None) };
         let (left, total) = match &query.grouping {
             None => {
                 let (items, total) = before.select(query, view, scope)?;
@@ -139,7 +133,7 @@ impl Answer {
             }
             Some(grouping) => Left::groups(before.groups(query, view, scope, grouping)?, query, grouping),
         };
-        Ok(Some(Self { count: left.len(), derived, left, total, is_open: false }))
+        Ok(Self { count: left.len(), derived, left, total, is_open: false })
     }
 
     fn open(&self, json: &mut Json, query: &Query, media: Media) {

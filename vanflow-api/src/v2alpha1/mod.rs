@@ -35,6 +35,7 @@ pub use ended::{Due, Ended};
 pub(crate) use flow::protocol_name;
 pub(crate) use list::{List, single};
 pub(crate) use party::{Party, processes};
+pub(crate) use past::Before;
 pub use past::tables;
 pub(crate) use query::Query;
 pub(crate) use view::{Derived, Needs, View};

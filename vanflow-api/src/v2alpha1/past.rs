@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use vanflow_history::rows::{Column, ColumnKind, Row, Rows, Span, Table, UnreadableRows, Value};
-use vanflow_store::{FlowKind, Text};
+use vanflow_store::{FlowKind, Snapshot, Text};
 
 use crate::v2alpha1::{
     best::Best,
@@ -74,8 +74,7 @@ pub(crate) struct Past<'v> {
 impl<'v> Past<'v> {
     /// What a property of it was. One that there was not yet when the row was kept is not known.
     pub(crate) fn cell(&self, property: &Property) -> Cell<'v> {
-        let value = self.schema.position(property.name).and_then(|position| self.row.values.get(position));
-        match value.unwrap_or(&Value::None) {
+        match self.value(property.name) {
             Value::None => match (property.presence, property.kind) {
                 (Presence::Nullable | Presence::Optional, _) => Cell::Null,
                 (Presence::Always, Kind::Instant | Kind::Number) => Cell::Number(0),
@@ -89,15 +88,17 @@ impl<'v> Past<'v> {
             Value::Texts(texts) => Cell::Texts(texts.iter().map(|text| (&**text).into()).collect()),
         }
     }
-}
 
-impl<'v> Past<'v> {
     /// A property that is a text; an empty one where it was not known.
     fn text(&self, name: &str) -> &'v str {
-        match self.schema.position(name).and_then(|position| self.row.values.get(position)) {
-            Some(Value::Text(text)) => text,
+        match self.value(name) {
+            Value::Text(text) => text,
             _ => "",
         }
+    }
+
+    fn value(&self, name: &str) -> &'v Value {
+        self.schema.position(name).and_then(|at| self.row.values.get(at)).unwrap_or(&Value::None)
     }
 }
 
@@ -128,14 +129,11 @@ pub(crate) struct Before<'r> {
 
 impl<'r> Before<'r> {
     /// What a query has to ask of a history beside what is held; none where all that can be in its answer is.
-    pub(crate) fn new(rows: &'r dyn Rows, query: &Query, view: View<'_>) -> Option<Self> {
-        let (_, kind, table) = KEPT.into_iter().find(|(kept, ..)| *kept == query.collection)?;
-        let (from, until) = query.ends(view.snapshot.now())?;
-        let held = view.snapshot.ended_by_time(kind);
-        // The oldest leave first.
-        let oldest = held.range(0..held.len().min(1)).next().and_then(|record| record.end());
-        let is_held = oldest.is_some_and(|oldest| oldest.as_micros() <= from);
-        (!is_held).then_some(Self { rows, table, span: Span { from, until } })
+    pub(crate) fn new(rows: &'r dyn Rows, query: &Query, snapshot: &Snapshot) -> Option<Self> {
+        let (.., table) = KEPT.into_iter().find(|(kept, ..)| *kept == query.collection)?;
+        let (from, until) = query.ends(snapshot.now())?;
+        let gone = snapshot.flows_evicted_until().as_micros().max(rows.inherited_until());
+        (from <= gone).then_some(Self { rows, table, span: Span { from, until } })
     }
 
     /// Gives each row that a query lists and that is not held.

@@ -11,7 +11,7 @@ use vanflow_history::rows::{Held, Row, Rows, Span, UnreadableRows};
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{SourceId, Store, StoreOptions};
 
-use crate::support::{EPOCH, Fixture, apply, service};
+use crate::support::{EPOCH, Fixture, apply, request_with, service};
 
 const SECOND: u64 = 1_000_000;
 
@@ -40,6 +40,10 @@ impl Rows for Kept {
             }
         }
         Ok(())
+    }
+
+    fn inherited_until(&self) -> u64 {
+        if self.is_damaged { u64::MAX } else { 0 }
     }
 
     fn held(&self, _: &str) -> Held {
@@ -89,11 +93,13 @@ impl Collector {
     }
 }
 
-/// When it starts and how long it lasts, in seconds; whether the server failed; how many octets.
+/// When it starts, how long it lasts and how long after that its end is reported, in seconds; whether the server failed;
+/// how many octets.
 #[derive(Clone, Debug)]
 struct Flow {
     start: u64,
     lasts: u64,
+    late: u64,
     has_error: bool,
     octets: u64,
     has_request: bool,
@@ -103,10 +109,11 @@ struct Flow {
 const LENGTH: u64 = 200;
 
 fn any_flow() -> impl Strategy<Value = Flow> {
-    (0..LENGTH - 20, 1..60_u64, any::<bool>(), 0..9_u64, any::<bool>()).prop_map(
-        |(start, lasts, has_error, octets, has_request)| Flow {
+    (0..LENGTH - 20, 1..60_u64, 0..40_u64, any::<bool>(), 0..9_u64, any::<bool>()).prop_map(
+        |(start, lasts, late, has_error, octets, has_request)| Flow {
             start,
             lasts,
+            late,
             has_error,
             octets,
             has_request,
@@ -137,20 +144,21 @@ fn updates(flows: &[Flow], second: u64) -> Vec<UpdateBuf> {
                 );
             }
         }
-        if flow.start + flow.lasts == second {
+        if flow.start + flow.lasts + flow.late == second {
+            let end = at(flow.start + flow.lasts);
             if flow.has_request {
                 updates.push(
                     UpdateBuf::new(RecordKind::BiflowApp, request)
-                        .with(Attribute::EndTime, at(second))
+                        .with(Attribute::EndTime, end)
                         .with(Attribute::Result, if flow.has_error { "503" } else { "200" }),
                 );
             }
-            let mut end =
-                UpdateBuf::new(RecordKind::BiflowTport, connection).with(Attribute::EndTime, at(second));
+            let mut update =
+                UpdateBuf::new(RecordKind::BiflowTport, connection).with(Attribute::EndTime, end);
             if flow.has_error {
-                end = end.with(Attribute::ErrorConnectorSide, "connection refused");
+                update = update.with(Attribute::ErrorConnectorSide, "connection refused");
             }
-            updates.push(end);
+            updates.push(update);
         }
     }
     updates
@@ -178,7 +186,7 @@ fn any_query() -> impl Strategy<Value = String> {
         (0..20_usize).prop_map(|offset| format!("offset={offset}")),
         Just("fields=key,octetCount,duration,traceRouters".to_owned()),
     ];
-    (list, option::of(option), vec(filter, 0..3), 0..LENGTH / 2).prop_map(|(list, option, filters, from)| {
+    (list, option::of(option), vec(filter, 0..3), 0..LENGTH).prop_map(|(list, option, filters, from)| {
         let mut query = format!("{list}?timeRangeStart={}", EPOCH + from * SECOND);
         query.extend(option.map(|option| format!("&{option}")));
         query.extend(filters.iter().map(|filter| format!("&{filter}")));
@@ -233,7 +241,7 @@ fn service_id(collector: &Collector) -> String {
 }
 
 fn ended(start: u64) -> Flow {
-    Flow { start, lasts: 5, has_error: false, octets: 1, has_request: true }
+    Flow { start, lasts: 5, late: 0, has_error: false, octets: 1, has_request: true }
 }
 
 #[test]
@@ -264,6 +272,23 @@ fn what_ends_last_is_kept_when_there_is_no_more_time() {
     assert_eq!(collector.kept.rows.lock().unwrap().len(), 0);
     let rows = collector.fixture.api.take_ended(&mut collector.ended, Due::All);
     assert_eq!(rows.len(), 2);
+}
+
+#[test]
+fn a_tag_of_a_list_that_looks_back_holds_for_no_time() {
+    let mut collector = Collector::new(15, Kept::default());
+    for second in 0..60 {
+        collector.report(&updates(&[ended(1)], second), second);
+    }
+    let path = "/api/v2alpha1/connections?timeRangeStart=-58s";
+    let first = collector.fixture.get(path);
+    assert_eq!(first.json()["count"], 1, "{}", first.text());
+    let tag = first.header("etag").unwrap().to_owned();
+    // Nothing is reported, and the row leaves the window.
+    collector.report(&[], 70);
+    let again = collector.fixture.ask(request_with(path, &[("if-none-match", &tag)]));
+    assert_eq!(again.status, 200);
+    assert_eq!(again.json()["count"], 0, "{}", again.text());
 }
 
 /// faults 36

@@ -12,6 +12,7 @@ use super::{Store, derivation::LaneSet, seconds};
 use crate::{
     graph::Standing,
     row::{Flags, RecordRef, Table},
+    schema::END,
     source::SourceId,
 };
 
@@ -36,6 +37,8 @@ pub(super) struct Expiry {
     pub(super) evicted: u64,
     /// Those of them that left before their time, for want of memory.
     pub(super) evicted_early: u64,
+    /// The latest end of a connection or request of those.
+    pub(super) flows_until: u64,
 }
 
 impl Expiry {
@@ -169,7 +172,11 @@ impl Store {
 
     pub(super) fn evict_record(&mut self, at: RecordRef) {
         // Services and images leave with the last record that they follow from, and are none themselves.
-        self.expiry.evicted += u64::from(!self.row(at).head().flags.has(Flags::DERIVED));
+        let row = self.row(at);
+        let is_derived = row.head().flags.has(Flags::DERIVED);
+        let end = if at.table() == Table::Entities { None } else { row.number(END) };
+        self.expiry.evicted += u64::from(!is_derived);
+        self.expiry.flows_until = self.expiry.flows_until.max(end.unwrap_or(0));
         self.remove(at);
     }
 
