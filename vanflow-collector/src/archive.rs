@@ -2,7 +2,6 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_api::{Api, Due, Ended, tables};
@@ -12,7 +11,11 @@ use vanflow_history::{
 };
 use vanflow_proto::Timestamp;
 
-use crate::{clock, config, occasion::Occasion};
+use crate::{
+    chore::{self, Turn},
+    clock, config,
+    occasion::Occasion,
+};
 
 /// How often what ended is taken, and is on disk.
 const EVERY: Duration = Duration::from_secs(1);
@@ -81,30 +84,12 @@ impl Archivist {
     }
 
     /// Keeps what ends, until `shutdown`, and then the rest.
-    pub(crate) async fn keep(mut self, api: Api, shutdown: CancellationToken) {
-        let mut ticks = interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let due = tokio::select! {
-                () = shutdown.cancelled() => Due::All,
-                _ = ticks.tick() => Due::Settled,
-            };
-            let api = api.clone();
-            // Disks take their time, and nobody else has to.
-            let kept = tokio::task::spawn_blocking(move || {
-                self.take(&api, due);
-                self
-            });
-            match kept.await {
-                Ok(archivist) => self = archivist,
-                Err(error) => {
-                    error!("what ends is no longer kept: {error}");
-                    return;
-                }
-            }
-            if due == Due::All {
-                return;
-            }
+    pub(crate) async fn keep(self, api: Api, shutdown: CancellationToken) {
+        let take = move |archivist: &mut Self, turn| {
+            archivist.take(&api, if turn == Turn::Last { Due::All } else { Due::Settled });
+        };
+        if let Err(error) = chore::repeat(self, EVERY, shutdown, take).await {
+            error!("what ends is no longer kept: {error}");
         }
     }
 

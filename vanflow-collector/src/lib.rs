@@ -30,6 +30,7 @@ mod answer;
 #[cfg(feature = "archive")]
 mod archive;
 mod capture;
+mod chore;
 mod clock;
 pub mod config;
 mod console;

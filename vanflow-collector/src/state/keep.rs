@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_api::Network;
@@ -21,7 +21,7 @@ use super::{
     read::Loaded,
     write::{Frames, write_whole},
 };
-use crate::occasion::Occasion;
+use crate::{chore, occasion::Occasion};
 
 const LOG: &str = "records.vanflow";
 const NEW_LOG: &str = "records.vanflow.new";
@@ -114,30 +114,10 @@ impl Keeper {
     }
 
     /// Writes what changed, every `every`, and once more after `shutdown`.
-    pub(crate) async fn keep(mut self, network: Network, every: Duration, shutdown: CancellationToken) {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let last = tokio::select! {
-                () = shutdown.cancelled() => true,
-                _ = ticks.tick() => false,
-            };
-            let network = network.clone();
-            // Disks take their time, and nobody else has to.
-            let written = tokio::task::spawn_blocking(move || {
-                self.write(&network);
-                self
-            });
-            match written.await {
-                Ok(keeper) => self = keeper,
-                Err(error) => {
-                    error!("records are no longer kept: {error}");
-                    return;
-                }
-            }
-            if last {
-                return;
-            }
+    pub(crate) async fn keep(self, network: Network, every: Duration, shutdown: CancellationToken) {
+        let write = move |keeper: &mut Self, _| keeper.write(&network);
+        if let Err(error) = chore::repeat(self, every, shutdown, write).await {
+            error!("records are no longer kept: {error}");
         }
     }
 
