@@ -28,8 +28,13 @@ use crate::{
     snapshot::{Contents, Snapshot},
     source::{OwnedSourceType, Source, SourceId},
     store::{
-        accepted::Awaited, continued::Remembered, expiry::Expiry, hosts::Hosts, ownership::Routers,
-        room::Shares, sources::Sharers,
+        accepted::Awaited,
+        continued::Remembered,
+        expiry::Expiry,
+        hosts::Hosts,
+        ownership::Routers,
+        room::{Shares, charge},
+        sources::Sharers,
     },
 };
 
@@ -546,16 +551,13 @@ impl Store {
         adjust(&mut source.retained, before.reported, after.reported);
         adjust(&mut source.live, before.live, after.live);
         adjust(&mut source.halves, before.half, after.half);
-        let charge = |octets: &mut usize, before: u32, after: u32| {
-            *octets = (*octets + after as usize).saturating_sub(before as usize);
-        };
         charge(&mut source.octets, before.octets, after.octets);
         let live = |standing: &Standing| if standing.live { standing.octets } else { 0 };
         charge(&mut source.live_octets, live(before), live(after));
         if is_flow {
             adjust(&mut source.live_flows, before.live, after.live);
         }
-        self.shares.charge(before.octets, after.octets);
+        charge(&mut self.shares.charged, before.octets, after.octets);
     }
 }
 

@@ -22,7 +22,7 @@ const MOST_USES: u32 = 1024;
 #[derive(Debug)]
 pub(super) struct Shares {
     /// What all records together are charged with.
-    charged: usize,
+    pub(super) charged: usize,
     /// What a source may be charged with, as of `worked_out`.
     share: usize,
     /// The sources that have more, by how much they have.
@@ -37,12 +37,10 @@ impl Default for Shares {
     }
 }
 
-impl Shares {
-    /// A record is charged with something else.
-    #[inline]
-    pub(super) fn charge(&mut self, before: u32, after: u32) {
-        self.charged = (self.charged + after as usize).saturating_sub(before as usize);
-    }
+/// A sum of what records are charged with, of which one is charged with something else now.
+#[inline]
+pub(super) fn charge(octets: &mut usize, before: u32, after: u32) {
+    *octets = (*octets + after as usize).saturating_sub(before as usize);
 }
 
 /// The most that each of them may have, so that what they have up to that comes to `budget`. `octets` are in descending
