@@ -20,7 +20,7 @@ use http::{
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 use vanflow_history::{
-    History, HistoryOptions, QueryKind,
+    History, QueryKind,
     rows::{Row, Rows},
 };
 use vanflow_proto::{RecordKind, Timestamp};
@@ -32,56 +32,21 @@ use crate::{
     error::ApiError,
     index,
     json::{Json, Object},
-    metrics::{self, Fed, Health, HistoryKept, Metrics},
+    metrics::{Fed, Health, HistoryKept, Metrics},
     negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known, unless_known_as},
     network::{Network, Status},
     openapi,
+    options::{ApiOptions, Cors},
     pace::WatchFormat,
     params::Params,
     query::media::Media,
     route::{self, Endpoint, Route},
     swagger::{self, Asset, Content},
     user,
-    v1::{self, EventsOptions, Feeds, Freshness, Refusal, events::Events},
+    v1::{self, Feeds, Freshness, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Before, Derivations, Due, Ended, Scope},
 };
-
-/// What can be set.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct ApiOptions {
-    /// Whose pages may read the answers.
-    pub cors: Cors,
-    /// What is measured, and how it is reported.
-    pub metrics: metrics::MetricsOptions,
-    /// How what was measured is kept, for charts; none where a Prometheus does that.
-    pub history: Option<HistoryOptions>,
-    /// What connections and requests are looked up in that are not held any more; see [`tables`](crate::tables).
-    pub rows: Option<Arc<dyn Rows>>,
-    /// How events are kept.
-    pub events: EventsOptions,
-    /// Where whoever runs the API counts what happens, for `/metrics`.
-    pub health: Arc<Health>,
-    /// What reports this collector's revisions from those of others, and of former runs, in ETags and ids of events:
-    /// letters and digits. By default it is drawn at random.
-    pub instance: Option<String>,
-    /// Whether a console is served at `/`, which asks who uses it. It is served by somebody else, to whom paths belong
-    /// that [`is_ours`] does not name.
-    pub console: bool,
-}
-
-/// Whose pages may read the answers in a browser.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Cors {
-    /// Only those from the same origin.
-    #[default]
-    SameOrigin,
-    /// Those from these origins as well, such as `http://localhost:3000`.
-    Origins(Vec<String>),
-    /// Those from anywhere.
-    Any,
-}
 
 /// Answers requests about a network.
 ///

@@ -46,6 +46,7 @@ pub mod metrics;
 mod negotiate;
 mod network;
 mod openapi;
+mod options;
 mod pace;
 mod params;
 mod query;
@@ -59,9 +60,10 @@ mod v2alpha1;
 /// Which routers links are between is one rule for all APIs, and the store's.
 use vanflow_store::link;
 
-pub use api::{Api, ApiOptions, Cors, chart, is_ours};
+pub use api::{Api, chart, is_ours};
 pub use body::Body;
 pub use network::{Network, Publisher, Status};
+pub use options::{ApiOptions, Cors};
 pub use pace::STALL_LIMIT;
 pub use v1::EventsOptions;
 pub use v2alpha1::{Due, Ended, tables};
