@@ -20,7 +20,7 @@ use crate::{
     lanes::{Dependence, LaneRow, Lanes},
     merge::{Changed, LeaveOut, Limits, Vocabulary, fold},
     oddity::Oddity,
-    row::{AnyRow, Flags, RecordRef, RestValue, Row, Siblings, Table, charged, with_table},
+    row::{AnyRow, Flags, NO_TYPE, RecordRef, RestValue, Row, Siblings, Table, charged, with_table},
     schema::{self, AppRow, EntityRow, FlowRow, GROUP, PARENT, TportRow},
     slab::Slab,
 };
@@ -58,7 +58,7 @@ pub(crate) struct Standing {
 
 impl Standing {
     #[inline]
-    pub(crate) fn of(row: &dyn AnyRow, table: Table) -> Self {
+    pub(crate) fn of<R: AnyRow + ?Sized>(row: &R, table: Table) -> Self {
         let counted = match table {
             Table::Tports => true,
             // FLOW records are counted as the connections that they make up.
@@ -165,33 +165,49 @@ impl Graph {
     /// Gives a record that was not reported before its type: in the row that holds its place, or in a new one.
     pub(crate) fn announce(&mut self, id: &str, found: Found, type_code: u32) -> Option<RecordRef> {
         let table = Table::of(type_code);
-        let at = match found {
-            Found { at: Some(at), .. } if at.table() == table => at,
-            Found { at: Some(at), .. } => self.relocate(at, table)?,
-            Found { key: Some(key), at: None } => {
-                let key = self.vocabulary.scopes.share(key);
-                self.insert(key, table)?
+        let bulk = u32::try_from(charged(id.len())).unwrap_or(u32::MAX);
+        let place = match found {
+            Found { at: Some(at), .. } if at.table() == table => Some(at),
+            Found { at: Some(at), .. } => Some(self.relocate(at, table)?),
+            Found { at: None, .. } => None,
+        };
+        let at = match (place, found.key) {
+            (Some(at), _) => {
+                let head = self.row_mut(at).head_mut();
+                (head.type_code, head.bulk) = (type_code, bulk);
+                at
             }
-            Found { key: None, at: None } => {
+            (None, Some(key)) => {
+                let key = self.vocabulary.scopes.share(key);
+                self.insert(key, table, (type_code, bulk))?
+            }
+            (None, None) => {
                 let Ok(key) = self.vocabulary.scopes.acquire(id) else {
                     self.vocabulary.oddities.add(Oddity::NoRoom);
                     return None;
                 };
-                self.insert(key, table)?
+                self.insert(key, table, (type_code, bulk))?
             }
         };
         if RecordKind::from_code(type_code).is_none() {
             self.vocabulary.oddities.add(Oddity::UnknownType);
         }
-        let head = self.row_mut(at).head_mut();
-        head.type_code = type_code;
-        head.bulk = u32::try_from(charged(id.len())).unwrap_or(u32::MAX);
         Some(at)
     }
 
     /// A new row that only holds a place. The key's use is the row's now.
-    fn insert(&mut self, key: Key, table: Table) -> Option<RecordRef> {
-        let Some(slot) = with_table!(self, table, [&mut] slab => slab.insert(Row::new(key))) else {
+    fn insert_place(&mut self, key: Key, table: Table) -> Option<RecordRef> {
+        self.insert(key, table, (NO_TYPE, 0))
+    }
+
+    /// A new row of a record of that type, which is charged with so much. The key's use is the row's now.
+    fn insert(&mut self, key: Key, table: Table, (type_code, bulk): (u32, u32)) -> Option<RecordRef> {
+        let inserted = with_table!(self, table, [&mut] slab => {
+            let mut row = Row::new(key);
+            (row.head.type_code, row.head.bulk) = (type_code, bulk);
+            slab.insert(row)
+        });
+        let Some(slot) = inserted else {
             self.vocabulary.oddities.add(Oddity::NoRoom);
             self.vocabulary.scopes.release(key);
             return None;
@@ -209,7 +225,7 @@ impl Graph {
         let counts: SmallVec<[Option<u64>; 9]> = schema::COUNTS.map(|place| old.number(place)).collect();
         let key = self.vocabulary.scopes.share(old_key);
         self.index.remove(key);
-        let Some(new) = self.insert(key, table) else {
+        let Some(new) = self.insert_place(key, table) else {
             self.index.insert(old_key, at);
             return None;
         };
@@ -229,13 +245,14 @@ impl Graph {
         Some(new)
     }
 
-    /// Changes a row by `change`, and links it to what it refers to now. If it ends by that, it has ended in this second.
+    /// Changes a row by `change`, which leaves the uses of references that it replaces as they are, and links it to what
+    /// it refers to now. If it ends by that, it has ended in this second.
     #[inline]
     pub(crate) fn change(
         &mut self,
         at: RecordRef,
         second: u32,
-        change: impl FnOnce(&mut dyn Fold, &mut Vocabulary) -> Changed,
+        change: impl FnOnce(&mut dyn Fold, &Standing, &mut Vocabulary) -> Changed,
     ) -> Change {
         let vocabulary = &mut self.vocabulary;
         let (mut old, mut new) = ([Key::NONE; MOST_REFERENCES], [Key::NONE; MOST_REFERENCES]);
@@ -243,12 +260,10 @@ impl Graph {
             let row = slab.get_mut(at.slot());
             let before = Standing::of(row, at.table());
             let places = row.references.len();
-            // A fold lets go of references that it replaces, but they are compared and unlinked after it: they are held
-            // until then, so that their numbers are not given to others.
-            for (old, key) in old.iter_mut().zip(row.references) {
-                *old = vocabulary.scopes.share(key);
-            }
-            let changed = change(row, vocabulary);
+            // References that the change replaces are compared and unlinked after it: they are in use until then, so
+            // that their numbers are not given to others.
+            old[..places].copy_from_slice(&row.references);
+            let changed = change(row, &before, vocabulary);
             if changed.any() {
                 row.head.revision = self.ring.record(at);
             }
@@ -263,8 +278,8 @@ impl Graph {
             if old[place] != new[place] {
                 self.unlink(at, place, old[place]);
                 self.link(at, place, new[place]);
+                self.vocabulary.scopes.release(old[place]);
             }
-            self.vocabulary.scopes.release(old[place]);
         }
         self.mark_live(at, &change.before, &change.after);
         change
@@ -278,7 +293,7 @@ impl Graph {
         change: impl FnOnce(&mut (dyn AnyRow + '_)),
     ) -> Option<Change> {
         let row = self.row_mut(at);
-        let before = Standing::of(row, at.table());
+        let before = Standing::of(&*row, at.table());
         let old = (row.head().present, SmallVec::<[u64; 11]>::from_slice(row.numbers()));
         change(row);
         let is_first = row.head().revision == Revision::default();
@@ -404,7 +419,7 @@ impl Graph {
                 let key = self.vocabulary.scopes.share(target);
                 // What a request belongs to is a connection; anything else is reported early or has to be guessed.
                 let table = if at.table() == Table::Apps { Table::Tports } else { Table::Entities };
-                match self.insert(key, table) {
+                match self.insert_place(key, table) {
                     Some(target) => target,
                     None => return,
                 }
@@ -539,9 +554,8 @@ impl Graph {
 const MOST_REFERENCES: usize = GROUP + 1;
 
 /// A row into which an update can be folded, with the schema of its table.
-pub(crate) trait Fold {
+pub(crate) trait Fold: AnyRow {
     fn fold(&mut self, update: &Update<'_>, leave_out: LeaveOut, vocabulary: &mut Vocabulary) -> Changed;
-    fn any(&mut self) -> &mut dyn AnyRow;
 }
 
 macro_rules! fold_with {
@@ -555,10 +569,6 @@ macro_rules! fold_with {
             ) -> Changed {
                 fold(self, &$schema, update, leave_out, vocabulary)
             }
-
-            fn any(&mut self) -> &mut dyn AnyRow {
-                self
-            }
         }
     };
 }
@@ -567,3 +577,42 @@ fold_with!(EntityRow, schema::ENTITY);
 fold_with!(TportRow, schema::TPORT);
 fold_with!(AppRow, schema::APP);
 fold_with!(FlowRow, schema::FLOW);
+
+#[cfg(test)]
+mod tests {
+    use vanflow_proto::{Body, Dialect, Encoder, Message, UpdateBuf};
+
+    use super::*;
+    use crate::schema::PARENT;
+
+    #[test]
+    fn a_reference_that_an_update_has_more_than_once_is_one_use() {
+        let limits = Limits { attributes: 64, text: 4096, id: 512 };
+        // What the row refers to before, and what the update says one after the other; the last word counts.
+        for (before, first, last) in [("x:1", "x:2", "x:3"), ("x:1", "x:2", "x:1"), ("x:1", "x:1", "x:2")] {
+            let mut graph = Graph::new(16, limits);
+            let found = graph.find("a:1");
+            let at = graph.announce("a:1", found, RecordKind::BiflowTport.code()).expect("there is room");
+            for (first, last) in [(before, before), (first, last)] {
+                let update = UpdateBuf::new(RecordKind::BiflowTport, "a:1")
+                    .with(Attribute::Parent, first)
+                    .with(Attribute::Connector, last);
+                let mut bytes = Encoder::new(Dialect::Router).records("mc/sfe.a:0", 1, &[update]);
+                let smalluint = |attribute: Attribute| [0x52, attribute.code() as u8];
+                let connector = smalluint(Attribute::Connector);
+                let position = bytes.windows(2).position(|pair| pair == connector).expect("it is there");
+                bytes[position..position + 2].copy_from_slice(&smalluint(Attribute::Parent));
+                let Body::Records(mut updates) = Message::decode(&bytes).expect("it decodes").body else {
+                    panic!("they are records");
+                };
+                let update = updates.next().expect("there is one").expect("it decodes");
+                graph.change(at, 0, |row, _, vocabulary| row.fold(&update, LeaveOut::default(), vocabulary));
+            }
+            let target = graph.target(at, PARENT).expect("it refers to something");
+            let scopes = graph.vocabulary.scopes.table();
+            assert_eq!(scopes.whole(graph.row(target).head().key), last);
+            graph.clear(at);
+            assert_eq!(graph.vocabulary.scopes.octets(), 0, "{before}, {first}, {last}");
+        }
+    }
+}

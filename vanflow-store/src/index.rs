@@ -8,7 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::{identity::Key, pages::Pages, row::RecordRef};
+use crate::{identity::Key, pages::Pages, row::RecordRef, shared::to_change};
 
 const PAGE: usize = 64;
 
@@ -107,7 +107,7 @@ impl IndexWriter {
                 u32::try_from(number).expect("there are fewer pages than rows")
             }
         };
-        Arc::make_mut(&mut self.index.directory).insert(page, number);
+        to_change(&mut self.index.directory).insert(page, number);
         number
     }
 
@@ -122,7 +122,7 @@ impl IndexWriter {
         page.used -= 1;
         self.index.len -= 1;
         if page.used == 0 {
-            Arc::make_mut(&mut self.index.directory).remove(&name);
+            to_change(&mut self.index.directory).remove(&name);
             self.free.push(number);
             self.last = None;
         }

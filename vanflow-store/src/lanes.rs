@@ -20,6 +20,7 @@ use crate::{
     row::RecordRef,
     schema::{CONNECTOR, PARENT, TportRow, place},
     share::{ConnectionShare, RequestShare},
+    shared::to_change,
     text::Symbol,
 };
 
@@ -454,7 +455,7 @@ impl Lanes {
         let mut added = 0;
         if before.each_latency != after.each_latency || before.latencies != after.latencies {
             let octets = row.latencies.as_deref().map_or(0, Latencies::octets);
-            let latencies = Arc::make_mut(row.latencies.get_or_insert_default());
+            let latencies = to_change(row.latencies.get_or_insert_default());
             latencies.exchange(before, after);
             added += latencies.octets() - octets;
         }
@@ -462,7 +463,7 @@ impl Lanes {
             if row.failures.is_none() {
                 added += size_of::<Failures>();
             }
-            let failures = Arc::make_mut(row.failures.get_or_insert_default());
+            let failures = to_change(row.failures.get_or_insert_default());
             let sides = before.failures.into_iter().zip(after.failures);
             for (counts, (before, after)) in failures.iter_mut().zip(sides) {
                 if let Some(before) = before {
@@ -497,7 +498,7 @@ impl Lanes {
         }
         let mut added = 0;
         let row = self.change(lane);
-        let requests = Arc::make_mut(row.requests.get_or_insert_default());
+        let requests = to_change(row.requests.get_or_insert_default());
         let is_ended = |share: &RequestShare| share.is_reported && !share.is_live;
         if before.is_reported && (!after.is_reported || before.protocol != after.protocol) {
             let kept = requests.kept(before.protocol, vocabulary, &mut added);
@@ -538,7 +539,7 @@ impl Lanes {
             return;
         }
         let row = self.change(lane);
-        let requests = Arc::make_mut(row.requests.get_or_insert_default());
+        let requests = to_change(row.requests.get_or_insert_default());
         let kept = requests.kept(share.protocol, vocabulary, &mut 0);
         kept.retained -= 1;
         kept.live -= u32::from(share.is_live);

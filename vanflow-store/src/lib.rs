@@ -75,6 +75,7 @@ mod record;
 mod row;
 mod schema;
 mod share;
+mod shared;
 mod slab;
 mod snapshot;
 mod sorted;

@@ -93,7 +93,8 @@ pub(crate) struct LeaveOut {
     pub(crate) bulk: bool,
 }
 
-/// Folds an update into a row, but for what is left out.
+/// Folds an update into a row, but for what is left out. References that the row no longer has are still in use: once
+/// nothing is linked to them, [`Scopes::release`] says that they are not.
 #[inline]
 pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
     row: &mut Row<N, M, K, S>,
@@ -116,6 +117,7 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
         row.head.flags.set(Flags::LIVES_AGAIN, true);
         changed.add(Attribute::EndTime.code());
     }
+    let references = row.references;
     for attribute in update.attributes() {
         let Ok((code, value)) = attribute else {
             vocabulary.oddities.add(Oddity::Torn);
@@ -142,11 +144,18 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
             (AttributePlace::Reference(place), Value::Text(text)) => match vocabulary.reference(text) {
                 Some(new) => {
                     let old = std::mem::replace(&mut row.references[place as usize], new);
+                    // The row's use of the reference that it had at first is for the caller to release.
+                    let first = references[place as usize];
+                    if new == first {
+                        vocabulary.scopes.release(new);
+                    }
+                    if old != first {
+                        vocabulary.scopes.release(old);
+                    }
                     if old != new {
                         let length = || vocabulary.scopes.table().name(old).len();
                         row.head.bulk = recharged(row.head.bulk, length, text.len());
                     }
-                    vocabulary.scopes.release(old);
                     old != new
                 }
                 None => false,

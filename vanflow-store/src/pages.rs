@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use crate::shared::to_change;
+
 /// Items to a page.
 const PAGE: usize = 64;
 /// Pages to a folder.
@@ -51,8 +53,8 @@ impl<T: Clone> Pages<T> {
     #[inline]
     pub(crate) fn get_mut(&mut self, position: usize) -> &mut T {
         assert!(position < self.len, "there is no item {position}");
-        let folder = Arc::make_mut(&mut self.folders[position / (PAGE * FOLDER)]);
-        let page = Arc::make_mut(&mut folder[position / PAGE % FOLDER]);
+        let folder = to_change(&mut self.folders[position / (PAGE * FOLDER)]);
+        let page = to_change(&mut folder[position / PAGE % FOLDER]);
         &mut page[position % PAGE]
     }
 
@@ -66,7 +68,7 @@ impl<T: Clone> Pages<T> {
             let folder = self.folders.last_mut().expect("there is one by now");
             let page: Arc<[T]> = std::iter::repeat_n(item, PAGE).collect();
             let Ok(page) = page.try_into() else { unreachable!("it has as many items as a page") };
-            Arc::make_mut(folder).push(page);
+            to_change(folder).push(page);
             self.len += 1;
         } else {
             self.len += 1;

@@ -288,6 +288,41 @@ pub(crate) trait AnyRow {
     /// Of a row that can be in a lane, in which.
     fn membership(&self) -> Option<&Membership>;
     fn membership_mut(&mut self) -> Option<&mut Membership>;
+
+    fn number(&self, place: usize) -> Option<u64> {
+        (self.head().present & 1 << place != 0).then(|| self.numbers()[place])
+    }
+
+    fn set_number(&mut self, place: usize, number: Option<u64>) {
+        self.numbers_mut()[place] = number.unwrap_or(0);
+        if number.is_some() {
+            self.head_mut().present |= 1 << place;
+        } else {
+            self.head_mut().present &= !(1 << place);
+        }
+    }
+
+    fn is_reported(&self) -> bool {
+        self.head().flags.has(Flags::REPORTED)
+    }
+
+    fn is_live(&self) -> bool {
+        self.is_reported() && self.number(END).is_none()
+    }
+
+    /// Live, and known only by what changed since it started.
+    fn is_half(&self) -> bool {
+        self.is_live()
+            && self.number(START).is_none()
+            && !self.head().flags.has(Flags::DERIVED)
+            && RecordKind::from_code(self.head().type_code)
+                .is_some_and(|kind| kind.attributes().contains(&Attribute::StartTime))
+    }
+
+    fn rest_value(&self, code: u32) -> Option<&RestValue> {
+        let rest = self.rest();
+        rest.binary_search_by_key(&code, |(code, _)| *code).ok().map(|position| &rest[position].1)
+    }
 }
 
 /// What rows of a table have of [`Membership`].
@@ -313,43 +348,6 @@ impl MaybeMember for Membership {
 
     fn get_mut(&mut self) -> Option<&mut Membership> {
         Some(self)
-    }
-}
-
-impl dyn AnyRow + '_ {
-    pub(crate) fn number(&self, place: usize) -> Option<u64> {
-        (self.head().present & 1 << place != 0).then(|| self.numbers()[place])
-    }
-
-    pub(crate) fn set_number(&mut self, place: usize, number: Option<u64>) {
-        self.numbers_mut()[place] = number.unwrap_or(0);
-        if number.is_some() {
-            self.head_mut().present |= 1 << place;
-        } else {
-            self.head_mut().present &= !(1 << place);
-        }
-    }
-
-    pub(crate) fn is_reported(&self) -> bool {
-        self.head().flags.has(Flags::REPORTED)
-    }
-
-    pub(crate) fn is_live(&self) -> bool {
-        self.is_reported() && self.number(END).is_none()
-    }
-
-    /// Live, and known only by what changed since it started.
-    pub(crate) fn is_half(&self) -> bool {
-        self.is_live()
-            && self.number(START).is_none()
-            && !self.head().flags.has(Flags::DERIVED)
-            && RecordKind::from_code(self.head().type_code)
-                .is_some_and(|kind| kind.attributes().contains(&Attribute::StartTime))
-    }
-
-    pub(crate) fn rest_value(&self, code: u32) -> Option<&RestValue> {
-        let rest = self.rest();
-        rest.binary_search_by_key(&code, |(code, _)| *code).ok().map(|position| &rest[position].1)
     }
 }
 

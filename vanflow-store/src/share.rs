@@ -33,7 +33,6 @@ pub(crate) struct ConnectionShare {
 impl ConnectionShare {
     pub(crate) fn of(row: &TportRow, texts: &TextTable) -> Self {
         let errors = place::ERRORS.map(|place| row.texts[place]);
-        let row: &dyn AnyRow = row;
         if !row.is_reported() {
             return Self::default();
         }
@@ -75,15 +74,9 @@ impl ConnectionShare {
             let row = row?;
             failure([place::flow::RESULT, place::flow::REASON].map(|place| row.texts[place]), texts)
         };
-        let number = |row: Option<&FlowRow>, place| {
-            let row: &dyn AnyRow = row?;
-            row.number(place)
-        };
+        let number = |row: Option<&FlowRow>, place| row?.number(place);
         let stands = near.or(far);
-        let is_live = stands.is_some_and(|row| {
-            let row: &dyn AnyRow = row;
-            row.is_live()
-        });
+        let is_live = stands.is_some_and(AnyRow::is_live);
         let failures = [error(near), error(far)];
         Self {
             is_reported: stands.is_some(),
@@ -196,7 +189,6 @@ impl RequestShare {
 
     #[inline]
     fn new<R: AnyRow>(row: &R, protocol: Symbol, method: Symbol, result: Symbol, latency: usize) -> Self {
-        let row: &dyn AnyRow = row;
         if !row.is_reported() {
             return Self::default();
         }

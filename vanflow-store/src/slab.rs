@@ -10,6 +10,7 @@ use crate::{
     identity::Key,
     pages::Pages,
     row::{AnyRow, MAX_SLOTS, MaybeMember, Row},
+    shared::to_change,
 };
 
 /// The rows of a table, as a reader sees them.
@@ -95,7 +96,7 @@ impl<const N: usize, const M: usize, const K: usize, S: MaybeMember> Slab<Row<N,
         }
         self.rows.rows.push(row);
         if slot.is_multiple_of(64) {
-            Arc::make_mut(&mut self.rows.live).push(0);
+            to_change(&mut self.rows.live).push(0);
         }
         Some(slot)
     }
@@ -114,7 +115,7 @@ impl<const N: usize, const M: usize, const K: usize, S: MaybeMember> Slab<Row<N,
         let bit = 1 << (slot % 64);
         let new = if live { word | bit } else { word & !bit };
         if new != word {
-            Arc::make_mut(&mut self.rows.live)[slot / 64] = new;
+            to_change(&mut self.rows.live)[slot / 64] = new;
         }
     }
 

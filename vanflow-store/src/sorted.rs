@@ -7,6 +7,8 @@
 
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
+use crate::shared::to_change;
+
 /// Entries to a chunk.
 const CHUNK: usize = 128;
 /// Chunks to a folder.
@@ -224,7 +226,7 @@ impl<E: Copy + Default> SortedWriter<E> {
     pub(crate) fn insert(&mut self, entry: E, compare: impl Fn(&E) -> Ordering) {
         self.sorted.len += 1;
         let at = self.locate(self.last_inserted, &compare);
-        let folders = Arc::make_mut(&mut self.sorted.folders);
+        let folders = to_change(&mut self.sorted.folders);
         let Some(at) = at else {
             folders.push(Folder { len: 1, chunks: Arc::new(vec![Arc::new(Chunk::new(&[entry]))]) });
             self.chunks = 1;
@@ -233,8 +235,8 @@ impl<E: Copy + Default> SortedWriter<E> {
         self.last_inserted = at;
         let folder = &mut folders[at.0];
         folder.len += 1;
-        let chunks = Arc::make_mut(&mut folder.chunks);
-        let chunk = Arc::make_mut(&mut chunks[at.1]);
+        let chunks = to_change(&mut folder.chunks);
+        let chunk = to_change(&mut chunks[at.1]);
         let position = chunk.position(self.last_position + 1, &compare);
         self.last_position = position;
         if chunk.len < CHUNK {
@@ -271,11 +273,11 @@ impl<E: Copy + Default> SortedWriter<E> {
         debug_assert!(found.is_ok(), "what is taken out was put in");
         let Ok(position) = found else { return };
         self.sorted.len -= 1;
-        let folders = Arc::make_mut(&mut self.sorted.folders);
+        let folders = to_change(&mut self.sorted.folders);
         let folder = &mut folders[at.0];
         folder.len -= 1;
-        let chunks = Arc::make_mut(&mut folder.chunks);
-        let chunk = Arc::make_mut(&mut chunks[at.1]);
+        let chunks = to_change(&mut folder.chunks);
+        let chunk = to_change(&mut chunks[at.1]);
         chunk.remove(position);
         let len = chunk.len;
         if len == 0 {
@@ -285,7 +287,7 @@ impl<E: Copy + Default> SortedWriter<E> {
             && len + next.len <= CHUNK / 2
         {
             let next = chunks.remove(at.1 + 1);
-            let chunk = Arc::make_mut(&mut chunks[at.1]);
+            let chunk = to_change(&mut chunks[at.1]);
             chunk.entries[len..len + next.len].copy_from_slice(next.entries());
             chunk.len += next.len;
             self.chunks -= 1;
@@ -299,7 +301,7 @@ impl<E: Copy + Default> SortedWriter<E> {
             let next = folders.remove(at.0 + 1);
             let folder = &mut folders[at.0];
             folder.len += next.len;
-            Arc::make_mut(&mut folder.chunks).extend(next.chunks.iter().cloned());
+            to_change(&mut folder.chunks).extend(next.chunks.iter().cloned());
         }
     }
 

@@ -15,6 +15,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use vanflow_proto::{Attribute, RecordKind, Timestamp, Update};
 
+use self::derivation::is_derived_site;
 use crate::{
     changes::{Changes, Revision},
     graph::{Change, Fold, Found, Graph, Standing},
@@ -25,6 +26,7 @@ use crate::{
     row::{AnyRow, Flags, RecordRef, SERVICE_TYPE, Table},
     schema::START,
     share::{ConnectionShare, Continued},
+    shared::to_change,
     snapshot::{Contents, Snapshot},
     source::{OwnedSourceType, Source, SourceId},
     store::{
@@ -258,7 +260,7 @@ impl Store {
         let reporter = Reporter { source, vouches: true };
         self.merge(at, Some(reporter), |row, vocabulary| {
             let changed = row.fold(update, LeaveOut::default(), vocabulary);
-            row.any().head_mut().flags.set(Flags::PRESUMED_END, ended.is_some_and(|ended| ended.presumed));
+            row.head_mut().flags.set(Flags::PRESUMED_END, ended.is_some_and(|ended| ended.presumed));
             changed
         });
         self.graph.row_mut(at).head_mut().flags.set(Flags::RESTORED, true);
@@ -386,7 +388,7 @@ impl Store {
 
     #[inline]
     fn source_mut(&mut self, source: SourceId) -> &mut Source {
-        &mut Arc::make_mut(&mut self.sources)[source.0 as usize]
+        &mut to_change(&mut self.sources)[source.0 as usize]
     }
 
     fn row(&self, at: RecordRef) -> &dyn AnyRow {
@@ -399,7 +401,7 @@ impl Store {
         let mut found = self.graph.find(update.id);
         let mut reported = self.reported(found);
         if let Some(at) = reported
-            && self.is_restart(source, at, update)
+            && self.is_restart(source, self.row(at), update)
         {
             self.source_restarted(source, now);
             // An id that is not of the source's own goes on meaning the same record.
@@ -437,13 +439,15 @@ impl Store {
 
     /// The row that was found, if its record was reported. A site that follows from its routers is as good as none.
     fn reported(&self, found: Found) -> Option<RecordRef> {
-        found.at.filter(|at| self.row(*at).is_reported() && !self.is_derived_site(*at))
+        found.at.filter(|at| {
+            let row = self.row(*at);
+            row.is_reported() && !is_derived_site(row)
+        })
     }
 
     /// Whether an update says that its source started anew under its id: the start of a ROUTER record is newer, or a
     /// record that a former run of the program held is reported with another start.
-    fn is_restart(&self, source: SourceId, at: RecordRef, update: &Update<'_>) -> bool {
-        let row = self.row(at);
+    fn is_restart(&self, source: SourceId, row: &dyn AnyRow, update: &Update<'_>) -> bool {
         let head = row.head();
         let restored = head.flags.has(Flags::RESTORED)
             && self.sources[source.0 as usize].source_type == OwnedSourceType::Router;
@@ -468,32 +472,15 @@ impl Store {
         let before = self.share(at);
         let (sources, sharers) = (&self.sources, &mut self.sharers);
         let (mut former_owner, mut is_first) = (None, false);
-        let change = self.graph.change(at, seconds(self.now), |row, vocabulary| {
-            let was_live = row.any().is_live();
+        let change = self.graph.change(at, seconds(self.now), |row, before, vocabulary| {
             let mut changed = change(row, vocabulary);
-            if let Some(Reporter { source: reporter, vouches }) = reporter {
-                let is_live = row.any().is_live();
-                let head = row.any().head_mut();
-                let before = (head.owner, head.epoch);
-                head.flags.set(Flags::RESTORED, false);
-                if !head.flags.has(Flags::REPORTED) {
-                    head.flags.set(Flags::REPORTED, true);
-                    head.owner = reporter;
-                    is_first = true;
+            if let Some(reporter) = reporter {
+                is_first = !before.reported;
+                if is_first {
                     changed.add(Attribute::RecordType.code());
-                } else if head.owner != reporter && is_live && !was_live {
-                    // Those who said so before say so no more: it lives by this word alone.
-                    former_owner = Some(head.owner);
-                    head.owner = reporter;
-                    sharers.remove(at);
-                    head.flags.set(Flags::SHARED, false);
                 }
-                head.epoch = sources[reporter.0 as usize].epoch;
-                let is_shared = head.owner != reporter || head.flags.has(Flags::SHARED);
-                if vouches && is_shared && at.table() == Table::Entities {
-                    head.flags.set(Flags::SHARED, true);
-                    sharers.vouch(at, before, (reporter, head.epoch));
-                }
+                let epoch = sources[reporter.source.0 as usize].epoch;
+                former_owner = sharers.note(at, row, before, (reporter, epoch));
             }
             changed
         });

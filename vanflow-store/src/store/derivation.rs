@@ -28,6 +28,12 @@ const DEPTH: usize = 8;
 /// The name of a site that follows from routers of which none has a name.
 const UNNAMED: &str = "unknown";
 
+/// Whether a record is a site that follows from its routers.
+pub(super) fn is_derived_site(row: &dyn AnyRow) -> bool {
+    let head = row.head();
+    head.type_code == RecordKind::Site.code() && head.flags.has(Flags::DERIVED)
+}
+
 impl Store {
     /// Counts a connection at the listener or connector that it belongs to, and at the service of that.
     pub(super) fn count_flow(&mut self, at: RecordRef, before: &Standing, after: &Standing) {
@@ -42,17 +48,19 @@ impl Store {
                 continue;
             }
             let count = |count: &mut u64| *count = if is_new { *count + 1 } else { count.saturating_sub(1) };
-            let row = self.graph.entities.get_mut(parent.slot());
-            if before.counted_under != after.counted_under {
-                count(&mut row.numbers[TOTAL_FLOWS]);
-                if is_new {
-                    let start = self.row(at).number(START);
-                    self.note_received(parent, start);
+            let is_elsewhere = before.counted_under != after.counted_under;
+            if is_elsewhere || standing.live {
+                let numbers = &mut self.graph.entities.get_mut(parent.slot()).numbers;
+                if is_elsewhere {
+                    count(&mut numbers[TOTAL_FLOWS]);
+                }
+                if standing.live {
+                    count(&mut numbers[LIVE_FLOWS]);
                 }
             }
-            let row = self.graph.entities.get_mut(parent.slot());
-            if standing.live {
-                count(&mut row.numbers[LIVE_FLOWS]);
+            if is_elsewhere && is_new {
+                let start = self.row(at).number(START);
+                self.note_received(parent, start);
             }
             if is_new && let Some(service) = self.group(parent) {
                 self.graph.touch(service);
@@ -292,15 +300,9 @@ impl Store {
         }
     }
 
-    /// Whether a record is a site that follows from its routers.
-    pub(super) fn is_derived_site(&self, at: RecordRef) -> bool {
-        let head = self.row(at).head();
-        head.type_code == RecordKind::Site.code() && head.flags.has(Flags::DERIVED)
-    }
-
     /// A source reports a record with the id of a site that followed from its routers, which refer to that one now.
     pub(super) fn clear_derived_site(&mut self, at: RecordRef) {
-        if !self.is_derived_site(at) {
+        if !is_derived_site(self.row(at)) {
             return;
         }
         let is_live = self.row(at).is_live();

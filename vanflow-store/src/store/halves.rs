@@ -80,11 +80,7 @@ impl Store {
             return None;
         }
         let row = self.graph.flows.get(at.slot());
-        let is_reported = {
-            let row: &dyn AnyRow = row;
-            row.is_reported()
-        };
-        is_reported.then_some(row)
+        row.is_reported().then_some(row)
     }
 
     /// Takes back what a FLOW was counted as, and counts it as what it is now.

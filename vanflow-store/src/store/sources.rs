@@ -6,9 +6,9 @@ use std::{collections::HashMap, sync::Arc};
 use smallvec::SmallVec;
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, discovery::Extent};
 
-use super::{Store, seconds};
+use super::{Reporter, Store, derivation::is_derived_site, seconds};
 use crate::{
-    graph::Standing,
+    graph::{Fold, Standing},
     merge::Changed,
     row::{Flags, RecordRef, Table},
     schema::{END, START},
@@ -25,8 +25,54 @@ pub(super) struct Sharers {
 type Vouch = (SourceId, u16);
 
 impl Sharers {
+    /// A source reported a record, in that epoch of its. Answers whose it was, if it lives by this word alone now.
+    #[inline]
+    pub(super) fn note(
+        &mut self,
+        at: RecordRef,
+        row: &mut dyn Fold,
+        before: &Standing,
+        (reporter, epoch): (Reporter, u16),
+    ) -> Option<SourceId> {
+        let head = row.head_mut();
+        let vouch = (head.owner, head.epoch);
+        head.flags.set(Flags::RESTORED, false);
+        head.epoch = epoch;
+        if !head.flags.has(Flags::REPORTED) {
+            head.flags.set(Flags::REPORTED, true);
+            head.owner = reporter.source;
+        }
+        if head.owner == reporter.source && !head.flags.has(Flags::SHARED) {
+            return None;
+        }
+        self.note_shared(at, row, before, (reporter, vouch))
+    }
+
+    #[cold]
+    fn note_shared(
+        &mut self,
+        at: RecordRef,
+        row: &mut dyn Fold,
+        before: &Standing,
+        (reporter, vouch): (Reporter, Vouch),
+    ) -> Option<SourceId> {
+        let comes_back = row.is_live() && !before.live;
+        let head = row.head_mut();
+        if comes_back && head.owner != reporter.source {
+            // Those who said so before say so no more.
+            self.remove(at);
+            head.flags.set(Flags::SHARED, false);
+            return Some(std::mem::replace(&mut head.owner, reporter.source));
+        }
+        if reporter.vouches && at.table() == Table::Entities {
+            head.flags.set(Flags::SHARED, true);
+            self.vouch(at, vouch, (reporter.source, head.epoch));
+        }
+        None
+    }
+
     /// A source says that a record of `owner` is there.
-    pub(super) fn vouch(&mut self, at: RecordRef, owner: Vouch, vouch: Vouch) {
+    fn vouch(&mut self, at: RecordRef, owner: Vouch, vouch: Vouch) {
         let sharers = self.by_record.entry(at).or_insert_with(|| SmallVec::from_slice(&[owner]));
         match sharers.iter_mut().find(|(source, _)| *source == vouch.0) {
             Some((_, epoch)) => *epoch = vouch.1,
@@ -145,7 +191,7 @@ impl Store {
         self.end_live(source, |_, _| true);
         let id = self.sources[source.0 as usize].id.clone();
         // The id of a site that it has not reported yet means that one for those that name it.
-        if !self.graph.find(&id).at.is_some_and(|at| self.is_derived_site(at)) {
+        if !self.graph.find(&id).at.is_some_and(|at| is_derived_site(self.row(at))) {
             self.graph.retire(&id);
         }
     }
@@ -200,7 +246,6 @@ impl Store {
     /// Presumes that a record has ended.
     pub(super) fn end(&mut self, at: RecordRef, end: u64) {
         self.merge(at, None, |row, _| {
-            let row = row.any();
             let start = row.number(START).unwrap_or(0);
             row.set_number(END, Some(end.max(start)));
             row.head_mut().flags.set(Flags::PRESUMED_END, true);
