@@ -13,7 +13,7 @@ use http::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
         CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
-        ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+        ORIGIN, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
     },
     request::Parts,
 };
@@ -46,6 +46,7 @@ use crate::{
     v1::{self, Feeds, Freshness, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Before, Derivations, Due, Ended, Scope},
+    watches::Watches,
 };
 
 /// Answers requests about a network.
@@ -72,6 +73,7 @@ struct Shared {
     events: Events,
     history: Option<RwLock<Remembered>>,
     rows: Option<Arc<dyn Rows>>,
+    watches: Arc<Watches>,
 }
 
 /// What was measured, and when last, in milliseconds since the epoch.
@@ -120,6 +122,7 @@ impl Api {
             hasher: RandomState::new(),
             events,
             rows: options.rows,
+            watches: Watches::new(options.watches),
             history: options.history.map(|options| {
                 let limit = options.memory;
                 let (history, fed) = (History::new(options), Fed::default());
@@ -207,6 +210,7 @@ impl Api {
         let found = route::find(request.uri.path()).filter(|(route, _)| is_served(route));
         let mut response = self
             .dispatch(request, query, found, &is_served)
+            .and_then(|response| self.counted(request, response))
             .unwrap_or_else(|error| refusal(&error, is_coded));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -222,6 +226,15 @@ impl Api {
             let body = if is_head { Body::empty() } else { body };
             body.metered(health, route, begun.elapsed())
         })
+    }
+
+    /// A watch that is begun, if there are not too many; anything else as it is.
+    fn counted(&self, request: &Parts, response: Response<Body>) -> Result<Response<Body>, ApiError> {
+        if !response.body().is_watch() {
+            return Ok(response);
+        }
+        let watching = self.shared.watches.begin(request.extensions.get().copied())?;
+        Ok(response.map(|body| body.counted(watching)))
     }
 
     fn dispatch(
@@ -720,6 +733,9 @@ fn refusal(error: &ApiError, is_coded: bool) -> Response<Body> {
     let mut response = whole(error.status(), JSON, body);
     if matches!(error, ApiError::MethodNotAllowed { .. }) {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    if matches!(error, ApiError::TooManyWatches { .. }) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     if matches!(error, ApiError::NotAcceptable { .. }) {
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));

@@ -16,7 +16,7 @@ use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::{json::Json, metrics::Health};
+use crate::{json::Json, metrics::Health, watches::Watching};
 
 /// How large the pieces of a long answer are, in octets, give or take a record.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -30,6 +30,7 @@ pub struct Body {
     content: Content,
     gzip: Option<GzEncoder<Vec<u8>>>,
     meter: Option<Meter>,
+    watching: Option<Watching>,
 }
 
 enum Content {
@@ -89,20 +90,24 @@ pub(crate) enum Progress {
 
 impl Body {
     pub(crate) fn empty() -> Self {
-        Self { content: Content::Empty, gzip: None, meter: None }
+        Self::of(Content::Empty)
     }
 
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Whole(bytes.into()), gzip: None, meter: None }
+        Self::of(Content::Whole(bytes.into()))
     }
 
     pub(crate) fn rendered(render: impl Render + 'static) -> Self {
-        Self { content: Content::Rendered(Box::new(render)), gzip: None, meter: None }
+        Self::of(Content::Rendered(Box::new(render)))
     }
 
     /// Of pieces that come in their own time. Each is on its way as soon as it is there, compressed or not.
     pub(crate) fn streamed(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self { content: Content::Streamed(Box::pin(pieces)), gzip: None, meter: None }
+        Self::of(Content::Streamed(Box::pin(pieces)))
+    }
+
+    fn of(content: Content) -> Self {
+        Self { content, gzip: None, meter: None, watching: None }
     }
 
     /// The same content, compressed on its way out.
@@ -111,10 +116,20 @@ impl Body {
         Self { gzip: Some(GzEncoder::new(Vec::new(), Compression::fast())), ..self }
     }
 
+    /// Whether it goes on as long as its client likes.
+    pub fn is_watch(&self) -> bool {
+        matches!(self.content, Content::Streamed(_))
+    }
+
+    /// The same content, which is one of those that are counted as long as they are there.
+    pub(crate) fn counted(self, watching: Watching) -> Self {
+        Self { watching: Some(watching), ..self }
+    }
+
     /// The same content, which reports `health` how long it took to make, `so_far` included, when all of it is made or
     /// given up.
     pub(crate) fn metered(self, health: Arc<Health>, route: &'static str, so_far: Duration) -> Self {
-        let is_watch = matches!(self.content, Content::Streamed(_));
+        let is_watch = self.is_watch();
         if is_watch {
             health.watching();
         }
@@ -236,6 +251,8 @@ impl fmt::Debug for Body {
             Content::Rendered(_) => "rendered",
             Content::Streamed(_) => "streamed",
         };
-        f.debug_struct("Body").field("content", &content).field("gzip", &self.gzip.is_some()).finish()
+        let mut body = f.debug_struct("Body");
+        body.field("content", &content).field("gzip", &self.gzip.is_some());
+        body.field("is_counted", &self.watching.is_some()).finish_non_exhaustive()
     }
 }

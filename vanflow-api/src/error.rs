@@ -41,6 +41,11 @@ pub(crate) enum ApiError {
     NoConsole { path: &'static str },
     #[error(transparent)]
     History(UnreadableRows),
+    #[error(
+        "all {limit} watches are taken that {whose} at a time: end one, or ask without watching; whoever runs this can \
+         allow more"
+    )]
+    TooManyWatches { limit: usize, whose: &'static str },
     #[error("hosts are not reported; a process has the name of its host as hostName")]
     NoHosts,
 }
@@ -50,6 +55,7 @@ impl ApiError {
         match self {
             Self::NotFound { .. } | Self::NoSuch { .. } | Self::NoConsole { .. } => StatusCode::NOT_FOUND,
             Self::NoHosts => StatusCode::GONE,
+            Self::TooManyWatches { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::History(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
@@ -73,6 +79,7 @@ impl ApiError {
             StatusCode::METHOD_NOT_ALLOWED => "ErrMethodNotAllowed",
             StatusCode::NOT_ACCEPTABLE => "ErrNotAcceptable",
             StatusCode::GONE => "ErrNotSupported",
+            StatusCode::SERVICE_UNAVAILABLE => "ErrUnavailable",
             StatusCode::INTERNAL_SERVER_ERROR => "ErrInternal",
             _ => "ErrBadRequest",
         };

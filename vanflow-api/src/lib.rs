@@ -56,6 +56,7 @@ mod user;
 mod v1;
 mod v1alpha1;
 mod v2alpha1;
+mod watches;
 
 /// Which routers links are between is one rule for all APIs, and the store's.
 use vanflow_store::link;
@@ -67,6 +68,7 @@ pub use options::{ApiOptions, Cors};
 pub use pace::STALL_LIMIT;
 pub use v1::EventsOptions;
 pub use v2alpha1::{Due, Ended, tables};
+pub use watches::{Client, WatchLimits};
 
 /// The example of the README is run as a test.
 #[cfg(doctest)]

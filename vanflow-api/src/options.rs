@@ -7,6 +7,7 @@ use vanflow_history::{HistoryOptions, rows::Rows};
 use crate::{
     metrics::{self, Health},
     v1::EventsOptions,
+    watches::WatchLimits,
 };
 
 /// What can be set.
@@ -23,6 +24,8 @@ pub struct ApiOptions {
     pub rows: Option<Arc<dyn Rows>>,
     /// How events are kept.
     pub events: EventsOptions,
+    /// How many watches there may be at a time; see [`Client`](crate::Client).
+    pub watches: WatchLimits,
     /// Where whoever runs the API counts what happens, for `/metrics`.
     pub health: Arc<Health>,
     /// What reports this collector's revisions from those of others, and of former runs, in ETags and ids of events:

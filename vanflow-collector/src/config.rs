@@ -5,9 +5,11 @@
 //! has options of its own, settings hold those: nothing is copied from one struct into the next.
 
 mod args;
+mod limits;
 mod settings;
 
 pub use args::{Args, Octets, Speed};
+pub use limits::{LimitArgs, Limits};
 #[cfg(feature = "archive")]
 pub use settings::Archive;
 pub use settings::{Http, Prometheus, Replay, Router, Settings, SettingsError, Source, State};

@@ -16,6 +16,11 @@ use crate::{
 /// Paths that say how the collector is doing and nothing of the network: whoever watches over it comes by any name.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
+/// Whether somebody asks how the collector is doing, who is answered whatever else happens.
+pub(crate) fn is_probe(path: &str) -> bool {
+    PROBES.contains(&path)
+}
+
 /// The one way to what is answered.
 #[derive(Clone)]
 pub(crate) struct Front {
@@ -33,8 +38,7 @@ impl Front {
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {
-        let path = request.uri().path();
-        if PROBES.contains(&path) {
+        if is_probe(request.uri().path()) {
             return self.answers.answer(request).await;
         }
         if let Some(why) = self.hosts.refusal(request.uri(), request.headers()) {

@@ -101,8 +101,7 @@ mod tests {
             public_urls: public.iter().map(|url| url.parse().expect("a URL")).collect(),
             tls: None,
             cors: Cors::SameOrigin,
-            connections: 1,
-            stall_timeout: std::time::Duration::from_secs(1),
+            limits: config::Limits::default(),
         };
         Hosts::new(&settings, is_open)
     }

@@ -1,43 +1,63 @@
 //! The HTTP server: sockets, TLS and limits around a function from requests to responses.
 //!
 //! A client is owed its answer for as long as it takes some of it. One that asks nothing, or takes nothing of what
-//! there is for it, is cut off: connections are few, and memory for each is bounded (faults 19).
+//! there is for it, is cut off: connections are few, and memory for each is bounded (faults 19). Where all are taken,
+//! [`places`] says who gives way; clients that find no place are told so, and may ask how the collector is doing nevertheless.
 
+mod places;
 mod stall;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    convert::Infallible, fmt, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
-};
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+};
 use http_body::Body;
+use http_body_util::{Either, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
-    sync::Semaphore,
+    net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Level, debug, info, warn};
+use vanflow_api::Client;
 
-use self::stall::{Cut, Limits, Owed, Progress, Watched};
+use self::{
+    places::{Place, Places},
+    stall::{Asked, Cut, Limits, Owed, Progress, Watched},
+};
 use crate::{
     config,
+    front::is_probe,
+    occasion::Occasion,
     tls::{Certificate, TlsError},
 };
 
-/// How long a client has to ask: from its connection to its first request, and for the head of any later one.
+/// How long a client has to ask: from its connection to the end of the head of its first request, and from the end of an
+/// answer to that of the next one.
 const ASK_WITHIN: Duration = Duration::from_secs(30);
+
+/// The same where there is no place for it, and it may ask how the collector is doing.
+const PROBE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Places for clients that find no other, and for one of them.
+const PROBES: (usize, usize) = (64, 16);
+
+/// After how long without a word from a client's machine, though it is asked, the client is gone.
+const GONE_AFTER: Duration = Duration::from_secs(60);
 
 /// How long answers that were begun may take when the server shuts down.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -51,9 +71,12 @@ const STREAMS: u32 = 64;
 /// What lines of the access log are distinguished by: `--log info,access=debug` shows them.
 const ACCESS: &str = "access";
 
+const TOO_MANY_TEXT: &str = "{\"error\": \"too many connections at a time\"}\n";
+
+/// The same as a whole, where nothing was asked.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\n\
-    content-length: 43\r\nconnection: close\r\n\r\n{\"error\": \"too many connections at a time\"}";
+    content-length: 44\r\nconnection: close\r\n\r\n{\"error\": \"too many connections at a time\"}\n";
 
 /// Why there is no server.
 #[derive(Debug, Error)]
@@ -98,7 +121,8 @@ pub(crate) fn why_not(option: &str, error: &io::Error) -> String {
 pub(crate) struct Server {
     listeners: Vec<TcpListener>,
     certificate: Option<Arc<Certificate>>,
-    connections: Arc<Semaphore>,
+    places: Arc<Places>,
+    probes: Arc<Places>,
     stall_timeout: Duration,
 }
 
@@ -121,8 +145,9 @@ impl Server {
         Ok(Self {
             listeners,
             certificate,
-            connections: Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS))),
-            stall_timeout: settings.stall_timeout,
+            places: Places::new(settings.limits.connections, settings.limits.client_connections),
+            probes: Places::new(PROBES.0, PROBES.1),
+            stall_timeout: settings.limits.stall_timeout,
         })
     }
 
@@ -143,7 +168,8 @@ impl Server {
         for listener in self.listeners {
             let acceptor = Acceptor {
                 certificate: self.certificate.clone(),
-                connections: self.connections.clone(),
+                places: self.places.clone(),
+                probes: self.probes.clone(),
                 limits: Limits { ask_within: ASK_WITHIN, take_within: self.stall_timeout },
                 respond: respond.clone(),
                 shutdown: shutdown.clone(),
@@ -164,7 +190,8 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone)]
 struct Acceptor<R> {
     certificate: Option<Arc<Certificate>>,
-    connections: Arc<Semaphore>,
+    places: Arc<Places>,
+    probes: Arc<Places>,
     limits: Limits,
     respond: R,
     shutdown: CancellationToken,
@@ -178,7 +205,7 @@ where
 {
     async fn run(self, listener: TcpListener) {
         let mut tasks = JoinSet::new();
-        let mut refused = false;
+        let mut refused = Occasion::default();
         loop {
             let accepted = tokio::select! {
                 () = self.shutdown.cancelled() => break,
@@ -194,29 +221,23 @@ where
                     continue;
                 }
             };
-            let Ok(permit) = self.connections.clone().try_acquire_owned() else {
-                if !refused {
-                    warn!("--connections are all taken: turning clients away, {peer} first");
-                }
-                refused = true;
+            let Some(seat) = self.seat(peer, &mut refused) else {
                 if self.certificate.is_none() {
                     // Nothing was written to it before, so this fits; whether it arrives is up to the client.
                     let _ = stream.try_write(TOO_MANY);
                 }
                 continue;
             };
-            refused = false;
             // Answers are written whole or in large pieces; waiting for more would only delay watchers.
             let _ = stream.set_nodelay(true);
+            notice_its_end(&stream);
             let this = self.clone();
             tasks.spawn(async move {
-                let end = this.connection(stream, peer).await;
-                match end {
+                match this.connection(stream, peer, seat).await {
                     End::Cut(why) => info!("cut off {peer}: {why}"),
                     End::Failed(error) => debug!("{peer}: {error}"),
                     End::Done => debug!("{peer} is done"),
                 }
-                drop(permit);
             });
         }
         drop(listener);
@@ -225,52 +246,74 @@ where
         }
     }
 
+    /// A place for a client that connects: one of those that there are, or where it may ask how the collector is doing.
+    fn seat(&self, peer: SocketAddr, refused: &mut Occasion) -> Option<Seat> {
+        let progress = Arc::new(Progress::new());
+        if let Some(place) = self.places.take(peer.ip(), &progress) {
+            return Some(Seat { place, progress, limits: self.limits, is_spare: false });
+        }
+        if let Some(times) = refused.arises() {
+            warn!(
+                "{times} clients were turned away since this was said last, for all --connections are taken, or all \
+                 --client-connections of theirs; now {peer}"
+            );
+        }
+        let place = self.probes.take(peer.ip(), &progress)?;
+        let limits = Limits { ask_within: PROBE_WITHIN, ..self.limits };
+        Some(Seat { place, progress, limits, is_spare: true })
+    }
+
     /// Serves one client for as long as it behaves.
     async fn connection(
         self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        peer: impl fmt::Display,
+        peer: SocketAddr,
+        seat: Seat,
     ) -> End {
-        let progress = Arc::new(Progress::new());
-        let stream = Watched::new(stream, progress.clone());
-        match &self.certificate {
-            None => self.serve(stream, progress, peer).await,
-            Some(certificate) => {
-                match timeout(self.limits.ask_within, certificate.acceptor().accept(stream)).await {
-                    Ok(Ok(stream)) => self.serve(stream, progress, peer).await,
-                    Ok(Err(error)) => End::Failed(error.into()),
-                    Err(_) => End::Cut(Cut::AsksNothing(self.limits.ask_within)),
-                }
-            }
+        let stream = Watched::new(stream, seat.progress.clone());
+        let Some(certificate) = &self.certificate else { return self.serve(stream, peer, seat).await };
+        let ask_within = seat.limits.ask_within;
+        let greeting = timeout(ask_within, certificate.acceptor().accept(stream));
+        let greeted = tokio::select! {
+            () = seat.place.gives_way.cancelled() => return End::Cut(Cut::GivesWay),
+            greeted = greeting => greeted,
+        };
+        match greeted {
+            Ok(Ok(stream)) => self.serve(stream, peer, seat).await,
+            Ok(Err(error)) => End::Failed(error.into()),
+            Err(_) => End::Cut(Cut::AsksNothing(ask_within)),
         }
     }
 
     async fn serve(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        progress: Arc<Progress>,
-        peer: impl fmt::Display,
+        peer: SocketAddr,
+        Seat { place, progress, limits, is_spare }: Seat,
     ) -> End {
-        let service = service_fn(|request: Request<Incoming>| {
-            progress.asked();
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let asked = Progress::asked(&progress);
             let line = tracing::enabled!(target: ACCESS, Level::DEBUG)
                 .then(|| format!("{peer} {} {}", request.method(), request.uri()));
-            let answering = (self.respond)(request);
-            let progress = progress.clone();
+            request.extensions_mut().insert(Client(peer.ip()));
+            let is_answered = !is_spare || is_probe(request.uri().path());
+            let answering = is_answered.then(|| (self.respond)(request));
             async move {
-                let response = answering.await;
+                let mut response = match answering {
+                    Some(answering) => answering.await.map(|body| Either::Left(Owed::new(body, asked))),
+                    None => no_place(asked),
+                };
+                if is_spare {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 if let Some(line) = line {
                     debug!(target: ACCESS, "{line} {}", response.status().as_u16());
                 }
-                Ok::<_, Infallible>(response.map(|body| Owed::new(body, progress)))
+                Ok::<_, Infallible>(response)
             }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.ask_within)
-            .max_buf_size(BUFFER);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.ask_within).max_buf_size(BUFFER);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -281,24 +324,55 @@ where
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut closing = false;
-        loop {
+        let why = loop {
             tokio::select! {
                 ended = connection.as_mut() => return ended.map_or_else(End::Failed, |()| End::Done),
                 () = self.shutdown.cancelled(), if !closing => {
                     closing = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                () = place.gives_way.cancelled() => break Cut::GivesWay,
                 now = ticks.tick() => {
-                    if let Some(why) = progress.complaint(now, self.limits) {
-                        // HTTP/2 clients are reported, those of HTTP/1 see the connection end.
-                        connection.as_mut().graceful_shutdown();
-                        let _ = timeout(Duration::from_millis(100), connection).await;
-                        return End::Cut(why);
+                    if let Some(why) = progress.complaint(now, limits) {
+                        break why;
                     }
                 }
             }
-        }
+        };
+        // HTTP/2 clients are told, those of HTTP/1 see the connection end.
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(Duration::from_millis(100), connection).await;
+        End::Cut(why)
     }
+}
+
+/// Has the connection to a machine end that is gone without a word: a watch takes a place until then.
+fn notice_its_end(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let alive = TcpKeepalive::new().with_time(GONE_AFTER / 2).with_interval(GONE_AFTER / 6).with_retries(3);
+    // Where a system knows less of it, what it knows has to do.
+    let _ = socket.set_tcp_keepalive(&alive);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(GONE_AFTER));
+}
+
+/// What a connection has of the server.
+struct Seat {
+    place: Place,
+    progress: Arc<Progress>,
+    limits: Limits,
+    /// It came where all places were taken: only probes are answered, and one of them.
+    is_spare: bool,
+}
+
+/// The answer to a request on a connection for which there is no place.
+fn no_place<B>(asked: Asked) -> Response<Either<Owed<B>, Owed<Full<Bytes>>>> {
+    let text = Bytes::from_static(TOO_MANY_TEXT.as_bytes());
+    let mut response = Response::new(Either::Right(Owed::new(Full::new(text), asked)));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 enum End {

@@ -41,6 +41,7 @@ mod http;
 mod ingest;
 mod live;
 mod occasion;
+pub mod open_files;
 mod prometheus;
 mod replay;
 mod run;

@@ -16,7 +16,7 @@ use tracing::info;
 use tracing_subscriber::EnvFilter;
 use vanflow_collector::{
     config::{Args, Settings},
-    run,
+    open_files, run,
     terminal::StatusLine,
 };
 
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         .unwrap_or_else(|error| refuse(ErrorKind::ArgumentConflict, error.to_string()));
     log::to_stderr(filter, line.clone());
     settings.line = line;
+    open_files::allow_for(&mut settings);
     match collect(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

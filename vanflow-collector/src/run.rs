@@ -235,6 +235,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     options.metrics = settings.metrics;
     let scope = settings.network.map(|network| Scope { network, is_series: metrics::is_series });
     options.events = settings.events;
+    options.watches = settings.http.limits.for_watches();
     options.health = health;
     options.console = console.is_some();
     // Of use with a Prometheus too: for when that does not answer.

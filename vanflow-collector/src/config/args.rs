@@ -8,6 +8,8 @@ use clap::{
 };
 use vanflow_api::metrics::Detail;
 
+use super::LimitArgs;
+
 /// Attaches to a router of a Skupper network, gathers the VAN-Flow records of the whole network, and answers
 /// questions about it over HTTP.
 ///
@@ -95,14 +97,9 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_CORS", value_name = "ORIGIN", value_delimiter = ',', help_heading = API)]
     pub cors: Vec<String>,
 
-    /// HTTP connections at a time; any more are turned away with 503.
-    #[arg(long, env = "VANFLOW_CONNECTIONS", value_name = "N", default_value_t = 1024, help_heading = API)]
-    pub connections: usize,
-
-    /// Cuts off an HTTP client that takes nothing of its answer for so long.
-    #[arg(long, env = "VANFLOW_STALL_TIMEOUT", value_name = "TIME", default_value = "30s", help_heading = API)]
-    #[arg(value_parser = duration)]
-    pub stall_timeout: Duration,
+    /// What HTTP clients may take.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     /// Serves the console build in this directory at /, such as one of the Skupper Console. Without it the collector's
     /// own page is there, which is at /view/ in any case.
@@ -281,7 +278,7 @@ fn detail() -> impl TypedValueParser<Value = Detail> {
     )
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|_| "expected a time with its unit, such as 90s, 15m or 2h".into())
 }

@@ -11,7 +11,7 @@ use vanflow_api::{Cors, EventsOptions, metrics};
 use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
-use super::{Args, CONNECT_JSON, Octets, Speed};
+use super::{Args, CONNECT_JSON, Limits, Octets, Speed};
 use crate::{demo, hosts, terminal::StatusLine};
 
 /// Bounds of memory below this make no sense, in octets.
@@ -104,10 +104,8 @@ pub struct Http {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Whose pages may ask.
     pub cors: Cors,
-    /// Connections at a time; at least 1.
-    pub connections: usize,
-    /// How long a client may take nothing of its answer.
-    pub stall_timeout: Duration,
+    /// What clients may take.
+    pub limits: Limits,
 }
 
 impl Http {
@@ -247,13 +245,7 @@ impl Settings {
                 listen: each(args.listen, |address| listen("--listen", address))?,
                 public_urls: each(args.public_url, public_url)?,
                 cors: cors(args.cors)?,
-                connections: at_least("--connections", args.connections, 1, "1 or more")?,
-                stall_timeout: no_shorter(
-                    "--stall-timeout",
-                    args.stall_timeout,
-                    Duration::from_secs(1),
-                    "1s or more",
-                )?,
+                limits: Limits::new(&args.limits)?,
             },
             console: args.console,
             prometheus: prometheus(args.prometheus_api, args.prometheus_ca)?,
@@ -579,7 +571,7 @@ fn each<T>(
     values.into_iter().map(check).collect()
 }
 
-fn at_least(
+pub(super) fn at_least(
     option: &'static str,
     value: usize,
     least: usize,
@@ -588,7 +580,7 @@ fn at_least(
     if value >= least { Ok(value) } else { Err(wrong(option, value, must)) }
 }
 
-fn no_shorter(
+pub(super) fn no_shorter(
     option: &'static str,
     time: Duration,
     shortest: Duration,

@@ -20,8 +20,7 @@ fn http(listen: &str) -> config::Http {
         public_urls: Vec::new(),
         tls: None,
         cors: Cors::SameOrigin,
-        connections: 16,
-        stall_timeout: std::time::Duration::from_secs(1),
+        limits: config::Limits::default(),
     }
 }
 
@@ -79,4 +78,39 @@ async fn probes_come_by_any_name() {
     let front = front("127.0.0.1:8010");
     assert_eq!(get(&front, "/healthz", &[(HOST, "rebound.example")]).await.status, 200);
     assert_eq!(get(&front, "/readyz", &[(HOST, "rebound.example")]).await.status, 503);
+}
+
+#[tokio::test]
+async fn watches_are_bounded_apart_and_nothing_else_is_refused_for_them() {
+    let (network, _publisher) = Network::new(Store::new(StoreOptions::default()));
+    let mut options = ApiOptions::default();
+    options.watches.total = 2;
+    let answers = Answers { api: Api::new(network, options), console: None, prometheus: None, scope: None };
+    let front = Front::new(&http("127.0.0.1:8010"), answers);
+    let watch =
+        |path| front.clone().answer(Request::get(path).body(Full::<Bytes>::default()).expect("a request"));
+    let watched = "/api/v1alpha1/records?watch=1";
+    let mut watches = Vec::new();
+    for path in [watched, "/api/v1/stream?verdict=v1%2Fverdict"] {
+        watches.push(watch(path).await);
+    }
+    assert!(watches.iter().all(|response| response.status() == 200));
+    let text = "all 2 watches are taken that there may be at a time: end one, or ask without watching; whoever runs this can \
+                allow more";
+    for (path, expected) in [
+        (watched, format!("{{\"error\":\"{text}\"}}\n")),
+        (
+            "/api/v2alpha1/sites?watch=1",
+            format!("{{\"code\":\"ErrUnavailable\",\"message\":\"{text}\"}}\n"),
+        ),
+    ] {
+        let answer = get(&front, path, &[]).await;
+        assert_eq!((answer.status, answer.text), (503, expected), "{path}");
+        assert_eq!(answer.headers["retry-after"], "5");
+    }
+    for path in ["/api/v1alpha1/records", "/metrics", "/healthz"] {
+        assert_eq!(get(&front, path, &[]).await.status, 200, "{path}");
+    }
+    drop(watches.pop());
+    assert_eq!(watch(watched).await.status(), 200);
 }

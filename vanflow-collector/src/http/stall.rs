@@ -17,10 +17,13 @@ use tokio::{
     time::Instant,
 };
 
+/// Octets that a client has to take at a time for it to count: answers to the pings of HTTP/2 do not.
+const SOME: usize = 64;
+
 /// How long a client has.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    /// To ask, from its connection on.
+    /// To ask, from its connection on, and from the end of what it was last answered.
     pub(super) ask_within: Duration,
     /// To take some of what there is for it.
     pub(super) take_within: Duration,
@@ -33,6 +36,8 @@ pub(super) enum Cut {
     AsksNothing(Duration),
     /// The client took nothing of its answer for so long.
     TakesNothing(Duration),
+    /// Others need its place.
+    GivesWay,
 }
 
 impl fmt::Display for Cut {
@@ -44,18 +49,25 @@ impl fmt::Display for Cut {
             Self::TakesNothing(time) => {
                 write!(f, "it took nothing of its answer for {}", humantime::format_duration(*time))
             }
+            Self::GivesWay => {
+                f.write_str("all connections are taken, and its client asked nothing, or has the most")
+            }
         }
     }
 }
 
 /// What a connection owes its client, and since when the client took nothing of it.
+#[derive(Debug)]
 pub(super) struct Progress {
     state: Mutex<State>,
 }
 
+#[derive(Debug)]
 struct State {
-    begun: Instant,
-    asked: bool,
+    /// Requests that are not answered to their end.
+    asked: usize,
+    /// Since when there are none, or the rest of the last answer was taken.
+    idle_since: Instant,
     /// The socket takes no more.
     blocked: bool,
     /// Bodies that handed out a frame and were not asked for the next one yet.
@@ -67,21 +79,32 @@ struct State {
 impl Progress {
     /// Of a connection that begins now.
     pub(super) fn new() -> Self {
-        let state = State { begun: Instant::now(), asked: false, blocked: false, owed: 0, since: None };
+        let state = State { asked: 0, idle_since: Instant::now(), blocked: false, owed: 0, since: None };
         Self { state: Mutex::new(state) }
     }
 
-    /// The client has asked something.
-    pub(super) fn asked(&self) {
-        self.with(|state| state.asked = true);
+    /// The client has asked something, and is not answered to the end as long as that is held.
+    pub(super) fn asked(this: &Arc<Self>) -> Asked {
+        this.with(|state| state.asked += 1);
+        Asked(Arc::clone(this))
+    }
+
+    /// Since when the client has asked nothing, if nothing is on its way to it.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.with(|state| state.idle_since())
     }
 
     fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
         match outcome {
             Poll::Pending => self.with(|state| state.blocked = true),
             Poll::Ready(Ok(octets)) if *octets > 0 => self.with(|state| {
-                state.blocked = false;
-                state.since = None;
+                // Pings are answered without being asked for anything.
+                if std::mem::take(&mut state.blocked) {
+                    state.idle_since = Instant::now();
+                }
+                if *octets >= SOME {
+                    state.since = None;
+                }
             }),
             Poll::Ready(_) => {}
         }
@@ -90,10 +113,10 @@ impl Progress {
     /// Why the connection should end now, if it should.
     pub(super) fn complaint(&self, now: Instant, limits: Limits) -> Option<Cut> {
         self.with(|state| {
-            if !state.asked && now - state.begun >= limits.ask_within {
+            if state.idle_since().is_some_and(|since| now.duration_since(since) >= limits.ask_within) {
                 return Some(Cut::AsksNothing(limits.ask_within));
             }
-            let stalled = state.since.is_some_and(|since| now - since >= limits.take_within);
+            let stalled = state.since.is_some_and(|since| now.duration_since(since) >= limits.take_within);
             stalled.then_some(Cut::TakesNothing(limits.take_within))
         })
     }
@@ -107,6 +130,25 @@ impl Progress {
             state.since = Some(Instant::now());
         }
         outcome
+    }
+}
+
+impl State {
+    fn idle_since(&self) -> Option<Instant> {
+        (self.asked == 0 && !self.blocked).then_some(self.idle_since)
+    }
+}
+
+/// A request that is not answered to its end.
+#[derive(Debug)]
+pub(super) struct Asked(Arc<Progress>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.with(|state| {
+            state.asked -= 1;
+            state.idle_since = Instant::now();
+        });
     }
 }
 
@@ -166,18 +208,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 pub(super) struct Owed<B> {
     body: B,
     owed: bool,
-    progress: Arc<Progress>,
+    asked: Asked,
 }
 
 impl<B> Owed<B> {
-    pub(super) fn new(body: B, progress: Arc<Progress>) -> Self {
-        Self { body, owed: false, progress }
+    pub(super) fn new(body: B, asked: Asked) -> Self {
+        Self { body, owed: false, asked }
     }
 
     fn mark(&mut self, owed: bool) {
         if self.owed != owed {
             self.owed = owed;
-            self.progress.with(|state| if owed { state.owed += 1 } else { state.owed -= 1 });
+            self.asked.0.with(|state| if owed { state.owed += 1 } else { state.owed -= 1 });
         }
     }
 }

@@ -11,7 +11,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::mpsc,
     task::JoinHandle,
     time::Instant,
@@ -68,12 +68,15 @@ where
     let shutdown = CancellationToken::new();
     let acceptor = Acceptor {
         certificate: None,
-        connections: Arc::new(Semaphore::new(1)),
+        places: Places::new(1, 1),
+        probes: Places::new(1, 1),
         limits: LIMITS,
         respond: move |_| ready(Response::new(body())),
         shutdown: shutdown.clone(),
     };
-    Connected { client, server: tokio::spawn(acceptor.connection(far, "the client")), shutdown }
+    let peer = SocketAddr::from(([192, 0, 2, 1], 1234));
+    let seat = acceptor.seat(peer, &mut Occasion::default()).expect("there is a place");
+    Connected { client, server: tokio::spawn(acceptor.connection(far, peer, seat)), shutdown }
 }
 
 impl Connected {
@@ -166,10 +169,13 @@ async fn an_http_2_client_that_takes_nothing_is_cut_off() {
     let mut connected = connect(|| Endless);
     let (near, far) = tokio::io::duplex(4096);
     let client = std::mem::replace(&mut connected.client, near);
-    let (mut requests, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))
-            .await
-            .expect("greets");
+    let (mut requests, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        // That the server answers these is no sign that anything of the answer is taken.
+        .keep_alive_interval(Duration::from_secs(3))
+        .handshake(TokioIo::new(client))
+        .await
+        .expect("greets");
     tokio::spawn(connection);
     let request = Request::new(Full::<Bytes>::default());
     let response = requests.send_request(request).await.expect("answers");
@@ -178,14 +184,23 @@ async fn an_http_2_client_that_takes_nothing_is_cut_off() {
     drop((response, far));
 }
 
+/// A server of so many connections, as many of one client.
 async fn server(connections: usize) -> (SocketAddr, CancellationToken, JoinHandle<()>, mpsc::Sender<Bytes>) {
+    limited(connections, connections).await
+}
+
+async fn limited(
+    connections: usize,
+    client_connections: usize,
+) -> (SocketAddr, CancellationToken, JoinHandle<()>, mpsc::Sender<Bytes>) {
+    let mut limits = config::Limits::default();
+    (limits.connections, limits.client_connections) = (connections, client_connections);
     let settings = config::Http {
         listen: vec!["127.0.0.1:0".into()],
         public_urls: Vec::new(),
         tls: None,
         cors: vanflow_api::Cors::SameOrigin,
-        connections,
-        stall_timeout: LIMITS.take_within,
+        limits,
     };
     let server = Server::bind(&settings, "--listen").await.expect("binds");
     let address = server.addresses()[0];
@@ -213,20 +228,38 @@ async fn get(address: SocketAddr, path: &str) -> String {
     answer
 }
 
-#[tokio::test]
-async fn one_connection_too_many_is_turned_away_and_reported_so() {
-    let (address, shutdown, serving, frames) = server(1).await;
-    let mut watcher = TcpStream::connect(address).await.expect("connects");
+/// Someone from that address who watches, and has heard something.
+async fn watcher(server: SocketAddr, from: [u8; 4], frames: &mpsc::Sender<Bytes>) -> TcpStream {
+    let mut watcher = connected(server, from).await;
     watcher.write_all(b"GET /watch HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("writes");
     frames.send("here".into()).await.expect("is there");
     let mut heard = [0; 16];
     watcher.read_exact(&mut heard).await.expect("is answered");
+    watcher
+}
 
-    let mut answer = String::new();
-    TcpStream::connect(address).await.expect("connects").read_to_string(&mut answer).await.expect("reads");
+async fn connected(server: SocketAddr, from: [u8; 4]) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((from, 0).into()).expect("all of 127.0.0.0/8 is this machine's");
+    socket.connect(server).await.expect("connects")
+}
+
+const HERE: [u8; 4] = [127, 0, 0, 1];
+const THERE: [u8; 4] = [127, 0, 0, 2];
+
+#[tokio::test]
+async fn one_connection_too_many_is_turned_away_and_told_so_but_probes_are_answered() {
+    let (address, shutdown, serving, frames) = server(1).await;
+    let watcher = watcher(address, HERE, &frames).await;
+    let answer = get(address, "/").await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-    assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+    assert!(head.contains("retry-after: 5\r\n"), "{head}");
+    assert_eq!(body, TOO_MANY_TEXT);
+    for probe in ["/healthz", "/readyz"] {
+        let answer = get(address, probe).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{probe}: {answer}");
+    }
 
     drop(watcher);
     // The place becomes free when the server has noticed; nothing but an answer says when that is.
@@ -235,15 +268,84 @@ async fn one_connection_too_many_is_turned_away_and_reported_so() {
     serving.await.expect("no panic");
 }
 
+#[test]
+fn who_finds_no_place_at_all_is_told_the_same() {
+    let whole = std::str::from_utf8(TOO_MANY).expect("text");
+    let (head, body) = whole.split_once("\r\n\r\n").expect("a head and a body");
+    assert_eq!(body, TOO_MANY_TEXT);
+    assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+}
+
+#[tokio::test]
+async fn clients_that_ask_nothing_keep_nobody_from_asking() {
+    let (address, shutdown, serving, _frames) = server(4).await;
+    let mut idle = Vec::new();
+    for number in 0..32 {
+        let mut stream = connected(address, if number % 2 == 0 { HERE } else { THERE }).await;
+        match number % 4 {
+            // Nothing, half a request, the beginning of HTTP/2, a request that is answered.
+            0 => {}
+            1 => stream.write_all(b"GET / HTTP/1.1\r\nhost:").await.expect("writes"),
+            2 => stream
+                .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+                .await
+                .expect("writes"),
+            _ => {
+                stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("writes");
+                let mut heard = [0; 64];
+                stream.read_exact(&mut heard).await.expect("is answered");
+            }
+        }
+        idle.push(stream);
+        let answer = get(address, "/").await;
+        assert!(answer.ends_with("hello"), "with {number} that are idle: {answer}");
+    }
+    shutdown.cancel();
+    serving.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_all_its_connections_takes_none_of_another() {
+    let (address, shutdown, serving, frames) = limited(2, 1).await;
+    let watcher = watcher(address, THERE, &frames).await;
+    let mut refused = String::new();
+    let mut second = connected(address, THERE).await;
+    second.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("writes");
+    second.read_to_string(&mut refused).await.expect("is answered");
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(get(address, "/").await.ends_with("hello"), "from another address");
+    drop(watcher);
+    shutdown.cancel();
+    serving.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_nothing_more_is_cut_off_also_of_http_2() {
+    let mut connected = connect(|| Full::new(Bytes::from_static(b"hello")));
+    connected.ask().await;
+    connected.hear("hello").await;
+    // The server's own guard of heads, or ours: whichever is first.
+    assert!(!matches!(connected.server.await.expect("no panic"), End::Failed(_)));
+
+    let mut connected = connect(|| Full::new(Bytes::from_static(b"hello")));
+    let (near, _far) = tokio::io::duplex(4096);
+    let client = std::mem::replace(&mut connected.client, near);
+    let (mut requests, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))
+            .await
+            .expect("greets");
+    tokio::spawn(connection);
+    let response = requests.send_request(Request::new(Full::<Bytes>::default())).await.expect("answers");
+    response.into_body().collect().await.expect("comes whole");
+    assert_eq!(connected.cut().await, Cut::AsksNothing(LIMITS.ask_within));
+    drop(requests);
+}
+
 #[tokio::test]
 async fn a_watcher_that_does_not_leave_does_not_keep_the_server() {
     // faults 22
     let (address, shutdown, serving, frames) = server(8).await;
-    let mut watcher = TcpStream::connect(address).await.expect("connects");
-    watcher.write_all(b"GET /watch HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("writes");
-    frames.send("here".into()).await.expect("is there");
-    let mut heard = [0; 16];
-    watcher.read_exact(&mut heard).await.expect("is answered");
+    let _watcher = watcher(address, HERE, &frames).await;
     tokio::time::pause();
     let begun = Instant::now();
     shutdown.cancel();
@@ -260,8 +362,7 @@ async fn an_address_that_is_taken_is_named() {
         public_urls: Vec::new(),
         tls: None,
         cors: vanflow_api::Cors::SameOrigin,
-        connections: 1,
-        stall_timeout: LIMITS.take_within,
+        limits: config::Limits::default(),
     };
     let error = Server::bind(&settings, "--listen").await.map(drop).expect_err("it is taken").to_string();
     assert!(

@@ -28,8 +28,7 @@ fn error(line: &str) -> String {
 fn the_defaults_are_those_that_the_documentation_promises() {
     let settings = settings("--router amqp://localhost").expect("makes sense");
     assert_eq!(settings.http.listen, ["127.0.0.1:8010"]);
-    assert_eq!(settings.http.connections, 1024);
-    assert_eq!(settings.http.stall_timeout, Duration::from_secs(30));
+    assert_eq!(settings.http.limits, Limits::default());
     assert_eq!(settings.http.cors, Cors::SameOrigin);
     assert_eq!(settings.metrics_listen, None);
     assert_eq!(settings.metrics.detail, Detail::Process);
