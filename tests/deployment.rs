@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use clap::{CommandFactory, Parser};
-use vanflow_collector::config::{Args, Router, Settings, Source};
+use vanflow_collector::config::{Args, CommandLine, Router, Settings, Source};
 
 const MANIFESTS: [&str; 2] = ["deploy.yaml", "deploy-skupper-1.yaml"];
 
@@ -73,10 +73,52 @@ fn a_collector_at_skupper_1_attaches_by_what_skupper_mounts() {
 
 #[test]
 fn variables_that_documents_name_exist() {
-    for document in ["README.md", "Containerfile", "docs/moving.md", "docs/metrics.md", "docs/console.md"] {
+    for document in [
+        "README.md",
+        "Containerfile",
+        "docs/moving.md",
+        "docs/metrics.md",
+        "docs/console.md",
+        "packaging/systemd/vanflow-collector.service",
+        "packaging/systemd/user/vanflow-collector.service",
+        "packaging/podman/vanflow-collector.container",
+    ] {
         for rest in read(document).split("VANFLOW_").skip(1) {
             let name = rest.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_')).next();
             option(&format!("VANFLOW_{}", name.unwrap_or_default()));
         }
+    }
+}
+
+#[test]
+fn a_service_of_systemd_has_options_that_make_sense() {
+    let unit = read("packaging/systemd/vanflow-collector.service");
+    assert!(unit.contains("VANFLOW_CONFIG=/etc/vanflow-collector/collector.toml"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above");
+    let file = root.join("packaging/collector.toml");
+    // With all that is commented out, which is there to be taken in.
+    let text = read("packaging/collector.toml")
+        .replace("\nlisten =", "\n#listen =")
+        .replace("\n#listen = \":", "\nlisten = \":");
+    let all = text.replace("\n#tls", "\ntls");
+    let directory = tempfile::tempdir().expect("a directory");
+    let whole = directory.path().join("collector.toml");
+    fs::write(&whole, all).expect("it can be written");
+    for (file, listen) in [(&file, "127.0.0.1:8010"), (&whole, ":8010")] {
+        let line = ["vanflow-collector".into(), "--config".into(), file.clone().into_os_string()];
+        let line = CommandLine::read(line).unwrap_or_else(|error| panic!("{error}"));
+        let settings = Settings::new(line.args, |_| false).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(settings.http.listen, [listen]);
+        assert_eq!(settings.http.tls.is_some(), listen == ":8010");
+        assert!(
+            settings.state.is_some_and(|state| state.directory == Path::new("/var/lib/vanflow-collector"))
+        );
+        // Each file that it names is one that the unit hands to it.
+        let Source::Router(Router::Url { ca: Some(ca), .. }) = settings.source else {
+            panic!("no authority")
+        };
+        let name = ca.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert_eq!(ca, Path::new("/run/credentials/vanflow-collector.service").join(name));
+        assert!(unit.contains(&format!("LoadCredential={name}:")), "{name}");
     }
 }

@@ -29,6 +29,9 @@ pub(crate) fn about_router(source: &Source, reason: &str) -> Option<String> {
         Source::Router(Router::ConnectJson(_)) => {
             "its address is from the connect.json; --router names another"
         }
+        Source::Router(Router::Skupper(_)) => {
+            "its address is what Skupper keeps of the namespace; --router names another"
+        }
         Source::Demo(_) | Source::Replay(_) => return None,
     };
     Some(format!("{meaning} {option}; it is tried again"))

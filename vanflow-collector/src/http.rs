@@ -117,6 +117,17 @@ pub(crate) fn why_not(option: &str, error: &io::Error) -> String {
     }
 }
 
+/// Listens on `host:port`, or, where there is no host, on every address of this machine, IPv6 where it has that.
+async fn listen_on(address: &str) -> io::Result<TcpListener> {
+    let Some(port) = address.strip_prefix(':') else { return TcpListener::bind(address).await };
+    match TcpListener::bind(format!("[::]:{port}")).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind(format!("0.0.0.0:{port}")).await
+        }
+        bound => bound,
+    }
+}
+
 /// A server that listens, and does not answer yet.
 pub(crate) struct Server {
     listeners: Vec<TcpListener>,
@@ -135,7 +146,7 @@ impl Server {
         };
         let mut listeners = Vec::new();
         for address in &settings.listen {
-            let listener = TcpListener::bind(address).await.map_err(|error| HttpError::Listen {
+            let listener = listen_on(address).await.map_err(|error| HttpError::Listen {
                 option,
                 address: address.clone(),
                 error,

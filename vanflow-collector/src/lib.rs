@@ -30,11 +30,13 @@ mod answer;
 #[cfg(feature = "archive")]
 mod archive;
 mod capture;
+mod check;
 mod chore;
 mod clock;
 pub mod config;
 mod console;
 pub mod demo;
+pub mod ensure_secret;
 mod front;
 mod hosts;
 mod http;
@@ -46,11 +48,13 @@ mod prometheus;
 mod replay;
 mod run;
 mod state;
+pub mod supervisor;
 pub mod terminal;
 mod tls;
 mod ui;
 
 pub use capture::CaptureError;
+pub use check::check;
 pub use console::ConsoleError;
 pub use http::HttpError;
 pub use prometheus::PrometheusError;

@@ -3,38 +3,63 @@
 mod log;
 
 use std::{
-    io::{IsTerminal, Write, stderr},
+    io::{IsTerminal, Write, stderr, stdout},
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::anyhow;
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 use vanflow_collector::{
-    config::{Args, Settings},
+    config::{Command, CommandLine, Settings},
+    ensure_secret::{EnsureSecret, Ensured},
     open_files, run,
+    supervisor::Supervisor,
     terminal::StatusLine,
 };
 
 /// Exits with 0 after SIGTERM or SIGINT, with 2 where the arguments make no sense, with 1 where something else fails.
+/// `--check` exits with 2 where files do not fit the arguments either.
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let refuse = |kind, message: String| -> ! { Args::command().error(kind, message).exit() };
+    let line = CommandLine::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let refuse = |kind, message: String| -> ! { line.error(kind, message).exit() };
+    let args = line.args.clone();
+    if let Some(Command::EnsureSecret(command)) = &args.command {
+        return ended(ensure_secret(command));
+    }
     // Where a person watches and has not asked for a log, one line says how the start goes.
-    let line = (stderr().is_terminal() && args.log.is_none()).then(|| StatusLine::new(stderr()));
-    let log = args.log.clone().unwrap_or_else(|| if line.is_some() { "warn" } else { "info" }.to_owned());
+    let status = (stderr().is_terminal() && args.log.is_none()).then(|| StatusLine::new(stderr()));
+    let log = args.log.clone().unwrap_or_else(|| if status.is_some() { "warn" } else { "info" }.to_owned());
     let filter = EnvFilter::try_new(&log)
         .unwrap_or_else(|error| refuse(ErrorKind::InvalidValue, format!("--log is `{log}`: {error}")));
+    let is_check = args.check;
     let mut settings = Settings::new(args, |path| path.exists())
         .unwrap_or_else(|error| refuse(ErrorKind::ArgumentConflict, error.to_string()));
-    log::to_stderr(filter, line.clone());
-    settings.line = line;
+    if is_check {
+        let wrong = vanflow_collector::check(&settings);
+        if !wrong.is_empty() {
+            refuse(ErrorKind::Io, wrong.join("\nerror: "));
+        }
+        let _ =
+            writeln!(stdout(), "the options make sense together, and the files that they name can be read");
+        return ExitCode::SUCCESS;
+    }
+    log::to_stderr(filter, status.clone());
+    for note in &line.notes {
+        info!("{note}");
+    }
+    settings.line = status;
     open_files::allow_for(&mut settings);
-    match collect(settings) {
+    ended(collect(settings))
+}
+
+/// The exit code, and the error where there is one.
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Errors of this crate name what they come from; anyhow would have their sources a second time. Where nobody
@@ -43,6 +68,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Has the secret made that a job is to make.
+fn ensure_secret(command: &EnsureSecret) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| anyhow!("cannot start a runtime: {error}"))?;
+    let (ensured, namespace) = runtime.block_on(command.run())?;
+    let what = match ensured {
+        Ensured::Created => "made secret",
+        Ensured::Exists => "there is a secret",
+    };
+    writeln!(stdout(), "{what} {} in namespace {namespace}", command.name)?;
+    Ok(())
 }
 
 /// Collects until a signal asks to leave.
@@ -55,12 +95,16 @@ fn collect(settings: Settings) -> anyhow::Result<()> {
         let shutdown = CancellationToken::new();
         let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let running = run(settings, shutdown.clone()).await?;
+        let supervisor = Supervisor::of_environment();
+        supervisor.ready();
         tokio::spawn(async move {
             let [terminate, interrupt] = &mut signals;
             let signal = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
+                () = supervisor.live() => return,
             };
+            supervisor.stopping();
             shutdown.cancel();
             info!("leaving, as {signal} asks");
         });

@@ -85,6 +85,9 @@ pub enum RunError {
     /// The router cannot be attached to as it was said.
     #[error("cannot attach to a router: {0}")]
     Router(#[from] router::ConfigError),
+    /// The namespace of Skupper that was named has no router to attach to.
+    #[error(transparent)]
+    Skupper(#[from] config::SkupperError),
     /// What Skupper mounts is not there whole.
     #[error(
         "{} names {}, which cannot be read: {error}; mount all of the secret there, with ca.crt, tls.crt and tls.key \
@@ -443,13 +446,21 @@ async fn emulated(options: demo::DemoOptions, listen: Option<&str>) -> Result<de
     demo::start_on(exchange, options, clock::now).await.map_err(failed)
 }
 
-fn router_config(router: Router, waits: &discovery::Settings) -> Result<router::Config, RunError> {
+/// What it takes to attach to a router, with all of its files read.
+pub(crate) fn router_config(router: Router, waits: &discovery::Settings) -> Result<router::Config, RunError> {
     let clock: router::Clock = Arc::new(clock::now);
     let mut mounted = None;
     let mut config = match router {
         Router::ConnectJson(file) => {
             let config = router::Config::from_connect_json(&file, clock)?;
             mounted = Some(file);
+            config
+        }
+        Router::Skupper(namespace) => {
+            let reached = config::reach_skupper(&namespace)?;
+            let mut config = router::Config::from_url(&reached.url, clock)?;
+            config.tls.ca = Some(reached.ca);
+            (config.tls.certificate, config.tls.key) = (Some(reached.certificate), Some(reached.key));
             config
         }
         Router::Url { url, ca, identity } => {

@@ -3,26 +3,33 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{
-    Parser,
+    Parser, Subcommand,
     builder::{FalseyValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use vanflow_api::metrics::Detail;
 
 use super::LimitArgs;
+use crate::ensure_secret::EnsureSecret;
 
 /// Attaches to a router of a Skupper network, gathers the VAN-Flow records of the whole network, and answers
 /// questions about it over HTTP.
 ///
-/// Records come from exactly one of --router, --connect-json, --demo and --replay. Where none is named and
-/// /etc/messaging/connect.json exists, it is taken. Every option can be given in the environment instead; the
-/// command line wins.
+/// Records come from exactly one of --router, --connect-skupper, --connect-json, --demo and --replay. Where none is named and
+/// /etc/messaging/connect.json exists, it is taken. Every option can be given in the environment or in a file (--config)
+/// instead: the command line wins, then the environment, then the file. The flags with one dash of Skupper's network
+/// observer are understood too.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "vanflow-collector", version, max_term_width = 100)]
+#[command(name = "vanflow-collector", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// Attaches to the router at this URL, amqp://host:port or amqps://host:port. The port is 5672 or, with amqps,
     /// 5671 where the URL has none.
-    #[arg(long, env = "VANFLOW_ROUTER", value_name = "URL", help_heading = SOURCES)]
+    #[arg(long, env = "VANFLOW_ROUTER", value_name = "URL")]
     pub router: Option<String>,
+
+    /// Attaches to the router of this namespace of Skupper on this machine, one that `skupper system start` runs, with the
+    /// certificate that Skupper made for clients there.
+    #[arg(long, env = "VANFLOW_CONNECT_SKUPPER", value_name = "NAMESPACE")]
+    pub connect_skupper: Option<String>,
 
     /// Attaches to the router that this file names, which also names the certificates to use: connect.json, as
     /// Skupper mounts it. Looked for at /etc/messaging/connect.json unless records come from elsewhere.
@@ -31,7 +38,7 @@ pub struct Args {
 
     /// Emulates a network within this process and attaches to it: sites, their routers and services, traffic between
     /// them, and failures. For a first look.
-    #[arg(long, env = "VANFLOW_DEMO", value_parser = FalseyValueParser::new(), help_heading = SOURCES)]
+    #[arg(long, env = "VANFLOW_DEMO", value_parser = FalseyValueParser::new())]
     pub demo: bool,
 
     /// Replays a capture: a file that --capture wrote. Time comes from the capture and stands still at its end,
@@ -71,8 +78,9 @@ pub struct Args {
     pub speed: Option<Speed>,
 
     /// Answers HTTP requests at this address, host:port. May be given several times; in the environment, with
-    /// commas between them. Port 0 takes any that is free.
-    #[arg(long, env = "VANFLOW_LISTEN", value_name = "ADDR", value_delimiter = ',', help_heading = API)]
+    /// commas between them. Without a host, as in :8010, it is every address of this machine; port 0 takes any port
+    /// that is free.
+    #[arg(long, env = "VANFLOW_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     #[arg(default_value = "127.0.0.1:8010")]
     pub listen: Vec<String>,
 
@@ -85,11 +93,11 @@ pub struct Args {
 
     /// Answers HTTPS requests instead, with the certificates in this PEM file, its own first; needs --tls-key.
     /// Read again when the file changes.
-    #[arg(long, env = "VANFLOW_TLS_CERT", value_name = "FILE", help_heading = API)]
+    #[arg(long, env = "VANFLOW_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
     /// The private key of --tls-cert, a PEM file.
-    #[arg(long, env = "VANFLOW_TLS_KEY", value_name = "FILE", help_heading = API)]
+    #[arg(long, env = "VANFLOW_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
     /// Allows pages of this origin, such as `https://console.example.com`, to ask the API; * allows all. May be given
@@ -188,14 +196,14 @@ pub struct Args {
     pub history_keep_size: Option<Octets>,
 
     /// Keeps records for so long after they ended, such as 90s, 15m or 2h. Live records are kept however old they are.
-    #[arg(long, env = "VANFLOW_RETENTION", value_name = "TIME", default_value = "15m", help_heading = KEEPING)]
+    #[arg(long, env = "VANFLOW_RETENTION", value_name = "TIME", default_value = "15m")]
     #[arg(value_parser = duration)]
     pub retention: Duration,
 
     /// Bounds the memory that all records together take, such as 512M or 2Gi. Beyond it, sources that take more than
     /// their share lose their oldest ended records before their time, and once those are gone, their new records are
     /// refused and counted; no other source loses any. Unbounded by default.
-    #[arg(long, env = "VANFLOW_MEMORY", value_name = "OCTETS", help_heading = KEEPING)]
+    #[arg(long, env = "VANFLOW_MEMORY", value_name = "OCTETS")]
     pub memory: Option<Octets>,
 
     /// Keeps this many live records of one source at most; its new ones beyond that are refused and counted.
@@ -226,7 +234,7 @@ pub struct Args {
 
     /// Keeps the records in this directory too, and starts from what is there: a collector that was killed comes
     /// back knowing what it knew. Made if it does not exist. Nothing is written by default.
-    #[arg(long, env = "VANFLOW_STATE", value_name = "DIR", help_heading = KEEPING)]
+    #[arg(long, env = "VANFLOW_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,
 
     /// Writes what changed to --state this often. What a kill can lose is what changed since. The default is 2s.
@@ -238,16 +246,39 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_CAPTURE", value_name = "FILE", help_heading = KEEPING)]
     pub capture: Option<PathBuf>,
 
+    /// Takes options from this file too, as TOML: their names without dashes, such as `listen = "127.0.0.1:8010"`, with a list
+    /// for what may be given several times and true or false for what takes no value.
+    #[arg(long, env = "VANFLOW_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Says whether options make sense together and whether the files that they name can be read, and starts nothing: ends
+    /// with 0 where all is well, with 2 otherwise.
+    #[arg(long, env = "VANFLOW_CHECK", value_parser = FalseyValueParser::new(), help_heading = PROCESS)]
+    pub check: bool,
+
     /// What to log to stderr: error, warn, info, debug or trace, also by module, such as
     /// info,vanflow_proto=debug. The default is info; on a terminal it is warn, for a line there says the rest.
-    #[arg(long, env = "VANFLOW_LOG", value_name = "FILTER")]
+    #[arg(long, env = "VANFLOW_LOG", value_name = "FILTER", help_heading = PROCESS)]
     pub log: Option<String>,
+
+    /// What to do instead of collecting.
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
+/// What the program does besides collecting.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Makes a secret of Kubernetes with random credentials in it, unless there is one of that name.
+    EnsureSecret(EnsureSecret),
+}
+
+// What most of those who start a collector need has no heading: it comes first.
 const SOURCES: &str = "Where records come from";
 const API: &str = "The API";
 const METRICS: &str = "Metrics";
 const KEEPING: &str = "What is kept";
+const PROCESS: &str = "The process";
 
 /// How fast a capture is replayed.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -82,6 +82,8 @@ pub enum Router {
     },
     /// By what a connect.json says.
     ConnectJson(PathBuf),
+    /// By what Skupper keeps on this machine of the namespace of that name.
+    Skupper(String),
 }
 
 /// What is replayed, and how fast.
@@ -148,7 +150,8 @@ pub struct Archive {
 pub enum SettingsError {
     /// Nothing says where records come from.
     #[error(
-        "no source of records: give one of --router URL, --connect-json FILE, --demo and --replay FILE \
+        "no source of records: give one of --router URL, --connect-skupper NAMESPACE, --connect-json FILE, --demo and \
+         --replay FILE \
          ({CONNECT_JSON}, where Skupper mounts the address of its router, does not exist)"
     )]
     NoSource,
@@ -279,6 +282,7 @@ impl Settings {
 fn source(args: &Args, exists: impl Fn(&Path) -> bool) -> Result<Source, SettingsError> {
     let mut named = [
         ("--router", args.router.is_some()),
+        ("--connect-skupper", args.connect_skupper.is_some()),
         ("--connect-json", args.connect_json.is_some()),
         ("--demo", args.demo),
         ("--replay", args.replay.is_some()),
@@ -304,6 +308,9 @@ fn source(args: &Args, exists: impl Fn(&Path) -> bool) -> Result<Source, Setting
     if let Some(url) = &args.router {
         return router(url, args);
     }
+    if let Some(namespace) = &args.connect_skupper {
+        return Ok(Source::Router(Router::Skupper(skupper_namespace(namespace)?)));
+    }
     if let Some(file) = &args.connect_json {
         return Ok(Source::Router(Router::ConnectJson(file.clone())));
     }
@@ -320,6 +327,20 @@ fn source(args: &Args, exists: impl Fn(&Path) -> bool) -> Result<Source, Setting
     match exists(mounted) {
         true => Ok(Source::Router(Router::ConnectJson(mounted.to_owned()))),
         false => Err(SettingsError::NoSource),
+    }
+}
+
+/// A namespace of Skupper on this machine: the name of a directory.
+fn skupper_namespace(name: &str) -> Result<String, SettingsError> {
+    let is_one = !name.is_empty()
+        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
+    match is_one {
+        true => Ok(name.to_owned()),
+        false => Err(wrong(
+            "--connect-skupper",
+            name,
+            "the name of a namespace, of small letters, digits and hyphens, such as default",
+        )),
     }
 }
 
@@ -396,14 +417,13 @@ fn pair<T>(
 }
 
 fn listen(option: &'static str, address: String) -> Result<String, SettingsError> {
-    let port =
-        address.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let port = address.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
     match port {
         Some(_) => Ok(address),
         None => Err(wrong(
             option,
             address,
-            "host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address of this machine",
+            "host:port, such as 127.0.0.1:8010, or :8010 for every address of this machine",
         )),
     }
 }

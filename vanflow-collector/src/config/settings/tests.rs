@@ -93,7 +93,7 @@ fn metrics_are_reported_as_it_is_asked_for() {
     assert_eq!(error("--demo --metrics-exclude up"), "--metrics-exclude: there is no metric `up`");
     assert_eq!(
         error("--demo --metrics-listen 9000"),
-        "--metrics-listen is `9000`; it must be host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every \
+        "--metrics-listen is `9000`; it must be host:port, such as 127.0.0.1:8010, or :8010 for every \
          address of this machine"
     );
     assert_eq!(error("--demo --metrics-detail host"), "invalid value 'host' for '--metrics-detail <DETAIL>'");
@@ -136,7 +136,7 @@ fn what_is_measured_is_kept_as_it_is_asked_for() {
 fn records_come_from_exactly_one_place() {
     assert_eq!(
         error(""),
-        "no source of records: give one of --router URL, --connect-json FILE, --demo and --replay FILE \
+        "no source of records: give one of --router URL, --connect-skupper NAMESPACE, --connect-json FILE, --demo and --replay FILE \
          (/etc/messaging/connect.json, where Skupper mounts the address of its router, does not exist)"
     );
     assert_eq!(
@@ -211,7 +211,7 @@ fn values_that_make_no_sense_are_named_with_what_would() {
     );
     assert_eq!(
         error("--demo --listen 8010"),
-        "--listen is `8010`; it must be host:port, such as 127.0.0.1:8010, or 0.0.0.0:8010 for every address \
+        "--listen is `8010`; it must be host:port, such as 127.0.0.1:8010, or :8010 for every address \
          of this machine"
     );
     assert_eq!(

@@ -1,94 +1,18 @@
 //! The collector as a process: what it says, and how it leaves.
 
+mod observer;
+mod operation;
+mod support;
+
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    io::{BufRead, BufReader, Read},
+    net::TcpStream,
+    process::{Command, Stdio},
 };
 
+use support::{Process, ask, command, get, output};
+
 const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/captures/router-3.5.jsonl");
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vanflow-collector"));
-    command.args(arguments).env_clear().stdin(Stdio::null());
-    command
-}
-
-fn output(arguments: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stderr, .. } = command(arguments).output().expect("it starts");
-    (status.code(), String::from_utf8(stderr).expect("UTF-8"))
-}
-
-/// A collector that runs, and is killed with the test.
-struct Process {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl Process {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments).stderr(Stdio::piped()).spawn().expect("it starts");
-        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
-        Self { child, stderr }
-    }
-
-    /// Reads what it says up to a line with that text, which is answered.
-    fn says(&mut self, text: &str) -> String {
-        self.says_all_to(text).lines().next_back().map(str::to_owned).expect("a line")
-    }
-
-    /// Reads what it says up to a line with that text.
-    fn says_all_to(&mut self, text: &str) -> String {
-        let mut said = String::new();
-        loop {
-            let before = said.len();
-            let octets = self.stderr.read_line(&mut said).expect("UTF-8");
-            assert_ne!(octets, 0, "{text:?} was not said, but:\n{said}");
-            if said[before..].contains(text) {
-                return said;
-            }
-        }
-    }
-
-    /// Where it says that it answers.
-    fn address(&mut self) -> SocketAddr {
-        let line = self.says("answering on");
-        let url = line.split_whitespace().find_map(|word| word.strip_prefix("http://")).expect("an address");
-        url.trim_end_matches(':').parse().expect("an address")
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().expect("it starts").success());
-    }
-
-    /// Its exit code, and the rest of what it says.
-    fn ended(mut self) -> (Option<i32>, String) {
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).expect("UTF-8");
-        (self.child.wait().expect("it was started").code(), said)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn ask(address: SocketAddr, path: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .expect("it listens");
-    stream
-}
-
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut answer = String::new();
-    ask(address, path).read_to_string(&mut answer).expect("it answers");
-    answer
-}
 
 #[test]
 fn arguments_that_make_no_sense_are_named_and_end_it_with_2() {

@@ -1,0 +1,59 @@
+//! Whether a collector would start, without starting it.
+
+use std::{fs, path::Path};
+
+use crate::{
+    config::{Settings, Source},
+    console::Console,
+    prometheus::Prometheus,
+    replay::Capture,
+    run::{RunError, router_config},
+    tls::Certificate,
+};
+
+/// What would keep a collector with these settings from starting, as far as files say: nothing is written, listened on or
+/// connected to. Each is what the start would fail with.
+pub fn check(settings: &Settings) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut look = |outcome: Result<(), RunError>| wrong.extend(outcome.err().map(|error| error.to_string()));
+    look(match &settings.source {
+        Source::Router(router) => router_config(router.clone(), &settings.waits).map(drop),
+        Source::Demo(_) => Ok(()),
+        Source::Replay(replay) => Capture::open(&replay.file).map(drop).map_err(RunError::from),
+    });
+    if let Some((certificate, key)) = &settings.http.tls {
+        look(Certificate::load(certificate, key).map(drop).map_err(|error| RunError::Http(error.into())));
+    }
+    if let Some(directory) = &settings.console {
+        look(Console::open(directory).map(drop).map_err(RunError::from));
+    }
+    if let Some(prometheus) = &settings.prometheus {
+        look(Prometheus::new(prometheus).map(drop).map_err(RunError::from));
+    }
+    if let Some(state) = &settings.state {
+        wrong.extend(directory("--state", &state.directory));
+    }
+    #[cfg(feature = "archive")]
+    if let Some(archive) = &settings.archive {
+        wrong.extend(directory("--history-dir", &archive.directory));
+    }
+    if let Some(file) = settings.capture.as_deref().filter(|file| file.exists()) {
+        wrong.push(format!("--capture {} is there already; it must be a new file", file.display()));
+    }
+    wrong
+}
+
+/// What keeps a path from being a directory to write to: there has to be one, or one above it that it can be made in.
+fn directory(option: &str, path: &Path) -> Option<String> {
+    let there = path.ancestors().find(|above| above.exists()).unwrap_or(Path::new("."));
+    match fs::metadata(there) {
+        Ok(found) if !found.is_dir() => {
+            Some(format!("{option} {}: {} is no directory", path.display(), there.display()))
+        }
+        Ok(found) if found.permissions().readonly() => {
+            Some(format!("{option} {}: {} cannot be written to", path.display(), there.display()))
+        }
+        Ok(_) => None,
+        Err(error) => Some(format!("{option} {}: {error}", path.display())),
+    }
+}
