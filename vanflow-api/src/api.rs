@@ -4,6 +4,7 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use vanflow_store::{Revision, Snapshot};
 use crate::{
     body::{Body, NotGathered},
     charts,
-    error::ApiError,
+    error::{ApiError, LATER},
     index,
     json::{Json, Object},
     metrics::{Fed, Health, HistoryKept, Metrics},
@@ -149,6 +150,19 @@ impl Api {
     /// The same, with a warning in the answer: of a query of a chart, that somebody else should have answered it.
     pub fn respond_with_warning(&self, request: &Parts, form: &[u8], warning: &str) -> Response<Body> {
         self.answer(request, ChartRequest { form, warning: Some(warning) }, |_| true)
+    }
+
+    /// The answer to a request whose own did not begin within that time, from whoever waits no longer for it.
+    pub fn late(&self, request: &Parts, within: Duration) -> Response<Body> {
+        let path = request.uri.path();
+        let is_coded = is_of(path, "v1") || is_of(path, "v2alpha1");
+        let mut response = refusal(&ApiError::Late { within }, is_coded);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.allow_origins(request, response.headers_mut());
+        self.shared
+            .health
+            .asked(route::find(path).map_or("none", |(route, _)| route.path), response.status());
+        response
     }
 
     /// Whether it keeps a history of its metrics, and so can answer queries of charts.
@@ -734,8 +748,8 @@ fn refusal(error: &ApiError, is_coded: bool) -> Response<Body> {
     if matches!(error, ApiError::MethodNotAllowed { .. }) {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
-    if matches!(error, ApiError::TooManyWatches { .. }) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(LATER));
     }
     if matches!(error, ApiError::NotAcceptable { .. }) {
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));

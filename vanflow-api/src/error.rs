@@ -1,5 +1,7 @@
 //! What a request can be refused for.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use thiserror::Error;
 use vanflow_history::rows::UnreadableRows;
@@ -46,6 +48,8 @@ pub(crate) enum ApiError {
          allow more"
     )]
     TooManyWatches { limit: usize, whose: &'static str },
+    #[error("{}", late_text(*.within))]
+    Late { within: Duration },
     #[error("hosts are not reported; a process has the name of its host as hostName")]
     NoHosts,
 }
@@ -55,7 +59,7 @@ impl ApiError {
         match self {
             Self::NotFound { .. } | Self::NoSuch { .. } | Self::NoConsole { .. } => StatusCode::NOT_FOUND,
             Self::NoHosts => StatusCode::GONE,
-            Self::TooManyWatches { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyWatches { .. } | Self::Late { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::History(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
@@ -97,6 +101,18 @@ impl ApiError {
         error_line(&self.to_string())
     }
 }
+
+/// What to tell a client whose answer did not begin within that time.
+pub fn late_text(within: Duration) -> String {
+    format!(
+        "the answer did not begin within {} s: the question is costly, or many ask at the same time; ask again later, or for \
+         less, by filters, a limit or a shorter time; whoever runs this can allow more",
+        within.as_secs_f64()
+    )
+}
+
+/// After how many seconds to ask again, as the header Retry-After says it.
+pub const LATER: &str = "5";
 
 /// `{"error": …}` and the end of the line.
 pub(crate) fn error_line(text: &str) -> Vec<u8> {

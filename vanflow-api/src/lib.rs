@@ -63,6 +63,7 @@ use vanflow_store::link;
 
 pub use api::{Api, chart, is_ours};
 pub use body::Body;
+pub use error::{LATER, late_text};
 pub use network::{Network, Publisher, Status};
 pub use options::{ApiOptions, Cors};
 pub use pace::STALL_LIMIT;

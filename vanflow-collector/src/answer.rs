@@ -2,16 +2,22 @@
 //!
 //! What the API has a path for is the API's, whatever files there are.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+    request::Parts,
+};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
-use tokio::task::spawn_blocking;
 use vanflow_api::Api;
 use vanflow_history::{QueryKind, Refusal, Scope, error_body};
 
 use crate::{
     console::Console,
     http::Failure,
+    pool::{Making, in_turn},
     prometheus::{self, Prometheus},
     ui,
 };
@@ -40,13 +46,18 @@ impl Answers {
         // What browsers ask in advance is about this server, not about one behind it.
         match vanflow_api::chart(path).filter(|_| parts.method != Method::OPTIONS) {
             Some(kind) => self.chart(kind, &parts, body).await,
-            None if vanflow_api::is_ours(path) => boxed(self.api.respond(&parts)),
-            None => match (ui::find(path, self.console.is_none()), self.console) {
+            None if vanflow_api::is_ours(path) => self.asked(&parts).await,
+            None => match (ui::find(path, self.console.is_none()), &self.console) {
                 (Some(found), _) => ui::respond(found, &parts).await,
-                (None, Some(console)) => console.respond(&parts).await,
-                (None, None) => boxed(self.api.respond(&parts)),
+                (None, Some(console)) => console.clone().respond(&parts).await,
+                (None, None) => self.asked(&parts).await,
             },
         }
+    }
+
+    /// The API's answer.
+    async fn asked(&self, asked: &Parts) -> Response<Body> {
+        boxed(in_turn(|| self.api.respond(asked)).await)
     }
 
     async fn chart<B>(&self, kind: QueryKind<'_>, asked: &Parts, body: B) -> Response<Body>
@@ -95,22 +106,13 @@ impl Answers {
         response
     }
 
-    /// The answer to a query that is evaluated here: where others do not have to wait for it.
+    /// The answer to a query that is evaluated here.
     async fn evaluated(&self, asked: &Parts, form: Bytes, warning: Option<String>) -> Response<Body> {
-        let (api, asked) = (self.api.clone(), asked.clone());
-        let respond = move || match warning {
-            Some(warning) => api.respond_with_warning(&asked, &form, &warning),
-            None => api.respond_to_form(&asked, &form),
+        let respond = || match warning {
+            Some(warning) => self.api.respond_with_warning(asked, &form, &warning),
+            None => self.api.respond_to_form(asked, &form),
         };
-        match spawn_blocking(respond).await {
-            Ok(response) => boxed(response),
-            // It panicked, or everything ends.
-            Err(_) => {
-                let mut response = Response::new(empty());
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            }
-        }
+        boxed(in_turn(respond).await)
     }
 }
 
@@ -144,7 +146,21 @@ fn within(
 /// What a query that is posted is.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn boxed(response: Response<vanflow_api::Body>) -> Response<Body> {
+/// The answer to a question whose own has not begun in time.
+pub(crate) fn late(api: &Api, asked: &Parts, within: Duration) -> Response<Body> {
+    if vanflow_api::chart(asked.uri.path()).is_none() {
+        return boxed(api.late(asked, within));
+    }
+    let text = vanflow_api::late_text(within);
+    let mut response = prometheus::refusal(StatusCode::SERVICE_UNAVAILABLE, error_body("timeout", &text));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(vanflow_api::LATER));
+    api.allow_origins(asked, response.headers_mut());
+    response
+}
+
+pub(crate) fn boxed(mut response: Response<vanflow_api::Body>) -> Response<Body> {
+    let making = if response.body().is_watch() { Making::Endless } else { Making::Computed };
+    response.extensions_mut().insert(making);
     response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
 }
 

@@ -48,5 +48,8 @@ impl Front {
     }
 }
 
+mod pooled;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use pooled::answer_monitor;

@@ -28,7 +28,8 @@ use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    runtime::Builder,
+    task::{JoinHandle, JoinSet, spawn_blocking},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -130,7 +131,7 @@ async fn listen_on(address: &str) -> io::Result<TcpListener> {
 
 /// A server that listens, and does not answer yet.
 pub(crate) struct Server {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<std::net::TcpListener>,
     certificate: Option<Arc<Certificate>>,
     places: Arc<Places>,
     probes: Arc<Places>,
@@ -146,12 +147,12 @@ impl Server {
         };
         let mut listeners = Vec::new();
         for address in &settings.listen {
-            let listener = listen_on(address).await.map_err(|error| HttpError::Listen {
+            let listener = listen_on(address).await.and_then(TcpListener::into_std);
+            listeners.push(listener.map_err(|error| HttpError::Listen {
                 option,
                 address: address.clone(),
                 error,
-            })?;
-            listeners.push(listener);
+            })?);
         }
         Ok(Self {
             listeners,
@@ -167,6 +168,20 @@ impl Server {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
+    /// The same as [`serve`](Self::serve), on a thread of its own, where nothing else is done than reading requests and
+    /// writing answers: whatever goes on elsewhere, requests are taken.
+    pub(crate) fn serve_apart<R, F, B>(self, respond: R, shutdown: CancellationToken) -> JoinHandle<()>
+    where
+        R: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<Failure>> + Send + Unpin + 'static,
+    {
+        spawn_blocking(move || match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(self.serve(respond, shutdown)),
+            Err(error) => warn!("cannot answer requests: {error}"),
+        })
+    }
+
     /// Answers by `respond` until `shutdown`; then ends the answers that were begun, within a few seconds. An answer
     /// whose body fails is cut off, so that nobody takes it for whole.
     pub(crate) async fn serve<R, F, B>(self, respond: R, shutdown: CancellationToken)
@@ -177,6 +192,13 @@ impl Server {
     {
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
+            let listener = match TcpListener::from_std(listener) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    warn!("cannot listen any more: {error}");
+                    continue;
+                }
+            };
             let acceptor = Acceptor {
                 certificate: self.certificate.clone(),
                 places: self.places.clone(),

@@ -44,6 +44,7 @@ mod ingest;
 mod live;
 mod occasion;
 pub mod open_files;
+mod pool;
 mod prometheus;
 mod replay;
 mod run;
@@ -51,6 +52,7 @@ mod state;
 pub mod supervisor;
 pub mod terminal;
 mod tls;
+mod turns;
 mod ui;
 
 pub use capture::CaptureError;

@@ -5,7 +5,7 @@
 //! the merging. When it is time to leave, merging ends first: then watches end by themselves, and the keeper's last
 //! write has everything.
 
-use std::{future::ready, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -39,10 +39,11 @@ use crate::{
     config::{self, Router, Settings, Source, Speed},
     console::{Console, ConsoleError},
     demo,
-    front::Front,
+    front::{Front, answer_monitor},
     http::{HttpError, Server, why_not},
     ingest::{Ingest, Replayed},
     live,
+    pool::Pool,
     prometheus::{Prometheus, PrometheusError},
     replay::{Capture, ReplayError},
     state::{Keeper, StateError},
@@ -114,6 +115,9 @@ pub enum RunError {
         /// Why not.
         error: std::io::Error,
     },
+    /// There are no threads for what has to be done.
+    #[error("cannot start threads that compute answers: {0}")]
+    Threads(std::io::Error),
     /// A part of the collector failed in a way that nobody thought of.
     #[error("a part of the collector failed: {0}")]
     Part(#[from] JoinError),
@@ -254,17 +258,17 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     #[cfg(not(feature = "archive"))]
     let archiving = None;
     let collecting = tokio::spawn(upstream.collect(ingest, known, tap, api.clone(), leave.clone()));
+    let pool = Pool::new(settings.http.limits.query_timeout).map_err(RunError::Threads)?;
     let monitoring = monitors.map(|server| {
-        let api = api.clone();
-        let respond =
-            move |request: Request<Incoming>| ready(api.respond_to_monitors(&request.into_parts().0));
-        tokio::spawn(server.serve(respond, leave.clone()))
+        let (api, pool) = (api.clone(), pool.clone());
+        let respond = move |request: Request<Incoming>| answer_monitor(api.clone(), pool.clone(), request);
+        server.serve_apart(respond, leave.clone())
     });
     let observing = tokio::spawn(observe(api.clone()));
     let remembering = remember_every.map(|interval| tokio::spawn(remember(api.clone(), interval)));
     let front = Front::new(&settings.http, Answers { api, console, prometheus, scope });
-    let respond = move |request: Request<Incoming>| front.clone().answer(request);
-    let serving = tokio::spawn(server.serve(respond, leave.clone()));
+    let respond = move |request: Request<Incoming>| front.clone().answer_by(pool.clone(), request);
+    let serving = server.serve_apart(respond, leave.clone());
     let announcing = match settings.line {
         Some(line) => {
             announce::page(&line, &addresses, scheme, router.as_deref());

@@ -34,6 +34,12 @@ pub struct LimitArgs {
     #[arg(long, env = "VANFLOW_STALL_TIMEOUT", value_name = "TIME", default_value = "30s", help_heading = LIMITS)]
     #[arg(value_parser = duration)]
     pub stall_timeout: Duration,
+
+    /// Gives up an answer that has not begun after so long, because it is costly or many ask at the same time, and says so
+    /// with 503. Clients take turns, whatever number of questions each of them asks at a time.
+    #[arg(long, env = "VANFLOW_QUERY_TIMEOUT", value_name = "TIME", default_value = "30s", help_heading = LIMITS)]
+    #[arg(value_parser = duration)]
+    pub query_timeout: Duration,
 }
 
 /// What HTTP clients may take.
@@ -50,6 +56,8 @@ pub struct Limits {
     pub client_watches: usize,
     /// How long a client may take nothing of its answer.
     pub stall_timeout: Duration,
+    /// How long an answer may take to begin.
+    pub query_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -60,6 +68,7 @@ impl Default for Limits {
             watches: 512,
             client_watches: 256,
             stall_timeout: Duration::from_secs(30),
+            query_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -96,6 +105,12 @@ impl Limits {
                 args.stall_timeout,
                 Duration::from_secs(1),
                 "1s or more",
+            )?,
+            query_timeout: no_shorter(
+                "--query-timeout",
+                args.query_timeout,
+                Duration::from_millis(100),
+                "100ms or more",
             )?,
         })
     }

@@ -99,10 +99,7 @@ async fn watches_are_bounded_apart_and_nothing_else_is_refused_for_them() {
                 allow more";
     for (path, expected) in [
         (watched, format!("{{\"error\":\"{text}\"}}\n")),
-        (
-            "/api/v2alpha1/sites?watch=1",
-            format!("{{\"code\":\"ErrUnavailable\",\"message\":\"{text}\"}}\n"),
-        ),
+        ("/api/v2alpha1/sites?watch=1", format!("{{\"code\":\"ErrUnavailable\",\"message\":\"{text}\"}}\n")),
     ] {
         let answer = get(&front, path, &[]).await;
         assert_eq!((answer.status, answer.text), (503, expected), "{path}");
@@ -113,4 +110,37 @@ async fn watches_are_bounded_apart_and_nothing_else_is_refused_for_them() {
     }
     drop(watches.pop());
     assert_eq!(watch(watched).await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_begin_in_time_is_a_503_that_says_why_and_probes_are_answered() {
+    let front = front("127.0.0.1:8010");
+    // All turns are taken, for ever.
+    let pool = crate::pool::Pool::of(0, std::time::Duration::from_millis(100)).expect("threads");
+    let text = "the answer did not begin within 0.1 s: the question is costly, or many ask at the same time; ask again later, \
+                or for less, by filters, a limit or a shorter time; whoever runs this can allow more";
+    for (path, expected) in [
+        ("/api/v1alpha1/records", format!("{{\"error\":\"{text}\"}}\n")),
+        ("/api/v2alpha1/connections", format!("{{\"code\":\"ErrUnavailable\",\"message\":\"{text}\"}}\n")),
+        (
+            "/prometheus/api/v1/query?query=up",
+            format!("{{\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"{text}\"}}"),
+        ),
+    ] {
+        let request = Request::get(path).body(Full::<Bytes>::default()).expect("a request");
+        let response = front.clone().answer_by(pool.clone(), request).await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["retry-after"]),
+            (503, &HeaderValue::from_static("5"))
+        );
+        let body = response.into_body().collect().await.expect("it comes whole").to_bytes();
+        assert_eq!(String::from_utf8_lossy(&body), expected);
+    }
+    for (path, expected) in [("/healthz", 200), ("/readyz", 503)] {
+        let request = Request::get(path).body(Full::<Bytes>::default()).expect("a request");
+        assert_eq!(front.clone().answer_by(pool.clone(), request).await.status(), expected, "{path}");
+        let request = Request::get(path).body(()).expect("a request");
+        let answer = answer_monitor(front.answers.api.clone(), pool.clone(), request).await;
+        assert_eq!(answer.status(), expected, "{path}");
+    }
 }

@@ -1,0 +1,55 @@
+//! Requests answered by the pool: all but those of whoever asks how the collector is doing.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use vanflow_api::{Api, Client};
+
+use super::{Front, is_probe};
+use crate::{
+    answer::{Body, boxed, late},
+    http::Failure,
+    pool::{Late, Pool, in_turn},
+};
+
+impl Front {
+    /// The answer to a request, computed by that pool. Probes are answered here and now.
+    pub(crate) async fn answer_by<B>(self, pool: Pool, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
+    {
+        if is_probe(request.uri().path()) {
+            return self.answer(request).await;
+        }
+        let api = self.answers.api.clone();
+        let (parts, body) = request.into_parts();
+        let asked = parts.clone();
+        let answering = self.answer(Request::from_parts(parts, body));
+        match pool.answer(client(&asked.extensions), answering).await {
+            Ok(response) => response,
+            Err(Late) => late(&api, &asked, pool.within()),
+        }
+    }
+}
+
+/// The answer to whoever watches over the collector, at an address for that alone.
+pub(crate) async fn answer_monitor<B>(api: Api, pool: Pool, request: Request<B>) -> Response<Body> {
+    let asked = request.into_parts().0;
+    if is_probe(asked.uri.path()) {
+        return boxed(api.respond_to_monitors(&asked));
+    }
+    let answering = {
+        let (api, asked) = (api.clone(), asked.clone());
+        async move { boxed(in_turn(|| api.respond_to_monitors(&asked)).await) }
+    };
+    match pool.answer(client(&asked.extensions), answering).await {
+        Ok(response) => response,
+        Err(Late) => late(&api, &asked, pool.within()),
+    }
+}
+
+/// Whose turn it is to be.
+fn client(extensions: &http::Extensions) -> IpAddr {
+    extensions.get().map_or(Ipv4Addr::UNSPECIFIED.into(), |Client(address)| *address)
+}
