@@ -30,7 +30,7 @@ fn environment(manifest: &str) -> Vec<(String, String)> {
     while let Some(line) = lines.next() {
         if let Some(name) = line.strip_prefix("- name: ").filter(|name| name.starts_with("VANFLOW_")) {
             let value = lines.next().and_then(|line| line.strip_prefix("value: ")).expect("a value");
-            found.push((name.to_owned(), value.to_owned()));
+            found.push((name.to_owned(), value.trim_matches('"').to_owned()));
         }
     }
     found
@@ -39,7 +39,15 @@ fn environment(manifest: &str) -> Vec<(String, String)> {
 fn settings(manifest: &str) -> Settings {
     let environment = environment(manifest);
     assert!(environment.len() > 4, "{environment:?}");
-    let options = environment.into_iter().map(|(name, value)| format!("--{}={value}", option(&name)));
+    let command = Args::command();
+    let is_flag = |name: &str| {
+        let argument = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+        argument.is_some_and(|argument| !argument.get_action().takes_values())
+    };
+    let options = environment.into_iter().filter_map(|(name, value)| match option(&name) {
+        flag if is_flag(&flag) => (value == "true").then(|| format!("--{flag}")),
+        option => Some(format!("--{option}={value}")),
+    });
     let args = Args::try_parse_from(["vanflow-collector".to_owned()].into_iter().chain(options));
     let args = args.unwrap_or_else(|error| panic!("{manifest}: {error}"));
     Settings::new(args, |_| false).unwrap_or_else(|error| panic!("{manifest}: {error}"))
@@ -82,6 +90,7 @@ fn variables_that_documents_name_exist() {
         "packaging/systemd/vanflow-collector.service",
         "packaging/systemd/user/vanflow-collector.service",
         "packaging/podman/vanflow-collector.container",
+        "docs/access.md",
     ] {
         for rest in read(document).split("VANFLOW_").skip(1) {
             let name = rest.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_')).next();

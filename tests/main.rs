@@ -1,5 +1,6 @@
 //! The collector as a whole: what goes in at one end, and what is answered at the other.
 
+mod access;
 mod alerts;
 mod architecture;
 mod captures;

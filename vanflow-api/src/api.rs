@@ -43,7 +43,7 @@ use crate::{
     query::media::Media,
     route::{self, Endpoint, Route},
     swagger::{self, Asset, Content},
-    user,
+    user::{self, User},
     v1::{self, Feeds, Freshness, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Before, Derivations, Due, Ended, Scope},
@@ -338,10 +338,12 @@ impl Api {
                 self.v2_list(request, route, collection, snapshot, scope)
             }
             Endpoint::Gone => Err(ApiError::NoHosts),
-            Endpoint::User | Endpoint::Logout if !self.shared.console => {
+            Endpoint::User | Endpoint::Logout
+                if !self.shared.console && request.extensions.get::<User>().is_none() =>
+            {
                 Err(ApiError::NoConsole { path: route.path })
             }
-            Endpoint::User => Ok(user::user(&request.headers)
+            Endpoint::User => Ok(user::user(&request.headers, request.extensions.get())
                 .map_or_else(user::nobody, |json| whole(StatusCode::OK, JSON, json.bytes))),
             Endpoint::Logout => Ok(user::logout(&request.headers, &request.uri)),
             Endpoint::Chart(_) => unreachable!("charts were answered before methods were looked at"),
@@ -802,7 +804,7 @@ fn options(request: &Parts) -> Response<Body> {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("Accept, Cache-Control, If-None-Match, Last-Event-ID"),
+            HeaderValue::from_static("Accept, Authorization, Cache-Control, If-None-Match, Last-Event-ID"),
         );
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }

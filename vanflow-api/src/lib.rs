@@ -67,6 +67,7 @@ pub use error::{LATER, late_text};
 pub use network::{Network, Publisher, Status};
 pub use options::{ApiOptions, Cors};
 pub use pace::STALL_LIMIT;
+pub use user::{AuthType, User};
 pub use v1::EventsOptions;
 pub use v2alpha1::{Due, Ended, tables};
 pub use watches::{Client, WatchLimits};

@@ -1,7 +1,8 @@
-//! Who the console is used by, as the proxy in front of it says.
+//! Who asks, as whoever serves the API knows; or who the console is used by, as the proxy in front of it says.
 //!
 //! OpenShift's proxy for OAuth lets nobody in without a cookie, which starts with the name of the user. The console
-//! shows that name, and takes the cookie back to log out. Nothing is checked here: that is for the proxy.
+//! shows that name, and takes the cookie back to log out. Nothing is checked here: that is for the proxy, and for whoever
+//! serves the API.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
@@ -16,13 +17,61 @@ use crate::{
 
 const SESSION: &str = "_oauth_proxy";
 
-/// Who the user is, where a proxy says so.
-pub(crate) fn user(headers: &HeaderMap) -> Option<Json> {
-    let session = session(headers)?;
+/// Who a request comes from. Whoever serves the API makes it an extension of the request where it knows; the API shows it
+/// to who asks, and decides nothing by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    name: String,
+    how: AuthType,
+}
+
+/// How somebody showed who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthType {
+    /// Nobody is asked, as only their own machine reaches the API.
+    Local,
+    /// Nobody is asked, whoever reaches the API.
+    None,
+    /// By a name and a password with each request.
+    Basic,
+    /// By a token with each request.
+    Token,
+    /// By having logged in.
+    Session,
+}
+
+impl AuthType {
+    /// What there can be, and by which name the API has it.
+    pub(crate) const NAMES: [(Self, &'static str); 4] =
+        [(Self::None, "none"), (Self::Basic, "basic"), (Self::Token, "token"), (Self::Session, "session")];
+
+    fn name(self) -> Option<&'static str> {
+        Self::NAMES.into_iter().find_map(|(how, name)| (how == self).then_some(name))
+    }
+}
+
+impl User {
+    /// Somebody of that name, which is empty where nobody is asked.
+    pub fn new(name: impl Into<String>, how: AuthType) -> Self {
+        Self { name: name.into(), how }
+    }
+}
+
+/// What a proxy for OAuth is called.
+pub(crate) const OPENSHIFT: &str = "openshift";
+
+/// Who the user is, where a proxy says so, or else whoever serves the API.
+pub(crate) fn user(headers: &HeaderMap, known: Option<&User>) -> Option<Json> {
+    let (name, how) = match (session(headers), known) {
+        (Some(session), _) => (String::from_utf8_lossy(&decoded(session)).into_owned(), OPENSHIFT),
+        (None, Some(user)) => (user.name.clone(), user.how.name()?),
+        (None, None) => return None,
+    };
     let mut json = Json::default();
     let mut object = Object::open(&mut json);
-    object.string("username", &String::from_utf8_lossy(&decoded(session)));
-    object.string("authType", "openshift");
+    object.string("username", &name);
+    object.string("authType", how);
     object.close();
     json.raw("\n");
     Some(json)

@@ -7,12 +7,16 @@ use std::{
 };
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use tracing::info;
+use tracing::{info, warn};
 use vanflow_api::{Network, Status};
 use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::Snapshot;
 
-use crate::{advice, config::Source, terminal::StatusLine};
+use crate::{
+    advice,
+    config::{Access, Http, Source},
+    terminal::StatusLine,
+};
 
 /// How often the line of a terminal is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -25,6 +29,24 @@ pub(crate) fn addresses(addresses: &[SocketAddr], scheme: &str) {
     for address in addresses {
         let here = here(*address);
         info!("answering on {scheme}://{address}: try {scheme}://{here}/api/v1alpha1/routers");
+    }
+}
+
+/// Says what those who run it should know of who may look, and who may read along.
+pub(crate) fn access(http: &Http, access: &Access) {
+    if access.is_insecure {
+        warn!(
+            "anyone who reaches {} sees everything: --insecure-no-auth asks nobody who they are; --auth htpasswd=FILE or \
+             tokens=FILE would",
+            http.listen.join(", ")
+        );
+    }
+    if let Some(address) = http.beyond_loopback().filter(|_| http.tls.is_none()) {
+        let what = if access.is_open() { "what is shown" } else { "passwords, and what is shown," };
+        warn!(
+            "listening at {address} without TLS: {what} can be read on the way; --tls-cert and --tls-key encrypt it, or a \
+             proxy in front of the collector"
+        );
     }
 }
 

@@ -9,7 +9,15 @@ mod stall;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -217,6 +225,22 @@ impl Server {
     }
 }
 
+/// Who is at the other end of a connection; requests have it as an extension.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// Whether nobody on the way can read along.
+    pub(crate) is_tls: bool,
+}
+
+impl Peer {
+    /// Who sent a request.
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let nobody = Self { address: Ipv6Addr::UNSPECIFIED.into(), is_tls: false };
+        request.extensions().get().copied().unwrap_or(nobody)
+    }
+}
+
 /// Whatever went wrong on a connection, or with a body.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -324,8 +348,10 @@ where
         peer: SocketAddr,
         Seat { place, progress, limits, is_spare }: Seat,
     ) -> End {
+        let from = Peer { address: peer.ip().to_canonical(), is_tls: self.certificate.is_some() };
         let service = service_fn(|mut request: Request<Incoming>| {
             let asked = Progress::asked(&progress);
+            request.extensions_mut().insert(from);
             let line = tracing::enabled!(target: ACCESS, Level::DEBUG)
                 .then(|| format!("{peer} {} {}", request.method(), request.uri()));
             request.extensions_mut().insert(Client(peer.ip()));

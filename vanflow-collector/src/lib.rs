@@ -29,6 +29,7 @@ mod announce;
 mod answer;
 #[cfg(feature = "archive")]
 mod archive;
+mod auth;
 mod capture;
 mod check;
 mod chore;
@@ -55,6 +56,7 @@ mod tls;
 mod turns;
 mod ui;
 
+pub use auth::AuthError;
 pub use capture::CaptureError;
 pub use check::check;
 pub use console::ConsoleError;

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 use vanflow_api::{
-    Api, Network, Status,
+    Api, AuthType, Network, Status,
     metrics::{self, Health},
 };
 use vanflow_history::Scope;
@@ -34,6 +34,7 @@ use crate::archive::Archivist;
 use crate::{
     announce,
     answer::Answers,
+    auth::{AuthError, Guard},
     capture::{CaptureError, Recorder},
     clock,
     config::{self, Router, Settings, Source, Speed},
@@ -64,6 +65,9 @@ pub enum RunError {
     /// There is no server.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// It cannot be said who may look.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// There is no console to serve.
     #[error(transparent)]
     Console(#[from] ConsoleError),
@@ -181,6 +185,11 @@ pub fn run(
 async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let console = settings.console.as_deref().map(Console::open).transpose()?;
     let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
+    let guard = {
+        let (access, http) = (settings.access.clone(), settings.http.clone());
+        // Files on a network can take their time.
+        spawn_blocking(move || Guard::open(&access, &http)).await??.map(Arc::new)
+    };
     let server = Server::bind(&settings.http, "--listen").await?;
     let addresses = server.addresses();
     let monitors = match &settings.metrics_listen {
@@ -266,8 +275,12 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     });
     let observing = tokio::spawn(observe(api.clone()));
     let remembering = remember_every.map(|interval| tokio::spawn(remember(api.clone(), interval)));
-    let front = Front::new(&settings.http, Answers { api, console, prometheus, scope });
+    let anybody = if settings.access.is_insecure { AuthType::None } else { AuthType::Local };
+    let front =
+        Front::new(&settings.http, guard.clone(), anybody, Answers { api, console, prometheus, scope });
     let respond = move |request: Request<Incoming>| front.clone().answer_by(pool.clone(), request);
+    let guarding = guard.map(|guard| tokio::spawn(guard.keep()));
+    announce::access(&settings.http, &settings.access);
     let serving = server.serve_apart(respond, leave.clone());
     let announcing = match settings.line {
         Some(line) => {
@@ -295,6 +308,9 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         let outcome = parts.ended().await;
         announcing.abort();
         observing.abort();
+        if let Some(guarding) = guarding {
+            guarding.abort();
+        }
         if let Some(remembering) = remembering {
             remembering.abort();
         }

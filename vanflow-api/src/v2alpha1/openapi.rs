@@ -6,6 +6,7 @@ use vanflow_history::QueryKind;
 use crate::{
     query::{document, filter::Comparison},
     route::{Endpoint, ID, PROMETHEUS as PROMETHEUS_BASE, ROUTES, Route, V2ALPHA1},
+    user::{AuthType, OPENSHIFT},
     v2alpha1::{
         collection::Collection,
         group,
@@ -256,29 +257,37 @@ fn account(route: &Route) -> Value {
         Endpoint::User => (
             "user",
             json!({
-                "description": "The name of the user, as far as it can be read from the cookie",
+                "description": "Who asks, and how they showed it: by the cookie of a proxy (openshift), which starts with \
+                                the name; by a session, a password or a token; or nobody is asked, though others than this machine reach \
+                                the collector (none)",
                 "content": { "application/json": { "schema": {
                     "type": "object",
                     "required": ["username", "authType"],
                     "additionalProperties": false,
                     "properties": {
                         "username": { "type": "string" },
-                        "authType": { "const": "openshift" },
+                        "authType": { "enum": auth_types() },
                     },
                 } } },
             }),
         ),
-        _ => ("logout", json!({ "description": "The cookie is taken back" })),
+        _ => ("logout", json!({ "description": "The cookie is taken back, of the proxy or of the session" })),
     };
     json!({ "get": {
         "operationId": format!("v2alpha1-{name}"),
         "summary": route.summary,
         "responses": {
             "200": known,
-            "204": { "description": "There is no such cookie" },
-            "404": refusal("No console is served"),
+            "204": { "description": "Nobody is asked who they are, or there is no such cookie" },
+            "404": refusal("No console is served, and nobody is asked who they are"),
         },
     } })
+}
+
+/// How users can have shown who they are.
+fn auth_types() -> Vec<&'static str> {
+    let known = AuthType::NAMES.map(|(_, name)| name);
+    [OPENSHIFT].into_iter().chain(known).collect()
 }
 
 /// What a chart asks, in the query string or in a form.

@@ -84,6 +84,13 @@ pub struct Args {
     #[arg(default_value = "127.0.0.1:8010")]
     pub listen: Vec<String>,
 
+    /// Asks everybody who they are, and lets in whom this names: htpasswd=FILE, a file of names and passwords as
+    /// `htpasswd -B` makes it, or tokens=FILE, a file of names and SHA-256 sums of tokens. May be given once for each of
+    /// them; in the environment, with commas between them. Files are read again when they change. none asks nobody, as is
+    /// the default where all of --listen is loopback.
+    #[arg(long, env = "VANFLOW_AUTH", value_name = "KIND", value_delimiter = ',')]
+    pub auth: Vec<String>,
+
     /// A URL by which clients come, such as `https://van.example.com`, beside those that follow from --listen. May be given
     /// several times; in the environment, with commas between them. Where no credentials are asked for, or this is
     /// given, requests under any other name are refused with 421: pages of other sites come so. Addresses and localhost
@@ -97,8 +104,22 @@ pub struct Args {
     pub tls_cert: Option<PathBuf>,
 
     /// The private key of --tls-cert, a PEM file.
-    #[arg(long, env = "VANFLOW_TLS_KEY", value_name = "FILE")]
+    #[arg(long, env = "VANFLOW_TLS_KEY", value_name = "FILE", help_heading = API)]
     pub tls_key: Option<PathBuf>,
+
+    /// Shows everything to anyone who reaches --listen, though other machines do and no --auth asks who they are. The log
+    /// and the page say so.
+    #[arg(long, env = "VANFLOW_INSECURE_NO_AUTH", value_parser = FalseyValueParser::new(), help_heading = API)]
+    pub insecure_no_auth: bool,
+
+    /// Answers /metrics whoever asks, though --auth asks who they are for all else.
+    #[arg(long, env = "VANFLOW_METRICS_NO_AUTH", value_parser = FalseyValueParser::new(), help_heading = METRICS)]
+    pub metrics_no_auth: bool,
+
+    /// Ends the session of whoever logged in after so long; they log in again then.
+    #[arg(long, env = "VANFLOW_SESSION_TIME", value_name = "TIME", default_value = "12h", help_heading = API)]
+    #[arg(value_parser = duration)]
+    pub session_time: Duration,
 
     /// Allows pages of this origin, such as `https://console.example.com`, to ask the API; * allows all. May be given
     /// several times; in the environment, with commas between them. By default browsers let no other page ask.

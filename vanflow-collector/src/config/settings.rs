@@ -1,5 +1,7 @@
 //! What is meant by what was typed.
 
+mod access;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -11,6 +13,7 @@ use vanflow_api::{Cors, EventsOptions, metrics};
 use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
+pub use self::access::{Access, Auth};
 use super::{Args, CONNECT_JSON, Limits, Octets, Speed};
 use crate::{demo, hosts, terminal::StatusLine};
 
@@ -27,6 +30,8 @@ pub struct Settings {
     pub demo_listen: Option<String>,
     /// Where HTTP requests are answered, and how.
     pub http: Http,
+    /// Who may look.
+    pub access: Access,
     /// A directory with a console build.
     pub console: Option<PathBuf>,
     /// Who answers the queries of charts, where it is not this collector.
@@ -113,7 +118,13 @@ pub struct Http {
 impl Http {
     /// Whether only this machine can reach it.
     pub fn is_local(&self) -> bool {
-        self.listen.iter().all(|address| hosts::is_loopback(hosts::host_of_address(address)))
+        self.beyond_loopback().is_none()
+    }
+
+    /// An address that other machines reach, if there is one.
+    pub(crate) fn beyond_loopback(&self) -> Option<&str> {
+        let mut addresses = self.listen.iter().map(String::as_str);
+        addresses.find(|address| !hosts::is_loopback(hosts::host_of_address(address)))
     }
 }
 
@@ -172,6 +183,15 @@ pub enum SettingsError {
         option: &'static str,
         /// What it needs.
         needed: &'static str,
+    },
+    /// Others than this machine could ask, and nothing says who may.
+    #[error(
+        "--listen {address} is reached from other machines, and nothing says who may look: name them with \
+         --auth htpasswd=FILE or --auth tokens=FILE, or listen at 127.0.0.1; --insecure-no-auth shows everything to anyone"
+    )]
+    Unprotected {
+        /// The address.
+        address: String,
     },
     /// Two options that have no meaning together.
     #[error("{option} cannot go with {other}: {why}")]
@@ -240,16 +260,13 @@ impl Settings {
                 "a replay has a time of its own, and starts anew every time",
             )?;
         }
+        let http = http(&args)?;
+        let access = Access::new(&args, &http)?;
         Ok(Self {
             source,
             demo_listen: args.demo_listen.map(|address| listen("--demo-listen", address)).transpose()?,
-            http: Http {
-                tls: pair(("--tls-cert", args.tls_cert), ("--tls-key", args.tls_key))?,
-                listen: each(args.listen, |address| listen("--listen", address))?,
-                public_urls: each(args.public_url, public_url)?,
-                cors: cors(args.cors)?,
-                limits: Limits::new(&args.limits)?,
-            },
+            http,
+            access,
             console: args.console,
             prometheus: prometheus(args.prometheus_api, args.prometheus_ca)?,
             metrics: {
@@ -276,6 +293,17 @@ impl Settings {
             waits: discovery::Settings::default(),
         })
     }
+}
+
+/// Where requests are answered, and how.
+fn http(args: &Args) -> Result<Http, SettingsError> {
+    Ok(Http {
+        tls: pair(("--tls-cert", args.tls_cert.clone()), ("--tls-key", args.tls_key.clone()))?,
+        listen: each(args.listen.clone(), |address| listen("--listen", address))?,
+        public_urls: each(args.public_url.clone(), public_url)?,
+        cors: cors(args.cors.clone())?,
+        limits: Limits::new(&args.limits)?,
+    })
 }
 
 /// Where records come from, and whether everything that was said about it belongs to it.

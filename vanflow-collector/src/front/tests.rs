@@ -11,7 +11,12 @@ use super::*;
 fn front(listen: &str) -> Front {
     let (network, _) = Network::new(Store::new(StoreOptions::default()));
     let api = Api::new(network, ApiOptions::default());
-    Front::new(&http(listen), Answers { api, console: None, prometheus: None, scope: None })
+    Front::new(
+        &http(listen),
+        None,
+        AuthType::Local,
+        Answers { api, console: None, prometheus: None, scope: None },
+    )
 }
 
 fn http(listen: &str) -> config::Http {
@@ -86,7 +91,7 @@ async fn watches_are_bounded_apart_and_nothing_else_is_refused_for_them() {
     let mut options = ApiOptions::default();
     options.watches.total = 2;
     let answers = Answers { api: Api::new(network, options), console: None, prometheus: None, scope: None };
-    let front = Front::new(&http("127.0.0.1:8010"), answers);
+    let front = Front::new(&http("127.0.0.1:8010"), None, AuthType::Local, answers);
     let watch =
         |path| front.clone().answer(Request::get(path).body(Full::<Bytes>::default()).expect("a request"));
     let watched = "/api/v1alpha1/records?watch=1";

@@ -110,11 +110,11 @@ fn flags_that_make_no_sense_end_it_with_2() {
 #[test]
 fn a_port_alone_is_every_address_of_the_machine() {
     let port = free_port();
-    let mut process = Process::start(&["--demo", "-listen", &format!(":{port}")]);
+    let mut process = Process::start(&["--demo", "--insecure-no-auth", "-listen", &format!(":{port}")]);
     process.says("answering on");
     let answer = get(([127, 0, 0, 1], port).into(), "/healthz");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    let again = output(&["--demo", &format!("-listen=:{port}")]);
+    let again = output(&["--demo", "--insecure-no-auth", &format!("-listen=:{port}")]);
     assert_eq!(again.0, Some(1));
     assert!(
         again.1.ends_with(&format!(

@@ -56,6 +56,7 @@ fn options_that_messages_name_exist() {
     let command = Args::command();
     let options: HashSet<_> = command.get_arguments().filter_map(|option| option.get_long()).collect();
     let (code, _) = include_str!("../settings.rs").split_once("#[cfg(test)]").expect("tests stand last");
+    let code = [code, include_str!("access.rs")].concat();
     let named: Vec<_> = code
         .split("--")
         .skip(1)
@@ -260,4 +261,64 @@ fn a_prometheus_is_named_by_its_address() {
 fn several_addresses_can_be_listened_on() {
     let settings = settings("--demo --listen 127.0.0.1:1 --listen [::1]:2,localhost:3").expect("makes sense");
     assert_eq!(settings.http.listen, ["127.0.0.1:1", "[::1]:2", "localhost:3"]);
+}
+
+#[test]
+fn beyond_loopback_nothing_starts_that_does_not_say_who_may_look() {
+    for listen in ["0.0.0.0:8010", "[::]:0", "192.0.2.1:8010", "collector.example:8010"] {
+        for auth in ["", " --auth none"] {
+            assert_eq!(
+                error(&format!("--demo --listen 127.0.0.1:0 --listen {listen}{auth}")),
+                format!(
+                    "--listen {listen} is reached from other machines, and nothing says who may look: name them with --auth \
+                     htpasswd=FILE or --auth tokens=FILE, or listen at 127.0.0.1; --insecure-no-auth shows everything to \
+                     anyone"
+                )
+            );
+        }
+        for enough in [
+            "--auth htpasswd=users",
+            "--auth tokens=tokens",
+            "--insecure-no-auth",
+            "--auth none --insecure-no-auth",
+        ] {
+            assert!(settings(&format!("--demo --listen {listen} {enough}")).is_ok(), "{listen} {enough}");
+        }
+    }
+    for local in ["127.0.0.1:0", "[::1]:0", "localhost:0"] {
+        let access = settings(&format!("--demo --listen {local}")).expect("makes sense").access;
+        assert_eq!(access, Access::open());
+    }
+    assert!(
+        settings("--demo --metrics-listen 0.0.0.0:9000").is_ok(),
+        "what is there is for whoever watches over it"
+    );
+}
+
+#[test]
+fn who_may_look_is_said_once_for_each_kind() {
+    let access = |line: &str| settings(&format!("--demo {line}")).expect("makes sense").access;
+    let asked = access("--auth htpasswd=/etc/users=1 --auth tokens=t --session-time 1h");
+    assert_eq!(asked.kinds, [Auth::Htpasswd("/etc/users=1".into()), Auth::Tokens("t".into())]);
+    assert_eq!((asked.metrics_open, asked.session_time), (false, Duration::from_secs(3600)));
+    assert!(access("--auth tokens=t --metrics-no-auth").metrics_open);
+    for wrong in ["nobody", "htpasswd", "htpasswd=", "none=x", "=", "tokens:t"] {
+        assert_eq!(
+            error(&format!("--demo --auth {wrong}")),
+            format!("--auth is `{wrong}`; it must be none, htpasswd=FILE or tokens=FILE")
+        );
+    }
+    assert_eq!(
+        error("--demo --auth tokens=a --auth tokens=b"),
+        "--auth is `tokens=a` and `tokens=b`; it must be given once of each kind: have all of it in one file"
+    );
+    assert_eq!(
+        error("--demo --auth none --auth tokens=b"),
+        "--auth none cannot go with another --auth: nobody is asked for anything then"
+    );
+    assert_eq!(
+        error("--demo --auth tokens=b --insecure-no-auth"),
+        "--insecure-no-auth cannot go with --auth: one says that nobody is asked, the other what is asked for"
+    );
+    assert_eq!(error("--demo --session-time 1s"), "--session-time is `1s`; it must be 1m or more");
 }

@@ -1,0 +1,108 @@
+//! Who may look, as options say it.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use super::{Args, Http, SettingsError, conflict, no_shorter, wrong};
+
+/// Who may look, and what they have to show.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Access {
+    /// What those who ask can show; where there is none of it, nobody is asked for anything.
+    pub kinds: Vec<Auth>,
+    /// Whether others than this machine are answered without credentials.
+    pub is_insecure: bool,
+    /// Whether `/metrics` is answered without credentials.
+    pub metrics_open: bool,
+    /// How long a session lasts.
+    pub session_time: Duration,
+}
+
+/// One way to show who one is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Auth {
+    /// A name and a password out of this file.
+    Htpasswd(PathBuf),
+    /// A token out of this file.
+    Tokens(PathBuf),
+}
+
+const KINDS: &str = "none, htpasswd=FILE or tokens=FILE";
+
+impl Access {
+    /// Nobody is asked for anything.
+    pub fn open() -> Self {
+        Self {
+            kinds: Vec::new(),
+            is_insecure: false,
+            metrics_open: true,
+            session_time: Duration::from_secs(12 * 60 * 60),
+        }
+    }
+
+    /// Whether nobody is asked for anything.
+    pub fn is_open(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    pub(super) fn new(args: &Args, http: &Http) -> Result<Self, SettingsError> {
+        let kinds: Vec<_> = args.auth.iter().map(|kind| auth(kind)).collect::<Result<_, _>>()?;
+        let is_none = kinds.contains(&None);
+        let kinds: Vec<_> = kinds.into_iter().flatten().collect();
+        conflict(
+            is_none && !kinds.is_empty(),
+            "--auth none",
+            "another --auth",
+            "nobody is asked for anything then",
+        )?;
+        conflict(
+            args.insecure_no_auth && !kinds.is_empty(),
+            "--insecure-no-auth",
+            "--auth",
+            "one says that nobody is asked, the other what is asked for",
+        )?;
+        for (index, kind) in kinds.iter().enumerate() {
+            let is_given = |other: &Auth| std::mem::discriminant(kind) == std::mem::discriminant(other);
+            if let Some(before) = kinds.iter().take(index).find(|other| is_given(other)) {
+                let must = "given once of each kind: have all of it in one file";
+                return Err(wrong("--auth", format!("{before}` and `{kind}"), must));
+            }
+        }
+        if let Some(address) = http.beyond_loopback().filter(|_| kinds.is_empty() && !args.insecure_no_auth) {
+            return Err(SettingsError::Unprotected { address: address.to_owned() });
+        }
+        Ok(Self {
+            metrics_open: kinds.is_empty() || args.metrics_no_auth,
+            kinds,
+            is_insecure: args.insecure_no_auth,
+            session_time: no_shorter(
+                "--session-time",
+                args.session_time,
+                Duration::from_secs(60),
+                "1m or more",
+            )?,
+        })
+    }
+}
+
+/// What `--auth` says; nothing for `none`.
+fn auth(text: &str) -> Result<Option<Auth>, SettingsError> {
+    let file = |file: &str| (!file.is_empty()).then(|| PathBuf::from(file));
+    let (kind, value) = text.split_once('=').map_or((text, None), |(kind, value)| (kind, Some(value)));
+    match (kind, value, value.and_then(file)) {
+        ("none", None, _) => Ok(None),
+        ("htpasswd", _, Some(file)) => Ok(Some(Auth::Htpasswd(file))),
+        ("tokens", _, Some(file)) => Ok(Some(Auth::Tokens(file))),
+        _ => Err(wrong("--auth", text, KINDS)),
+    }
+}
+
+impl fmt::Display for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Htpasswd(file) => write!(f, "htpasswd={}", file.display()),
+            Self::Tokens(file) => write!(f, "tokens={}", file.display()),
+        }
+    }
+}
