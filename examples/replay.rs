@@ -8,14 +8,14 @@ mod outcome;
 
 use std::{
     env,
-    fs::File,
-    io::{self, BufReader, BufWriter, Write},
+    io::{self, BufWriter, Write},
     process::ExitCode,
 };
 
 use serde_json::{Map, Value};
 use vanflow_proto::{
-    Attribute, Message, RecordKind, Timestamp, capture,
+    Attribute, Message, RecordKind, Timestamp,
+    capture::Capture,
     discovery::{Discovery, Settings},
 };
 use vanflow_store::{Field, Follower, Record, Store, StoreOptions};
@@ -26,12 +26,12 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
     let path = env::args().nth(1).ok_or("usage: replay CAPTURE")?;
-    let file = File::open(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let capture = Capture::open(path.as_ref()).map_err(|error| format!("cannot read {path}: {error}"))?;
     let (mut store, mut follower) = (Store::new(StoreOptions::default()), Follower::new());
     // Which sources there are follows from beacons and silence; in a capture there is nothing to be done about them.
     let mut discovery = Discovery::new(Settings::default(), 0);
     discovery.attached(Timestamp::default());
-    for captured in capture::read(BufReader::new(file)) {
+    for captured in capture {
         let captured = captured?;
         let now = Timestamp::from_micros(captured.micros);
         follower.advance(&mut store, &mut discovery, now);

@@ -4,9 +4,6 @@
 //! From there on time is the capture's: it passes as fast as `--speed` says, and stands still at the end.
 
 use std::{
-    collections::VecDeque,
-    fs::File,
-    io::{self, BufReader},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,8 +16,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_proto::{
-    Body, Message, Timestamp,
-    capture::{self, CaptureError, Captured},
+    Timestamp,
+    capture::{CaptureError, Captured, OpenError},
 };
 
 use crate::{clock, config::Speed};
@@ -28,18 +25,21 @@ use crate::{clock, config::Speed};
 /// Messages that are read ahead of the one that is replayed.
 const AHEAD: usize = 1024;
 
-/// How far into a capture the first HEARTBEAT is looked for.
-const ANCHOR_WITHIN: usize = 4096;
-
 /// How often, in the time of the capture, the listener is called with the time: in microseconds.
 const TICK: u64 = 1_000_000;
+
+/// How often it is called at most between one message and the next: longer silence passes in longer steps.
+const MOST_TICKS: u64 = 100_000;
+
+/// How many lines that cannot be read are said one by one.
+const SAID: u64 = 10;
 
 /// A capture that cannot be opened.
 #[derive(Debug, Error)]
 #[error("cannot replay {path}: {reason}")]
 pub struct ReplayError {
     path: PathBuf,
-    reason: io::Error,
+    reason: OpenError,
 }
 
 /// Who hears a capture replayed.
@@ -58,14 +58,14 @@ pub(crate) trait Listener {
 #[derive(Debug)]
 pub(crate) struct Capture {
     path: PathBuf,
-    file: File,
+    messages: vanflow_proto::capture::Capture,
 }
 
 impl Capture {
     /// Opens a capture.
     pub(crate) fn open(path: &Path) -> Result<Self, ReplayError> {
-        match File::open(path) {
-            Ok(file) => Ok(Self { path: path.to_owned(), file }),
+        match vanflow_proto::capture::Capture::open(path) {
+            Ok(messages) => Ok(Self { path: path.to_owned(), messages }),
             Err(reason) => Err(ReplayError { path: path.to_owned(), reason }),
         }
     }
@@ -78,20 +78,27 @@ impl Capture {
         shutdown: &CancellationToken,
     ) {
         let (sender, messages) = mpsc::channel(AHEAD);
-        let file = self.file;
+        let began = self.messages.began().unwrap_or_else(|| {
+            warn!("no HEARTBEAT says what time it was in the capture: taking it to begin now");
+            clock::now()
+        });
+        let file = self.messages;
         // Files are read by a thread of their own, which ends when nobody takes what it reads.
         let reading = tokio::task::spawn_blocking(move || {
-            for message in capture::read(BufReader::with_capacity(256 << 10, file)) {
-                let is_error = message.is_err();
-                if sender.blocking_send(message).is_err() || is_error {
+            for message in file {
+                if sender.blocking_send(message).is_err() {
                     return;
                 }
             }
         });
         info!("replaying {} {speed}", self.path.display());
+        let mut messages = Messages { messages, passed_over: 0 };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            replayed = replay(messages, speed, listener) => {
+            replayed = replay(&mut messages, began, speed, listener) => {
+                if messages.passed_over > SAID {
+                    warn!("passed over {} lines of the capture that cannot be read", messages.passed_over);
+                }
                 info!("replayed {replayed} messages; time stands still from here on");
             }
         }
@@ -103,12 +110,11 @@ impl Capture {
 
 /// Answers how many messages were replayed.
 async fn replay(
-    messages: mpsc::Receiver<Result<Captured, CaptureError>>,
+    messages: &mut Messages,
+    began: Timestamp,
     speed: Speed,
     listener: &mut impl Listener,
 ) -> u64 {
-    let mut messages = Messages { messages, ahead: VecDeque::new() };
-    let began = messages.anchor().await;
     listener.begin(began);
     let mut pace = Pace { speed, started: Instant::now() };
     let mut replayed = 0;
@@ -116,8 +122,9 @@ async fn replay(
     while let Some(message) = messages.next().await {
         // Captures of several links need not be in order to the microsecond.
         let at = message.micros.max(now);
-        while at - now >= TICK {
-            now += TICK;
+        let step = TICK.max((at - now) / MOST_TICKS);
+        while at - now >= step {
+            now += step;
             pace.reach(now).await;
             listener.tick(began.plus_micros(now));
         }
@@ -133,46 +140,26 @@ async fn replay(
     replayed
 }
 
-/// The messages of a capture up to its end, or up to a line that cannot be read.
+/// The messages of a capture. Lines that cannot be read are said and passed over.
 struct Messages {
     messages: mpsc::Receiver<Result<Captured, CaptureError>>,
-    ahead: VecDeque<Captured>,
+    passed_over: u64,
 }
 
 impl Messages {
     async fn next(&mut self) -> Option<Captured> {
-        match self.ahead.pop_front() {
-            Some(message) => Some(message),
-            None => self.read().await,
-        }
-    }
-
-    async fn read(&mut self) -> Option<Captured> {
-        match self.messages.recv().await? {
-            Ok(message) => Some(message),
-            Err(error) => {
-                warn!("{error}: the replay ends there");
-                self.messages.close();
-                None
+        loop {
+            match self.messages.recv().await? {
+                Ok(message) => return Some(message),
+                Err(error) if error.is_last() => warn!("{error}: the replay ends there"),
+                Err(error) => {
+                    self.passed_over += 1;
+                    if self.passed_over <= SAID {
+                        warn!("{error}: passed over");
+                    }
+                }
             }
         }
-    }
-
-    /// What the clock showed when the capture began, by the first HEARTBEAT. Without one it began just now.
-    async fn anchor(&mut self) -> Timestamp {
-        while self.ahead.len() < ANCHOR_WITHIN {
-            let Some(message) = self.read().await else { break };
-            let anchor = match Message::decode(&message.message).map(|message| message.body) {
-                Ok(Body::Heartbeat(heartbeat)) => Some(heartbeat.now.minus_micros(message.micros)),
-                _ => None,
-            };
-            self.ahead.push_back(message);
-            if let Some(anchor) = anchor {
-                return anchor;
-            }
-        }
-        warn!("no HEARTBEAT says what time it was in the capture: taking it to begin now");
-        clock::now()
     }
 }
 
@@ -204,7 +191,7 @@ impl Pace {
 mod tests {
     use std::io::Write;
 
-    use vanflow_proto::{Dialect, Encoder, Heartbeat};
+    use vanflow_proto::{Dialect, Encoder, Heartbeat, capture};
 
     use super::*;
 
@@ -303,11 +290,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_line_that_cannot_be_read_ends_the_replay_and_not_the_collector() {
+    async fn a_line_that_cannot_be_read_costs_the_others_nothing() {
         let mut file = three();
-        file.write_all(b"{\"us\": 3300000, \"link\": \"d\", \"mess").expect("writes");
+        let late = "{\"us\": 18446744073709551615, \"link\": \"d\", \"message\": \"\"}";
+        write!(file, "{late}\nnonsense\n").expect("writes");
+        let Captured { micros, link, message } = message(3_300_000, "e");
+        capture::write(&mut file, micros, &link, &message).expect("writes");
+        file.write_all(b"{\"us\": 3400000, \"link\": \"f\", \"mess").expect("writes");
         let notes = replayed(&file, Speed::Max).await;
-        assert_eq!(notes.heard.len(), 3);
+        assert_eq!(notes.heard.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), *b"abce");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_silence_passes_in_long_steps() {
+        const DAY: u64 = 86_400_000_000;
+        let file = capture(&[heartbeat(0, "a"), message(300 * DAY, "b")]);
+        let notes = replayed(&file, Speed::Max).await;
+        assert_eq!(notes.heard.last().map(|(_, now, _)| *now), Some(300 * DAY));
+        assert!(notes.ticks.len() as u64 <= MOST_TICKS + 3, "{}", notes.ticks.len());
+        assert!(notes.ticks.is_sorted());
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,10 +7,21 @@
 //! `us` is the time since the start of the recording in microseconds, `link` the address that the message was
 //! received on, and `message` the bare AMQP message in hexadecimal.
 
-use std::io::{self, BufRead, Write};
+mod file;
+
+use std::io::{self, BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use self::file::{Capture, OpenError};
+
+/// How long a line may be, in octets. A router's largest messages come to a few hundred thousand.
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// How long a conversation may last, in microseconds: a year. What is said to be later is a mistake, and would have
+/// all that comes after it be as late.
+const LONGEST: u64 = 366 * 86_400_000_000;
 
 /// One message as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +47,11 @@ impl CaptureError {
     pub fn line(&self) -> usize {
         self.line
     }
+
+    /// Whether nothing after that line can be read either: the file itself cannot be.
+    pub fn is_last(&self) -> bool {
+        matches!(self.reason, CaptureErrorReason::Io(_))
+    }
 }
 
 #[derive(Debug, Error)]
@@ -46,6 +62,10 @@ enum CaptureErrorReason {
     Json(#[from] serde_json::Error),
     #[error("`message` is not hexadecimal: {0}")]
     Hex(&'static str),
+    #[error("`us` is {0}, which is more than a year: expected microseconds since the start of the recording")]
+    Late(u64),
+    #[error("it is longer than {} MiB, which no message is", LONGEST_LINE >> 20)]
+    Long,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -57,20 +77,64 @@ struct Line<'a> {
     message: std::borrow::Cow<'a, str>,
 }
 
-/// Reads the messages of a capture one by one. Empty lines are passed over.
+/// Reads the messages of a capture one by one. Empty lines are passed over; one that cannot be read costs the others
+/// nothing, but for the last one of a file that itself cannot be read ([`CaptureError::is_last`]).
 pub fn read(input: impl BufRead) -> impl Iterator<Item = Result<Captured, CaptureError>> {
-    input.lines().enumerate().filter_map(|(position, line)| {
-        let located = |reason| CaptureError { line: position + 1, reason };
-        match line {
-            Ok(line) if line.trim().is_empty() => None,
-            Ok(line) => Some(parse(&line).map_err(located)),
-            Err(error) => Some(Err(located(error.into()))),
-        }
-    })
+    Lines { input, line: 0, text: Vec::new(), is_over: false }
 }
 
-fn parse(line: &str) -> Result<Captured, CaptureErrorReason> {
-    let line: Line<'_> = serde_json::from_str(line)?;
+/// The lines of a capture.
+struct Lines<R> {
+    input: R,
+    /// The number of the last one that was read, from 1.
+    line: usize,
+    text: Vec<u8>,
+    is_over: bool,
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = Result<Captured, CaptureError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.is_over {
+            self.line += 1;
+            let message = match self.read_line() {
+                Ok(0) => {
+                    self.is_over = true;
+                    break;
+                }
+                Ok(_) if self.text.trim_ascii().is_empty() => continue,
+                // Errors within a line say where in it.
+                Ok(_) => parse(self.text.trim_ascii_end()),
+                Err(error) => Err(error),
+            };
+            let message = message.map_err(|reason| CaptureError { line: self.line, reason });
+            self.is_over = message.as_ref().is_err_and(CaptureError::is_last);
+            return Some(message);
+        }
+        None
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Reads the next line. Answers how long it is; nothing is left of one that is too long.
+    fn read_line(&mut self) -> Result<usize, CaptureErrorReason> {
+        self.text.clear();
+        let length = (&mut self.input).take(LONGEST_LINE).read_until(b'\n', &mut self.text)?;
+        if length as u64 == LONGEST_LINE && !self.text.ends_with(b"\n") {
+            self.text.clear();
+            self.input.skip_until(b'\n')?;
+            return Err(CaptureErrorReason::Long);
+        }
+        Ok(length)
+    }
+}
+
+fn parse(line: &[u8]) -> Result<Captured, CaptureErrorReason> {
+    let line: Line<'_> = serde_json::from_slice(line)?;
+    if line.us > LONGEST {
+        return Err(CaptureErrorReason::Late(line.us));
+    }
     Ok(Captured { micros: line.us, link: line.link.into_owned(), message: unhex(&line.message)? })
 }
 
@@ -138,5 +202,44 @@ mod tests {
             "line 1 of the capture: `message` is not hexadecimal: it has other characters than 0-9 and a-f"
         );
         assert!(error("nonsense").starts_with("line 1 of the capture: expected {\"us\": …, "));
+        assert_eq!(
+            error("{\"us\": 18446744073709551615, \"link\": \"a\", \"message\": \"\"}"),
+            "line 1 of the capture: `us` is 18446744073709551615, which is more than a year: expected microseconds \
+             since the start of the recording"
+        );
+        let mut long = "\n".to_owned();
+        long.extend(std::iter::repeat_n('x', LONGEST_LINE as usize + 1));
+        assert_eq!(error(&long), "line 2 of the capture: it is longer than 16 MiB, which no message is");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_costs_the_others_nothing() {
+        let line = |micros: u64| {
+            format!("{{\"us\": {micros}, \"link\": \"a\", \"message\": \"00\"}}\n").into_bytes()
+        };
+        let long = [vec![b'x'; LONGEST_LINE as usize + 7], b"\n".to_vec()].concat();
+        for bad in [&b"{\"us\": 1, \"li\n"[..], b"\xff\xfe\0\n", &long, &line(u64::MAX)] {
+            let file = [&line(1), bad, &line(2), b"\n", &line(3)[..20]].concat();
+            let read: Vec<_> =
+                read(&file[..]).map(|read| read.map(|read| read.micros).map_err(|e| e.line())).collect();
+            assert_eq!(read, [Ok(1), Err(2), Ok(2), Err(5)]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_after_a_file_that_cannot_be() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk is on fire"))
+            }
+        }
+        let mut messages = read(io::BufReader::new(Broken));
+        let error = messages.next().expect("an error").expect_err("it cannot be read");
+        assert_eq!(
+            (error.to_string(), error.is_last()),
+            ("line 1 of the capture: the disk is on fire".into(), true)
+        );
+        assert!(messages.next().is_none());
     }
 }

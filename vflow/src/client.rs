@@ -47,10 +47,10 @@ struct Answer {
 }
 
 impl Client {
-    /// Whoever was named. Nothing is asked yet; a capture is read to its end.
-    pub(crate) fn new(connection: &Connection) -> Result<Self, Error> {
+    /// Whoever was named. Nothing is asked yet; a capture is read to its end, and `warn` told of what of it cannot be.
+    pub(crate) fn new(connection: &Connection, warn: impl FnMut(&str)) -> Result<Self, Error> {
         let target = match &connection.input {
-            Some(path) => Target::Capture(Box::new(Capture::read(path)?)),
+            Some(path) => Target::Capture(Box::new(Capture::read(path, warn)?)),
             None => Target::Server(Box::new(Server::new(connection)?)),
         };
         Ok(Self { target })

@@ -92,7 +92,10 @@ async fn answer(
         _ => {}
     }
     let zone = if cli.output.utc { Zone::Utc } else { surroundings.zone };
-    let client = Client::new(&cli.connection)?;
+    let client = Client::new(&cli.connection, |text| {
+        // Whoever does not read messages is owed the answer all the same.
+        let _ = writeln!(err, "warning: {}", visible(text));
+    })?;
     let how = how(cli.output, surroundings);
     let mut call = Call { client, how, zone, surroundings: *surroundings, out, err };
     match cli.command {

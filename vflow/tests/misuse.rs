@@ -100,6 +100,30 @@ async fn a_capture_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn a_capture_that_is_damaged_is_read_but_for_what_is() {
+    let path = CAPTURE.strip_prefix("--input ").expect("that is how it is given");
+    let whole = std::fs::read_to_string(path).expect("it is there");
+    let mut lines: Vec<_> = whole.lines().collect();
+    for _ in 0..4 {
+        lines.insert(7, "{\"us\": 12");
+    }
+    let damaged = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(damaged.path(), lines.join("\n") + "\n{\"us\"").expect("writes");
+    let outcome = typed(&format!("sites --input {}", damaged.path().display()), &PIPE).await;
+    let clean = typed(&format!("sites {CAPTURE}"), &PIPE).await;
+    assert_eq!((outcome.code, outcome.out), (RIGHT, clean.out));
+    let said = outcome.err.strip_suffix(&clean.err).expect("and what is said of the whole one");
+    let said: Vec<_> = said.lines().collect();
+    let expected = "expected {\"us\": …, \"link\": …, \"message\": …}: EOF while parsing";
+    assert_eq!(said.len(), 4, "{said:#?}");
+    for (line, said) in (8..).zip(&said[..3]) {
+        let start = format!("warning: line {line} of the capture: {expected}");
+        assert!(said.starts_with(&start) && said.ends_with(": passed over"), "{said}");
+    }
+    assert_eq!(said[3], "warning: passed over 5 lines of the capture that cannot be read");
+}
+
+#[tokio::test]
 async fn a_file_that_exists_is_not_overwritten() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let path = file.path().display();

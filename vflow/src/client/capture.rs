@@ -1,17 +1,13 @@
 //! A capture, read to its end, and the collector's API over what it comes to.
 
-use std::{
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use vanflow_api::{Api, ApiOptions, Network, Publisher};
 use vanflow_history::HistoryOptions;
 use vanflow_proto::{
-    Body, Message, Timestamp,
+    Message, Timestamp,
     capture::{self, Captured},
     discovery::{Discovery, Settings},
 };
@@ -20,8 +16,8 @@ use vanflow_store::{Follower, Store, StoreOptions};
 use super::Answer;
 use crate::{clock, error::Error, question::Question};
 
-/// How far into a capture the first HEARTBEAT is looked for, which says what the clock showed.
-const ANCHOR_WITHIN: usize = 4096;
+/// How many lines that cannot be read are said one by one.
+const SAID: usize = 3;
 
 /// How often, in the time of the capture, metrics are kept for queries, in microseconds.
 const REMEMBER_EVERY: u64 = 5_000_000;
@@ -41,22 +37,29 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Reads a capture to its end.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let failed = |reason: String| Error::File { verb: "read", path: path.to_owned(), reason };
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        let mut messages = capture::read(BufReader::with_capacity(256 << 10, file));
-        let mut ahead = Vec::new();
-        let mut anchor = None;
-        while anchor.is_none() && ahead.len() < ANCHOR_WITHIN {
-            let Some(captured) = messages.next() else { break };
-            let captured = captured.map_err(|error| failed(error.to_string()))?;
-            anchor = clock_of(&captured);
-            ahead.push(captured);
+    /// Reads a capture to its end. `warn` is told of what cannot be read, which costs the rest nothing.
+    pub(super) fn read(path: &Path, mut warn: impl FnMut(&str)) -> Result<Self, Error> {
+        let messages = capture::Capture::open(path).map_err(|error| Error::File {
+            verb: "read",
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let mut replay = Replay::new(messages.began().unwrap_or_else(clock::now));
+        let mut passed_over = 0;
+        for captured in messages {
+            match captured {
+                Ok(captured) => replay.hear(&captured),
+                Err(error) if error.is_last() => warn(&format!("{error}: what comes after is missing")),
+                Err(error) => {
+                    passed_over += 1;
+                    if passed_over <= SAID {
+                        warn(&format!("{error}: passed over"));
+                    }
+                }
+            }
         }
-        let mut replay = Replay::new(anchor.unwrap_or_else(clock::now));
-        for captured in ahead.into_iter().map(Ok).chain(messages) {
-            replay.hear(&captured.map_err(|error| failed(error.to_string()))?);
+        if passed_over > SAID {
+            warn(&format!("passed over {passed_over} lines of the capture that cannot be read"));
         }
         Ok(replay.ended(path))
     }
@@ -73,14 +76,6 @@ impl Capture {
         *request.headers_mut() = headers;
         let (head, body) = self.api.respond(&request.into_parts().0).into_parts();
         Ok(Answer { status: head.status, body: body.map_err(|error| match error {}).boxed_unsync() })
-    }
-}
-
-/// What the clock showed when the capture began, by a HEARTBEAT in it.
-fn clock_of(captured: &Captured) -> Option<Timestamp> {
-    match Message::decode(&captured.message).ok()?.body {
-        Body::Heartbeat(heartbeat) => Some(heartbeat.now.minus_micros(captured.micros)),
-        _ => None,
     }
 }
 
