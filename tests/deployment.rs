@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use clap::{CommandFactory, Parser};
-use vanflow_collector::config::{Args, CommandLine, Router, Settings, Source};
+use vanflow_collector::config::{Args, Auth, CommandLine, Router, Settings, Source};
 
 const MANIFESTS: [&str; 2] = ["deploy.yaml", "deploy-skupper-1.yaml"];
 
@@ -109,7 +109,7 @@ fn a_service_of_systemd_has_options_that_make_sense() {
     let text = read("packaging/collector.toml")
         .replace("\nlisten =", "\n#listen =")
         .replace("\n#listen = \":", "\nlisten = \":");
-    let all = text.replace("\n#tls", "\ntls");
+    let all = text.replace("\n#tls", "\ntls").replace("\n#auth", "\nauth");
     let directory = tempfile::tempdir().expect("a directory");
     let whole = directory.path().join("collector.toml");
     fs::write(&whole, all).expect("it can be written");
@@ -122,6 +122,9 @@ fn a_service_of_systemd_has_options_that_make_sense() {
         assert!(
             settings.state.is_some_and(|state| state.directory == Path::new("/var/lib/vanflow-collector"))
         );
+        let users = Auth::Htpasswd("/run/credentials/vanflow-collector.service/users".into());
+        assert_eq!(settings.access.kinds.contains(&users), listen == ":8010");
+        assert!(unit.contains("LoadCredential=users:"));
         // Each file that it names is one that the unit hands to it.
         let Source::Router(Router::Url { ca: Some(ca), .. }) = settings.source else {
             panic!("no authority")

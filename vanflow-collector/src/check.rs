@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use crate::{
-    config::{Settings, Source},
+    auth::Guard,
+    config::{Access, Settings, Source},
     console::Console,
     prometheus::Prometheus,
     replay::Capture,
@@ -23,6 +24,10 @@ pub fn check(settings: &Settings) -> Vec<String> {
     });
     if let Some((certificate, key)) = &settings.http.tls {
         look(Certificate::load(certificate, key).map(drop).map_err(|error| RunError::Http(error.into())));
+    }
+    for kind in &settings.access.kinds {
+        let alone = Access { kinds: vec![kind.clone()], ..settings.access.clone() };
+        look(Guard::open(&alone, &settings.http).map(drop).map_err(RunError::from));
     }
     if let Some(directory) = &settings.console {
         look(Console::open(directory).map(drop).map_err(RunError::from));

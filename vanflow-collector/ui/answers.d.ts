@@ -86,3 +86,9 @@ export interface NetworkEvent {
 }
 
 export interface Page<R> { results: R[]; count: number; totalCount?: number; timeRangeCount?: number }
+
+/** Who looks; null where nobody is asked, for only their own machine reaches the collector. */
+export interface User {
+  username: string;
+  authType: 'openshift' | 'none' | 'basic' | 'token' | 'session';
+}

@@ -51,8 +51,27 @@ async function json(url, signal) {
     if (signal?.aborted) throw error;
     throw new ApiError(0, 'the collector does not answer: is it running, and is the network between it and you?');
   }
+  if (response.status === 401) logIn();
   if (!response.ok) throw new ApiError(response.status, await reason(response));
+  if (response.status === 204) return /** @type {T} */ (null);
   return /** @type {T} */ (await response.json());
+}
+
+/** How long the page has to have been there before it is loaded anew, so that this never goes round and round. */
+const SETTLED_MS = 3000;
+
+/** The collector does not know any more who looks: whoever loads the page anew is led to where they log in. */
+function logIn() {
+  if (performance.now() > SETTLED_MS) location.reload();
+}
+
+/** Ends the session of whoever looks. */
+export async function logOut() {
+  try {
+    await fetch(address('logout'), { method: 'POST' });
+  } finally {
+    location.reload();
+  }
 }
 
 /** @param {Response} response */

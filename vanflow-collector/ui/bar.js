@@ -52,13 +52,14 @@ export class Bar {
       return { view, element, mark };
     });
     this.attachment = h('div', { class: 'att' });
+    this.who = h('div', { class: 'who', hidden: true });
     const top = /** @type {HTMLElement} */ (document.querySelector('.top'));
     fill(top,
       h('a', { class: 'brand', href: '#map' }, s('svg', { width: 20, height: 20, viewBox: '0 0 20 20', 'aria-hidden': 'true' },
         s('path', { d: 'M3 5h4l6 10h4' }), s('rect', { class: 'f', x: 1, y: 3, width: 4, height: 4 }),
         s('rect', { class: 'f', x: 15, y: 13, width: 4, height: 4 })), 'VAN-Flow'),
       h('nav', { 'aria-label': 'Views' }, this.links.map((link) => link.element)),
-      h('div', { class: 'end' }, this.attachment,
+      h('div', { class: 'end' }, this.attachment, this.who,
         h('a', { class: 'tbtn api', href: api.address('api').href, title: 'The APIs that this page asks' }, 'API'),
         h('button', { class: 'tbtn keys', type: 'button', 'aria-label': 'Keys', title: 'Keys (?)', onclick: shell.help }, '?'),
         h('button', { class: 'tbtn', type: 'button', 'aria-label': 'Dark or light', title: 'Dark or light (t)', onclick: shell.theme },
@@ -91,6 +92,21 @@ export class Bar {
       this.ribbon, this.live);
     this.showAttachment();
     this.showTime();
+  }
+
+  /**
+   * Who looks, with a way out where there is one; or that nobody is asked who they are.
+   * @param {import('./answers.js').User | null} user
+   */
+  user(user) {
+    if (user === null) return;
+    const open = user.authType === 'none';
+    fill(this.who,
+      open ? sign('warn') : null,
+      h('span', { class: 'name' }, open ? 'open to anyone' : user.username),
+      user.authType === 'session' ? h('button', { class: 'out', type: 'button', onclick: () => void api.logOut() }, 'Log out') : null);
+    this.who.title = open ? 'Anyone who reaches this collector sees everything: it runs with --insecure-no-auth' : `Logged in as ${user.username}`;
+    this.who.hidden = !open && user.username === '';
   }
 
   focusFilter() {

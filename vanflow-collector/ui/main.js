@@ -236,6 +236,9 @@ stream.set('verdict', {
   },
   fail: (error) => bar.failed(error),
 });
+api.get('v2alpha1/user').then((user) => bar.user(/** @type {import('./answers.js').User | null} */ (user)), () => {
+  // An older collector, or none that answers: which the bar says already.
+});
 setInterval(() => {
   if (document.hidden) return;
   void stream.probe();

@@ -131,6 +131,8 @@ export class Stream {
         this.polls = true;
         this.connect();
       } else {
+        // It may not know any more who looks, which a stream does not say.
+        void api.get('v2alpha1/user').catch(() => null);
         this.retryTimer = setTimeout(() => this.connect(), RETRY_MS);
       }
     });

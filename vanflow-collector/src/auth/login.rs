@@ -220,10 +220,8 @@ impl Guard {
         };
         let why = why
             .map_or_else(String::new, |why| format!("<p class=\"why\" role=\"alert\">{}</p>", escaped(why)));
-        let note = format!(
-            "You stay logged in for {}, or until you log out.",
-            humantime::format_duration(self.sessions.time())
-        );
+        let note =
+            format!("You stay logged in for {}, or until you log out.", in_words(self.sessions.time()));
         let text = PAGE
             .replacen("<!--why-->", &why, 1)
             .replacen("<!--fields-->", &fields, 1)
@@ -339,6 +337,17 @@ fn not_possible(method: &Method, allowed: &'static str) -> Response<Body> {
     response
 }
 
+/// A time as people say it: `12 hours`, or as options have it where it is no such number.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86400, "day"), (3600, "hour"), (60, "minute")];
+    match units.into_iter().find(|(unit, _)| seconds % unit == 0 && seconds > 0) {
+        Some((unit, name)) if seconds == unit => format!("1 {name}"),
+        Some((unit, name)) => format!("{} {name}s", seconds / unit),
+        None => humantime::format_duration(time).to_string(),
+    }
+}
+
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -369,6 +378,19 @@ mod tests {
             "a\"b",
         ] {
             assert_eq!(safe(to), "", "{to}");
+        }
+    }
+
+    #[test]
+    fn times_are_said_as_people_do() {
+        for (seconds, words) in [
+            (12 * 3600, "12 hours"),
+            (3600, "1 hour"),
+            (90 * 60, "90 minutes"),
+            (7 * 86400, "7 days"),
+            (3661, "1h 1m 1s"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
         }
     }
 
