@@ -12,7 +12,8 @@
 //! takes the place of what stands earlier.
 //!
 //! A process that is killed while it writes leaves a torn frame at the end of the file. It is cut off. Anything else
-//! that is wrong is damage.
+//! that is wrong is damage: what comes next is where the damaged frame says that it ends, or else is looked for octet by
+//! octet, so that nothing is lost but what is damaged.
 
 use std::{
     fs::{File, OpenOptions},
@@ -31,6 +32,12 @@ pub(crate) const HEADER: u64 = 16;
 const FRAME_HEADER: u64 = 8;
 /// The longest payload there is, in octets.
 const LONGEST: usize = 16 << 20;
+/// The shortest frame: with names and a message of no octets.
+const SHORTEST_FRAME: usize = FRAME_HEADER as usize + 1 + 8 + 8 + 2 + 2;
+/// The longest name of a type of sources that a frame which is looked for can have.
+const LONGEST_TYPE: u16 = 64;
+/// How much is looked through at a time for the frame after damage, in octets.
+const WINDOW: u64 = 1 << 20;
 
 const ENDED: u8 = 1;
 const PRESUMED: u8 = 2;
@@ -118,6 +125,17 @@ fn text(octets: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(text).ok()?, rest))
 }
 
+/// What of a file is damaged, and was passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    /// In how many places.
+    pub(crate) places: u64,
+    /// Octets there.
+    pub(crate) octets: u64,
+    /// Where the first of them is, in octets from the start of the file.
+    pub(crate) first: u64,
+}
+
 /// Reads a file from its start, entry by entry.
 pub(crate) struct Reader<R> {
     input: R,
@@ -125,6 +143,7 @@ pub(crate) struct Reader<R> {
     /// Where the next frame starts.
     offset: u64,
     payload: Vec<u8>,
+    damage: Damage,
 }
 
 impl Reader<BufReader<File>> {
@@ -136,7 +155,7 @@ impl Reader<BufReader<File>> {
     }
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read + Seek> Reader<R> {
     fn new(mut input: R, length: u64) -> Result<Self, Fault> {
         let mut header = Vec::new();
         input.by_ref().take(HEADER).read_to_end(&mut header)?;
@@ -148,13 +167,23 @@ impl<R: Read> Reader<R> {
                 false => Err(Fault::Foreign),
             };
         }
+        let mut reader =
+            Self { input, length, offset: HEADER, payload: Vec::new(), damage: Damage::default() };
         match header.split_at(MAGIC.len()) {
             (magic, [low, high]) if magic == MAGIC => match u16::from_le_bytes([*low, *high]) {
-                VERSION => Ok(Self { input, length, offset: HEADER, payload: Vec::new() }),
-                other => Err(Fault::Version(other)),
+                VERSION => {}
+                other => return Err(Fault::Version(other)),
             },
-            _ => Err(Fault::Foreign),
+            // What no other file has is a frame.
+            _ => match reader.read_frame()? {
+                Ok(_) => {
+                    reader.damage = Damage { places: 1, octets: HEADER, first: 0 };
+                    reader.input.seek(SeekFrom::Start(HEADER))?;
+                }
+                Err(_) => return Err(Fault::Foreign),
+            },
         }
+        Ok(reader)
     }
 
     /// Where the next entry starts, in octets from the start of the file.
@@ -162,46 +191,110 @@ impl<R: Read> Reader<R> {
         self.offset
     }
 
+    /// What was passed over so far.
+    pub(crate) fn damage(&self) -> Damage {
+        self.damage
+    }
+
     /// The next entry, or `None` at the end. After a [`Fault`] there is nothing more to read.
     pub(crate) fn next(&mut self) -> Result<Option<Entry<'_>>, Fault> {
-        let left = self.length.saturating_sub(self.offset);
-        if left == 0 {
+        if self.offset >= self.length {
             return Ok(None);
         }
+        let frame = match self.read_frame()? {
+            Ok(frame) => frame,
+            Err(claimed) => self.pass_over_damage(claimed)?,
+        };
+        self.offset += frame;
+        Ok(Entry::read(&self.payload))
+    }
+
+    /// Reads the frame that starts at the offset, where the input stands. Answers how long it is; where there is none
+    /// that is whole, how long it claims to be, if that can be.
+    fn read_frame(&mut self) -> io::Result<Result<u64, Option<u64>>> {
+        let left = self.length.saturating_sub(self.offset);
         if left < FRAME_HEADER {
-            return Err(Fault::Torn(left));
+            return Ok(Err(None));
         }
         let mut header = [0; FRAME_HEADER as usize];
         self.input.read_exact(&mut header)?;
         let [a, b, c, d, checksum @ ..] = header;
         let length = u32::from_le_bytes([a, b, c, d]) as usize;
         let frame = FRAME_HEADER + length as u64;
-        if length == 0 || length > LONGEST {
-            return Err(self.wrong(left, header == [0; 8]));
-        }
-        if frame > left {
-            return Err(Fault::Torn(left));
+        if length == 0 || length > LONGEST || frame > left {
+            return Ok(Err(None));
         }
         self.payload.resize(length, 0);
         self.input.read_exact(&mut self.payload)?;
-        if crc32fast::hash(&self.payload) != u32::from_le_bytes(checksum) {
-            // What is wrong in the last frame was not written whole; in any other, it was damaged later.
-            return Err(if frame == left { Fault::Torn(left) } else { Fault::Damaged(self.offset) });
-        }
-        let start = self.offset;
-        self.offset += frame;
-        Entry::read(&self.payload).map(Some).ok_or(Fault::Damaged(start))
+        let is_whole = crc32fast::hash(&self.payload) == u32::from_le_bytes(checksum)
+            && Entry::read(&self.payload).is_some();
+        Ok(if is_whole { Ok(frame) } else { Err(Some(frame)) })
     }
 
-    /// A power cut can leave a file that is longer than what was written to it: zeros up to its end are no damage.
-    fn wrong(&mut self, left: u64, zeros: bool) -> Fault {
-        let mut rest = Vec::new();
-        let all_zeros = zeros
-            && left <= LONGEST as u64
-            && self.input.read_to_end(&mut rest).is_ok()
-            && rest.iter().all(|octet| *octet == 0);
-        if all_zeros { Fault::Torn(left) } else { Fault::Damaged(self.offset) }
+    /// Finds the first whole frame after one that is not, and reads it. Answers how long it is.
+    ///
+    /// Where there is none up to the end, the end is torn: a power cut can leave anything there, zeros for one, but no
+    /// more than can have been on its way to the disk.
+    fn pass_over_damage(&mut self, claimed: Option<u64>) -> Result<u64, Fault> {
+        let start = self.offset;
+        let mut found = None;
+        if let Some(claimed) = claimed {
+            found = self.read_frame_at(start + claimed)?;
+        }
+        if found.is_none() {
+            found = self.look_for_frame(start + 1)?;
+        }
+        let Some(frame) = found else {
+            self.offset = start;
+            let left = self.length - start;
+            let is_torn = left <= LONGEST as u64 + FRAME_HEADER;
+            return Err(if is_torn { Fault::Torn(left) } else { Fault::Damaged(start) });
+        };
+        if self.damage.places == 0 {
+            self.damage.first = start;
+        }
+        self.damage.places += 1;
+        self.damage.octets += self.offset - start;
+        Ok(frame)
     }
+
+    fn read_frame_at(&mut self, offset: u64) -> io::Result<Option<u64>> {
+        self.offset = offset;
+        self.input.seek(SeekFrom::Start(offset))?;
+        Ok(self.read_frame()?.ok())
+    }
+
+    /// Looks for a whole frame from there on. Only what is made like one is read and checked.
+    fn look_for_frame(&mut self, mut from: u64) -> io::Result<Option<u64>> {
+        let mut window = Vec::new();
+        loop {
+            window.clear();
+            self.input.seek(SeekFrom::Start(from))?;
+            self.input.by_ref().take(WINDOW).read_to_end(&mut window)?;
+            for (offset, octets) in (from..).zip(window.windows(SHORTEST_FRAME)) {
+                if is_like_frame(octets)
+                    && let Some(frame) = self.read_frame_at(offset)?
+                {
+                    return Ok(Some(frame));
+                }
+            }
+            if window.len() < SHORTEST_FRAME {
+                return Ok(None);
+            }
+            from += (window.len() - SHORTEST_FRAME + 1) as u64;
+        }
+    }
+}
+
+/// Whether octets can be the start of a frame.
+fn is_like_frame(octets: &[u8]) -> bool {
+    let number = |at: usize| u16::from_le_bytes([octets[at], octets[at + 1]]);
+    let [a, b, c, d, ..] = *octets else { return false };
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    let payload = FRAME_HEADER as usize;
+    (SHORTEST_FRAME - payload..=LONGEST).contains(&length)
+        && octets[payload] <= ENDED | PRESUMED
+        && number(payload + 17) <= LONGEST_TYPE
 }
 
 fn header_octets() -> [u8; HEADER as usize] {
@@ -267,6 +360,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -291,16 +386,21 @@ mod tests {
 
     /// The messages that are read, and what is wrong then.
     fn read(octets: &[u8]) -> (Vec<Vec<u8>>, Option<String>) {
+        let (messages, _, fault) = read_all(octets);
+        (messages, fault)
+    }
+
+    fn read_all(octets: &[u8]) -> (Vec<Vec<u8>>, Damage, Option<String>) {
         let mut messages = Vec::new();
-        let mut reader = match Reader::new(octets, octets.len() as u64) {
+        let mut reader = match Reader::new(Cursor::new(octets), octets.len() as u64) {
             Ok(reader) => reader,
-            Err(fault) => return (messages, Some(fault.to_string())),
+            Err(fault) => return (messages, Damage::default(), Some(fault.to_string())),
         };
         loop {
             match reader.next() {
                 Ok(Some(entry)) => messages.push(entry.message.to_vec()),
-                Ok(None) => return (messages, None),
-                Err(fault) => return (messages, Some(fault.to_string())),
+                Ok(None) => return (messages, reader.damage(), None),
+                Err(fault) => return (messages, reader.damage(), Some(fault.to_string())),
             }
         }
     }
@@ -314,7 +414,7 @@ mod tests {
             Entry { source_type: SourceType::Other("NEW"), ..entry("c", b"three") },
         ];
         let octets = file(&entries);
-        let mut reader = Reader::new(&octets[..], octets.len() as u64).expect("a header");
+        let mut reader = Reader::new(Cursor::new(&octets[..]), octets.len() as u64).expect("a header");
         for entry in entries {
             assert_eq!(reader.next().expect("reads"), Some(entry));
         }
@@ -352,14 +452,50 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_reported_from_a_torn_end_and_costs_nothing_before_it() {
+    fn damage_costs_nothing_but_the_frame_that_it_is_in() {
         // faults 23
-        let mut octets = file(&[entry("a:0", b"one"), entry("a:0", b"two"), entry("a:0", b"three")]);
-        let second = file(&[entry("a:0", b"one")]).len();
-        octets[second + 20] ^= 1;
-        let (messages, fault) = read(&octets);
-        assert_eq!(messages, [b"one"]);
-        assert_eq!(fault, Some(format!("it is damaged at octet {second}")));
+        let entries = [entry("a:0", b"one"), entry("a:0", b"two"), entry("a:0", b"three")];
+        let octets = file(&entries);
+        let starts: Vec<_> = (0..=entries.len()).map(|count| file(&entries[..count]).len()).collect();
+        for at in 0..octets.len() {
+            let mut damaged = octets.clone();
+            damaged[at] ^= 1;
+            let (messages, damage, fault) = read_all(&damaged);
+            if (MAGIC.len()..HEADER as usize).contains(&at) {
+                assert!(fault.is_some_and(|fault| fault.starts_with("it is of version ")), "{at}");
+                continue;
+            }
+            // None for the header, and else which frame.
+            let frame = starts.iter().rposition(|start| *start <= at);
+            let expected: Vec<_> = (0..)
+                .zip(&entries)
+                .filter(|(number, _)| Some(*number) != frame)
+                .map(|(_, entry)| entry.message)
+                .collect();
+            assert_eq!(messages, expected, "{at}");
+            let torn = (frame == Some(2)).then(|| octets.len() - starts[2]);
+            assert_eq!(
+                fault,
+                torn.map(|torn| format!("the {torn} octets at its end were not written whole")),
+                "{at}"
+            );
+            let (first, end) = match frame {
+                None => (0, HEADER as usize),
+                Some(frame) => (starts[frame], starts[frame + 1]),
+            };
+            let expected = Damage { places: 1, octets: (end - first) as u64, first: first as u64 };
+            assert_eq!(damage, if torn.is_some() { Damage::default() } else { expected }, "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_up_to_the_end_is_told_from_a_torn_end_by_its_size() {
+        let mut octets = file(&[entry("a:0", b"one")]);
+        let start = octets.len();
+        octets.resize(start + LONGEST + 9, 0xa5);
+        assert_eq!(read(&octets).1, Some(format!("it is damaged at octet {start}")));
+        octets.pop();
+        assert_eq!(read(&octets).1, Some("the 16777224 octets at its end were not written whole".into()));
     }
 
     #[test]
@@ -401,6 +537,33 @@ mod tests {
             octets.extend(tail);
             let (messages, _) = read(&octets);
             prop_assert_eq!(&messages[0], b"one");
+        }
+
+        /// Octets in the middle that are others, gone, or more than there were: every frame but theirs is read.
+        #[test]
+        fn all_but_what_is_damaged_is_read(
+            lengths in proptest::collection::vec(0..3000_usize, 3..12),
+            damaged in any::<prop::sample::Index>(),
+            at in any::<prop::sample::Index>(),
+            removed in 0..4000_usize,
+            inserted in proptest::collection::vec(any::<u8>(), 0..4000),
+        ) {
+            let bodies: Vec<_> = (0_u8..).zip(lengths).map(|(number, length)| vec![number; length + 1]).collect();
+            let entries: Vec<_> = bodies.iter().map(|body| entry("a:0", body)).collect();
+            let damaged = damaged.index(entries.len() - 1);
+            let (start, end) = (file(&entries[..damaged]).len(), file(&entries[..=damaged]).len());
+            let from = start + at.index(end - start);
+            let to = (from + removed).min(end);
+            let mut octets = file(&entries);
+            let is_same = octets[from..to] == inserted[..];
+            octets.splice(from..to, inserted);
+            let (messages, fault) = read(&octets);
+            let expected: Vec<_> =
+                bodies.iter().enumerate().filter(|(number, _)| is_same || *number != damaged).map(|(_, body)| body.clone()).collect();
+            // What was inserted before a frame that is as it was costs nothing.
+            let all = from == start && to == start;
+            prop_assert!(messages == expected || all && messages == bodies, "{:?}", fault);
+            prop_assert_eq!(fault, None);
         }
     }
 }

@@ -17,7 +17,7 @@ use vanflow_store::{Revision, Store};
 
 use super::{
     StateError,
-    file::{Fault, Writer},
+    file::{Damage, Fault, Writer},
     read::Loaded,
     write::{Frames, write_whole},
 };
@@ -77,7 +77,10 @@ impl Keeper {
                         if let Some(fault) = fault {
                             warn!("{}: {fault}: cut them off", path.display());
                         }
-                        if loaded.good > 0 {
+                        if loaded.damage.places > 0 {
+                            // Gone on with would be what has damage in it. A new log takes its place once that is whole.
+                            copy_aside(&path, &loaded.damage);
+                        } else if loaded.good > 0 {
                             log = Writer::resume(&path, loaded.good)
                                 .inspect_err(|error| error!("cannot write {}: {error}", path.display()))
                                 .ok();
@@ -234,10 +237,7 @@ fn lock(directory: &Path) -> Result<Option<File>, StateError> {
 
 /// Moves a log that cannot be gone on with out of the way, and says so.
 fn set_aside(path: &Path, fault: &Fault) {
-    let aside = (1..u32::MAX)
-        .map(|number| path.with_extension(format!("vanflow.damaged-{number}")))
-        .find(|aside| !aside.exists());
-    let Some(aside) = aside else { return };
+    let Some(aside) = aside(path) else { return };
     match fs::rename(path, &aside) {
         Ok(()) => error!(
             "{}: {fault}; it was set aside as {}, what could be read of it is there, and a new one is begun",
@@ -248,6 +248,32 @@ fn set_aside(path: &Path, fault: &Fault) {
             error!("{}: {fault}; it cannot be set aside ({error}) and is overwritten", path.display())
         }
     }
+}
+
+/// Gives a log with damage in it another name too, under which it stays when a new one takes its place, and says so.
+fn copy_aside(path: &Path, damage: &Damage) {
+    let Damage { places, octets, first } = damage;
+    let damage = format!("{octets} octets of it are damaged, in {places} places, the first at octet {first}");
+    let Some(aside) = aside(path) else { return };
+    match fs::hard_link(path, &aside) {
+        Ok(()) => error!(
+            "{}: {damage}; all else of it is there, and a new one is begun; as it is it stays as {}",
+            path.display(),
+            aside.display()
+        ),
+        Err(error) => error!(
+            "{}: {damage}; all else of it is there, and a new one takes its place; it cannot stay under another name \
+             ({error})",
+            path.display()
+        ),
+    }
+}
+
+/// A name that is free for a log that is damaged.
+fn aside(path: &Path) -> Option<PathBuf> {
+    (1..u32::MAX)
+        .map(|number| path.with_extension(format!("vanflow.damaged-{number}")))
+        .find(|aside| !aside.exists())
 }
 
 #[cfg(test)]

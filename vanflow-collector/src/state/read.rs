@@ -6,13 +6,15 @@ use foldhash::fast::FixedState;
 use vanflow_proto::{Attribute, Body, Message, SourceType, Timestamp, Update, discovery::Known};
 use vanflow_store::{Ended, SourceId, Store};
 
-use super::file::{Entry, Fault, Reader};
+use super::file::{Damage, Entry, Fault, Reader};
 
 /// What was read of a log.
 #[derive(Default)]
 pub(super) struct Loaded {
     /// How much of the log could be read, in octets.
     pub(super) good: u64,
+    /// What of it is damaged.
+    pub(super) damage: Damage,
     /// Records in the log, each as often as it stands there.
     read: u64,
     /// Records that are in the store again.
@@ -86,6 +88,7 @@ impl Loaded {
             }
             frame += 1;
         };
+        self.damage = reader.damage();
 
         for (id, source_type, last_heard) in heard {
             let source = store.source_seen(&id, SourceType::from_name(&source_type), last_heard);

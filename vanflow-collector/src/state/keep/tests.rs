@@ -223,7 +223,7 @@ async fn a_torn_end_is_cut_off_and_written_behind() {
 }
 
 #[tokio::test]
-async fn a_damaged_log_is_set_aside_and_what_stands_before_the_damage_is_kept() {
+async fn a_damaged_log_stays_as_it_is_beside_a_new_one_with_all_that_is_not_damaged() {
     // faults 23
     let directory = directory();
     let (mut keeper, ..) = open(&directory, NOW);
@@ -231,24 +231,28 @@ async fn a_damaged_log_is_set_aside_and_what_stands_before_the_damage_is_kept() 
     keeper.try_write(&network).expect("writes");
     let good = usize::try_from(keeper.log.as_ref().expect("a log").length()).expect("it is short");
     let router = publisher.write().source_seen("a:0", SourceType::Router, NOW);
-    let before = contents(&publisher.write());
     for id in ["a:50", "a:51"] {
         report(&mut publisher.write(), router, &[update(RecordKind::Link, id, 1)], NOW);
         keeper.try_write(&network).expect("writes");
     }
     drop(keeper);
+    let all = contents(&publisher.write());
+    let expected: Vec<_> = all.iter().filter(|record| !record.contains("a:50")).cloned().collect();
+    assert_eq!(expected.len(), all.len() - 1);
     let path = directory.path().join(LOG);
     let mut octets = fs::read(&path).expect("reads");
     octets[good + 30] ^= 0xff;
     fs::write(&path, &octets).expect("writes");
 
     let (mut keeper, restored, _) = open(&directory, NOW);
-    assert_eq!(contents(&restored), before);
+    assert_eq!(contents(&restored), expected);
     let aside = directory.path().join("records.vanflow.damaged-1");
-    assert_eq!(fs::read(aside).expect("it was set aside"), octets);
+    assert_eq!(fs::read(&path).expect("it stays until there is a new one"), octets);
     keeper.try_write(&Network::new(restored).0).expect("writes");
     drop(keeper);
-    assert_eq!(contents(&open(&directory, NOW).1), before, "the new log is whole");
+    assert_eq!(fs::read(aside).expect("it was set aside"), octets);
+    assert_eq!(contents(&open(&directory, NOW).1), expected, "the new log is whole");
+    assert!(!directory.path().join("records.vanflow.damaged-2").exists(), "and not damaged");
 }
 
 #[tokio::test]
