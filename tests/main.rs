@@ -7,6 +7,7 @@ mod captures;
 mod demo;
 mod deployment;
 mod events;
+mod flow_log;
 mod followed;
 mod frames;
 mod history;

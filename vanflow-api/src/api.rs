@@ -195,6 +195,12 @@ impl Api {
         ended.rows(&snapshot, &self.shared.derivations, due)
     }
 
+    /// Passes over what has ended so far, as if it had been taken.
+    pub fn pass_over_ended(&self, ended: &mut Ended) {
+        ended.follow(|| self.shared.network.read());
+        ended.pass_over();
+    }
+
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as
     /// [`ApiOptions::history`] says; takes as long as there is to keep, tenths of a second where it is very much.
     pub fn remember(&self, at: Timestamp) {

@@ -40,6 +40,7 @@ use crate::{
     config::{self, Router, Settings, Source, Speed},
     console::{Console, ConsoleError},
     demo,
+    flow_log::{FlowLog, FlowLogError},
     front::{Front, answer_monitor},
     http::{HttpError, Server, why_not},
     ingest::{Ingest, Replayed},
@@ -81,6 +82,9 @@ pub enum RunError {
     #[cfg(feature = "archive")]
     #[error(transparent)]
     Archive(#[from] vanflow_history::ArchiveError),
+    /// What has ended cannot be logged where it should.
+    #[error(transparent)]
+    FlowLog(#[from] FlowLogError),
     /// There is nothing to replay.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -231,6 +235,13 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         }
         None => None,
     };
+    let flow_log = match settings.flow_log {
+        Some(flow_log) => {
+            let opening = spawn_blocking(move || FlowLog::open(flow_log, retention, clock::now()));
+            Some(opening.await??)
+        }
+        None => None,
+    };
     let (network, publisher) = Network::new(store);
     publisher.update_status(|status| status.ready = !known.is_empty());
     let health = Arc::new(Health::default());
@@ -266,6 +277,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let archiving = archivist.map(|archivist| tokio::spawn(archivist.keep(api.clone(), keep_until.clone())));
     #[cfg(not(feature = "archive"))]
     let archiving = None;
+    let logging = flow_log.map(|mut flow_log| {
+        flow_log.begin(&api);
+        tokio::spawn(flow_log.keep(api.clone(), keep_until.clone()))
+    });
     let collecting = tokio::spawn(upstream.collect(ingest, known, tap, api.clone(), leave.clone()));
     let pool = Pool::new(settings.http.limits.query_timeout).map_err(RunError::Threads)?;
     let monitoring = monitors.map(|server| {
@@ -301,6 +316,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         capturing,
         keeping,
         archiving,
+        logging,
         serving,
         monitoring,
     };
@@ -327,6 +343,7 @@ struct Parts {
     capturing: Option<JoinHandle<()>>,
     keeping: Option<JoinHandle<()>>,
     archiving: Option<JoinHandle<()>>,
+    logging: Option<JoinHandle<()>>,
     serving: JoinHandle<()>,
     monitoring: Option<JoinHandle<()>>,
 }
@@ -348,8 +365,8 @@ impl Parts {
             };
             self.keep_until.cancel();
             let mut outcome = self.serving.await;
-            for part in [self.capturing, self.keeping, self.archiving, self.monitoring].into_iter().flatten()
-            {
+            let parts = [self.capturing, self.keeping, self.archiving, self.logging, self.monitoring];
+            for part in parts.into_iter().flatten() {
                 outcome = outcome.and(part.await);
             }
             collected.and(outcome.map_err(RunError::Part))

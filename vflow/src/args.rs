@@ -151,6 +151,8 @@ pub(crate) enum Command {
     Query(Query),
     /// Writes what a router sends to a file, to be read with --input
     Record(Record),
+    /// Whether a flow log of the collector is as it was written; 1 is the exit code where not
+    Verify(Verify),
     /// Writes completions for a shell
     #[command(hide = true)]
     Completions {
@@ -334,6 +336,14 @@ pub(crate) struct Record {
     /// How long to record, as in 10m; until interrupted where it is not given
     #[arg(long, value_name = "TIME")]
     pub(crate) r#for: Option<String>,
+}
+
+/// What is checked.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Verify {
+    /// The file of --flow-log, which is checked with the finished ones beside it; or several files, in their order
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[cfg(test)]

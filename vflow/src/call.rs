@@ -10,6 +10,7 @@ mod query;
 mod record;
 mod status;
 mod top;
+mod verify;
 
 use std::io::Write;
 
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 pub(crate) use self::{
     export::export, list::list, map::map, observe::observe, path::path, query::query, record::record,
-    status::status, top::top,
+    status::status, top::top, verify::verify,
 };
 use crate::{
     args::Form,

@@ -89,6 +89,7 @@ async fn answer(
             return Ok(RIGHT);
         }
         Command::Record(record) => return call::record(record, &cli.connection, err).await,
+        Command::Verify(verify) => return call::verify(verify, cli.output.output, out),
         _ => {}
     }
     let zone = if cli.output.utc { Zone::Utc } else { surroundings.zone };
@@ -114,7 +115,9 @@ async fn answer(
         Command::Map(map) => call::map(&mut call, &map).await,
         Command::Export(export) => call::export(&mut call, &export).await,
         Command::Query(query) => call::query(&mut call, &query).await,
-        Command::Completions { .. } | Command::Man { .. } | Command::Record(_) => Ok(RIGHT),
+        Command::Completions { .. } | Command::Man { .. } | Command::Record(_) | Command::Verify(_) => {
+            Ok(RIGHT)
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
 };
 
 use vanflow_history::rows::Row;
-use vanflow_proto::Timestamp;
 use vanflow_store::{Changes, Record, RecordRef, Revision, Snapshot, Store};
 
 use crate::v2alpha1::{
@@ -16,10 +15,6 @@ use crate::v2alpha1::{
     view::{Needs, View, key_text},
 };
 
-/// How long after it was seen that something ended it is kept: what else is reported of it comes in the same messages, or
-/// right after.
-const SETTLED_MICROS: u64 = 1_000_000;
-
 /// Changes that are taken from the store at a time, so that its lock is held for less than a millisecond.
 const CHANGES: usize = 4096;
 
@@ -27,8 +22,10 @@ const CHANGES: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Ended {
     seen: Revision,
-    /// When each is kept, in that order.
-    pending: VecDeque<(Timestamp, RecordRef, u64)>,
+    /// How often it was asked what is due.
+    asked: u64,
+    /// Those that are not kept yet, with how often that was when each was seen.
+    pending: VecDeque<(u64, RecordRef, u64)>,
     /// Those that were seen and are held yet, by what they are: rows are used again.
     taken: HashMap<RecordRef, u64>,
     /// Of how many it was known when those that are not held any more were forgotten last.
@@ -42,7 +39,8 @@ pub struct Ended {
 /// Which of what ended is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// What nothing more is expected of.
+    /// What had ended already when it was asked for the last time: what else is reported of it comes in the same messages,
+    /// or right after.
     Settled,
     /// All, as this is the last chance.
     All,
@@ -79,24 +77,39 @@ impl Ended {
         if changes.overrun {
             for (_, kind, _) in KEPT {
                 let ended = snapshot.ended_by_time(kind);
-                ended.range(0..ended.len()).for_each(|record| self.add(record, snapshot));
+                ended.range(0..ended.len()).for_each(|record| self.add(record));
             }
         } else {
             let records = changes.records.iter().filter_map(|at| snapshot.get(*at));
-            records.for_each(|record| self.add(record, snapshot));
+            records.for_each(|record| self.add(record));
         }
     }
 
-    fn add(&mut self, record: Record<'_>, snapshot: &Snapshot) {
+    fn add(&mut self, record: Record<'_>) {
         if record.is_live() || record.flow_kind().is_none() {
             return;
         }
         let hash = key_hash(&self.hasher, record);
-        if self.before.remove(&hash) {
-            self.taken.insert(record.at(), hash);
-        } else if self.taken.insert(record.at(), hash) != Some(hash) {
-            self.pending.push_back((snapshot.now().plus_micros(SETTLED_MICROS), record.at(), hash));
+        let seen = self.taken.insert(record.at(), hash);
+        if self.before.remove(&hash) || seen == Some(hash) {
+            return;
         }
+        // Its start came after its end: it is the same, under another key.
+        let without_start = self.hasher.hash_one(&*key_text(record.flow_id(), None));
+        if seen == Some(without_start) {
+            let pending = self.pending.iter_mut().rev();
+            let same = |(_, at, hash): &&mut (_, _, _)| *at == record.at() && *hash == without_start;
+            if let Some((.., its)) = pending.into_iter().find(same) {
+                *its = hash;
+            }
+            return;
+        }
+        self.pending.push_back((self.asked, record.at(), hash));
+    }
+
+    /// Passes over all that has ended so far.
+    pub(crate) fn pass_over(&mut self) {
+        self.pending.clear();
     }
 
     /// The rows of what is due, each with the position of its table.
@@ -110,8 +123,8 @@ impl Ended {
         let derived = derivations.of(snapshot, Needs::default());
         let view = View { snapshot, derived: &derived };
         let mut rows = Vec::new();
-        while let Some((at, record, hash)) = self.pending.front().copied()
-            && (due == Due::All || at <= snapshot.now())
+        while let Some((seen, record, hash)) = self.pending.front().copied()
+            && (due == Due::All || seen < self.asked)
         {
             self.pending.pop_front();
             let Some(record) = snapshot.get(record).filter(|record| key_hash(&self.hasher, *record) == hash)
@@ -126,6 +139,7 @@ impl Ended {
                 rows.push((table, row(collection.schema(), view, &subject)));
             }
         }
+        self.asked += 1;
         if self.taken.len() > 2 * self.forgotten_at.max(1024) {
             let Self { taken, hasher, .. } = self;
             taken

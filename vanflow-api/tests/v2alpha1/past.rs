@@ -306,3 +306,27 @@ fn a_history_that_cannot_be_read_is_an_error_and_no_short_answer() {
          torn\"}\n"
     );
 }
+
+#[test]
+fn a_start_that_is_reported_after_the_end_makes_no_second_row() {
+    let end = |start: Option<u64>| {
+        let update =
+            UpdateBuf::new(RecordKind::BiflowTport, "gv_ZW:77").with(Attribute::EndTime, EPOCH + 3 * SECOND);
+        start.map_or(update.clone(), |start| update.with(Attribute::StartTime, start))
+    };
+    for at_once in [true, false] {
+        let mut collector = Collector::new(100, Kept::default());
+        collector.report(&[end(None)], 3);
+        if !at_once {
+            collector.report(&[], 4);
+        }
+        collector.report(&[end(Some(EPOCH))], 5);
+        collector.report(&[], 6);
+        collector.report(&[], 7);
+        let rows = collector.kept.rows.lock().unwrap();
+        let key = tables()[0].key(&rows[0].1).to_owned();
+        let start = if at_once { EPOCH } else { 0 };
+        assert_eq!((rows.len(), key), (1, format!("gv_ZW:77@{start}")));
+        assert_eq!(collector.ended.missed(), 0);
+    }
+}

@@ -8,7 +8,7 @@ use clap::{
 };
 use vanflow_api::metrics::Detail;
 
-use super::LimitArgs;
+use super::{FlowLogFormat, LimitArgs};
 use crate::ensure_secret::EnsureSecret;
 
 /// Attaches to a router of a Skupper network, gathers the VAN-Flow records of the whole network, and answers
@@ -169,7 +169,7 @@ pub struct Args {
     /// What connections are distinguished by in metrics: process, component or site. The coarser, the fewer label sets
     /// there are; the labels of what is left out stay, and have the name of the component or the site.
     #[arg(long, env = "VANFLOW_METRICS_DETAIL", value_name = "DETAIL", default_value = "process", help_heading = METRICS)]
-    #[arg(value_parser = detail())]
+    #[arg(value_parser = one_of(DETAILS))]
     pub metrics_detail: Detail,
 
     /// Leaves this metric out, such as skupper_internal_latency_seconds. May be given several times; in the
@@ -199,22 +199,55 @@ pub struct Args {
     pub history_memory: Octets,
 
     /// Keeps what has ended on disk, in this directory: each connection and request, in Parquet files that other tools read
-    /// as they are. Lists of a time that --retention does not reach back to are answered from there.
-    #[cfg(feature = "archive")]
+    /// as they are. Lists of a time that --retention does not reach back to are answered from there. Only in builds with
+    /// the cargo feature archive; any other refuses it.
     #[arg(long, env = "VANFLOW_HISTORY_DIR", value_name = "DIR", help_heading = KEEPING)]
     pub history_dir: Option<PathBuf>,
 
     /// Keeps files of --history-dir for so long after the end of what is in them, such as 36h, 7d or 1y; 7d by default.
-    #[cfg(feature = "archive")]
     #[arg(long, env = "VANFLOW_HISTORY_KEEP", value_name = "TIME", help_heading = KEEPING)]
     #[arg(value_parser = duration)]
     pub history_keep: Option<Duration>,
 
     /// Lets files of --history-dir take no more than this on disk; beyond that the oldest are removed. Without it there is
     /// no bound but --history-keep.
-    #[cfg(feature = "archive")]
     #[arg(long, env = "VANFLOW_HISTORY_KEEP_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
     pub history_keep_size: Option<Octets>,
+
+    /// Writes a line for each connection and request that has ended to this file, or, with -, to the standard output. What
+    /// is in the file is not written again after a restart; docs/flow-log.md has the formats.
+    #[arg(long, env = "VANFLOW_FLOW_LOG", value_name = "FILE|-", help_heading = KEEPING)]
+    pub flow_log: Option<PathBuf>,
+
+    /// What lines of --flow-log look like. The default is json.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_FORMAT", value_name = "FORMAT", help_heading = KEEPING)]
+    #[arg(value_parser = one_of(FORMATS))]
+    pub flow_log_format: Option<FlowLogFormat>,
+
+    /// Which members lines of --flow-log have, in which order: properties of connections and requests as in
+    /// /api/v2alpha1, time, event, network and observer. All by default; key is there in any case. May be given several
+    /// times, or with commas between them.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_FIELDS", value_name = "A,B", value_delimiter = ',', help_heading = KEEPING)]
+    pub flow_log_fields: Vec<String>,
+
+    /// Finishes the file of --flow-log when it has so many octets, compresses it, and begins another; 100M by default. With
+    /// 0 that is left to others: where the file is moved away, another is begun.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_ROTATE_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
+    pub flow_log_rotate_size: Option<Octets>,
+
+    /// Finishes the file of --flow-log when it is so old, too, such as 24h.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_ROTATE_AGE", value_name = "TIME", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub flow_log_rotate_age: Option<Duration>,
+
+    /// Keeps this many finished files of --flow-log; with more, the oldest are removed. The default is 10.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_KEEP", value_name = "N", help_heading = KEEPING)]
+    pub flow_log_keep: Option<usize>,
+
+    /// Has each line of --flow-log carry the hash of the one before, so that `vflow verify FILE` finds what was changed,
+    /// added or removed since.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_CHAIN", value_parser = FalseyValueParser::new(), help_heading = KEEPING)]
+    pub flow_log_chain: bool,
 
     /// Keeps records for so long after they ended, such as 90s, 15m or 2h. Live records are kept however old they are.
     #[arg(long, env = "VANFLOW_RETENTION", value_name = "TIME", default_value = "15m")]
@@ -321,13 +354,21 @@ const DETAILS: [(&str, Detail, &str); 3] = [
     ("site", Detail::Site, "By sites"),
 ];
 
-fn detail() -> impl TypedValueParser<Value = Detail> {
-    PossibleValuesParser::new(DETAILS.map(|(name, _, help)| PossibleValue::new(name).help(help))).map(
-        |name| {
-            let named = DETAILS.into_iter().find(|(candidate, ..)| *candidate == name);
-            named.map(|(_, detail, _)| detail).expect("names that are not in the table were refused")
-        },
-    )
+/// What `--flow-log-format` can be, and what that looks like.
+const FORMATS: [(&str, FlowLogFormat, &str); 2] = [
+    ("json", FlowLogFormat::Json, "A JSON object a line"),
+    ("combined", FlowLogFormat::Combined, "As web servers and load balancers write it"),
+];
+
+/// One of some names.
+fn one_of<T: Clone + Send + Sync + 'static, const N: usize>(
+    table: [(&'static str, T, &'static str); N],
+) -> impl TypedValueParser<Value = T> {
+    let names = table.each_ref().map(|(name, _, help)| PossibleValue::new(*name).help(*help));
+    PossibleValuesParser::new(names).map(move |name| {
+        let named = table.iter().find(|(candidate, ..)| *candidate == name);
+        named.map(|(_, value, _)| value.clone()).expect("names that are not in the table were refused")
+    })
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -1,6 +1,7 @@
 //! What is meant by what was typed.
 
 mod access;
+mod keeping;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,6 +15,9 @@ use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
 pub use self::access::{Access, Auth};
+#[cfg(feature = "archive")]
+pub use self::keeping::Archive;
+pub use self::keeping::{FlowLog, FlowLogFormat, FlowLogTarget, State};
 use super::{Args, CONNECT_JSON, Limits, Octets, Speed};
 use crate::{demo, hosts, terminal::StatusLine};
 
@@ -53,6 +57,8 @@ pub struct Settings {
     /// Where what has ended is kept, if it is.
     #[cfg(feature = "archive")]
     pub archive: Option<Archive>,
+    /// Where what has ended is logged, line by line, if it is.
+    pub flow_log: Option<FlowLog>,
     /// Where what the router sends is written.
     pub capture: Option<PathBuf>,
     /// The line of a terminal that says how the start goes, where a person watches it. What is logged says it otherwise.
@@ -137,25 +143,6 @@ pub struct Prometheus {
     pub ca: Option<PathBuf>,
 }
 
-/// Where records outlive the process.
-#[derive(Clone, Debug, PartialEq)]
-pub struct State {
-    /// The directory.
-    pub directory: PathBuf,
-    /// How often what changed is written.
-    pub interval: Duration,
-}
-
-/// Where what has ended is kept on disk, and for how long.
-#[cfg(feature = "archive")]
-#[derive(Clone, Debug)]
-pub struct Archive {
-    /// The directory.
-    pub directory: PathBuf,
-    /// How long, and how much.
-    pub options: vanflow_history::ArchiveOptions,
-}
-
 /// Arguments that make no sense together, or a value that makes none.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SettingsError {
@@ -223,6 +210,24 @@ pub enum SettingsError {
         /// What is wrong with it.
         error: metrics::OptionError,
     },
+    /// What this program was built without.
+    #[error("{option} is not in this build: build vanflow-collector with the cargo feature {feature}")]
+    NotBuilt {
+        /// The option.
+        option: &'static str,
+        /// The feature that has it.
+        feature: &'static str,
+    },
+    /// A name that there is none of.
+    #[error("{option} has `{name}`; it must be some of {names}")]
+    Unknown {
+        /// The option.
+        option: &'static str,
+        /// The name.
+        name: String,
+        /// Those that there are.
+        names: String,
+    },
     /// A value that makes no sense.
     #[error("{option} is `{value}`; it must be {must}")]
     Value {
@@ -246,6 +251,10 @@ impl Settings {
     pub fn new(args: Args, exists: impl Fn(&Path) -> bool) -> Result<Self, SettingsError> {
         let source = source(&args, exists)?;
         let store = store(&args)?;
+        let archive = keeping::archive(&args)?;
+        #[cfg(not(feature = "archive"))]
+        let () = archive;
+        let flow_log = keeping::flow_log(&args)?;
         if matches!(source, Source::Replay(_)) {
             conflict(
                 args.capture.is_some(),
@@ -285,9 +294,10 @@ impl Settings {
             history: history(args.history, args.history_interval, args.history_memory)?,
             events: events(args.events, args.events_retention),
             store,
-            state: state(args.state, args.state_interval)?,
+            state: keeping::state(args.state, args.state_interval)?,
             #[cfg(feature = "archive")]
-            archive: archive(args.history_dir, args.history_keep, args.history_keep_size)?,
+            archive,
+            flow_log,
             capture: args.capture,
             line: None,
             waits: discovery::Settings::default(),
@@ -512,45 +522,6 @@ fn store(args: &Args) -> Result<vanflow_store::StoreOptions, SettingsError> {
         .map(|Octets(octets)| at_least("--memory", octets, LEAST_MEMORY, "1M or more"))
         .transpose()?;
     Ok(options)
-}
-
-/// Where records outlive the process, if they do.
-#[cfg(feature = "archive")]
-fn archive(
-    directory: Option<PathBuf>,
-    keep: Option<Duration>,
-    size: Option<Octets>,
-) -> Result<Option<Archive>, SettingsError> {
-    let needs = |option| SettingsError::Needs { option, needed: "--history-dir DIR" };
-    let Some(directory) = directory else {
-        return match (keep, size) {
-            (Some(_), _) => Err(needs("--history-keep")),
-            (None, Some(_)) => Err(needs("--history-keep-size")),
-            (None, None) => Ok(None),
-        };
-    };
-    let mut options = vanflow_history::ArchiveOptions::default();
-    if let Some(keep) = keep {
-        let keep = no_shorter("--history-keep", keep, Duration::from_secs(60 * 60), "1h or more")?;
-        options.keep_micros = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
-    }
-    if let Some(Octets(size)) = size {
-        let size = at_least("--history-keep-size", size, LEAST_MEMORY, "1M or more")?;
-        options.keep_octets = Some(size as u64);
-    }
-    Ok(Some(Archive { directory, options }))
-}
-
-fn state(directory: Option<PathBuf>, interval: Option<Duration>) -> Result<Option<State>, SettingsError> {
-    let Some(directory) = directory else {
-        return match interval {
-            Some(_) => Err(SettingsError::Needs { option: "--state-interval", needed: "--state DIR" }),
-            None => Ok(None),
-        };
-    };
-    let interval = interval.unwrap_or(Duration::from_secs(2));
-    let interval = no_shorter("--state-interval", interval, Duration::from_millis(100), "100ms or more")?;
-    Ok(Some(State { directory, interval }))
 }
 
 /// The labels of all metrics: those that were named, and the identities of the network and of the collector.

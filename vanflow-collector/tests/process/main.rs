@@ -101,6 +101,38 @@ fn the_environment_is_read_where_the_command_line_says_nothing() {
 }
 
 #[test]
+fn what_ended_is_on_the_standard_output_line_by_line_and_nothing_else() {
+    let arguments = [
+        "--replay",
+        CAPTURE,
+        "--speed",
+        "max",
+        "--listen",
+        "127.0.0.1:0",
+        "--log",
+        "info",
+        "--flow-log",
+        "-",
+    ];
+    let mut command = command(&arguments);
+    command.stdout(Stdio::piped());
+    let mut process = Process::of(command);
+    let stdout = process.stdout();
+    process.says("answering on");
+    let mut lines = BufReader::new(stdout).lines();
+    let first = lines.next().expect("a line").expect("UTF-8");
+    process.signal("-TERM");
+    for line in [Ok(first)].into_iter().chain(lines) {
+        let line: serde_json::Value = serde_json::from_str(&line.expect("UTF-8")).expect("JSON");
+        assert!(
+            ["connection.end", "request.end"].contains(&line["event"].as_str().expect("an event")),
+            "{line}"
+        );
+    }
+    assert_eq!(process.ended().0, Some(0));
+}
+
+#[test]
 fn it_leaves_in_peace_when_it_is_asked_to_whoever_listens() {
     // faults 22
     for (signal, name) in [("-TERM", "SIGTERM"), ("-INT", "SIGINT")] {

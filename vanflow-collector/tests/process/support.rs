@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
 };
 
 /// The program.
@@ -31,6 +31,11 @@ pub struct Process {
 impl Process {
     pub fn start(arguments: &[&str]) -> Self {
         Self::of(command(arguments))
+    }
+
+    /// What it writes to the standard output, where that was piped.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("it is piped")
     }
 
     pub fn of(mut command: Command) -> Self {

@@ -55,8 +55,7 @@ fn what_is_not_named_is_as_whoever_embeds_the_crates_has_it() {
 fn options_that_messages_name_exist() {
     let command = Args::command();
     let options: HashSet<_> = command.get_arguments().filter_map(|option| option.get_long()).collect();
-    let (code, _) = include_str!("../settings.rs").split_once("#[cfg(test)]").expect("tests stand last");
-    let code = [code, include_str!("access.rs")].concat();
+    let code = concat!(include_str!("../settings.rs"), include_str!("access.rs"), include_str!("keeping.rs"));
     let named: Vec<_> = code
         .split("--")
         .skip(1)
@@ -321,4 +320,64 @@ fn who_may_look_is_said_once_for_each_kind() {
         "--insecure-no-auth cannot go with --auth: one says that nobody is asked, the other what is asked for"
     );
     assert_eq!(error("--demo --session-time 1s"), "--session-time is `1s`; it must be 1m or more");
+}
+
+#[test]
+fn a_flow_log_is_as_it_was_asked_for_or_refused_with_what_makes_no_sense() {
+    assert_eq!(settings("--demo").expect("makes sense").flow_log, None);
+    let log = settings("--demo --flow-log flow.log").expect("makes sense").flow_log.expect("a log");
+    assert_eq!(log.target, FlowLogTarget::File("flow.log".into()));
+    assert_eq!(log.format, FlowLogFormat::Json);
+    assert_eq!((log.rotation.octets, log.rotation.age, log.rotation.keep), (Some(100_000_000), None, 10));
+    let log = settings(
+        "--demo --flow-log flow.log --flow-log-fields time,key,status --flow-log-rotate-size 0 \
+         --flow-log-rotate-age 1d --flow-log-keep 3 --flow-log-chain --network-id van",
+    );
+    let log = log.expect("makes sense").flow_log.expect("a log");
+    assert_eq!(log.fields, Some(["time", "key", "status"].map(str::to_owned).to_vec()));
+    assert_eq!((log.rotation.octets, log.rotation.keep, log.is_chained), (None, 3, true));
+    assert_eq!(log.rotation.age, Some(Duration::from_secs(24 * 60 * 60)));
+    assert_eq!(log.network.as_deref(), Some("van"));
+    let log = settings("--demo --flow-log - --flow-log-format combined").expect("makes sense");
+    assert_eq!(log.flow_log.expect("a log").target, FlowLogTarget::Stdout);
+
+    for (line, expected) in [
+        ("--flow-log-chain", "--flow-log-chain needs --flow-log FILE"),
+        ("--flow-log-keep 2", "--flow-log-keep needs --flow-log FILE"),
+        (
+            "--flow-log - --flow-log-rotate-size 1M",
+            "--flow-log-rotate-size needs --flow-log FILE: the standard output is nothing to rotate",
+        ),
+        (
+            "--flow-log f --flow-log-format combined --flow-log-chain",
+            "--flow-log-chain cannot go with --flow-log-format combined: only lines of json have members",
+        ),
+        ("--flow-log /", "--flow-log is `/`; it must be a file, or - for the standard output"),
+        (
+            "--flow-log f --flow-log-rotate-size 9k",
+            "--flow-log-rotate-size is `9000`; it must be 10k or more, or 0",
+        ),
+        ("--flow-log f --flow-log-rotate-age 1s", "--flow-log-rotate-age is `1s`; it must be 1m or more"),
+        ("--flow-log f --flow-log-keep 0", "--flow-log-keep is `0`; it must be 1 or more"),
+    ] {
+        assert_eq!(error(&format!("--demo {line}")), expected);
+    }
+    let unknown = error("--demo --flow-log f --flow-log-fields key,octets");
+    assert!(
+        unknown.starts_with("--flow-log-fields has `octets`; it must be some of time, event, "),
+        "{unknown}"
+    );
+    assert!(unknown.contains(", octetCount, "), "{unknown}");
+}
+
+#[cfg(not(feature = "archive"))]
+#[test]
+fn a_history_that_this_build_has_not_is_refused() {
+    for option in ["--history-dir d", "--history-keep 2d", "--history-keep-size 2G"] {
+        let name = option.split(' ').next().expect("a name");
+        assert_eq!(
+            error(&format!("--demo {option}")),
+            format!("{name} is not in this build: build vanflow-collector with the cargo feature archive")
+        );
+    }
 }
