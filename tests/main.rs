@@ -3,6 +3,7 @@
 mod access;
 mod alerts;
 mod architecture;
+mod attacks;
 mod captures;
 mod demo;
 mod deployment;

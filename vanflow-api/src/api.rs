@@ -33,7 +33,7 @@ use crate::{
     error::{ApiError, LATER},
     index,
     json::{Json, Object},
-    metrics::{Fed, Health, HistoryKept, Metrics},
+    metrics::{Fed, Health, HistoryKept, Metrics, Scrapes},
     negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known, unless_known_as},
     network::{Network, Status},
     openapi,
@@ -69,7 +69,8 @@ struct Shared {
     document: Bytes,
     whole_document: Bytes,
     health: Arc<Health>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
+    scrapes: Arc<Scrapes>,
     hasher: RandomState,
     events: Events,
     history: Option<RwLock<Remembered>>,
@@ -107,6 +108,9 @@ impl Api {
             format!("{:012x}", RandomState::new().hash_one("instance") >> 16)
         });
         let metrics = Metrics::new(network.clone(), options.metrics, Arc::clone(&options.health));
+        let metrics = Arc::new(metrics);
+        let gathering = Arc::clone(&metrics);
+        let scrapes = Scrapes::new(move |format| Box::new(gathering.gather().expose_as(format)));
         let events = Events::new(network.clone(), options.events);
         let shared = Shared {
             network,
@@ -120,6 +124,7 @@ impl Api {
             whole_document: openapi::document().into(),
             health: options.health,
             metrics,
+            scrapes,
             hasher: RandomState::new(),
             events,
             rows: options.rows,
@@ -305,7 +310,7 @@ impl Api {
             }
             Endpoint::Metrics => {
                 let format = negotiate::exposition_format(&request.headers);
-                let mut response = Response::new(Body::rendered(self.shared.metrics.expose(format)));
+                let mut response = Response::new(Body::scraped(self.shared.scrapes.reader(format)));
                 let content_type = HeaderValue::from_static(format.content_type());
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
                 Ok(compressed(&request.headers, response))

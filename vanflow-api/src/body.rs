@@ -1,7 +1,6 @@
 //! Bodies of responses: pulled, so that a slow client costs no more than a fast one.
 
 use std::{
-    convert::Infallible,
     fmt,
     io::Write,
     pin::Pin,
@@ -16,7 +15,13 @@ use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::{json::Json, metrics::Health, watches::Watching};
+use thiserror::Error;
+
+use crate::{
+    json::Json,
+    metrics::{Health, Reader},
+    watches::Watching,
+};
 
 /// How large the pieces of a long answer are, in octets, give or take a record.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -38,7 +43,19 @@ enum Content {
     Empty,
     Whole(Bytes),
     Rendered(Box<dyn Render>),
+    Scraped(Box<Reader>),
     Streamed(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+}
+
+/// Why a body ends before it is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// Metrics that were not read while many others were rendered.
+    #[error(
+        "the metrics were read too slowly: others scraped them meanwhile, and memory for that is bounded"
+    )]
+    ReadTooSlowly,
 }
 
 /// Measures the making of a body.
@@ -101,6 +118,10 @@ impl Body {
         Self::of(Content::Rendered(Box::new(render)))
     }
 
+    pub(crate) fn scraped(reader: Reader) -> Self {
+        Self::of(Content::Scraped(Box::new(reader)))
+    }
+
     /// Of pieces that come in their own time. Each is on its way as soon as it is there, compressed or not.
     pub(crate) fn streamed(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
         Self::of(Content::Streamed(Box::pin(pieces)))
@@ -112,6 +133,9 @@ impl Body {
 
     /// The same content, compressed on its way out.
     pub(crate) fn gzipped(self) -> Self {
+        if let Content::Scraped(reader) = self.content {
+            return Self { content: Content::Scraped(Box::new(reader.compressed())), ..self };
+        }
         // Speed counts for more than size: the records compress to a tenth in any case.
         Self { gzip: Some(GzEncoder::new(Vec::new(), Compression::fast())), ..self }
     }
@@ -157,17 +181,25 @@ impl Body {
                 tokio::task::yield_now().await;
             },
             Content::Streamed(_) => return Err(NotGathered::Endless),
+            Content::Scraped(_) => return Err(NotGathered::TooLong),
         }
         if json.bytes.len() > longest { Err(NotGathered::TooLong) } else { Ok(json.bytes) }
     }
 
-    fn next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         match &mut self.content {
             Content::Empty => Poll::Ready(None),
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.content = Content::Empty;
-                Poll::Ready(Some(bytes))
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Content::Scraped(reader) => {
+                let piece = std::task::ready!(reader.poll(context));
+                if !matches!(piece, Some(Ok(_))) {
+                    self.content = Content::Empty;
+                }
+                Poll::Ready(piece)
             }
             Content::Rendered(render) => {
                 let mut json = Json::with_capacity(CHUNK + CHUNK / 8);
@@ -175,14 +207,14 @@ impl Body {
                 if progress == Progress::Done {
                     self.content = Content::Empty;
                 }
-                Poll::Ready(Some(json.bytes.into()))
+                Poll::Ready(Some(Ok(json.bytes.into())))
             }
             Content::Streamed(pieces) => {
                 let piece = std::task::ready!(pieces.as_mut().poll_next(context));
                 if piece.is_none() {
                     self.content = Content::Empty;
                 }
-                Poll::Ready(piece)
+                Poll::Ready(piece.map(Ok))
             }
         }
     }
@@ -207,26 +239,31 @@ const MEMORY: &str = "writing to memory does not fail";
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = self.get_mut();
         let begun = Instant::now();
-        let piece = body.next_piece(context).map(|piece| body.compress(piece));
+        let piece = body.next_piece(context).map(|piece| match piece {
+            Some(Err(error)) => Some(Err(error)),
+            Some(Ok(piece)) => body.compress(Some(piece)).map(Ok),
+            None => body.compress(None).map(Ok),
+        });
         if let Some(meter) = &mut body.meter {
             meter.time += begun.elapsed();
         }
         match std::task::ready!(piece) {
             None => Poll::Ready(None),
-            Some(bytes) if bytes.is_empty() => {
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            Some(Ok(bytes)) if bytes.is_empty() => {
                 // Much was looked at and nothing came of it: others may want the thread.
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Some(Ok(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
         }
     }
 
@@ -249,6 +286,7 @@ impl fmt::Debug for Body {
             Content::Empty => "empty",
             Content::Whole(_) => "whole",
             Content::Rendered(_) => "rendered",
+            Content::Scraped(_) => "scraped",
             Content::Streamed(_) => "streamed",
         };
         let mut body = f.debug_struct("Body");

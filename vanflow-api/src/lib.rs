@@ -62,7 +62,7 @@ mod watches;
 use vanflow_store::link;
 
 pub use api::{Api, chart, is_ours};
-pub use body::Body;
+pub use body::{Body, BodyError};
 pub use error::{LATER, late_text};
 pub use network::{Network, Publisher, Status};
 pub use options::{ApiOptions, Cors};

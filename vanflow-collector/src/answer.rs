@@ -161,7 +161,7 @@ pub(crate) fn late(api: &Api, asked: &Parts, within: Duration) -> Response<Body>
 pub(crate) fn boxed(mut response: Response<vanflow_api::Body>) -> Response<Body> {
     let making = if response.body().is_watch() { Making::Endless } else { Making::Computed };
     response.extensions_mut().insert(making);
-    response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+    response.map(|body| body.map_err(Failure::from).boxed_unsync())
 }
 
 /// A body of nothing.

@@ -14,6 +14,7 @@ mod labels;
 mod ledger;
 mod links;
 mod logs;
+mod scrapes;
 mod series;
 mod table;
 mod withheld;
@@ -31,6 +32,7 @@ use vanflow_store::Snapshot;
 pub use health::{Connection, Health};
 pub(crate) use health::{Figures, HistoryKept};
 pub(crate) use logs::is_of_certificate;
+pub(crate) use scrapes::{Reader, Scrapes};
 
 pub(crate) use ends::flow_labels;
 pub(crate) use entities::site_and_name;
@@ -38,7 +40,7 @@ pub(crate) use exposition::{ExpositionFormat, Fed};
 
 use crate::network::Network;
 use entities::Entities;
-use exposition::{Exposition, Gathered, SampleValue};
+use exposition::{Gathered, SampleValue};
 use labels::LabelSet;
 use ledger::Ledger;
 use table::Name;
@@ -215,11 +217,6 @@ impl Metrics {
         let snapshot = self.network.snapshot();
         let is_final = self.is_final();
         self.lock().observe(&snapshot, Instant::now(), is_final);
-    }
-
-    /// Everything as it is now, to be written in that format.
-    pub(crate) fn expose(&self, format: ExpositionFormat) -> Exposition {
-        self.gather().expose_as(format)
     }
 
     /// Everything as it is now.

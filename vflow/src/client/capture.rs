@@ -13,7 +13,7 @@ use vanflow_proto::{
 };
 use vanflow_store::{Follower, Store, StoreOptions};
 
-use super::Answer;
+use super::{Answer, Failure};
 use crate::{clock, error::Error, question::Question};
 
 /// How many lines that cannot be read are said one by one.
@@ -75,7 +75,7 @@ impl Capture {
             .map_err(|error| Error::usage(format!("cannot ask {}: {error}", question.target())))?;
         *request.headers_mut() = headers;
         let (head, body) = self.api.respond(&request.into_parts().0).into_parts();
-        Ok(Answer { status: head.status, body: body.map_err(|error| match error {}).boxed_unsync() })
+        Ok(Answer { status: head.status, body: body.map_err(Failure::from).boxed_unsync() })
     }
 }
 
