@@ -1,6 +1,6 @@
 //! The manifests ask the collector for what it can do.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use clap::{CommandFactory, Parser};
 use vanflow_collector::config::{Args, Auth, CommandLine, Router, Settings, Source};
@@ -57,8 +57,8 @@ fn settings(manifest: &str) -> Settings {
 fn manifests_set_variables_that_exist_to_values_that_make_sense() {
     for manifest in MANIFESTS {
         let settings = settings(manifest);
-        assert_eq!(settings.http.listen, ["0.0.0.0:8010"], "{manifest}");
-        assert_eq!(settings.metrics_listen.as_deref(), Some("0.0.0.0:9000"), "{manifest}");
+        assert_eq!(settings.http.listen, [":8010"], "{manifest}");
+        assert_eq!(settings.metrics_listen.as_deref(), Some(":9000"), "{manifest}");
         assert!(settings.store.memory_bound.is_some(), "{manifest}");
     }
 }
@@ -91,12 +91,53 @@ fn variables_that_documents_name_exist() {
         "packaging/systemd/user/vanflow-collector.service",
         "packaging/podman/vanflow-collector.container",
         "docs/access.md",
+        "docs/operate.md",
     ] {
         for rest in read(document).split("VANFLOW_").skip(1) {
             let name = rest.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_')).next();
             option(&format!("VANFLOW_{}", name.unwrap_or_default()));
         }
     }
+}
+
+/// The arguments of the collector in what the chart renders.
+fn arguments(rendered: &str) -> Vec<String> {
+    let (_, container) = rendered.split_once("- name: network-observer\n").expect("there is a container");
+    let (_, rest) = container.split_once("args:\n").expect("it has arguments");
+    rest.lines()
+        .map(str::trim)
+        .take_while(|line| line.starts_with("- ") || line.starts_with('#'))
+        .filter_map(|line| line.strip_prefix("- "))
+        .filter(|argument| argument.trim_matches('"').starts_with('-'))
+        .map(|argument| argument.trim_matches('"').to_owned())
+        .collect()
+}
+
+#[test]
+fn what_the_chart_renders_starts_a_collector() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("chart");
+    let mut strategies = BTreeSet::new();
+    for file in fs::read_dir(directory).expect("it is there").flatten() {
+        let name = file.file_name().into_string().expect("UTF-8");
+        if name.ends_with(".values.yaml") {
+            continue;
+        }
+        let rendered = fs::read_to_string(file.path()).expect("UTF-8");
+        let arguments = arguments(&rendered);
+        assert!(arguments.len() > 10, "{name}: {arguments:?}");
+        let line = ["vanflow-collector".to_owned()].into_iter().chain(arguments).map(Into::into);
+        let line = CommandLine::read(line).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let settings = Settings::new(line.args, |_| false).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(settings.metrics_listen.as_deref(), Some(":9000"), "{name}");
+        // Beyond the pod it is TLS, always; a proxy beside it asks it without.
+        assert_eq!(settings.http.tls.is_some(), !settings.http.is_local(), "{name}");
+        assert_eq!(rendered.contains("name: proxy\n"), settings.http.is_local(), "{name}");
+        let access = settings.access;
+        strategies.insert((access.is_open(), access.is_insecure));
+        assert_eq!(access.is_insecure, rendered.contains("Nobody is asked who they are"), "{name}");
+    }
+    let expected = [(false, false), (true, false), (true, true)];
+    assert_eq!(strategies, expected.into(), "a password, a proxy, and nothing at all have a case each");
 }
 
 #[test]
@@ -122,9 +163,9 @@ fn a_service_of_systemd_has_options_that_make_sense() {
         assert!(
             settings.state.is_some_and(|state| state.directory == Path::new("/var/lib/vanflow-collector"))
         );
-        let users = Auth::Htpasswd("/run/credentials/vanflow-collector.service/users".into());
+        let users = Auth::Htpasswd("/run/credentials/vanflow-collector.service/htpasswd".into());
         assert_eq!(settings.access.kinds.contains(&users), listen == ":8010");
-        assert!(unit.contains("LoadCredential=users:"));
+        assert!(unit.contains("LoadCredential=htpasswd:"));
         // Each file that it names is one that the unit hands to it.
         let Source::Router(Router::Url { ca: Some(ca), .. }) = settings.source else {
             panic!("no authority")
