@@ -4,7 +4,7 @@
 //! should a message have more, so that readers who want a snapshot get one within a millisecond. It never waits for
 //! them: what cannot be merged in time waits at the router, as its credit runs out (faults 18).
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tracing::{debug, info, warn};
 use vanflow_api::{Api, Publisher, Status, metrics::Health};
@@ -24,6 +24,9 @@ const UPDATES: usize = 1000;
 /// it knows was asked for all of its records, though some answers may have been lost (faults 1).
 const READY_WITHIN: u64 = 30_000_000;
 
+/// How often what becomes of sources is worth a line.
+const LINE_EACH: Duration = Duration::from_secs(1);
+
 /// Merges what is received into a store, and wakes those who wait for it.
 #[derive(Debug)]
 pub(crate) struct Ingest {
@@ -33,6 +36,8 @@ pub(crate) struct Ingest {
     attached: Option<(String, Timestamp)>,
     refused: Occasion,
     foreign: Occasion,
+    lost: Occasion,
+    restarted: Occasion,
     health: Arc<Health>,
 }
 
@@ -46,6 +51,8 @@ impl Ingest {
             attached: None,
             refused: Occasion::default(),
             foreign: Occasion::default(),
+            lost: Occasion::each(LINE_EACH),
+            restarted: Occasion::each(LINE_EACH),
             health: Arc::default(),
         }
     }
@@ -85,9 +92,17 @@ impl Ingest {
         use discovery::Event::*;
         match event {
             SourceSeen { source, source_type } => debug!("{source_type} {source} is there"),
-            SourceRestarted { source } => info!("{source} restarted"),
+            SourceRestarted { source } => match self.restarted.arises() {
+                None => {}
+                Some(1) => info!("{source} restarted"),
+                Some(times) => info!("{times} restarts of sources, {source} last"),
+            },
             EpochStarted { source } => debug!("{source} is asked to repeat all that it has"),
-            SourceLost { source, .. } => info!("{source} is gone, or cannot be heard any more"),
+            SourceLost { source, .. } => match self.lost.arises() {
+                None => {}
+                Some(1) => info!("{source} is gone, or cannot be heard any more"),
+                Some(lost) => info!("{lost} sources are gone, or cannot be heard any more, {source} last"),
+            },
             _ => {}
         }
         self.follower.event(&mut self.publisher.write(), event, now);

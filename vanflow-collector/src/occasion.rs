@@ -4,21 +4,33 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long after something was said it may be said again.
+/// How long after something was said it may be said again, unless that is said otherwise.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Something that may go wrong a thousand times a second and is worth a line a minute.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Occasion {
+    again_after: Duration,
     said: Option<Instant>,
     unsaid: u64,
 }
 
+impl Default for Occasion {
+    fn default() -> Self {
+        Self::each(AGAIN_AFTER)
+    }
+}
+
 impl Occasion {
+    /// Something that is worth a line in each such time.
+    pub(crate) fn each(again_after: Duration) -> Self {
+        Self { again_after, said: None, unsaid: 0 }
+    }
+
     /// Whether it may be said now; if so, how often it happened since it was said last, this time included.
     pub(crate) fn arises(&mut self) -> Option<u64> {
         self.unsaid += 1;
-        if self.said.is_some_and(|said| said.elapsed() < AGAIN_AFTER) {
+        if self.said.is_some_and(|said| said.elapsed() < self.again_after) {
             return None;
         }
         self.said = Some(Instant::now());
@@ -27,7 +39,7 @@ impl Occasion {
 
     /// It is over: answers whether it was said at all. The next time is worth a line at once.
     pub(crate) fn is_over(&mut self) -> bool {
-        std::mem::take(self).said.is_some()
+        std::mem::replace(self, Self::each(self.again_after)).said.is_some()
     }
 }
 

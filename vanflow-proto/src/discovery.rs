@@ -14,6 +14,11 @@
 //!              something may have been missed, EpochStarted; message-ids fall back, SourceRestarted
 //! ```
 //!
+//! Whoever can announce one source can announce thousands that do not exist. So only [`Settings::unheard`] sources that were
+//! never heard on addresses of their own are known at a time. Any more are put on trial: there is one receiver, and no event,
+//! until something is heard, within [`Settings::trial`]; [`Settings::trials`] are on trial at a time. What is not heard in
+//! that time is tried again later and later (faults 30).
+//!
 //! A source's addresses follow from its identity: it sends to `mc/sfe.<id>`, and takes FLUSH at `sfe.<id>`. A BEACON
 //! that names others is refused and counted (faults 24): it would make one source's records another's.
 //!
@@ -56,6 +61,7 @@ mod count;
 mod output;
 mod settings;
 mod source;
+mod trials;
 
 pub use output::{Action, Event, Extent, FlushOutcome, Heard, Known, Output};
 pub use settings::Settings;
@@ -63,6 +69,7 @@ pub use settings::Settings;
 use answers::{Answer, Epoch};
 use settings::SECOND;
 use source::{Address, Flush, Source};
+use trials::{Trial, Trials, Verdict};
 
 use crate::{
     Attribute, BEACON_ADDRESS, Beacon, Body, FLOWS_SUFFIX, HEARTBEATS_SUFFIX, LOGS_SUFFIX, Message,
@@ -104,6 +111,10 @@ pub struct Discovery {
     /// Since when there is a connection, and what comes by it is looked at.
     attached: Option<Timestamp>,
     sources: HashMap<Arc<str>, Source>,
+    /// How many of them were never heard on addresses of their own.
+    unheard: usize,
+    /// Sources that were announced where many were not heard.
+    trials: Trials,
     links: HashMap<Arc<str>, Link>,
     /// When to look at which source or link. One entry each, at the latest when something is due; earlier ones cost
     /// a look and no more.
@@ -118,6 +129,8 @@ pub struct Discovery {
 enum Timer {
     Source(Arc<str>),
     Link(Arc<str>),
+    /// The first trial that is over.
+    Trial,
 }
 
 #[derive(Debug)]
@@ -138,6 +151,8 @@ impl Discovery {
             settings,
             attached: None,
             sources: HashMap::new(),
+            unheard: 0,
+            trials: Trials::default(),
             links: HashMap::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -199,13 +214,18 @@ impl Discovery {
     /// not repeat has ended. If it is not heard, it is lost, with that `last_heard`.
     pub fn restore(&mut self, known: &Known) {
         let Known { id, source_type, last_heard } = known;
-        let source = || Source::new(id, SourceType::from_name(source_type), *last_heard);
+        let source = || {
+            let mut source = Source::new(id, SourceType::from_name(source_type), *last_heard);
+            source.is_heard = true;
+            source
+        };
         self.sources.entry(Arc::clone(id)).or_insert_with(source);
     }
 
     /// The connection is gone, and all receivers with it. Until there is another, no source is lost for its silence.
     pub fn detached(&mut self, _now: Timestamp) {
         self.attached = None;
+        self.trials.abandon();
         self.links.clear();
         self.timers.clear();
     }
@@ -224,6 +244,7 @@ impl Discovery {
     /// source is passed over.
     pub fn hear<'m>(&mut self, now: Timestamp, link: &str, message: &Message<'m>) -> Option<Heard<'m>> {
         self.attached?;
+        let was_on_trial = self.look_for_life(now, link);
         let position = match self.links.get(link) {
             Some(Link { source: Some((id, position)), .. }) => Some((Arc::clone(id), *position)),
             _ => None,
@@ -239,6 +260,9 @@ impl Discovery {
         let shows_receivers = link.shows_receivers;
         let source = self.sources.get_mut(&id)?;
         source.last_heard = source.last_heard.max(now);
+        if !std::mem::replace(&mut source.is_heard, true) {
+            self.unheard -= 1;
+        }
         if source.restarted(position, message.message_id) {
             source.restart(&self.settings);
             self.outputs.push_back(Output::Event(Event::SourceRestarted { source: Arc::clone(&id) }));
@@ -253,7 +277,8 @@ impl Discovery {
         let source = self.sources.get_mut(&id)?;
         source.addresses[position].is_shown = true;
         let flush = source.flush;
-        if shows_receivers && matches!(flush, Flush::Due { when_heard: true, .. }) {
+        // Its other receivers are on their way only now.
+        if shows_receivers && !was_on_trial && matches!(flush, Flush::Due { when_heard: true, .. }) {
             self.flush(now, &id);
         }
         match &message.body {
@@ -327,6 +352,7 @@ impl Discovery {
             match self.timers.pop_first() {
                 Some((_, Timer::Source(id))) => self.look_at(now, attached, &id),
                 Some((_, Timer::Link(address))) => self.try_again(now, &address),
+                Some((_, Timer::Trial)) => self.end_trials(now),
                 None => {}
             }
         }
@@ -354,19 +380,85 @@ impl Discovery {
         }
     }
 
-    /// A beacon of a source that is not known.
+    /// A beacon of a source that is not known. It is followed, or put on trial where many have not been heard.
     fn seen(&mut self, now: Timestamp, beacon: &Beacon<'_>) -> Option<Arc<str>> {
         if self.sources.len() >= self.settings.sources {
             self.refused += 1;
             return None;
         }
-        let id: Arc<str> = beacon.id.into();
-        let source = Source::new(&id, beacon.source_type, now);
+        if self.trials.is_on_trial(beacon.id) {
+            return None;
+        }
+        match self.trials.judge(now, beacon.id) {
+            Verdict::Fresh if self.unheard < self.settings.unheard => {}
+            Verdict::Wait => {
+                self.refused += 1;
+                return None;
+            }
+            Verdict::Fresh | Verdict::Doubtful => {
+                self.try_out(now, beacon);
+                return None;
+            }
+        }
+        Some(self.follow(now, beacon.id.into(), beacon.source_type))
+    }
+
+    /// Puts a source on trial, if there is a place.
+    fn try_out(&mut self, now: Timestamp, beacon: &Beacon<'_>) {
+        let address = Source::first_address(beacon.id, beacon.source_type);
+        let is_lucky = random_bits(&mut self.random).is_multiple_of(16);
+        let (has_begun, gave_way) =
+            self.trials.begin(now, beacon.id, beacon.source_type, &address, (&self.settings, is_lucky));
+        if let Some(trial) = gave_way {
+            self.end_trial(trial);
+        }
+        if !has_begun {
+            self.refused += 1;
+            return;
+        }
+        self.listen(address, None, false);
+        self.arm_trials();
+    }
+
+    /// Follows a source if it is on trial and that link is an address of it: it exists. Answers whether that is so.
+    fn look_for_life(&mut self, now: Timestamp, link: &str) -> bool {
+        let Some(name) = link.strip_prefix(ADDRESS_PREFIX) else { return false };
+        let suffixes = [FLOWS_SUFFIX, LOGS_SUFFIX, HEARTBEATS_SUFFIX];
+        let id = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+        let Some((id, trial)) = self.trials.heard(id) else { return false };
+        self.follow(now, id, SourceType::from_name(&trial.source_type));
+        true
+    }
+
+    fn end_trials(&mut self, now: Timestamp) {
+        while let Some(trial) = self.trials.end_one(now, self.settings.trial) {
+            self.end_trial(trial);
+        }
+        self.arm_trials();
+    }
+
+    fn end_trial(&mut self, Trial { address, .. }: Trial) {
+        if let Some(Link { retry_at: Some(at), .. }) = self.links.remove(&address) {
+            self.timers.remove(&(at, Timer::Link(Arc::clone(&address))));
+        }
+        self.outputs.push_back(Output::Action(Action::Leave { address }));
+    }
+
+    fn arm_trials(&mut self) {
+        if let Some(due) = self.trials.due(&self.settings) {
+            self.timers.insert((due, Timer::Trial));
+        }
+    }
+
+    /// Has a source among those that are known.
+    fn follow(&mut self, now: Timestamp, id: Arc<str>, source_type: SourceType<'_>) -> Arc<str> {
+        self.unheard += 1;
+        let source = Source::new(&id, source_type, now);
         let source_type = Arc::clone(&source.source_type);
         self.sources.insert(Arc::clone(&id), source);
         self.outputs.push_back(Output::Event(Event::SourceSeen { source: Arc::clone(&id), source_type }));
         self.begin(now, &id);
-        Some(id)
+        id
     }
 
     /// Something may have been missed of a known source.
@@ -451,6 +543,13 @@ impl Discovery {
 
     fn listen(&mut self, address: Arc<str>, source: Option<(Arc<str>, usize)>, shows_receivers: bool) {
         let retry = self.settings.shortest_retry;
+        if let Some(link) =
+            self.links.get_mut(&address).filter(|link| link.source.is_none() && source.is_some())
+        {
+            // Its source was on trial.
+            (link.source, link.shows_receivers) = (source, shows_receivers);
+            return;
+        }
         let link = Link { source, shows_receivers, retry_at: None, retry };
         self.links.insert(Arc::clone(&address), link);
         self.outputs.push_back(Output::Action(Action::Listen { address }));
@@ -484,7 +583,9 @@ impl Discovery {
                 }
                 self.outputs.push_back(Output::Action(Action::Leave { address }));
             }
-            self.sources.remove(id);
+            if self.sources.remove(id).is_some_and(|source| !source.is_heard) {
+                self.unheard -= 1;
+            }
             let source = Arc::clone(id);
             self.outputs.push_back(Output::Event(Event::SourceLost { source, last_heard }));
             return;
@@ -554,12 +655,15 @@ fn shifted(time: Timestamp, offset: i64) -> Timestamp {
 fn next_retry(retry: &mut u64, settings: &Settings, random: &mut u64) -> u64 {
     let wait = *retry;
     *retry = wait.saturating_mul(2).min(settings.longest_retry);
-    // SplitMix64: enough to keep collectors out of step, which takes an even spread and no more.
+    wait - wait / 4 + random_bits(random) % (wait / 2 + 1)
+}
+
+/// SplitMix64: enough to keep collectors out of step, which takes an even spread and no more.
+fn random_bits(random: &mut u64) -> u64 {
     *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut bits = (*random ^ (*random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^= bits >> 31;
-    wait - wait / 4 + bits % (wait / 2 + 1)
+    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

@@ -22,6 +22,12 @@ pub struct Settings {
     pub flows: u64,
     /// More sources than this are not followed.
     pub sources: usize,
+    /// So many sources that were announced and not heard are followed at once; others are put on trial first.
+    pub unheard: usize,
+    /// So many are on trial at a time.
+    pub trials: usize,
+    /// For how long a source is on trial: it is not there if nothing is heard of it in that time.
+    pub trial: u64,
 }
 
 pub(super) const SECOND: u64 = 1_000_000;
@@ -39,6 +45,9 @@ impl Default for Settings {
             gap: 7 * SECOND,
             flows: 60 * SECOND,
             sources: 10_000,
+            unheard: 64,
+            trials: 448,
+            trial: 10 * SECOND,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Source {
     /// Where it is heard.
     pub(super) addresses: Vec<Address>,
     pub(super) last_heard: Timestamp,
+    /// Whether anything was ever heard on its own addresses, and so it exists.
+    pub(super) is_heard: bool,
     pub(super) last_heartbeat: Option<Timestamp>,
     /// What has to be added to our clock to get the source's, in microseconds.
     pub(super) clock_offset: i64,
@@ -84,6 +86,7 @@ impl Source {
             direct: format!("{DIRECT_PREFIX}{id}").into(),
             addresses: suffixes.iter().map(address).collect(),
             last_heard,
+            is_heard: false,
             last_heartbeat: None,
             clock_offset: 0,
             generation: 0,
@@ -97,6 +100,12 @@ impl Source {
             epoch: Epoch::new(Answer::Settled),
             timer: last_heard,
         }
+    }
+
+    /// Where a source of that type has its heartbeats, and shows first that it exists.
+    pub(super) fn first_address(id: &str, source_type: SourceType<'_>) -> Arc<str> {
+        let suffix = if source_type == SourceType::Controller { HEARTBEATS_SUFFIX } else { "" };
+        format!("{ADDRESS_PREFIX}{id}{suffix}").into()
     }
 
     pub(super) fn source_type(&self) -> SourceType<'_> {

@@ -4,6 +4,7 @@ use crate::{Dialect, Encoder, Heartbeat, UpdateBuf};
 mod flushes;
 mod settling;
 mod sources;
+mod trials;
 
 /// A discovery, a clock, and what sources say.
 struct Van {
