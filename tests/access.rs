@@ -93,3 +93,34 @@ async fn a_collector_that_asks_nobody_says_so_on_its_page() {
     assert_eq!((status, body.as_str()), (200, "{\"username\":\"\",\"authType\":\"none\"}\n"));
     open.leave().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_is_a_line_of_the_access_log() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (users, file) = (directory.path().join("users"), directory.path().join("access"));
+    fs::write(&users, ANN).expect("writes");
+    let (users, log) = (format!("htpasswd={}", users.display()), file.display().to_string());
+    let options = ["--demo", "--auth", &users, "--access-log", &log, "--access-log-format", "json"];
+    let collector = Collector::start(options).await;
+    let path = "/api/v1/verdict?nothing=1&token=sesame";
+    let (status, _) = get(&collector, path, None).await;
+    let (_, body) = get(&collector, "/openapi.json", Some(("authorization", BASIC))).await;
+    let wrong = "Basic YW5uOnNlc2FtZQ==";
+    assert_eq!((status, get(&collector, "/", Some(("authorization", wrong))).await.0), (401, 401));
+    collector.leave().await;
+    let text = fs::read_to_string(&file).expect("it was written before all ended");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [unknown, known, refused] = lines.as_slice() else { panic!("{text}") };
+    assert_eq!((&unknown["path"], &unknown["status"]), (&"/api/v1/verdict".into(), &401.into()));
+    assert_eq!(
+        (&unknown["query"], &unknown["user"]),
+        (&"nothing=1&token=***".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(
+        (&known["user"], &known["octets"], &known["whole"]),
+        (&"ann".into(), &body.len().into(), &true.into())
+    );
+    assert_eq!((&known["client"], &refused["user"]), (&"127.0.0.1".into(), &serde_json::Value::Null));
+    assert!(!text.contains("sesame") && !text.contains("YW5u"), "{text}");
+}

@@ -65,7 +65,7 @@ fn manifests_set_variables_that_exist_to_values_that_make_sense() {
 
 #[test]
 fn a_collector_at_skupper_2_shows_its_router_the_certificate_that_was_made_for_it() {
-    let Source::Router(Router::Url { url, ca, identity }) = settings("deploy.yaml").source else {
+    let Source::Router(Router::Url { url, ca, identity, .. }) = settings("deploy.yaml").source else {
         panic!("it attaches to a router by its address")
     };
     assert_eq!(url, "amqps://skupper-router-local:5671");

@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn a_router_that_cannot_be_attached_to_says_what_to_do() {
-        let by_url = Source::Router(Router::Url { url: "amqp://r".into(), ca: None, identity: None });
+        let by_url =
+            Source::Router(Router::Url { url: "amqp://r".into(), ca: None, identity: None, password: None });
         let by_file = Source::Router(Router::ConnectJson(PathBuf::from("/etc/messaging/connect.json")));
         let reason = "cannot reach the router at r:5672: Connection refused (os error 111)";
         assert_eq!(

@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn the_line_says_what_is_known_and_what_is_waited_for() {
-        let source = Source::Router(Router::Url { url: "amqp://r".into(), ca: None, identity: None });
+        let source =
+            Source::Router(Router::Url { url: "amqp://r".into(), ca: None, identity: None, password: None });
         let known = Known { sources: 10, incomplete: 3, sites: 4, routers: 1, services: 11 };
         let asking = status(true, "attached to amqp://r:5672, asking its network for records");
         assert_eq!(
@@ -239,7 +240,8 @@ mod tests {
 
     #[test]
     fn the_line_says_what_to_do_where_nobody_is_attached_to() {
-        let source = Source::Router(Router::Url { url: "amqp://r".into(), ca: None, identity: None });
+        let source =
+            Source::Router(Router::Url { url: "amqp://r".into(), ca: None, identity: None, password: None });
         let refused = "not attached to amqp://r:5672: cannot reach the router at r:5672: Connection refused (os error 111)";
         assert_eq!(
             text(&status(false, refused), Known::default(), &source),

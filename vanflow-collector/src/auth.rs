@@ -6,13 +6,14 @@
 //! answered to it ends when it is not let in any more.
 
 mod apr1;
+mod attempts;
 mod listing;
 mod login;
 mod secret;
 mod sessions;
 mod verify;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use base64::{
     Engine, alphabet,
@@ -20,7 +21,7 @@ use base64::{
 };
 use http::{
     HeaderMap, HeaderValue,
-    header::{AUTHORIZATION, COOKIE, USER_AGENT, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, COOKIE, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE},
     uri::Authority,
 };
 use tokio::task::spawn_blocking;
@@ -30,6 +31,7 @@ use vanflow_api::{AuthType, User};
 pub use self::listing::AuthError;
 pub(crate) use self::login::{LOGIN, LOGOUT};
 use self::{
+    attempts::Attempts,
     listing::{Entry, HTPASSWD, Listing, TOKENS},
     sessions::Sessions,
     verify::{Busy, Verifier},
@@ -100,6 +102,8 @@ pub(crate) enum Refused {
     Wrong,
     /// Too many are to be looked at, at a time.
     Busy,
+    /// They were wrong too often, and have to wait for so long.
+    TooOften(Duration),
 }
 
 impl From<Busy> for Refused {
@@ -114,6 +118,7 @@ pub(crate) struct Guard {
     tokens: Option<Listing>,
     sessions: Sessions,
     verifier: Verifier,
+    attempts: Attempts,
     /// Names of the collector beside those that requests come by.
     public: Vec<Authority>,
     /// Whether `/metrics` is for everybody.
@@ -138,6 +143,7 @@ impl Guard {
             tokens,
             sessions: Sessions::new(access.session_time),
             verifier: Verifier::new(),
+            attempts: Attempts::new(),
             public: http.public_urls.iter().filter_map(|url| url.authority().cloned()).collect(),
             metrics_open: access.metrics_open,
         }))
@@ -162,38 +168,59 @@ impl Guard {
         self.sessions.sweep();
     }
 
-    /// Who a request comes from.
-    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Refused> {
-        if let Some(shown) = headers.get(AUTHORIZATION) {
-            let shown = shown.as_bytes();
-            let (scheme, rest) = shown
-                .iter()
-                .position(|octet| *octet == b' ')
-                .map_or((shown, &[][..]), |space| (&shown[..space], shown[space..].trim_ascii()));
-            return match (scheme.to_ascii_lowercase().as_slice(), &self.users, &self.tokens) {
-                (b"basic", Some(_), _) => {
-                    let shown = BASE64.decode(rest).map_err(|_| Refused::Wrong)?;
-                    let colon = shown.iter().position(|octet| *octet == b':').ok_or(Refused::Wrong)?;
-                    let name = std::str::from_utf8(&shown[..colon]).map_err(|_| Refused::Wrong)?;
-                    self.password(name, &shown[colon + 1..]).await?.ok_or(Refused::Wrong)
-                }
-                (b"bearer", _, Some(_)) => self.token(rest).ok_or(Refused::Wrong),
-                _ => Err(Refused::Unknown),
-            };
+    /// Who a request from there comes from.
+    pub(crate) async fn identify(&self, headers: &HeaderMap, client: IpAddr) -> Result<Identity, Refused> {
+        match headers.get(AUTHORIZATION).and_then(|shown| self.shown(shown.as_bytes())) {
+            Some(Shown::Password(shown)) => self.known_by_password(&shown?, client).await,
+            Some(Shown::Token(token)) => self.known_by_token(token, client),
+            None if headers.contains_key(AUTHORIZATION) => Err(Refused::Unknown),
+            None => sessions(headers).find_map(|cookie| self.sessions.find(cookie)).ok_or(Refused::Unknown),
         }
-        sessions(headers).find_map(|cookie| self.sessions.find(cookie)).ok_or(Refused::Unknown)
     }
 
-    async fn password(&self, name: &str, password: &[u8]) -> Result<Option<Identity>, Refused> {
-        let Some(users) = &self.users else { return Ok(None) };
-        let names = users.names();
-        let found = self.verifier.verify(&names, name, password).await?;
-        Ok(found.map(|entry| Identity::of(entry, Kind::Password)))
+    /// What an `Authorization` shows, where it is of a kind that is asked for.
+    fn shown<'s>(&self, shown: &'s [u8]) -> Option<Shown<'s>> {
+        let space = shown.iter().position(|octet| *octet == b' ').unwrap_or(shown.len());
+        let (scheme, rest) = (&shown[..space], shown[space..].trim_ascii());
+        if scheme.eq_ignore_ascii_case(b"basic") && self.users.is_some() {
+            return Some(Shown::Password(name_and_password(rest).ok_or(Refused::Wrong)));
+        }
+        (scheme.eq_ignore_ascii_case(b"bearer") && self.tokens.is_some()).then_some(Shown::Token(rest))
     }
 
-    fn token(&self, token: &[u8]) -> Option<Identity> {
-        let names = self.tokens.as_ref()?.names();
-        names.with_token(token).cloned().map(|entry| Identity::of(entry, Kind::Token))
+    /// Whom a name and a password are of. Nothing is compared for a client that was wrong too often.
+    async fn known_by_password(
+        &self,
+        (name, password): &(String, Vec<u8>),
+        client: IpAddr,
+    ) -> Result<Identity, Refused> {
+        if let Some(wait) = self.attempts.wait(client) {
+            return Err(Refused::TooOften(wait));
+        }
+        let names = self.users.as_ref().ok_or(Refused::Unknown)?.names();
+        if let Some(entry) = self.verifier.verify(&names, name, password).await? {
+            return Ok(Identity::of(entry, Kind::Password));
+        }
+        // What is no name may be a password, in the wrong place.
+        let what = match names.find(name) {
+            Some(known) => format!("a wrong password for {:?}", known.name),
+            None => "a name that is in no file".to_owned(),
+        };
+        self.attempts.failed(client, &what);
+        Err(Refused::Wrong)
+    }
+
+    /// Whom a token is of. One that is right is let in however often others from there were wrong: nobody finds it by trying.
+    fn known_by_token(&self, token: &[u8], client: IpAddr) -> Result<Identity, Refused> {
+        let names = self.tokens.as_ref().ok_or(Refused::Unknown)?.names();
+        if let Some(entry) = names.with_token(token) {
+            return Ok(Identity::of(entry.clone(), Kind::Token));
+        }
+        if let Some(wait) = self.attempts.wait(client) {
+            return Err(Refused::TooOften(wait));
+        }
+        self.attempts.failed(client, "a token that is in no file");
+        Err(Refused::Wrong)
     }
 
     /// What a client that is not let in can do about it, by the headers of its request. Browsers are not told of HTTP's own
@@ -217,6 +244,9 @@ impl Guard {
     /// What to do, in words.
     pub(crate) fn advice(&self, why: Refused) -> &'static str {
         match (why, &self.users, &self.tokens) {
+            (Refused::TooOften(_), ..) => {
+                "too many wrong names, passwords or tokens from this address: ask again later"
+            }
             (Refused::Busy, ..) => "too many who log in at a time: ask again in a moment",
             (Refused::Wrong, ..) => "the name, the password or the token is wrong",
             (Refused::Unknown, Some(_), Some(_)) => {
@@ -231,6 +261,31 @@ impl Guard {
             }
         }
     }
+}
+
+/// Adds to an answer when to ask again, where that may help.
+pub(crate) fn why_later(why: Refused, answer: &mut HeaderMap) {
+    let seconds = match why {
+        Refused::Busy => 1,
+        Refused::TooOften(wait) => wait.as_secs() + 1,
+        Refused::Unknown | Refused::Wrong => return,
+    };
+    answer.insert(RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+/// What somebody shows.
+enum Shown<'s> {
+    Password(Result<(String, Vec<u8>), Refused>),
+    Token(&'s [u8]),
+}
+
+/// What is behind `Basic`.
+fn name_and_password(shown: &[u8]) -> Option<(String, Vec<u8>)> {
+    let mut shown = BASE64.decode(shown).ok()?;
+    let colon = shown.iter().position(|octet| *octet == b':')?;
+    let password = shown.split_off(colon + 1);
+    shown.pop();
+    Some((String::from_utf8(shown).ok()?, password))
 }
 
 /// What the cookies of sessions hold.

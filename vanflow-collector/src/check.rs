@@ -42,6 +42,14 @@ pub fn check(settings: &Settings) -> Vec<String> {
     if let Some(archive) = &settings.archive {
         wrong.extend(directory("--history-dir", &archive.directory));
     }
+    if let Some(file) = settings.access_log.as_ref().and_then(|log| log.file.as_deref()) {
+        let above = file.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if file.is_dir() || !above.is_dir() {
+            let what =
+                if file.is_dir() { "it is a directory" } else { "there is no directory to make it in" };
+            wrong.push(format!("--access-log {}: {what}", file.display()));
+        }
+    }
     if let Some(file) = settings.capture.as_deref().filter(|file| file.exists()) {
         wrong.push(format!("--capture {} is there already; it must be a new file", file.display()));
     }

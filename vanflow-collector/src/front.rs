@@ -2,6 +2,7 @@
 //! asks may see what they ask for.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -10,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, RETRY_AFTER},
+    header::{ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL},
     request::Parts,
 };
 use http_body::{Frame, SizeHint};
@@ -20,7 +21,7 @@ use vanflow_api::{AuthType, User};
 
 use crate::{
     answer::{Answers, Body},
-    auth::{Guard, Identity, Kind, LOGIN, LOGOUT, Refused, Rights},
+    auth::{Guard, Identity, Kind, LOGIN, LOGOUT, Refused, Rights, why_later},
     config,
     console::refusal,
     hosts::Hosts,
@@ -48,6 +49,13 @@ pub(crate) struct Front {
     guard: Option<Arc<Guard>>,
     /// Who asks where nobody is asked who they are.
     anybody: User,
+}
+
+/// Who asked, as far as it became known: an extension of the answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) client: IpAddr,
+    pub(crate) user: Option<Arc<str>>,
 }
 
 impl Front {
@@ -92,30 +100,48 @@ impl Front {
     {
         let peer = Peer::of(&request);
         let (mut parts, body) = request.into_parts();
-        match parts.uri.path() {
-            LOGIN => return guard.log_in(&parts, peer, body).await,
-            LOGOUT => return guard.log_out(&parts, peer),
-            METRICS if guard.metrics_open => {
-                return self.answers.answer(Request::from_parts(parts, body)).await;
-            }
+        let mut user = None;
+        let mut response = match parts.uri.path() {
+            LOGIN => guard.log_in(&parts, peer, body).await,
+            LOGOUT => guard.log_out(&parts, peer),
+            METRICS if guard.metrics_open => self.answers.answer(Request::from_parts(parts, body)).await,
             // Browsers ask what a page may ask, and show nothing with it. The answer is the same whoever asks.
-            _ if is_preflight(&parts) => return self.answers.answer(Request::from_parts(parts, body)).await,
-            _ => {}
-        }
-        let identity = match guard.identify(&parts.headers).await {
-            Ok(identity) => identity,
-            Err(why) => return self.refused(guard, &parts, why),
+            _ if is_preflight(&parts) => self.answers.answer(Request::from_parts(parts, body)).await,
+            path => match guard.identify(&parts.headers, peer.address).await {
+                Err(why) => self.refused(guard, &parts, why),
+                Ok(identity) => {
+                    user = Some(identity.name.clone());
+                    if identity.rights == Rights::Metrics && ![METRICS, USER, CONSOLE_LOGOUT].contains(&path)
+                    {
+                        self.not_allowed(&parts, &identity)
+                    } else {
+                        parts.extensions.insert(identity.user());
+                        self.allowed(guard, identity, peer, Request::from_parts(parts, body)).await
+                    }
+                }
+            },
         };
-        if identity.rights == Rights::Metrics && ![METRICS, USER, CONSOLE_LOGOUT].contains(&parts.uri.path())
-        {
-            let text = format!("{:?} may see /metrics, and nothing else", identity.name);
-            let mut refused = refusal(StatusCode::FORBIDDEN, &text);
-            self.answers.api.allow_origins(&parts, refused.headers_mut());
-            return refused;
+        let extensions = response.extensions_mut();
+        if extensions.get::<Seen>().is_none() {
+            extensions.insert(Seen { client: peer.address, user });
         }
-        let logged_out =
-            (identity.kind == Kind::Session && parts.uri.path() == CONSOLE_LOGOUT).then(|| parts.clone());
-        parts.extensions.insert(identity.user());
+        response
+    }
+
+    /// The answer to whoever may have it.
+    async fn allowed<B>(
+        self,
+        guard: &Guard,
+        identity: Identity,
+        peer: Peer,
+        request: Request<B>,
+    ) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
+    {
+        let (parts, body) = request.into_parts();
+        let is_over = identity.kind == Kind::Session && parts.uri.path() == CONSOLE_LOGOUT;
+        let logged_out = is_over.then(|| parts.clone());
         let mut response = self.answers.answer(Request::from_parts(parts, body)).await;
         if let Some(asked) = logged_out {
             guard.end_session(&asked, peer, &mut response);
@@ -124,13 +150,17 @@ impl Front {
         response.map(|body| while_let_in(body, identity))
     }
 
+    fn not_allowed(&self, asked: &Parts, identity: &Identity) -> Response<Body> {
+        let text = format!("{:?} may see /metrics, and nothing else", identity.name);
+        let mut refused = refusal(StatusCode::FORBIDDEN, &text);
+        self.answers.api.allow_origins(asked, refused.headers_mut());
+        refused
+    }
+
     fn refused(&self, guard: &Guard, asked: &Parts, why: Refused) -> Response<Body> {
         let mut refused = match why {
-            Refused::Busy => {
-                let mut busy = refusal(StatusCode::SERVICE_UNAVAILABLE, guard.advice(why));
-                busy.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                busy
-            }
+            Refused::Busy => refusal(StatusCode::SERVICE_UNAVAILABLE, guard.advice(why)),
+            Refused::TooOften(_) => refusal(StatusCode::TOO_MANY_REQUESTS, guard.advice(why)),
             Refused::Unknown | Refused::Wrong => {
                 if let Some(to_login) = guard.lead_to_login(asked) {
                     return to_login;
@@ -140,6 +170,7 @@ impl Front {
                 refused
             }
         };
+        why_later(why, refused.headers_mut());
         refused.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.answers.api.allow_origins(asked, refused.headers_mut());
         refused

@@ -49,6 +49,7 @@ use self::{
     stall::{Asked, Cut, Limits, Owed, Progress, Watched},
 };
 use crate::{
+    access_log::shown,
     config,
     front::is_probe,
     occasion::Occasion,
@@ -353,7 +354,7 @@ where
             let asked = Progress::asked(&progress);
             request.extensions_mut().insert(from);
             let line = tracing::enabled!(target: ACCESS, Level::DEBUG)
-                .then(|| format!("{peer} {} {}", request.method(), request.uri()));
+                .then(|| format!("{peer} {} {}", request.method(), shown(request.uri())));
             request.extensions_mut().insert(Client(peer.ip()));
             let is_answered = !is_spare || is_probe(request.uri().path());
             let answering = is_answered.then(|| (self.respond)(request));

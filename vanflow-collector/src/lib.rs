@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod access_log;
 mod advice;
 mod announce;
 mod answer;
@@ -57,6 +58,7 @@ mod tls;
 mod turns;
 mod ui;
 
+pub use access_log::AccessLogError;
 pub use auth::AuthError;
 pub use capture::CaptureError;
 pub use check::check;

@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use vanflow_collector::{
     config::{Command, CommandLine, Settings},
@@ -49,6 +49,12 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     log::to_stderr(filter, status.clone());
+    if settings.shows_password(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned())) {
+        warn!(
+            "the password in --router can be read in a list of processes: leave it out there, and name a file that has it with \
+             --router-password-file"
+        );
+    }
     for note in &line.notes {
         info!("{note}");
     }

@@ -5,10 +5,18 @@
 //! the merging. When it is time to leave, merging ends first: then watches end by themselves, and the keeper's last
 //! write has everything.
 
-use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::Request;
 use hyper::body::Incoming;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 use tokio::{
     sync::watch,
@@ -32,6 +40,7 @@ use vanflow_store::Store;
 #[cfg(feature = "archive")]
 use crate::archive::Archivist;
 use crate::{
+    access_log::{AccessLog, AccessLogError, logged},
     announce,
     answer::Answers,
     auth::{AuthError, Guard},
@@ -69,6 +78,9 @@ pub enum RunError {
     /// It cannot be said who may look.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// Requests cannot be logged.
+    #[error(transparent)]
+    AccessLog(#[from] AccessLogError),
     /// There is no console to serve.
     #[error(transparent)]
     Console(#[from] ConsoleError),
@@ -94,6 +106,14 @@ pub enum RunError {
     /// The router cannot be attached to as it was said.
     #[error("cannot attach to a router: {0}")]
     Router(#[from] router::ConfigError),
+    /// There is no password for the user whom the URL of the router names.
+    #[error("--router-password-file {}: {why}", file.display())]
+    RouterPassword {
+        /// The file that should have it.
+        file: PathBuf,
+        /// Why it has not.
+        why: String,
+    },
     /// The namespace of Skupper that was named has no router to attach to.
     #[error(transparent)]
     Skupper(#[from] config::SkupperError),
@@ -277,15 +297,20 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let archiving = archivist.map(|archivist| tokio::spawn(archivist.keep(api.clone(), keep_until.clone())));
     #[cfg(not(feature = "archive"))]
     let archiving = None;
-    let logging = flow_log.map(|mut flow_log| {
+    let flow_logging = flow_log.map(|mut flow_log| {
         flow_log.begin(&api);
         tokio::spawn(flow_log.keep(api.clone(), keep_until.clone()))
     });
     let collecting = tokio::spawn(upstream.collect(ingest, known, tap, api.clone(), leave.clone()));
+    let (log, access_logging) = settings.access_log.as_ref().map(AccessLog::open).transpose()?.unzip();
     let pool = Pool::new(settings.http.limits.query_timeout).map_err(RunError::Threads)?;
     let monitoring = monitors.map(|server| {
-        let (api, pool) = (api.clone(), pool.clone());
-        let respond = move |request: Request<Incoming>| answer_monitor(api.clone(), pool.clone(), request);
+        let (api, pool, log) = (api.clone(), pool.clone(), log.clone());
+        let respond = move |request: Request<Incoming>| {
+            let entry = log.as_ref().map(|log: &AccessLog| log.entry(&request));
+            let answering = answer_monitor(api.clone(), pool.clone(), request);
+            async move { logged(entry, answering.await) }
+        };
         server.serve_apart(respond, leave.clone())
     });
     let observing = tokio::spawn(observe(api.clone()));
@@ -293,7 +318,11 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let anybody = if settings.access.is_insecure { AuthType::None } else { AuthType::Local };
     let front =
         Front::new(&settings.http, guard.clone(), anybody, Answers { api, console, prometheus, scope });
-    let respond = move |request: Request<Incoming>| front.clone().answer_by(pool.clone(), request);
+    let respond = move |request: Request<Incoming>| {
+        let entry = log.as_ref().map(|log| log.entry(&request));
+        let answering = front.clone().answer_by(pool.clone(), request);
+        async move { logged(entry, answering.await) }
+    };
     let guarding = guard.map(|guard| tokio::spawn(guard.keep()));
     announce::access(&settings.http, &settings.access);
     let serving = server.serve_apart(respond, leave.clone());
@@ -316,9 +345,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         capturing,
         keeping,
         archiving,
-        logging,
+        flow_logging,
         serving,
         monitoring,
+        access_logging,
     };
     let parts = tokio::spawn(async move {
         let outcome = parts.ended().await;
@@ -343,9 +373,10 @@ struct Parts {
     capturing: Option<JoinHandle<()>>,
     keeping: Option<JoinHandle<()>>,
     archiving: Option<JoinHandle<()>>,
-    logging: Option<JoinHandle<()>>,
+    flow_logging: Option<JoinHandle<()>>,
     serving: JoinHandle<()>,
     monitoring: Option<JoinHandle<()>>,
+    access_logging: Option<JoinHandle<()>>,
 }
 
 impl Parts {
@@ -365,7 +396,14 @@ impl Parts {
             };
             self.keep_until.cancel();
             let mut outcome = self.serving.await;
-            let parts = [self.capturing, self.keeping, self.archiving, self.logging, self.monitoring];
+            let parts = [
+                self.capturing,
+                self.keeping,
+                self.archiving,
+                self.flow_logging,
+                self.monitoring,
+                self.access_logging,
+            ];
             for part in parts.into_iter().flatten() {
                 outcome = outcome.and(part.await);
             }
@@ -426,7 +464,7 @@ impl Upstream {
             Source::Router(router) => Self::Router(router_config(router, waits)?),
             Source::Demo(options) => {
                 let demo = emulated(options, listen).await?;
-                let router = Router::Url { url: demo.url(), ca: None, identity: None };
+                let router = Router::Url { url: demo.url(), ca: None, identity: None, password: None };
                 Self::Demo(router_config(router, waits)?, demo)
             }
             Source::Replay(replay) => Self::Replay(Capture::open(&replay.file)?, replay.speed),
@@ -483,6 +521,18 @@ async fn emulated(options: demo::DemoOptions, listen: Option<&str>) -> Result<de
     demo::start_on(exchange, options, clock::now).await.map_err(failed)
 }
 
+/// The URL with the password that is in that file, for the user that it names.
+fn with_password(url: &str, file: &Path) -> Result<String, RunError> {
+    let failed = |why: String| RunError::RouterPassword { file: file.to_owned(), why };
+    let password = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    let password = password.trim_end_matches(['\n', '\r']);
+    if password.is_empty() {
+        return Err(failed("it is empty".to_owned()));
+    }
+    let (user, host) = url.rsplit_once('@').ok_or_else(|| failed("--router names no user".to_owned()))?;
+    Ok(format!("{user}:{}@{host}", utf8_percent_encode(password, NON_ALPHANUMERIC)))
+}
+
 /// What it takes to attach to a router, with all of its files read.
 pub(crate) fn router_config(router: Router, waits: &discovery::Settings) -> Result<router::Config, RunError> {
     let clock: router::Clock = Arc::new(clock::now);
@@ -500,7 +550,8 @@ pub(crate) fn router_config(router: Router, waits: &discovery::Settings) -> Resu
             (config.tls.certificate, config.tls.key) = (Some(reached.certificate), Some(reached.key));
             config
         }
-        Router::Url { url, ca, identity } => {
+        Router::Url { url, ca, identity, password } => {
+            let url = password.map(|file| with_password(&url, &file)).transpose()?.unwrap_or(url);
             let mut config = router::Config::from_url(&url, clock)?;
             config.tls.ca = ca;
             (config.tls.certificate, config.tls.key) = identity.unzip();
@@ -513,5 +564,30 @@ pub(crate) fn router_config(router: Router, waits: &discovery::Settings) -> Resu
             Err(RunError::Secret { connect_json, file, error })
         }
         (checked, _) => checked.map(|()| config).map_err(RunError::Router),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_file_is_as_good_as_one_in_the_url() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("password");
+        let config = |password: &str| {
+            fs::write(&file, password).expect("writes");
+            let (url, password) = ("amqp://ann@r:5672".into(), Some(file.clone()));
+            router_config(
+                Router::Url { url, ca: None, identity: None, password },
+                &discovery::Settings::default(),
+            )
+        };
+        let shown = config("a p@ss:/word%41\n").expect("it makes sense").credentials;
+        let expected =
+            router::Credentials::Password { user: "ann".into(), password: "a p@ss:/word%41".into() };
+        assert!(shown == expected, "{shown:?}");
+        let error = config("\n").expect_err("it is empty").to_string();
+        assert_eq!(error, format!("--router-password-file {}: it is empty", file.display()));
     }
 }

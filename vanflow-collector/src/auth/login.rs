@@ -3,7 +3,7 @@
 //! The page needs nothing but itself. What it posts is taken from pages of the collector alone, as browsers say it, so
 //! that no other page can log somebody in as somebody else.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{net::IpAddr, sync::LazyLock, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -20,10 +20,11 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 use tracing::info;
 
-use super::{Guard, Identity, Refused, SESSION, secret::sha256, sessions};
+use super::{Guard, Identity, Kind, Refused, SESSION, listing::Listing, secret::sha256, sessions, why_later};
 use crate::{
     answer::{Body, empty, whole},
     console::refusal,
+    front::Seen,
     http::{Failure, Peer},
 };
 
@@ -111,7 +112,7 @@ impl Guard {
             Ok(form) => form,
             Err(refused) => return *refused,
         };
-        let known = self.known_by(&form).await;
+        let known = self.known_by(&form, peer.address).await;
         let is_looked_at = is_looked_at(&asked.headers);
         match known {
             Ok(identity) => {
@@ -127,43 +128,55 @@ impl Guard {
                 };
                 let age = self.sessions.time().as_secs();
                 set_cookie(&mut response, asked, peer, &cookie, age);
+                let seen = Seen { client: peer.address, user: Some(identity.name) };
+                response.extensions_mut().insert(seen);
                 response
             }
             Err(why) => {
                 let status = match why {
+                    Refused::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
                     Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
                     Refused::Wrong | Refused::Unknown => StatusCode::UNAUTHORIZED,
                 };
-                let why = match (why, self.users.is_some()) {
+                let text = match (why, self.users.is_some()) {
                     (Refused::Wrong, true) => "The name or the password is wrong.",
                     (Refused::Wrong, false) => "The token is wrong.",
                     (Refused::Unknown, true) => "A name and a password are needed.",
                     (Refused::Unknown, false) => "A token is needed.",
                     (Refused::Busy, _) => "Too many log in at a time. Try again in a moment.",
+                    (Refused::TooOften(_), _) => "That was wrong too often. Try again in a minute.",
                 };
                 let mut response = match is_looked_at {
-                    true => self.page(status, &form.to, Some(why)),
-                    false => refusal(status, why),
+                    true => self.page(status, &form.to, Some(text)),
+                    false => refusal(status, text),
                 };
                 if status == StatusCode::UNAUTHORIZED {
                     self.challenge(&asked.headers, response.headers_mut());
                 }
+                why_later(why, response.headers_mut());
                 response
             }
         }
     }
 
     /// Who wrote that: a name with its password, or a token, with its name or without.
-    async fn known_by(&self, form: &Form) -> Result<Identity, Refused> {
+    async fn known_by(&self, form: &Form, client: IpAddr) -> Result<Identity, Refused> {
         if form.password.is_empty() {
             return Err(Refused::Unknown);
         }
-        if let Some(identity) = self.password(&form.user, form.password.as_bytes()).await? {
-            return Ok(identity);
+        let names = self.tokens.as_ref().map(Listing::names);
+        let by_token = names.as_ref().and_then(|names| names.with_token(form.password.trim().as_bytes()));
+        if let Some(entry) = by_token.filter(|entry| form.user.is_empty() || *form.user == *entry.name) {
+            return Ok(Identity::of(entry.clone(), Kind::Token));
         }
-        let by_token = self.token(form.password.trim().as_bytes());
-        let is_meant = |identity: &Identity| form.user.is_empty() || *form.user == *identity.name;
-        by_token.filter(is_meant).ok_or(Refused::Wrong)
+        match (&self.users, form.user.as_str()) {
+            (Some(_), "") if self.tokens.is_none() => Err(Refused::Unknown),
+            (Some(_), name) if !name.is_empty() => {
+                self.known_by_password(&(name.to_owned(), form.password.clone().into()), client).await
+            }
+            // Wrong, or of another name.
+            _ => self.known_by_token(b"", client),
+        }
     }
 
     /// Ends the session of whoever posts this; a browser goes to the page.
@@ -341,7 +354,7 @@ fn not_possible(method: &Method, allowed: &'static str) -> Response<Body> {
 fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(86400, "day"), (3600, "hour"), (60, "minute")];
-    match units.into_iter().find(|(unit, _)| seconds % unit == 0 && seconds > 0) {
+    match units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit) && seconds > 0) {
         Some((unit, name)) if seconds == unit => format!("1 {name}"),
         Some((unit, name)) => format!("{} {name}s", seconds / unit),
         None => humantime::format_duration(time).to_string(),

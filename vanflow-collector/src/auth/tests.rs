@@ -16,7 +16,7 @@ use vanflow_api::{Api, ApiOptions, Cors, Network};
 use vanflow_store::{Store, StoreOptions};
 
 use super::*;
-use crate::{answer::Answers, front::Front};
+use crate::{answer::Answers, front::Front, http::Peer};
 
 const USERS: &str = "ann:$2y$04$6iOx4S19.qyngEBDoPVU4.fNSRhT/k5Y.8E35u5rdTm7hnEzcszTK\n\
                      bert:$apr1$0Va/P89H$iDcDP4UnDAn8B06ht12cY0\n\
@@ -103,6 +103,13 @@ fn request(method: Method, path: &str, headers: &[(HeaderName, &str)], body: &st
     request
 }
 
+/// The same request, from another address.
+fn from(address: u8, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    let address = [192, 0, 2, address].into();
+    request.extensions_mut().insert(Peer { address, is_tls: false });
+    request
+}
+
 struct Answer {
     status: u16,
     headers: HeaderMap,
@@ -137,6 +144,7 @@ async fn only_who_shows_a_name_and_its_password_is_answered() {
         let user = asked.get("/api/v2alpha1/user", &[(AUTHORIZATION, &shown)]).await;
         assert_eq!(user.text, format!("{{\"username\":\"{name}\",\"authType\":\"basic\"}}\n"));
     }
+    let mut clients = 0;
     let wrong = "{\"error\":\"the name, the password or the token is wrong\"}\n";
     let unknown = "{\"error\":\"this collector has to know who asks: log in at /login, or show a name and a password \
                    (Authorization: Basic)\"}\n";
@@ -161,7 +169,9 @@ async fn only_who_shows_a_name_and_its_password_is_answered() {
             "/openapi.json",
         ] {
             let headers: Vec<_> = shown.iter().map(|shown| (AUTHORIZATION, shown.as_str())).collect();
-            let answer = asked.get(path, &headers).await;
+            // Each from another address, none of which is wrong often.
+            clients += 1;
+            let answer = asked.send(from(clients, request(Method::GET, path, &headers, ""))).await;
             assert_eq!((answer.status, answer.text.as_str()), (401, expected), "{path} {shown:?}");
             assert_eq!(
                 answer.all(WWW_AUTHENTICATE),
@@ -352,7 +362,7 @@ async fn a_session_that_came_by_tls_goes_by_tls_alone() {
     assert!(proxied.all(SET_COOKIE).concat().ends_with("; SameSite=Strict; Secure"));
     let headers = [(CONTENT_TYPE, "application/x-www-form-urlencoded")];
     let mut request = request(Method::POST, "/login", &headers, form);
-    request.extensions_mut().insert(crate::http::Peer { address: [192, 0, 2, 1].into(), is_tls: true });
+    request.extensions_mut().insert(Peer { address: [192, 0, 2, 1].into(), is_tls: true });
     assert!(asked.send(request).await.all(SET_COOKIE).concat().ends_with("; SameSite=Strict; Secure"));
 }
 
@@ -403,4 +413,45 @@ async fn pages_of_origins_that_may_ask_can_show_who_they_are() {
     assert_eq!(answer.status, 401);
     assert_eq!(answer.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://console.example", "it may read why");
     assert_eq!(asked.send(request(Method::OPTIONS, "/api/v1/verdict", &[], "")).await.status, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_wrong_too_often_waits_and_others_do_not() {
+    let asked = Asked::new(&["htpasswd", "tokens"]);
+    let cookie = asked.post("/login", &[], "user=skupper&password=correct+horse").await.cookie();
+    let from = |address: u8, headers: &[(HeaderName, &str)]| {
+        from(address, request(Method::GET, "/api/v1/verdict", headers, ""))
+    };
+    let (right, wrong) = (basic("skupper:correct horse"), basic("skupper:sesame"));
+    for each in 0..10 {
+        let shown = if each % 2 == 0 { &wrong } else { "Bearer wrong" };
+        assert_eq!(asked.send(from(1, &[(AUTHORIZATION, shown)])).await.status, 401);
+    }
+    for shown in [&*right, &wrong, "Bearer wrong"] {
+        let answer = asked.send(from(1, &[(AUTHORIZATION, shown)])).await;
+        assert_eq!(answer.status, 429);
+        assert_eq!(answer.headers["retry-after"], "7");
+        assert_eq!(
+            answer.text,
+            "{\"error\":\"too many wrong names, passwords or tokens from this address: ask again later\"}\n"
+        );
+    }
+    assert_eq!(asked.send(from(1, &[])).await.status, 401, "nothing is wrong with showing nothing");
+    assert_eq!(asked.send(from(1, &[(COOKIE, &cookie)])).await.status, 200, "who is logged in stays so");
+    assert_eq!(asked.send(from(1, &[(AUTHORIZATION, "Bearer correct-horse")])).await.status, 200);
+    assert_eq!(asked.send(from(2, &[(AUTHORIZATION, &right)])).await.status, 200);
+    tokio::time::advance(Duration::from_secs(7)).await;
+    assert_eq!(asked.send(from(1, &[(AUTHORIZATION, &right)])).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_says_that_somebody_was_wrong_too_often() {
+    let asked = Asked::new(&["htpasswd"]);
+    let page = [(BROWSER, "navigate")];
+    for _ in 0..10 {
+        assert_eq!(asked.post("/login", &page, "user=skupper&password=x").await.status, 401);
+    }
+    let answer = asked.post("/login", &page, "user=skupper&password=correct+horse").await;
+    assert_eq!((answer.status, &answer.headers["retry-after"]), (429, &HeaderValue::from_static("7")));
+    assert!(answer.text.contains("That was wrong too often. Try again in a minute."), "{}", answer.text);
 }

@@ -8,7 +8,7 @@ use clap::{
 };
 use vanflow_api::metrics::Detail;
 
-use super::{FlowLogFormat, LimitArgs};
+use super::{AccessLogFormat, FlowLogFormat, LimitArgs};
 use crate::ensure_secret::EnsureSecret;
 
 /// Attaches to a router of a Skupper network, gathers the VAN-Flow records of the whole network, and answers
@@ -30,6 +30,11 @@ pub struct Args {
     /// certificate that Skupper made for clients there.
     #[arg(long, env = "VANFLOW_CONNECT_SKUPPER", value_name = "NAMESPACE")]
     pub connect_skupper: Option<String>,
+
+    /// Reads the password of the user whom --router names from this file, as in amqp://USER@host; in the URL itself a list of
+    /// processes shows it.
+    #[arg(long, env = "VANFLOW_ROUTER_PASSWORD_FILE", value_name = "FILE", help_heading = SOURCES)]
+    pub router_password_file: Option<PathBuf>,
 
     /// Attaches to the router that this file names, which also names the certificates to use: connect.json, as
     /// Skupper mounts it. Looked for at /etc/messaging/connect.json unless records come from elsewhere.
@@ -120,6 +125,17 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_SESSION_TIME", value_name = "TIME", default_value = "12h", help_heading = API)]
     #[arg(value_parser = duration)]
     pub session_time: Duration,
+
+    /// Writes a line for each request to this file, or with - to standard output: who asked what, from where, what became of
+    /// it, how many octets and how long it took. A file that is moved away is made anew.
+    #[arg(long, env = "VANFLOW_ACCESS_LOG", value_name = "FILE", allow_hyphen_values = true, help_heading = API)]
+    pub access_log: Option<String>,
+
+    /// What lines of --access-log look like: combined, as Apache and nginx have them, with the seconds behind, or json, an
+    /// object each. The default is combined.
+    #[arg(long, env = "VANFLOW_ACCESS_LOG_FORMAT", value_name = "FORMAT", help_heading = API)]
+    #[arg(value_parser = one_of(ACCESS_LOG_FORMATS))]
+    pub access_log_format: Option<AccessLogFormat>,
 
     /// Allows pages of this origin, such as `https://console.example.com`, to ask the API; * allows all. May be given
     /// several times; in the environment, with commas between them. By default browsers let no other page ask.
@@ -358,6 +374,12 @@ const DETAILS: [(&str, Detail, &str); 3] = [
 const FORMATS: [(&str, FlowLogFormat, &str); 2] = [
     ("json", FlowLogFormat::Json, "A JSON object a line"),
     ("combined", FlowLogFormat::Combined, "As web servers and load balancers write it"),
+];
+
+/// What `--access-log-format` can be.
+const ACCESS_LOG_FORMATS: [(&str, AccessLogFormat, &str); 2] = [
+    ("combined", AccessLogFormat::Combined, "As Apache and nginx have it, with the seconds behind it"),
+    ("json", AccessLogFormat::Json, "A JSON object a line"),
 ];
 
 /// One of some names.

@@ -14,7 +14,7 @@ use vanflow_api::{Cors, EventsOptions, metrics};
 use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
-pub use self::access::{Access, Auth};
+pub use self::access::{Access, AccessLog, AccessLogFormat, Auth};
 #[cfg(feature = "archive")]
 pub use self::keeping::Archive;
 pub use self::keeping::{FlowLog, FlowLogFormat, FlowLogTarget, State};
@@ -36,6 +36,8 @@ pub struct Settings {
     pub http: Http,
     /// Who may look.
     pub access: Access,
+    /// Where a line for each request goes, if anywhere.
+    pub access_log: Option<AccessLog>,
     /// A directory with a console build.
     pub console: Option<PathBuf>,
     /// Who answers the queries of charts, where it is not this collector.
@@ -90,6 +92,8 @@ pub enum Router {
         ca: Option<PathBuf>,
         /// The collector's certificate and its key, PEM files.
         identity: Option<(PathBuf, PathBuf)>,
+        /// A file with the password of the user whom the URL names.
+        password: Option<PathBuf>,
     },
     /// By what a connect.json says.
     ConnectJson(PathBuf),
@@ -241,6 +245,13 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// Whether one of these arguments has a password in it, where everybody on the machine can read it.
+    pub fn shows_password(&self, mut arguments: impl Iterator<Item = String>) -> bool {
+        let Source::Router(Router::Url { url, .. }) = &self.source else { return false };
+        let has_password = url.rsplit_once('@').is_some_and(|(user, _)| user.matches(':').count() > 1);
+        has_password && arguments.any(|argument| argument.contains(url.as_str()))
+    }
+
     /// What arguments mean.
     ///
     /// `exists` answers whether there is a file at a path; it is asked about [`CONNECT_JSON`] alone.
@@ -269,6 +280,12 @@ impl Settings {
                 "a replay has a time of its own, and starts anew every time",
             )?;
         }
+        conflict(
+            args.access_log.as_deref() == Some("-") && args.flow_log.as_deref() == Some(Path::new("-")),
+            "--access-log -",
+            "--flow-log -",
+            "their lines could not be told apart",
+        )?;
         let http = http(&args)?;
         let access = Access::new(&args, &http)?;
         Ok(Self {
@@ -276,6 +293,7 @@ impl Settings {
             demo_listen: args.demo_listen.map(|address| listen("--demo-listen", address)).transpose()?,
             http,
             access,
+            access_log: AccessLog::new(args.access_log.as_deref(), args.access_log_format)?,
             console: args.console,
             prometheus: prometheus(args.prometheus_api, args.prometheus_ca)?,
             metrics: {
@@ -335,6 +353,12 @@ fn source(args: &Args, exists: impl Fn(&Path) -> bool) -> Result<Source, Setting
         true => Err(SettingsError::Needs { option, needed }),
         false => Ok(()),
     };
+    needs(
+        "--router-password-file",
+        "--router URL",
+        args.router_password_file.is_some(),
+        args.router.is_some(),
+    )?;
     needs("--ca", "--router URL", args.ca.is_some(), args.router.is_some())?;
     needs("--cert", "--router URL", args.cert.is_some(), args.router.is_some())?;
     needs("--key", "--router URL", args.key.is_some(), args.router.is_some())?;
@@ -396,7 +420,13 @@ fn emulated(args: &Args) -> Result<demo::DemoOptions, SettingsError> {
 fn router(url: &str, args: &Args) -> Result<Source, SettingsError> {
     let secured = url.starts_with("amqps://");
     if !secured && !url.starts_with("amqp://") {
-        return Err(wrong("--router", url, "amqp://host:port or amqps://host:port"));
+        return Err(wrong("--router", without_user(url), "amqp://host:port or amqps://host:port"));
+    }
+    let user = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(user, _)| user);
+    if args.router_password_file.is_some() && user.is_none_or(|user| user.is_empty() || user.contains(':')) {
+        let must =
+            "amqp://USER@host:port or amqps://USER@host:port, whose password is in --router-password-file";
+        return Err(wrong("--router", without_user(url), must));
     }
     for (option, file) in [("--ca", &args.ca), ("--cert", &args.cert), ("--key", &args.key)] {
         conflict(!secured && file.is_some(), option, "an amqp:// router", "only amqps:// uses certificates")?;
@@ -408,7 +438,16 @@ fn router(url: &str, args: &Args) -> Result<Source, SettingsError> {
         url: url.to_owned(),
         ca: args.ca.clone(),
         identity: pair(("--cert", args.cert.clone()), ("--key", args.key.clone()))?,
+        password: args.router_password_file.clone(),
     }))
+}
+
+/// A URL without what may be a password.
+fn without_user(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => url.to_owned(),
+    }
 }
 
 fn prometheus(url: Option<String>, ca: Option<PathBuf>) -> Result<Option<Prometheus>, SettingsError> {

@@ -270,3 +270,15 @@ fn in_a_pipe_it_says_plain_lines() {
     let said = process.says_all_to("the first site is known");
     assert!(said.contains("INFO") && !said.contains(['\r', '\u{1b}']), "{said}");
 }
+
+#[test]
+fn a_password_that_a_list_of_processes_shows_is_said() {
+    let mut process =
+        Process::start(&["--router", "amqp://ann:sesame@127.0.0.1:1", "--listen", "127.0.0.1:0"]);
+    process.says("the password in --router can be read in a list of processes: leave it out there");
+    let mut by_environment = command(&["--listen", "127.0.0.1:0"]);
+    by_environment.env("VANFLOW_ROUTER", "amqp://ann:sesame@127.0.0.1:1");
+    let mut process = Process::of(by_environment);
+    let said = process.says_all_to("answering on");
+    assert!(!said.contains("list of processes") && !said.contains("sesame"), "{said}");
+}

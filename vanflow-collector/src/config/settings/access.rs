@@ -106,3 +106,41 @@ impl fmt::Display for Auth {
         }
     }
 }
+
+/// Where a line for each request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// The file; standard output where there is none.
+    pub file: Option<PathBuf>,
+    /// What a line looks like.
+    pub format: AccessLogFormat,
+}
+
+/// What a line of the access log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// As Apache and nginx have it, with the seconds that it took behind it.
+    #[default]
+    Combined,
+    /// A JSON object.
+    Json,
+}
+
+impl AccessLog {
+    pub(super) fn new(
+        file: Option<&str>,
+        format: Option<AccessLogFormat>,
+    ) -> Result<Option<Self>, SettingsError> {
+        match (file, format) {
+            (None, Some(_)) => {
+                Err(SettingsError::Needs { option: "--access-log-format", needed: "--access-log FILE" })
+            }
+            (None, None) => Ok(None),
+            (Some(""), _) => Err(wrong("--access-log", "", "a file, or - for standard output")),
+            (Some(file), format) => {
+                let file = (file != "-").then(|| PathBuf::from(file));
+                Ok(Some(Self { file, format: format.unwrap_or_default() }))
+            }
+        }
+    }
+}

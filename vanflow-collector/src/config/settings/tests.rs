@@ -167,6 +167,7 @@ fn a_router_is_named_by_its_url() {
             url: "amqps://r:5671".into(),
             ca: Some("ca.crt".into()),
             identity: Some(("tls.crt".into(), "tls.key".into())),
+            password: None,
         })
     );
     assert_eq!(
@@ -380,4 +381,53 @@ fn a_history_that_this_build_has_not_is_refused() {
             format!("{name} is not in this build: build vanflow-collector with the cargo feature archive")
         );
     }
+}
+
+#[test]
+fn the_password_of_a_router_is_in_a_file_or_in_the_url_and_never_repeated() {
+    let makes_sense = |line: &str| settings(&format!("--router {line}")).expect("makes sense");
+    let by_file = makes_sense("amqp://ann@r --router-password-file p");
+    let Source::Router(Router::Url { password, .. }) = &by_file.source else { panic!("it is by its URL") };
+    assert_eq!(password.as_deref(), Some(Path::new("p")));
+    for wrong in ["amqp://r", "amqp://ann:sesame@r", "amqp://:sesame@r", "amqp://@r"] {
+        let said = error(&format!("--router {wrong} --router-password-file p"));
+        let url = if wrong.contains('@') { "amqp://…@r" } else { wrong };
+        let must =
+            "amqp://USER@host:port or amqps://USER@host:port, whose password is in --router-password-file";
+        assert_eq!(said, format!("--router is `{url}`; it must be {must}"));
+    }
+    assert_eq!(
+        error("--router http://ann:sesame@r"),
+        "--router is `http://…@r`; it must be amqp://host:port or amqps://host:port"
+    );
+    assert_eq!(error("--demo --router-password-file p"), "--router-password-file needs --router URL");
+
+    let line =
+        |arguments: &[&str]| arguments.iter().map(|each| (*each).to_owned()).collect::<Vec<_>>().into_iter();
+    let by_url = makes_sense("amqp://ann:sesame@r");
+    assert!(by_url.shows_password(line(&["collector", "--router=amqp://ann:sesame@r"])));
+    assert!(!by_url.shows_password(line(&["collector"])), "it is in the environment, or in a file");
+    assert!(!by_file.shows_password(line(&["collector", "--router", "amqp://ann@r"])));
+}
+
+#[test]
+fn requests_are_logged_to_a_file_or_to_standard_output() {
+    let log = |line: &str| settings(&format!("--demo {line}")).expect("makes sense").access_log;
+    let (combined, json) = (AccessLogFormat::Combined, AccessLogFormat::Json);
+    assert_eq!(log(""), None);
+    assert_eq!(log("--access-log a"), Some(AccessLog { file: Some("a".into()), format: combined }));
+    assert_eq!(log("--access-log - --access-log-format json"), Some(AccessLog { file: None, format: json }));
+    assert_eq!(error("--demo --access-log-format json"), "--access-log-format needs --access-log FILE");
+    assert_eq!(
+        error("--demo --access-log="),
+        "--access-log is ``; it must be a file, or - for standard output"
+    );
+    assert_eq!(
+        error("--demo --access-log - --access-log-format xml"),
+        "invalid value 'xml' for '--access-log-format <FORMAT>'"
+    );
+    assert_eq!(
+        error("--demo --access-log - --flow-log -"),
+        "--access-log - cannot go with --flow-log -: their lines could not be told apart"
+    );
 }
