@@ -27,7 +27,8 @@ pub struct Args {
     pub router: Option<String>,
 
     /// Attaches to the router of this namespace of Skupper on this machine, one that `skupper system start` runs, with the
-    /// certificate that Skupper made for clients there.
+    /// certificate that Skupper made for clients there. SKUPPER_OUTPUT_PATH says where Skupper keeps its namespaces, if not
+    /// where it does for this user.
     #[arg(long, env = "VANFLOW_CONNECT_SKUPPER", value_name = "NAMESPACE")]
     pub connect_skupper: Option<String>,
 

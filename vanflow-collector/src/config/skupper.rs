@@ -88,10 +88,13 @@ fn reach_below(namespaces: &Path, namespace: &str) -> Result<Reached, SkupperErr
 }
 
 /// The directory that has one of each namespace: of the machine where root asks, else of the user; what is mounted at
-/// /output in a container, as Skupper's own containers have it.
+/// /output in a container, as Skupper's own containers have it; and that of SKUPPER_OUTPUT_PATH first, as for those.
 fn namespaces() -> PathBuf {
     let in_container = ["/run/.containerenv", "/.dockerenv"].iter().any(|mark| Path::new(mark).exists());
-    let data = if in_container && Path::new("/output").is_dir() {
+    let named = env::var_os("SKUPPER_OUTPUT_PATH").filter(|path| !path.is_empty());
+    let data = if let Some(named) = named {
+        PathBuf::from(named)
+    } else if in_container && Path::new("/output").is_dir() {
         PathBuf::from("/output")
     } else if fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
         PathBuf::from("/var/lib/skupper")

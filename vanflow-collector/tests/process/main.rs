@@ -2,6 +2,7 @@
 
 mod observer;
 mod operation;
+mod protected;
 mod support;
 
 use std::{

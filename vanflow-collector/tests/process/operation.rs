@@ -134,13 +134,13 @@ fn a_supervisor_is_told_when_it_answers_that_it_lives_and_that_it_leaves() {
 }
 
 /// An API of Kubernetes that answers so whatever is asked, once; and what it was asked.
-struct Kubernetes {
-    port: u16,
-    authority: String,
-    asked: mpsc::Receiver<String>,
+pub struct Kubernetes {
+    pub port: u16,
+    pub authority: String,
+    pub asked: mpsc::Receiver<String>,
 }
 
-fn kubernetes(status: &str, body: &str) -> Kubernetes {
+pub fn kubernetes(status: &str, body: &str) -> Kubernetes {
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
@@ -181,7 +181,7 @@ fn kubernetes(status: &str, body: &str) -> Kubernetes {
 }
 
 /// What a job with the account of a pod says: the exit code, and what to whom.
-fn job(port: u16, authority: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn job(port: u16, authority: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
     let account = tempfile::tempdir().expect("a directory");
     for (name, text) in [("token", "a-token\n"), ("ca.crt", authority), ("namespace", "west")] {
         fs::write(account.path().join(name), text).expect("it can be written");
