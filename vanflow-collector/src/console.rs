@@ -1,11 +1,13 @@
 //! The files of a console build, such as the Skupper Console's.
 //!
 //! They are read from a directory for each request, so a build can be replaced under a running collector. Links in the
-//! directory are followed; no path leads out of it.
+//! directory are followed where they lead to a file within it, as those of volumes of Kubernetes do. No path and no link
+//! leads out of it; names that begin with a dot are nobody's business, and what is no file is none.
 
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -18,7 +20,9 @@ use http::{
     request::Parts,
 };
 use http_body_util::{BodyExt, Empty};
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
+use tokio::task::spawn_blocking;
 use tower_http::{compression::Compression, services::ServeDir};
 use tower_service::Service;
 use tracing::warn;
@@ -46,6 +50,7 @@ pub enum ConsoleError {
 /// A console build in a directory.
 #[derive(Clone)]
 pub(crate) struct Console {
+    directory: Arc<Path>,
     files: Compression<ServeDir>,
 }
 
@@ -60,7 +65,7 @@ impl Console {
         if let Err(error) = readable {
             return Err(ConsoleError::NoIndex { directory: directory.to_owned(), file, error });
         }
-        Ok(Self { files: Compression::new(ServeDir::new(directory)) })
+        Ok(Self { directory: directory.into(), files: Compression::new(ServeDir::new(directory)) })
     }
 
     /// The file at the path of a request, or that there is none.
@@ -88,6 +93,15 @@ impl Console {
             // A redirection to a path with two slashes in front would lead to another server.
             return moved(path, request.uri.query());
         }
+        if path.len() > LONGEST_PATH {
+            let text = format!("the path has {} octets, but can have {LONGEST_PATH}", path.len());
+            return refusal(StatusCode::URI_TOO_LONG, &text);
+        }
+        let (directory, asked_for) = (Arc::clone(&self.directory), path.to_owned());
+        // A disk may take its time.
+        if !spawn_blocking(move || is_served(&directory, &asked_for)).await.unwrap_or_default() {
+            return refusal(StatusCode::NOT_FOUND, &format!("the console has no file {}", excerpt(path)));
+        }
         let mut asked = Request::new(Empty::<Bytes>::new());
         asked.method_mut().clone_from(&request.method);
         asked.uri_mut().clone_from(&request.uri);
@@ -107,6 +121,29 @@ impl Console {
             }
         }
     }
+}
+
+/// Paths of files are no longer than this, in octets.
+const LONGEST_PATH: usize = 4096;
+
+/// Whether a path leads to a file in that directory, or to a directory in it whose page is one.
+fn is_served(directory: &Path, path: &str) -> bool {
+    let Ok(path) = percent_decode_str(path).decode_utf8() else { return false };
+    let path = path.trim_start_matches('/');
+    if path.contains('\0') || path.split('/').any(|name| name.starts_with('.')) {
+        return false;
+    }
+    let Ok(root) = directory.canonicalize() else { return false };
+    let Ok(mut found) = root.join(path).canonicalize() else { return false };
+    if found.starts_with(&root) && found.is_dir() {
+        if !path.is_empty() && !path.ends_with('/') {
+            // It is led to the path with a slash at its end.
+            return true;
+        }
+        let Ok(page) = found.join("index.html").canonicalize() else { return false };
+        found = page;
+    }
+    found.starts_with(&root) && found.is_file()
 }
 
 /// How long a browser may keep a file: for ever where its name changes with what is in it, else until it has asked
@@ -259,6 +296,77 @@ mod tests {
             assert_eq!(answer.body, format!("{{\"error\":\"the console has no file {path}\"}}\n"));
             assert_eq!(answer.header(CONTENT_SECURITY_POLICY), "default-src 'self';");
         }
+    }
+
+    #[tokio::test]
+    async fn only_files_of_the_build_are_served_whatever_else_is_in_the_directory() {
+        let (above, console) = build();
+        let directory = above.path().join("console");
+        fs::create_dir_all(directory.join(".git")).expect("writes");
+        fs::create_dir_all(directory.join("..2026_11_27")).expect("writes");
+        fs::create_dir_all(above.path().join("other")).expect("writes");
+        for (file, text) in [
+            ("console/.env", "secret"),
+            ("console/.git/config", "secret"),
+            ("console/..2026_11_27/app.js", "app"),
+            ("other/index.html", "secret"),
+        ] {
+            fs::write(above.path().join(file), text).expect("writes");
+        }
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, directory.join(name)).expect("links");
+        };
+        // As a volume of Kubernetes has its files.
+        link("..2026_11_27", "..data");
+        link("..data/app.js", "app.js");
+        link("../secret", "out");
+        link("../other", "elsewhere");
+        link("/etc/passwd", "passwd");
+        link("nowhere", "dangling");
+        link("round", "round");
+        rustix::fs::mkfifoat(rustix::fs::CWD, directory.join("fifo"), 0o600.into()).expect("makes a FIFO");
+        fs::create_dir_all(directory.join("piped")).expect("writes");
+        rustix::fs::mkfifoat(rustix::fs::CWD, directory.join("piped/index.html"), 0o600.into())
+            .expect("makes a FIFO");
+        for (path, expected) in [("/app.js", "app"), ("/", PAGE), ("/index.html", PAGE)] {
+            let answer = get(&console, path).await;
+            assert_eq!((answer.status, answer.body.as_str()), (200, expected), "{path}");
+        }
+        assert_eq!(get(&console, "/piped").await.header(LOCATION), "/piped/");
+        for path in [
+            "/.env",
+            "/%2eenv",
+            "/.git/config",
+            "/..data/app.js",
+            "/..2026_11_27/app.js",
+            "/out",
+            "/elsewhere",
+            "/elsewhere/",
+            "/elsewhere/index.html",
+            "/passwd",
+            "/dangling",
+            "/round",
+            "/fifo",
+            "/piped/",
+            "/piped/index.html",
+            "/assets/",
+            "/a%00b",
+            "/%ff",
+        ] {
+            let answer = get(&console, path).await;
+            assert_eq!(answer.status, 404, "{path}: {}", answer.body);
+            assert!(!answer.body.contains("secret"), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn paths_that_are_too_long_are_said_to_be() {
+        let (_above, console) = build();
+        let answer = get(&console, &format!("/{}", "a".repeat(8191))).await;
+        assert_eq!(answer.status, 414);
+        assert_eq!(answer.body, "{\"error\":\"the path has 8192 octets, but can have 4096\"}\n");
+        let answer = get(&console, &format!("/{}", "a".repeat(4095))).await;
+        assert_eq!(answer.status, 404, "no file has such a name: {}", answer.body);
     }
 
     #[tokio::test]

@@ -44,6 +44,7 @@ mod front;
 mod hosts;
 mod http;
 mod ingest;
+pub mod line;
 mod live;
 mod occasion;
 pub mod open_files;

@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 use vanflow_collector::{
     config::{Command, CommandLine, Settings},
     ensure_secret::{EnsureSecret, Ensured},
+    line::Line,
     open_files, run,
     supervisor::Supervisor,
     terminal::StatusLine,
@@ -70,7 +71,7 @@ fn ended(outcome: anyhow::Result<()>) -> ExitCode {
         Err(error) => {
             // Errors of this crate name what they come from; anyhow would have their sources a second time. Where nobody
             // reads it, the exit code has to do.
-            let _ = writeln!(stderr(), "error: {}", log::Line(error));
+            let _ = writeln!(stderr(), "error: {}", Line(error));
             ExitCode::FAILURE
         }
     }

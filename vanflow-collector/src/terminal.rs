@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use crate::line::Line;
+
 /// Begins the line anew, with nothing in it.
 const CLEAR: &str = "\r\u{1b}[K";
 
@@ -39,23 +41,23 @@ impl StatusLine {
 
     /// Shows that text in the line, in place of what it shows.
     pub fn show(&self, text: &str) {
-        let mut shared = self.lock();
+        let (mut shared, text) = (self.lock(), Line(text).to_string());
         if shared.shown != text {
-            text.clone_into(&mut shared.shown);
+            shared.shown = text;
             shared.draw();
         }
     }
 
     /// Writes a text that stays above the line.
     pub fn say(&self, text: &str) {
-        self.lock().above(format!("{text}\n").as_bytes());
+        self.lock().above(format!("{}\n", Line(text)).as_bytes());
     }
 
     /// Shows that text in the line, and leaves it there for good.
     pub fn end(&self, text: &str) {
         let mut shared = self.lock();
         shared.shown.clear();
-        shared.write(format!("{CLEAR}{text}\n").as_bytes());
+        shared.write(format!("{CLEAR}{}\n", Line(text)).as_bytes());
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -148,5 +150,20 @@ mod tests {
         let written = screen.0.lock().expect("no panic").len();
         line.show("1 router");
         assert_eq!(screen.0.lock().expect("no panic").len(), written);
+    }
+
+    #[test]
+    fn what_others_wrote_leaves_the_terminal_as_it_is() {
+        let screen = Screen::default();
+        let line = StatusLine::new(screen.clone());
+        line.say("a router at \u{1b}[2Jx\nforged");
+        line.show("not attached: \u{1b}]0;title\u{7}");
+        line.end("the network \r is known");
+        let shown = String::from_utf8(screen.0.lock().expect("no panic").clone()).expect("UTF-8");
+        assert_eq!(
+            shown,
+            "a router at \\u{1b}[2Jx\\nforged\n\r\u{1b}[K\u{1b}[?7lnot attached: \\u{1b}]0;title\\u{7}\u{1b}[?7h\
+             \r\u{1b}[Kthe network \\r is known\n"
+        );
     }
 }
