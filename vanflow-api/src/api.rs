@@ -107,6 +107,9 @@ impl Api {
             // The keys of a hasher are random: as good a draw as any, without a clock.
             format!("{:012x}", RandomState::new().hash_one("instance") >> 16)
         });
+        if let Some(rows) = &options.rows {
+            options.health.holds(Arc::clone(rows));
+        }
         let metrics = Metrics::new(network.clone(), options.metrics, Arc::clone(&options.health));
         let metrics = Arc::new(metrics);
         let gathering = Arc::clone(&metrics);
@@ -325,7 +328,9 @@ impl Api {
             }
             Endpoint::Single(collection) => {
                 let (id, snapshot) = (decoded(id), self.snapshot());
-                let json = v2alpha1::single(&snapshot, &self.shared.derivations, collection, &id)
+                let rows = self.shared.rows.as_deref();
+                let json = v2alpha1::single(&snapshot, &self.shared.derivations, rows, collection, &id)
+                    .map_err(ApiError::History)?
                     .ok_or_else(|| ApiError::NoSuch {
                         what: collection.schema().name,
                         id: crate::error::excerpt(&id),
@@ -449,6 +454,7 @@ impl Api {
             network: &self.shared.network,
             derivations: &self.shared.derivations,
             health: &self.shared.health,
+            rows: self.shared.rows.as_deref(),
             events: &self.shared.events,
             maps: &self.shared.maps,
             history: remembered.as_deref().map(|remembered| (&remembered.history, remembered.latest)),

@@ -4,7 +4,11 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use vanflow_api::{Api, Due, Ended, tables};
+use vanflow_api::{
+    Api, Due, Ended,
+    metrics::{Health, Written},
+    tables,
+};
 use vanflow_history::{
     Archive, ArchiveError,
     rows::{Row, Rows, Span},
@@ -34,7 +38,9 @@ pub(crate) struct Archivist {
     ended: Ended,
     /// What could not be written yet.
     waiting: Vec<(usize, Row)>,
+    written: u64,
     lost: u64,
+    health: Arc<Health>,
     trouble: Occasion,
     sealing_trouble: Occasion,
 }
@@ -46,6 +52,7 @@ impl Archivist {
         settings: &config::Archive,
         retention: Duration,
         now: Timestamp,
+        health: Arc<Health>,
     ) -> Result<Self, ArchiveError> {
         let directory = settings.directory.display();
         let (archive, remarks) =
@@ -72,7 +79,9 @@ impl Archivist {
             archive: Arc::new(archive),
             ended,
             waiting: Vec::new(),
+            written: 0,
             lost: 0,
+            health,
             trouble: Occasion::default(),
             sealing_trouble: Occasion::default(),
         })
@@ -97,17 +106,23 @@ impl Archivist {
     fn take(&mut self, api: &Api, due: Due) {
         self.waiting.extend(api.take_ended(&mut self.ended, due));
         let now = clock::now().as_micros();
-        match self.archive.append(&self.waiting, now) {
+        let outcome = self.archive.append(&self.waiting, now);
+        let gone = match &outcome {
+            Ok(()) => self.waiting.len(),
+            Err(_) => self.waiting.len().saturating_sub(MOST_WAITING),
+        };
+        self.waiting.drain(..gone);
+        let count = if outcome.is_ok() { &mut self.written } else { &mut self.lost };
+        *count += gone as u64;
+        let lost = self.lost + self.ended.missed();
+        self.health.wrote("history", Written { written: self.written, lost });
+        match outcome {
             Ok(()) => {
-                self.waiting.clear();
                 if self.trouble.is_over() {
                     info!("what ends is kept again; {} rows were lost by now", self.lost);
                 }
             }
             Err(error) => {
-                let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
-                self.waiting.drain(..surplus);
-                self.lost += surplus as u64;
                 if self.trouble.arises().is_some() {
                     error!(
                         "cannot keep what ends: {error}; collecting goes on, and up to {MOST_WAITING} rows wait until that \

@@ -10,12 +10,17 @@ mod tests;
 
 use std::{
     io::{self, Write, stdout},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use vanflow_api::{Api, Due, Ended, tables};
+use vanflow_api::{
+    Api, Due, Ended,
+    metrics::{Health, Written},
+    tables,
+};
 use vanflow_history::rows::Row;
 use vanflow_proto::Timestamp;
 
@@ -50,8 +55,10 @@ pub(crate) struct FlowLog {
     chain: Option<String>,
     ended: Ended,
     waiting: Vec<(usize, Row)>,
+    written: u64,
     lost: u64,
     missed: u64,
+    health: Arc<Health>,
     trouble: Occasion,
     rotation_trouble: Occasion,
 }
@@ -68,6 +75,7 @@ impl FlowLog {
         settings: config::FlowLog,
         retention: Duration,
         now: Timestamp,
+        health: Arc<Health>,
     ) -> Result<Self, FlowLogError> {
         let mut ended = Ended::default();
         let mut last = None;
@@ -92,8 +100,10 @@ impl FlowLog {
             chain: settings.is_chained.then(|| last.map_or_else(line::first, |last| line::hash(&last))),
             ended,
             waiting: Vec::new(),
+            written: 0,
             lost: 0,
             missed: 0,
+            health,
             trouble: Occasion::default(),
             rotation_trouble: Occasion::default(),
         })
@@ -128,16 +138,20 @@ impl FlowLog {
             );
             self.missed = missed;
         }
-        match self.write() {
+        let outcome = self.write();
+        if outcome.is_err() {
+            let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
+            self.waiting.drain(..surplus);
+            self.lost += surplus as u64;
+        }
+        self.health.wrote("flow-log", Written { written: self.written, lost: self.lost + self.missed });
+        match outcome {
             Ok(()) => {
                 if self.trouble.is_over() {
                     info!("what ends is logged again; {} lines were lost by now", self.lost);
                 }
             }
             Err(error) => {
-                let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
-                self.waiting.drain(..surplus);
-                self.lost += surplus as u64;
                 if self.trouble.arises().is_some() {
                     error!(
                         "cannot write the flow log: {error}; collecting goes on, and up to {MOST_WAITING} lines wait until \
@@ -181,6 +195,7 @@ impl FlowLog {
             }
         }
         self.waiting.drain(..written);
+        self.written += written as u64;
         if let Target::File(file) = &self.target
             && written > 0
         {

@@ -247,24 +247,26 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         kept = Some((keeper, interval));
         known = sources;
     }
+    let health = Arc::new(Health::default());
     #[cfg(feature = "archive")]
     let archivist = match settings.archive {
         Some(archive) => {
-            let opening = spawn_blocking(move || Archivist::open(&archive, retention, clock::now()));
+            let health = health.clone();
+            let opening = spawn_blocking(move || Archivist::open(&archive, retention, clock::now(), health));
             Some(opening.await??)
         }
         None => None,
     };
     let flow_log = match settings.flow_log {
         Some(flow_log) => {
-            let opening = spawn_blocking(move || FlowLog::open(flow_log, retention, clock::now()));
+            let health = health.clone();
+            let opening = spawn_blocking(move || FlowLog::open(flow_log, retention, clock::now(), health));
             Some(opening.await??)
         }
         None => None,
     };
     let (network, publisher) = Network::new(store);
     publisher.update_status(|status| status.ready = !known.is_empty());
-    let health = Arc::new(Health::default());
     let ingest = Ingest::new(publisher).counted_in(health.clone());
     let status = network.status();
 

@@ -47,6 +47,7 @@ export interface Verdict {
     records?: number; recordsLimit?: number; history?: number; historyLimit?: number; historySeries?: number;
     historySince?: number; retention?: number;
   };
+  ended?: { kind: string; rows: number; octets: number; since?: number }[];
 }
 
 export type Windows = Partial<Record<'10s' | '1m' | '5m', number>>;

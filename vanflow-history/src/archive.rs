@@ -4,16 +4,21 @@
 //! DIR/lock                                                 held by the one process that writes
 //! DIR/log/00000000000000000007.log                         what is not in files yet
 //! DIR/connections/date=2026-11-26/hour=03/0…0006.parquet   what ended in that hour (UTC), of log 6
+//! DIR/connections/date=2026-11-26/hour=02/0…0001-0…0005.parquet   the same of logs 1 to 5
 //! ```
 //!
 //! A row is in the log, synced, before [`Archive::append`] returns. A log becomes files under its own number: written under
 //! another name, synced, renamed, and then the log is removed. A crash at any point leaves the log, or the files, or both;
-//! both are the same rows under the same names, so that what is done again doubles nothing.
+//! both are the same rows under the same names, so that what is done again doubles nothing. Small files of an hour are merged
+//! into one that is named after all logs that it is of; where a crash leaves it beside those, they are in the way, and are
+//! removed by their names.
 //!
 //! It reads no clock and starts no thread: who owns it calls [`Archive::seal`] from time to time.
 
 mod columns;
+mod disk;
 mod log;
+mod merging;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +35,11 @@ use chrono::DateTime;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
-use self::{columns::Reader, log::Log};
+use self::{
+    columns::Reader,
+    disk::{Disk, Kept},
+    log::Log,
+};
 use crate::rows::{Held, Row, Rows, Span, Table, UnreadableRows};
 
 /// How an archive keeps rows.
@@ -95,6 +104,9 @@ pub struct Archive {
     /// The latest end of what was there when it was opened.
     inherited_until: u64,
     state: Mutex<State>,
+    /// Held by whoever writes files.
+    writing: Mutex<()>,
+    disk: Disk,
     /// Held for as long as the directory is in use.
     _lock: File,
 }
@@ -111,7 +123,10 @@ struct State {
     /// What logs have that are to become files, by number.
     sealing: BTreeMap<u64, Arc<Vec<Logged>>>,
     files: Vec<Entry>,
+    /// Files that stay as they are: they cannot be read, or have columns that their table has not.
+    apart: Vec<PathBuf>,
     removed: u64,
+    merged: u64,
 }
 
 /// A row, and the position of its table.
@@ -121,7 +136,9 @@ type Logged = (usize, Arc<Row>);
 #[derive(Clone, Debug)]
 struct Entry {
     table: usize,
-    path: PathBuf,
+    kept: Arc<Kept>,
+    /// Which logs it is of: the first and the last.
+    logs: (u64, u64),
     /// When its rows ended: the earliest and the latest.
     ends: (u64, u64),
     rows: u64,
@@ -144,8 +161,18 @@ impl Archive {
         options: ArchiveOptions,
         now_micros: u64,
     ) -> Result<(Self, Vec<Remark>), ArchiveError> {
+        Self::open_on(Disk::default(), directory, tables, options, now_micros)
+    }
+
+    fn open_on(
+        disk: Disk,
+        directory: &Path,
+        tables: Vec<Table>,
+        options: ArchiveOptions,
+        now_micros: u64,
+    ) -> Result<(Self, Vec<Remark>), ArchiveError> {
         let failed = |error| ArchiveError::Directory { directory: directory.to_owned(), error };
-        fs::create_dir_all(directory.join(LOGS)).map_err(failed)?;
+        disk.create_folder(&directory.join(LOGS)).map_err(failed)?;
         let lock = File::create(directory.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -157,12 +184,13 @@ impl Archive {
         let mut remarks = Vec::new();
         let mut state = State::default();
         for (at, table) in tables.iter().enumerate() {
-            state.find_files(at, table, &directory.join(table.name), &mut remarks).map_err(failed)?;
+            state.find_files(&disk, at, table, &directory.join(table.name), &mut remarks).map_err(failed)?;
         }
-        let mut number = state.files.iter().filter_map(|file| number_of(&file.path)).max();
+        state.give_up_what_was_merged();
+        let mut number = state.files.iter().map(|file| file.logs.1).max();
         for entry in fs::read_dir(directory.join(LOGS)).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let Some(of_log) = number_of(&path) else {
+            let Some((of_log, _)) = logs_of(&path).filter(|(first, last)| first == last) else {
                 remarks.push(format!("{} is none of ours; it is left alone", path.display()));
                 continue;
             };
@@ -188,6 +216,8 @@ impl Archive {
             options,
             inherited_until: inherited_until.unwrap_or(0),
             state: Mutex::new(state),
+            writing: Mutex::default(),
+            disk,
             _lock: lock,
         };
         if let Err(error) = archive.seal(now_micros) {
@@ -212,7 +242,7 @@ impl Archive {
         }
         let mut state = self.state();
         if state.log.is_none() {
-            state.log = Some(Log::create(&self.log_path(state.number))?);
+            state.log = Some(Log::create(&self.disk, &self.log_path(state.number))?);
             state.since = now_micros;
         }
         let Some(log) = &mut state.log else { return Ok(()) };
@@ -221,7 +251,8 @@ impl Archive {
         Ok(())
     }
 
-    /// Turns logs into files where it is time to, and removes what is older or more than what is to be kept. Blocks.
+    /// Turns logs into files where it is time to, removes what is older or more than what is to be kept, and merges small
+    /// files of an hour, some at a time. Blocks.
     ///
     /// # Errors
     ///
@@ -238,7 +269,8 @@ impl Archive {
         }
         let sealed = self.seal_closed();
         self.retire(now_micros);
-        sealed
+        sealed?;
+        self.merge(now_micros).map(drop)
     }
 
     /// Turns all that there is into files. Blocks.
@@ -249,6 +281,11 @@ impl Archive {
     pub fn seal_all(&self) -> Result<(), SealError> {
         self.close_log();
         self.seal_closed()
+    }
+
+    /// How many files became part of others since it was opened.
+    pub fn merged(&self) -> u64 {
+        self.state().merged
     }
 
     /// How many files were removed since it was opened, because they were old or too much.
@@ -267,6 +304,7 @@ impl Archive {
     }
 
     fn seal_closed(&self) -> Result<(), SealError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody waits for the disk: the lock is held only while there is nothing to write.
         loop {
             let next =
@@ -275,12 +313,12 @@ impl Archive {
             let files = self.write_files(number, &rows)?;
             let mut state = self.state();
             // After a crash between the files and the end of their log, they are there already.
-            state.files.retain(|file| !files.iter().any(|new| new.path == file.path));
+            state.files.retain(|file| !files.iter().any(|new| new.kept.path == file.kept.path));
             state.files.extend(files);
             state.sealing.remove(&number);
             drop(state);
             // If it cannot be removed, it comes to the same files the next time.
-            let _ = fs::remove_file(self.log_path(number));
+            let _ = self.disk.remove_file(&self.log_path(number));
         }
     }
 
@@ -292,17 +330,47 @@ impl Archive {
         }
         let mut files = Vec::new();
         for ((at, hour), mut rows) in parts {
-            let table = &self.tables[at];
-            table.sort(&mut rows);
-            let path =
-                self.directory.join(table.name).join(folder(hour)).join(format!("{number:020}.parquet"));
-            let octets =
-                write_file(table, &rows, &path).map_err(|error| SealError { path: path.clone(), error })?;
-            let ends = rows.iter().map(|row| table.end(row));
-            let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0));
-            files.push(Entry { table: at, path, ends, rows: rows.len() as u64, octets });
+            let folder = self.directory.join(self.tables[at].name).join(folder(hour));
+            // A log that outlived its files: by now they are in another.
+            let is_merged = |file: &Entry| {
+                file.table == at && file.is_merged_of(number) && file.kept.path.starts_with(&folder)
+            };
+            if !self.state().files.iter().any(is_merged) {
+                self.tables[at].sort(&mut rows);
+                files.push(self.write_file(at, &rows, &folder, (number, number))?);
+            }
         }
         Ok(files)
+    }
+
+    /// Writes a file so that it is there as a whole or not at all.
+    fn write_file(
+        &self,
+        at: usize,
+        rows: &[Row],
+        folder: &Path,
+        logs: (u64, u64),
+    ) -> Result<Entry, SealError> {
+        let table = &self.tables[at];
+        let path = folder.join(match logs {
+            (first, last) if first == last => format!("{first:020}.parquet"),
+            (first, last) => format!("{first:020}-{last:020}.parquet"),
+        });
+        let unfinished = path.with_extension(UNFINISHED);
+        let write = || -> Result<u64, ParquetError> {
+            self.disk.create_folder(folder)?;
+            let mut file = self.disk.create(&unfinished)?;
+            columns::write(table, rows, &mut file)?;
+            file.flush()?;
+            file.sync()?;
+            self.disk.rename(&unfinished, &path)?;
+            Ok(file.length()?)
+        };
+        let octets = write().map_err(|error| SealError { path: path.clone(), error })?;
+        let ends = rows.iter().map(|row| table.end(row));
+        let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0));
+        let kept = Arc::new(Kept::new(path, self.disk.clone()));
+        Ok(Entry { table: at, kept, logs, ends, rows: rows.len() as u64, octets })
     }
 
     fn retire(&self, now_micros: u64) {
@@ -320,12 +388,7 @@ impl Archive {
         let gone: Vec<_> = state.files.drain(..gone).collect();
         state.removed += gone.len() as u64;
         drop(state);
-        for file in gone {
-            let _ = fs::remove_file(&file.path);
-            // Only where it is empty.
-            let folders = file.path.ancestors().skip(1).take(2);
-            folders.for_each(|folder| drop(fs::remove_dir(folder)));
-        }
+        gone.iter().for_each(|file| file.kept.give_up());
     }
 
     fn log_path(&self, number: u64) -> PathBuf {
@@ -361,15 +424,40 @@ impl Rows for Archive {
             }
         }
         for file in files {
-            match self.visit_file(table, &file, span, visit) {
+            match visit_file(table, &file, span, visit) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return Ok(()),
-                // It was too old in the meantime.
-                Err(_) if !self.state().files.iter().any(|known| known.path == file.path) => {}
-                Err(error) => return Err(UnreadableRows(format!("{}: {error}", file.path.display()))),
+                Err(error) => return Err(file.unreadable(&error)),
             }
         }
         Ok(())
+    }
+
+    fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
+        let Some(at) = self.tables.iter().position(|known| known.name == table) else { return Ok(None) };
+        let table = &self.tables[at];
+        let later = |one: Option<Row>, other: Option<Row>| match (one, other) {
+            (Some(one), Some(other)) if table.end(&other) > table.end(&one) => Some(other),
+            (one, other) => one.or(other),
+        };
+        let (mut found, mut files) = {
+            let state = self.state();
+            let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
+            let its = logged.filter(|(of, row)| *of == at && table.is_called(row, name));
+            let found = its.max_by_key(|(_, row)| table.end(row)).map(|(_, row)| Row::clone(row));
+            let files = state.files.iter().filter(|file| file.table == at).cloned().collect::<Vec<_>>();
+            (found, files)
+        };
+        files.sort_by_key(|file| std::cmp::Reverse(file.ends.1));
+        for file in files {
+            // A key is of one row, and a later one of that identity is not further back.
+            if found.as_ref().is_some_and(|row| table.key(row) == name || table.end(row) >= file.ends.1) {
+                break;
+            }
+            let read = || Reader::with_filters(table, File::open(&file.kept.path)?)?.find(name);
+            found = later(found, read().map_err(|error| file.unreadable(&error))?);
+        }
+        Ok(found)
     }
 
     fn inherited_until(&self) -> u64 {
@@ -386,40 +474,52 @@ impl Rows for Archive {
             since(self.tables[at].end(row));
             held.rows += 1;
         }
+        // The log has rows of all tables.
+        let its = state.open.iter().filter(|(of, _)| *of == at).count() as u64;
+        let length = state.log.as_ref().map_or(0, Log::length);
+        held.octets += length * its / (state.open.len() as u64).max(1);
         for file in state.files.iter().filter(|file| file.table == at) {
             since(file.ends.0);
             held.rows += file.rows;
             held.octets += file.octets;
         }
-        held.octets += state.log.as_ref().map_or(0, Log::length);
         held
     }
 }
 
-impl Archive {
-    fn visit_file(
-        &self,
-        table: &Table,
-        file: &Entry,
-        span: Span,
-        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ParquetError> {
-        let reader = Reader::open(table, File::open(&file.path)?)?;
-        for group in 0..reader.groups() {
-            for row in reader.group(group, span)?.into_iter().filter(|row| span.has(table.end(row))) {
-                if visit(row).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+impl Entry {
+    /// Whether it has rows of that log, and of others.
+    fn is_merged_of(&self, log: u64) -> bool {
+        self.logs.0 < self.logs.1 && (self.logs.0..=self.logs.1).contains(&log)
+    }
+
+    fn unreadable(&self, error: &ParquetError) -> UnreadableRows {
+        UnreadableRows(format!("{}: {error}", self.kept.path.display()))
+    }
+}
+
+fn visit_file(
+    table: &Table,
+    file: &Entry,
+    span: Span,
+    visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, ParquetError> {
+    let reader = Reader::open(table, File::open(&file.kept.path)?)?;
+    for group in 0..reader.groups() {
+        for row in reader.group(group, span)?.into_iter().filter(|row| span.has(table.end(row))) {
+            if visit(row).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(ControlFlow::Continue(()))
     }
+    Ok(ControlFlow::Continue(()))
 }
 
 impl State {
     /// Finds the files of a table in its folder, and removes what was not finished.
     fn find_files(
         &mut self,
+        disk: &Disk,
         at: usize,
         table: &Table,
         folder: &Path,
@@ -433,18 +533,19 @@ impl State {
             let entry = entry?;
             let path = entry.path();
             if entry.file_type()?.is_dir() {
-                self.find_files(at, table, &path, remarks)?;
+                self.find_files(disk, at, table, &path, remarks)?;
                 continue;
             }
             match path.extension().and_then(|end| end.to_str()) {
-                Some("parquet") if number_of(&path).is_some() => match described(at, table, &path) {
+                Some("parquet") if logs_of(&path).is_some() => match described(disk, at, table, &path) {
                     Ok(Some(file)) => self.files.push(file),
                     Ok(None) => {}
                     Err(error) => {
                         remarks.push(format!("{} cannot be read: {error}; it is left alone", path.display()));
+                        self.apart.push(path);
                     }
                 },
-                Some(UNFINISHED) => fs::remove_file(&path)?,
+                Some(UNFINISHED) => disk.remove_file(&path)?,
                 _ => remarks.push(format!("{} is none of ours; it is left alone", path.display())),
             }
         }
@@ -453,27 +554,14 @@ impl State {
 }
 
 /// What a file has; none where it has no rows.
-fn described(table: usize, its: &Table, path: &Path) -> Result<Option<Entry>, ParquetError> {
+fn described(disk: &Disk, table: usize, its: &Table, path: &Path) -> Result<Option<Entry>, ParquetError> {
     let file = File::open(path)?;
     let octets = file.metadata()?.len();
     let reader = Reader::open(its, file)?;
-    let entry = |ends| Entry { table, path: path.to_owned(), ends, rows: reader.rows(), octets };
+    let kept = || Arc::new(Kept::new(path.to_owned(), disk.clone()));
+    let logs = logs_of(path).unwrap_or_default();
+    let entry = |ends| Entry { table, kept: kept(), logs, ends, rows: reader.rows(), octets };
     Ok(reader.ends().map(entry))
-}
-
-/// Writes a file so that it is there as a whole or not at all. Answers how long it is.
-fn write_file(table: &Table, rows: &[Row], path: &Path) -> Result<u64, ParquetError> {
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder)?;
-    let unfinished = path.with_extension(UNFINISHED);
-    let mut file = File::create(&unfinished)?;
-    columns::write(table, rows, &mut file)?;
-    file.flush()?;
-    file.sync_all()?;
-    let octets = file.metadata()?.len();
-    fs::rename(&unfinished, path)?;
-    File::open(folder)?.sync_all()?;
-    Ok(octets)
 }
 
 const LOGS: &str = "log";
@@ -487,7 +575,12 @@ fn folder(hour: u64) -> PathBuf {
     [time.format("date=%Y-%m-%d").to_string(), time.format("hour=%H").to_string()].iter().collect()
 }
 
-/// The number of the log that a file is, or comes from.
-fn number_of(path: &Path) -> Option<u64> {
-    path.file_stem()?.to_str().filter(|name| name.len() == 20)?.parse().ok()
+/// The numbers of the logs that a file is of, the first and the last.
+fn logs_of(path: &Path) -> Option<(u64, u64)> {
+    let number = |text: &str| text.parse().ok().filter(|_| text.len() == 20);
+    let name = path.file_stem()?.to_str()?;
+    match name.split_once('-') {
+        Some((first, last)) => number(first).zip(number(last)).filter(|(first, last)| first < last),
+        None => number(name).map(|only| (only, only)),
+    }
 }

@@ -17,6 +17,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The column that tells a row from all others, a text.
     pub key: usize,
+    /// The column that identifies it, a text; another that came later can have the same.
+    pub identity: usize,
     /// The column that has when it ended, by which rows are found.
     pub end: usize,
     /// By which columns rows of the same five minutes are ordered: rows that are alike lie together, and take less.
@@ -82,6 +84,12 @@ impl Table {
             Some(Value::Text(key)) => key,
             _ => "",
         }
+    }
+
+    /// Whether that is what tells a row from all others, or identifies it.
+    pub fn is_called(&self, row: &Row, name: &str) -> bool {
+        let identity = row.values.get(self.identity);
+        self.key(row) == name || matches!(identity, Some(Value::Text(identity)) if **identity == *name)
     }
 
     /// Puts rows in the order of files.
@@ -150,6 +158,13 @@ pub trait Rows: Send + Sync + std::fmt::Debug {
         span: Span,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows>;
+
+    /// The row of the table of that name with that key, or the one with that identity that ended last.
+    ///
+    /// # Errors
+    ///
+    /// Where something that should be there cannot be read, and it could be in that.
+    fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows>;
 
     /// The latest end of the rows that were here from the beginning, in microseconds: nobody else need have those.
     fn inherited_until(&self) -> u64;

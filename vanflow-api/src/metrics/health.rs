@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use http::StatusCode;
+use vanflow_history::rows::Rows;
 use vanflow_proto::RecordKind;
 use vanflow_store::{Snapshot, Stats};
 
@@ -20,6 +21,7 @@ use crate::{
         table::{ANSWERS, Name},
     },
     network::Status,
+    v2alpha1,
 };
 
 /// Counts of what happened outside of the store, kept by whoever runs the API. All threads may add to them.
@@ -35,6 +37,19 @@ pub struct Health {
     watchers: AtomicU64,
     answers: Mutex<Answers>,
     history: Mutex<Option<HistoryKept>>,
+    /// What has ended and is kept.
+    rows: OnceLock<Arc<dyn Rows>>,
+    /// What became of what has ended, by where it is written.
+    written: Mutex<BTreeMap<&'static str, Written>>,
+}
+
+/// What became of connections and requests that have ended, where they are written somewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Those that were written.
+    pub written: u64,
+    /// Those that were not, and will not be.
+    pub lost: u64,
 }
 
 /// What the connection to the router says of itself.
@@ -155,6 +170,16 @@ impl Health {
         *self.history.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 
+    pub(crate) fn holds(&self, rows: Arc<dyn Rows>) {
+        // There is one API of a health.
+        let _ = self.rows.set(rows);
+    }
+
+    /// What became of what has ended, all in all, there: `history` or `flow-log`.
+    pub fn wrote(&self, to: &'static str, written: Written) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(to, written);
+    }
+
     pub(crate) fn figures(&self) -> Figures {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let connection = *self.connection.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,6 +215,20 @@ impl Health {
             count(Name::HistoryBytes, history.octets as u64);
             count(Name::HistoryEvicted, history.evicted_series);
             count(Name::HistoryRefused, history.refused_samples);
+        }
+        let held = self.rows.get().map(|rows| v2alpha1::held(&**rows)).unwrap_or_default();
+        for (kind, held) in held {
+            let labels = labels.with([("kind", kind)]);
+            gathered.add(Name::EndedRows, labels.clone(), SampleValue::Count(held.rows));
+            gathered.add(Name::EndedBytes, labels.clone(), SampleValue::Count(held.octets));
+            if let Some(since) = held.since {
+                gathered.add(Name::EndedSince, labels, SampleValue::Level(seconds(since)));
+            }
+        }
+        for (to, became) in &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
+            let labels = labels.with([("to", *to)]);
+            gathered.add(Name::EndedWritten, labels.clone(), SampleValue::Count(became.written));
+            gathered.add(Name::EndedLost, labels, SampleValue::Count(became.lost));
         }
         let version = labels.with([("version", env!("CARGO_PKG_VERSION"))]);
         gathered.add(Name::Build, version, SampleValue::Count(1));

@@ -29,7 +29,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 use vanflow_store::Snapshot;
 
-pub use health::{Connection, Health};
+pub use health::{Connection, Health, Written};
 pub(crate) use health::{Figures, HistoryKept};
 pub(crate) use logs::is_of_certificate;
 pub(crate) use scrapes::{Reader, Scrapes};

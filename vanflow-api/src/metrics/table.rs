@@ -238,6 +238,16 @@ metrics! {
         "Series that ended and left before their time, for want of memory.";
     HistoryRefused "vanflow_collector_history_refused_samples_total" Counter, NONE []
         "Samples of new series that were not kept, for want of memory.";
+    EndedRows "vanflow_collector_ended_rows" Gauge, NONE ["kind"]
+        "Connections and requests that have ended and are kept on disk.";
+    EndedBytes "vanflow_collector_ended_bytes" Gauge, NONE ["kind"]
+        "Octets that they take on disk.";
+    EndedSince "vanflow_collector_ended_since_seconds" Gauge, NONE ["kind"]
+        "When the earliest of them ended, in seconds since the Unix epoch.";
+    EndedWritten "vanflow_collector_ended_written_total" Counter, NONE ["to"]
+        "Connections and requests that have ended and were written there: to the history or to the flow-log.";
+    EndedLost "vanflow_collector_ended_lost_total" Counter, NONE ["to"]
+        "Those that were not written there and will not be: the disk was full for too long, or they were evicted before.";
     Lanes "vanflow_collector_lanes" Gauge, NONE []
         "Ways that connections take: distinct combinations of listener, client host, connector and the processes at both ends.";
     Series "vanflow_collector_flow_series" Gauge, NONE []

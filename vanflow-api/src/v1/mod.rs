@@ -16,7 +16,7 @@ mod table;
 mod units;
 mod verdict;
 
-use vanflow_history::History;
+use vanflow_history::{History, rows::Rows};
 use vanflow_store::Snapshot;
 
 pub(crate) use map::Maps;
@@ -79,6 +79,8 @@ pub(crate) struct Question<'q> {
     pub(crate) network: &'q Network,
     pub(crate) derivations: &'q Derivations,
     pub(crate) health: &'q Health,
+    /// What has ended and is kept, where it is.
+    pub(crate) rows: Option<&'q dyn Rows>,
     pub(crate) events: &'q events::Events,
     pub(crate) maps: &'q Maps,
     /// What was measured, and when last, in milliseconds since the epoch; none where it is not needed.

@@ -11,7 +11,7 @@ use crate::{
         Resource, events, map, network_status, path, sources,
         subject::Subject,
         table::object,
-        verdict::{self, FINDING, KNOWN},
+        verdict::{self, ENDED, FINDING, KNOWN},
     },
 };
 
@@ -47,6 +47,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
         ("Subject", Subject::described()),
         ("Verdict", verdict::described()),
         ("NetworkStatus", network_status::described()),
+        (ENDED.name, ENDED.described()),
         (FINDING.name, FINDING.described()),
         (KNOWN.name, KNOWN.described()),
         (sources::SOURCE.name, sources::SOURCE.described()),

@@ -1,5 +1,6 @@
 //! One answer to "is what I see complete, and if not, why": and what is wrong in the network.
 
+mod ended;
 mod findings;
 mod known;
 mod services;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use vanflow_proto::RecordKind;
 use vanflow_store::{FlowKind, Service, Snapshot};
 
+pub(crate) use ended::ENDED;
 pub(crate) use findings::FINDING;
 pub(crate) use known::KNOWN;
 
@@ -21,7 +23,7 @@ use crate::{
         sources::{self, Source, State as SourceState},
         table::object,
     },
-    v2alpha1::Collection,
+    v2alpha1::{self, Collection},
 };
 
 /// Whether what is seen is complete, in a word.
@@ -190,6 +192,10 @@ pub(crate) fn render(question: &Question<'_>) -> Json {
     }
     memory.uint("retention", options.retention_micros);
     memory.close();
+    if let Some(rows) = question.rows {
+        verdict.name("ended");
+        ENDED.render_all(verdict.json, &v2alpha1::held(rows));
+    }
     verdict.close();
     json.raw("\n");
     json
@@ -324,6 +330,11 @@ pub(crate) fn described() -> Value {
             ),
             ("findings", true, list(FINDING.name, "What is wrong, the worst first.")),
             ("known", true, list(KNOWN.name, "What is known, and how well.")),
+            (
+                "ended",
+                false,
+                list(ENDED.name, "What has ended and is kept on disk; absent where nothing is."),
+            ),
             (
                 "memory",
                 true,

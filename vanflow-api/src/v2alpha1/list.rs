@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, vec};
 
-use vanflow_history::rows::UnreadableRows;
+use vanflow_history::rows::{Rows, UnreadableRows};
 use vanflow_store::{Revision, Snapshot};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         collection::{Collection, Scope},
         derivations::Derivations,
         group::Grouping,
-        past::{Before, Listed},
+        past::{self, Before, Listed},
         query::Query,
         schema::Property,
         view::{Derived, View},
@@ -217,19 +217,31 @@ impl Render for List {
     }
 }
 
-/// The answer about one item, if there is one with that identity.
+/// The answer about one item, if there is one with that identity, or was one in what is not held any more.
+///
+/// # Errors
+///
+/// Where it could be in a part of that which cannot be read.
 pub(crate) fn single(
     snapshot: &Snapshot,
     derivations: &Derivations,
+    rows: Option<&dyn Rows>,
     collection: Collection,
     id: &str,
-) -> Option<Json> {
+) -> Result<Option<Json>, UnreadableRows> {
     let derived = derivations.of(snapshot, collection.needs());
     let view = View { snapshot, derived: &derived };
-    let subject = collection.subject(view, collection.find(view, id)?)?;
+    let found = match (collection.find(view, id), rows) {
+        (Some(item), _) => Some(Listed::Held(item)),
+        (None, Some(rows)) => past::find(rows, collection, id)?,
+        (None, None) => None,
+    };
+    let Some(subject) = found.as_ref().and_then(|found| found.subject(view, collection)) else {
+        return Ok(None);
+    };
     let mut json = Json::default();
     json.raw("{\"results\":");
     collection.schema().render(&mut json, view, &subject, None);
     json.raw("}\n");
-    Some(json)
+    Ok(Some(json))
 }

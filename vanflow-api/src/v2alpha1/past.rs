@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use vanflow_history::rows::{Column, ColumnKind, Row, Rows, Span, Table, UnreadableRows, Value};
+use vanflow_history::rows::{Column, ColumnKind, Held, Row, Rows, Span, Table, UnreadableRows, Value};
 use vanflow_store::{FlowKind, Snapshot, Text};
 
 use crate::v2alpha1::{
@@ -47,6 +47,7 @@ fn table(name: &'static str, schema: &'static Schema) -> Table {
         name,
         columns: schema.properties().map(column).collect(),
         key: position("key"),
+        identity: position("identity"),
         end: position("endTime"),
         order: ORDER.into_iter().filter_map(|name| schema.position(name)).collect(),
     }
@@ -62,6 +63,21 @@ pub(crate) fn row<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject
         Cell::Texts(texts) => Value::Texts(texts.into_iter().map(Into::into).collect()),
     };
     Row { values: schema.properties().map(value).collect() }
+}
+
+/// What a collection had with that key or identity, where there are rows of it.
+pub(crate) fn find(
+    rows: &dyn Rows,
+    collection: Collection,
+    id: &str,
+) -> Result<Option<Listed>, UnreadableRows> {
+    let Some((.., table)) = KEPT.into_iter().find(|(kept, ..)| *kept == collection) else { return Ok(None) };
+    Ok(rows.find(table, id)?.map(Listed::Past))
+}
+
+/// How much there is of what is kept, by the names of the tables.
+pub(crate) fn held(rows: &dyn Rows) -> Vec<(&'static str, Held)> {
+    KEPT.into_iter().map(|(.., table)| (table, rows.held(table))).collect()
 }
 
 /// A row of a collection.

@@ -42,12 +42,30 @@ impl Rows for Kept {
         Ok(())
     }
 
+    fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
+        let mut found: Option<Row> = None;
+        let tables = tables();
+        let its = tables.iter().find(|its| its.name == table).unwrap();
+        self.visit(table, Span { from: 0, until: u64::MAX }, &mut |row| {
+            let is_later = |found: &Row| its.end(&row) > its.end(found);
+            if its.is_called(&row, name) && found.as_ref().is_none_or(is_later) {
+                found = Some(row);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
     fn inherited_until(&self) -> u64 {
         if self.is_damaged { u64::MAX } else { 0 }
     }
 
-    fn held(&self, _: &str) -> Held {
-        Held::default()
+    fn held(&self, table: &str) -> Held {
+        let tables = tables();
+        let rows = self.rows.lock().unwrap();
+        let its = rows.iter().filter(|(at, _)| tables[*at].name == table);
+        let ends = its.map(|(at, row)| tables[*at].end(row));
+        Held { since: ends.clone().min(), rows: ends.count() as u64, octets: 7 }
     }
 }
 
@@ -296,6 +314,13 @@ fn a_tag_of_a_list_that_looks_back_holds_for_no_time() {
 fn a_history_that_cannot_be_read_is_an_error_and_no_short_answer() {
     let mut collector = Collector::new(15, Kept { is_damaged: true, ..Kept::default() });
     collector.report(&updates(&[ended(1)], 1), 1);
+    let one = collector.fixture.get("/api/v2alpha1/connections/nobody");
+    assert_eq!(
+        (one.status, one.text().contains("7.parquet")),
+        (http::StatusCode::INTERNAL_SERVER_ERROR, true),
+        "{}",
+        one.text()
+    );
     let lately = collector.fixture.get("/api/v2alpha1/connections?state=active");
     assert_eq!(lately.status, 200, "nothing that is over is asked for");
     let answer = collector.fixture.get(&format!("/api/v2alpha1/connections?timeRangeStart={EPOCH}"));
@@ -329,4 +354,53 @@ fn a_start_that_is_reported_after_the_end_makes_no_second_row() {
         assert_eq!((rows.len(), key), (1, format!("gv_ZW:77@{start}")));
         assert_eq!(collector.ended.missed(), 0);
     }
+}
+
+#[test]
+fn what_is_not_held_any_more_is_found_by_its_identity_or_key() {
+    let mut collector = Collector::new(15, Kept::default());
+    for second in 0..6 {
+        collector.report(&updates(&[ended(1)], second), second);
+    }
+    let id = collector.fixture.get("/api/v2alpha1/connections").json()["results"][0]["identity"].clone();
+    let path = |name: &str| format!("/api/v2alpha1/connections/{name}");
+    let held = collector.fixture.get(&path(id.as_str().unwrap())).json();
+    collector.report(&[], 60);
+    let list = collector.fixture.get("/api/v2alpha1/connections?timeRangeStart=0").json();
+    assert_eq!(list["count"], 1, "{list}");
+    let key = list["results"][0]["key"].as_str().unwrap().to_owned();
+    for name in [id.as_str().unwrap(), &key] {
+        let past = collector.fixture.get(&path(name));
+        assert_eq!(past.json(), held, "{}", past.text());
+    }
+    let request = collector.fixture.get("/api/v2alpha1/applicationflows?timeRangeStart=0").json();
+    let request = request["results"][0]["key"].as_str().unwrap().to_owned();
+    let found = collector.fixture.get(&format!("/api/v2alpha1/applicationflows/{request}"));
+    assert_eq!(found.json()["results"]["key"], request);
+    for other in [path("nobody"), path(&request), "/api/v2alpha1/sites/nobody".to_owned()] {
+        assert_eq!(collector.fixture.get(&other).status, 404, "{other}");
+    }
+}
+
+#[test]
+fn the_verdict_and_the_metrics_say_what_is_kept() {
+    let mut collector = Collector::new(15, Kept::default());
+    for second in 0..60 {
+        collector.report(&updates(&[ended(1)], second), second);
+    }
+    let verdict = collector.fixture.get("/api/v1/verdict").json();
+    let list = collector.fixture.get("/api/v2alpha1/connections?timeRangeStart=0").json();
+    let since = &list["results"][0]["endTime"];
+    let kept = |kind: &str| serde_json::json!({ "kind": kind, "rows": 1, "octets": 7, "since": since });
+    assert_eq!(verdict["ended"], serde_json::json!([kept("connections"), kept("requests")]));
+    let metrics = collector.fixture.get("/metrics").text().to_owned();
+    for line in [
+        "vanflow_collector_ended_rows{kind=\"requests\"} 1",
+        "vanflow_collector_ended_bytes{kind=\"connections\"} 7",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    let without = Fixture::with_options(Store::new(StoreOptions::default()), ApiOptions::default());
+    assert_eq!(without.get("/api/v1/verdict").json().get("ended"), None);
+    assert!(!without.get("/metrics").text().contains("vanflow_collector_ended_"));
 }

@@ -153,7 +153,7 @@ class Health {
     const link = (/** @type {Finding} */ finding) => this.linkOf(finding);
     this.once('head', [verdict.findings, verdict.state, verdict.text, this.context.address()], () => fill(this.head, ...verdictParts(verdict, link)));
     this.once('known', verdict.known, () => fill(this.known, h('h2', null, 'What is known, and what is not'), knownTable(verdict)));
-    this.once('memory', [verdict.memory, Math.floor((verdict.now - (verdict.memory?.historySince ?? 0)) / 60e6)], () => fill(this.memory, memoryPart(verdict)));
+    this.once('memory', [verdict.memory, verdict.ended, Math.floor((verdict.now - (verdict.memory?.historySince ?? 0)) / 60e6)], () => fill(this.memory, memoryPart(verdict)));
     this.drawLine();
   }
 
@@ -324,7 +324,7 @@ function knownNumber({ value, of, unit }) {
 }
 
 /** @param {Verdict} verdict */
-function memoryPart({ memory, now, counts }) {
+function memoryPart({ memory, now, counts, ended }) {
   if (!memory) return [];
   /** @param {string} name @param {string} more @param {number | undefined} value @param {number | undefined} most @param {string} text @param {string} of */
   const row = (name, more, value, most, text, of) => h('tr', null, h('th', { scope: 'row' }, name, h('small', null, more)), h('td', null,
@@ -337,7 +337,8 @@ function memoryPart({ memory, now, counts }) {
     row('Records', `${units.count(counts.connections)} connections, ${units.count(counts.requests)} requests`, memory.records, memory.recordsLimit, ...bytes(memory.records, memory.recordsLimit)),
     row('History', memory.historySeries === undefined ? 'of metrics' : `${units.count(memory.historySeries)} series`, memory.history, memory.historyLimit, ...bytes(memory.history, memory.historyLimit)),
     back === undefined ? null : row('Charts reach back', `to ${units.moment(memory.historySince ?? 0, now)}`, back, undefined, units.text(units.duration(back)), ''),
-    memory.retention === undefined ? null : row('Ended records stay', 'then charts alone know of them', memory.retention, undefined, units.text(units.duration(memory.retention)), '')))];
+    memory.retention === undefined ? null : row('Ended records stay', ended ? 'then they are on disk' : 'then charts alone know of them', memory.retention, undefined, units.text(units.duration(memory.retention)), ''),
+    ...(ended ?? []).map(({ kind, rows, octets, since }) => row(`Ended ${kind}`, since === undefined ? 'on disk' : `on disk, since ${units.moment(since, now)}`, rows, undefined, units.count(rows), units.text(units.memory(octets))))))];
 }
 
 /** @param {number | undefined} value @param {number | undefined} most @returns {[string, string]} */

@@ -11,8 +11,9 @@ use parquet::{
     errors::{ParquetError, Result},
     file::{
         metadata::{KeyValue, RowGroupMetaData},
-        properties::{EnabledStatistics, WriterProperties},
+        properties::{EnabledStatistics, ReaderProperties, WriterProperties},
         reader::{FileReader, SerializedFileReader},
+        serialized_reader::ReadOptionsBuilder,
         statistics::Statistics,
         writer::SerializedFileWriter,
     },
@@ -35,10 +36,16 @@ pub(super) fn write(table: &Table, rows: &[Row], file: impl Write + Send) -> Res
         .set_created_by(concat!("vanflow-history ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_owned())]))
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_column_statistics_enabled(path(table, table.end), EnabledStatistics::Page)
-        .set_column_dictionary_enabled(path(table, table.key), false)
-        .set_column_bloom_filter_enabled(path(table, table.key), true)
-        .build();
+        .set_column_statistics_enabled(path(table, table.end), EnabledStatistics::Page);
+    // What no two rows have in common is not put in dictionaries, and its filters are as large as they have to be.
+    let most = rows.len().clamp(1, ROWS_IN_GROUP) as u64;
+    let properties = [table.key, table.identity].into_iter().fold(properties, |properties, column| {
+        properties
+            .set_column_dictionary_enabled(path(table, column), false)
+            .set_column_bloom_filter_fpp(path(table, column), 0.01)
+            .set_column_bloom_filter_max_ndv(path(table, column), most)
+    });
+    let properties = properties.build();
     let mut writer = SerializedFileWriter::new(file, Arc::new(schema(table)?), Arc::new(properties))?;
     for rows in rows.chunks(ROWS_IN_GROUP) {
         let mut group = writer.next_row_group()?;
@@ -166,7 +173,18 @@ pub(super) struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     pub(super) fn open(table: &'t Table, file: File) -> Result<Self> {
-        let file = SerializedFileReader::new(file)?;
+        Self::new(table, file, false)
+    }
+
+    /// The same, with what says which keys are not in it.
+    pub(super) fn with_filters(table: &'t Table, file: File) -> Result<Self> {
+        Self::new(table, file, true)
+    }
+
+    fn new(table: &'t Table, file: File, has_filters: bool) -> Result<Self> {
+        let properties = ReaderProperties::builder().set_read_bloom_filter(has_filters).build();
+        let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
+        let file = SerializedFileReader::new_with_options(file, options)?;
         let described = file.metadata().file_metadata().schema_descr();
         let place = |column: &Column| {
             let is_it = |at: &usize| {
@@ -178,6 +196,12 @@ impl<'t> Reader<'t> {
         };
         let places = table.columns.iter().map(place).collect();
         Ok(Self { table, file, places })
+    }
+
+    /// Whether its table has all of its columns.
+    pub(super) fn is_known_whole(&self) -> bool {
+        let columns = self.file.metadata().file_metadata().schema_descr().num_columns();
+        (0..columns).all(|column| self.places.contains(&Some(column)))
     }
 
     pub(super) fn rows(&self) -> u64 {
@@ -203,6 +227,30 @@ impl<'t> Reader<'t> {
 
     pub(super) fn groups(&self) -> usize {
         self.file.num_row_groups()
+    }
+
+    /// The row with that key, or of those with that identity the one that ended last.
+    pub(super) fn find(&self, name: &str) -> Result<Option<Row>> {
+        let mut found: Option<Row> = None;
+        for at in 0..self.groups() {
+            if !self.can_have(at, name)? {
+                continue;
+            }
+            let all = Span { from: 0, until: u64::MAX };
+            let rows = self.group(at, all)?.into_iter().filter(|row| self.table.is_called(row, name));
+            found = rows.chain(found).max_by_key(|row| self.table.end(row));
+        }
+        Ok(found)
+    }
+
+    /// Whether a group can have a row with that key or identity, as far as its filters say.
+    fn can_have(&self, at: usize, name: &str) -> Result<bool> {
+        let group = self.file.get_row_group(at)?;
+        let can_be = |column: usize| match self.places[column] {
+            Some(place) => group.get_column_bloom_filter(place).is_none_or(|filter| filter.check(name)),
+            None => false,
+        };
+        Ok(can_be(self.table.key) || can_be(self.table.identity))
     }
 
     /// The rows of a group, none where none of them can have ended in that time.

@@ -3,28 +3,28 @@
 //! A line is whole or it is not there: what a crash tore off is cut when the log is read, and counted.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, BufRead, BufReader, Write},
     path::Path,
 };
 
 use serde_json::{Map, Value as Json};
 
+use super::disk::{Disk, Output};
 use crate::rows::{ColumnKind, Row, Table, Value};
 
 /// A log that is written.
 #[derive(Debug)]
 pub(super) struct Log {
-    file: File,
+    file: Output,
     /// How many octets are good, so that what failed half way can be cut off.
     length: u64,
 }
 
 impl Log {
     /// A new one: there must be none of that name.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
-        Ok(Self { file, length: 0 })
+    pub(super) fn create(disk: &Disk, path: &Path) -> io::Result<Self> {
+        Ok(Self { file: disk.create_new(path)?, length: 0 })
     }
 
     /// Appends rows, all or none, and waits until they are on disk.
@@ -40,11 +40,11 @@ impl Log {
         if lines.is_empty() {
             return Ok(());
         }
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync());
         match written {
             Ok(()) => self.length += lines.len() as u64,
             // Where not even that works, the checksum has it passed over.
-            Err(_) => self.file.set_len(self.length)?,
+            Err(_) => self.file.cut(self.length)?,
         }
         written
     }

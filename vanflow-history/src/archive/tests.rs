@@ -1,9 +1,13 @@
-use std::{collections::BTreeMap, fs::OpenOptions};
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use proptest::{collection::vec, option, prelude::*};
 use tempfile::TempDir;
 
-use super::*;
+use super::{disk::Disk, merging::MANY, *};
 use crate::rows::{Column, ColumnKind, Value};
 
 /// 26 November 2026, 03:14 UTC.
@@ -17,6 +21,7 @@ fn table() -> Table {
         name: "connections",
         columns: vec![
             column("key", ColumnKind::Text),
+            column("identity", ColumnKind::Text),
             column("endTime", ColumnKind::Instant),
             column("service", ColumnKind::Text),
             column("octets", ColumnKind::Number),
@@ -24,14 +29,16 @@ fn table() -> Table {
             column("trace", ColumnKind::Texts),
         ],
         key: 0,
-        end: 1,
-        order: vec![2],
+        identity: 1,
+        end: 2,
+        order: vec![3],
     }
 }
 
 fn row(key: &str, end: u64) -> Row {
     let values = [
         Value::Text(key.into()),
+        Value::Text(key.split('@').next().unwrap_or_default().into()),
         Value::Number(end),
         Value::Text("catalog:8080".into()),
         Value::Number(u64::MAX),
@@ -67,6 +74,7 @@ fn any_row() -> impl Strategy<Value = Row> {
         |(since, service, octets, is_inferred, trace)| {
             let values = [
                 Value::None,
+                Value::None,
                 Value::Number(AT + since),
                 service.map_or(Value::None, |text| Value::Text(text.into())),
                 octets.map_or(Value::None, Value::Number),
@@ -82,6 +90,8 @@ fn any_row() -> impl Strategy<Value = Row> {
 enum Step {
     Append(Vec<Row>),
     Seal,
+    /// It is so many hours later.
+    Merge(u64),
     /// The process ends, as it can at any time, and another opens the directory.
     Reopen,
     Ask(u64, u64),
@@ -90,7 +100,8 @@ enum Step {
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => vec(any_row(), 0..20).prop_map(Step::Append),
-        1 => Just(Step::Seal),
+        2 => Just(Step::Seal),
+        1 => (0..5_u64).prop_map(Step::Merge),
         1 => Just(Step::Reopen),
         3 => (0..3 * HOUR, 0..HOUR).prop_map(|(from, length)| Step::Ask(AT + from, AT + from + length)),
     ]
@@ -116,6 +127,7 @@ proptest! {
                     archive.append(&new, AT).unwrap();
                 }
                 Step::Seal => archive.seal_all().unwrap(),
+                Step::Merge(hours) => while archive.merge(AT + hours * HOUR).unwrap() {},
                 Step::Reopen => {
                     drop(archive);
                     let (opened, remarks) = open(&directory, ArchiveOptions::default(), AT);
@@ -300,9 +312,9 @@ fn columns_that_an_old_file_has_not_are_without_values_in_its_rows() {
     archive.append(&[(0, row("in the log", AT))], AT).unwrap();
     drop(archive);
     let mut newer = table();
-    newer.columns.insert(2, Column { name: "added", kind: ColumnKind::Number });
+    newer.columns.insert(3, Column { name: "added", kind: ColumnKind::Number });
     // Not a text any more: what it was then is not taken for what it is now.
-    newer.columns[3].kind = ColumnKind::Truth;
+    newer.columns[4].kind = ColumnKind::Truth;
     let (archive, _) = Archive::open(directory.path(), vec![newer], ArchiveOptions::default(), AT).unwrap();
     let mut found = Vec::new();
     let mut take = |row| {
@@ -311,8 +323,8 @@ fn columns_that_an_old_file_has_not_are_without_values_in_its_rows() {
     };
     archive.visit("connections", ALL, &mut take).unwrap();
     for row in &found {
-        assert_eq!(row.values[2..4], [Value::None, Value::None]);
-        assert_eq!(row.values[4], Value::Number(u64::MAX));
+        assert_eq!(row.values[3..5], [Value::None, Value::None]);
+        assert_eq!(row.values[5], Value::Number(u64::MAX));
     }
     assert_eq!(found.len(), 2);
 }
@@ -332,4 +344,204 @@ fn a_file_that_is_damaged_while_it_is_held_is_an_error_and_no_short_answer() {
         error.starts_with(&format!("a part of the history cannot be read: {}: ", path.display())),
         "{error}"
     );
+}
+
+/// The names of the files of an hour.
+fn files(directory: &TempDir, hour: &str) -> Vec<String> {
+    let folder = directory.path().join("connections/date=2026-11-26").join(hour);
+    let entries = fs::read_dir(folder).map(|entries| entries.map(|entry| entry.unwrap().file_name()));
+    let mut names: Vec<_> = entries.into_iter().flatten().map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn sealed(archive: &Archive, key: &str, end: u64) {
+    archive.append(&[(0, row(key, end))], AT).unwrap();
+    archive.seal_all().unwrap();
+}
+
+#[test]
+fn small_files_of_an_hour_become_one_when_it_is_over_or_they_are_many() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    for number in 0..MANY {
+        assert!(!archive.merge(AT).unwrap(), "{number}");
+        sealed(&archive, &format!("early {number}"), AT);
+    }
+    assert!(archive.merge(AT).unwrap());
+    let first = "00000000000000000000-00000000000000000015.parquet";
+    assert_eq!(files(&directory, "hour=03"), [first]);
+    assert_eq!(rows(&archive, ALL).len(), MANY);
+    for number in 0..2 {
+        sealed(&archive, &format!("late {number}"), AT);
+        sealed(&archive, &format!("next {number}"), AT + HOUR);
+    }
+    assert!(!archive.merge(AT + HOUR / 2).unwrap());
+    assert!(archive.merge(AT + HOUR).unwrap());
+    assert!(!archive.merge(AT + HOUR).unwrap());
+    assert_eq!(files(&directory, "hour=03"), ["00000000000000000000-00000000000000000018.parquet"]);
+    assert_eq!(files(&directory, "hour=04").len(), 2);
+    assert_eq!(archive.merged(), MANY as u64 + 3);
+    assert_eq!(rows(&archive, ALL).len(), MANY + 4);
+    drop(archive);
+    let (archive, remarks) = open(&directory, ArchiveOptions::default(), AT);
+    assert_eq!((rows(&archive, ALL).len(), remarks), (MANY + 4, Vec::<Remark>::new()));
+}
+
+/// faults 36
+#[test]
+fn a_file_that_cannot_be_read_now_or_has_more_than_its_table_is_merged_with_nothing() {
+    let directory = TempDir::new().unwrap();
+    let mut wider = table();
+    wider.columns.push(Column { name: "added", kind: ColumnKind::Text });
+    for (number, table) in [table(), wider, table(), table()].into_iter().enumerate() {
+        let options = ArchiveOptions::default();
+        let (archive, _) = Archive::open(directory.path(), vec![table.clone()], options, AT).unwrap();
+        let mut row = row(&format!("row {number}"), AT);
+        if table.columns.len() > 7 {
+            row.values = row.values.into_iter().chain([Value::Text("more".into())]).collect();
+        }
+        archive.append(&[(0, row)], AT).unwrap();
+        archive.seal_all().unwrap();
+    }
+    let hour = directory.path().join("connections/date=2026-11-26/hour=03");
+    let unreadable = hour.join("00000000000000000002.parquet");
+    let octets = fs::read(&unreadable).unwrap();
+    fs::write(&unreadable, &octets[..octets.len() / 2]).unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    while archive.merge(AT + 9 * HOUR).unwrap() {}
+    assert_eq!(files(&directory, "hour=03").len(), 4);
+    drop(archive);
+    fs::write(&unreadable, octets).unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    while archive.merge(AT + 9 * HOUR).unwrap() {}
+    assert_eq!(
+        files(&directory, "hour=03"),
+        [
+            "00000000000000000000.parquet",
+            "00000000000000000001.parquet",
+            "00000000000000000002-00000000000000000003.parquet"
+        ]
+    );
+    assert_eq!(rows(&archive, ALL).len(), 4);
+}
+
+#[test]
+fn whoever_reads_reads_on_while_files_are_merged_and_removed() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    for number in 0..3 {
+        sealed(&archive, &format!("row {number}"), AT);
+    }
+    let mut found = 0;
+    let mut visit = |_| {
+        if found == 0 {
+            assert!(archive.merge(AT + 2 * HOUR).unwrap());
+            archive.seal(AT + 365 * 24 * HOUR).unwrap();
+            assert_eq!(archive.held("connections").rows, 0);
+        }
+        found += 1;
+        ControlFlow::Continue(())
+    };
+    archive.visit("connections", ALL, &mut visit).unwrap();
+    assert_eq!(found, 3);
+    assert!(!directory.path().join("connections/date=2026-11-26").exists());
+}
+
+#[test]
+fn a_row_is_found_by_its_key_and_the_last_by_its_identity_whatever_it_is_in() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    sealed(&archive, "a:1@7", AT);
+    sealed(&archive, "a:1@9", AT + HOUR);
+    sealed(&archive, "a:2@7", AT + 2 * HOUR);
+    sealed(&archive, "a:2@6", AT + HOUR);
+    let key = |name: &str| {
+        let found = archive.find("connections", name).unwrap();
+        found.map(|row| table().key(&row).to_owned())
+    };
+    let look = || {
+        for name in ["a:1@7", "a:1@9", "a:2@6", "a:2@7"] {
+            assert_eq!(key(name).as_deref(), Some(name));
+        }
+        assert_eq!(key("a:1").as_deref(), Some("a:1@9"));
+        assert_eq!(key("a:2").as_deref(), Some("a:2@7"));
+        assert_eq!(key("a:3").or(key("a:1@8")).or(key("")), None);
+        assert_eq!(archive.find("requests", "a:1").unwrap(), None);
+    };
+    look();
+    while archive.merge(AT + 9 * HOUR).unwrap() {}
+    look();
+    archive.append(&[(0, row("a:1@11", AT + HOUR + 1))], AT).unwrap();
+    assert_eq!(key("a:1").as_deref(), Some("a:1@11"));
+    assert_eq!(key("a:1@9").as_deref(), Some("a:1@9"));
+}
+
+/// What is done to an archive on a disk that fails at some step; the keys of which it said that they are kept, and all.
+fn work(disk: Disk, directory: &TempDir) -> (Vec<String>, Vec<String>, Option<Archive>) {
+    let (mut kept, mut all) = (Vec::new(), Vec::new());
+    let opened = Archive::open_on(disk, directory.path(), vec![table()], ArchiveOptions::default(), AT);
+    let Ok((archive, _)) = opened else { return (kept, all, None) };
+    for round in 0..3 {
+        for part in 0..=round % 2 {
+            let keys: Vec<_> = (0..2).map(|number| format!("a:{round}{part}{number}@0")).collect();
+            let new = keys.iter().zip(0..).map(|(key, hour)| (0, row(key, AT + hour % 2 * HOUR)));
+            let is_kept = archive.append(&new.collect::<Vec<_>>(), AT).is_ok();
+            all.extend(keys.iter().cloned());
+            kept.extend(keys.into_iter().filter(|_| is_kept));
+        }
+        // What fails is tried again by whoever owns it.
+        let _ = archive.seal_all();
+        if round > 0 {
+            let _ = archive.merge(AT + 9 * HOUR);
+        }
+    }
+    (kept, all, Some(archive))
+}
+
+/// Each row that was said to be kept is there, none is there twice, and there is nothing else.
+#[track_caller]
+fn has(archive: &Archive, kept: &[String], all: &[String], step: usize) {
+    let rows = rows(archive, ALL);
+    for key in kept {
+        assert!(rows.contains_key(key), "{key} is missing, step {step}");
+    }
+    assert!(rows.keys().all(|key| all.contains(key)), "{rows:?}");
+}
+
+/// faults 36
+#[test]
+fn a_disk_that_fails_at_any_step_loses_nothing_that_was_kept_and_doubles_nothing() {
+    for for_good in [true, false] {
+        let mut steps = 0;
+        for at in 0.. {
+            let directory = TempDir::new().unwrap();
+            let failing = |at| Arc::new(disk::Faults { taken: AtomicUsize::new(0), at, for_good });
+            let faults = failing(at);
+            let disk = Disk { faults: Some(Arc::clone(&faults)) };
+            let (kept, all, archive) = work(disk, &directory);
+            if let Some(archive) = archive.filter(|_| !for_good) {
+                has(&archive, &kept, &all, at);
+            }
+            for _ in 0..2 {
+                let mended = Disk { faults: Some(failing(usize::MAX)) };
+                let (archive, _) =
+                    Archive::open_on(mended, directory.path(), vec![table()], ArchiveOptions::default(), AT)
+                        .unwrap();
+                has(&archive, &kept, &all, at);
+                while archive.merge(AT + 9 * HOUR).unwrap() {}
+                has(&archive, &kept, &all, at);
+                for hour in ["hour=03", "hour=04"] {
+                    let files = files(&directory, hour);
+                    assert!(files.len() <= 1, "{files:?}, step {at}");
+                }
+            }
+            if faults.taken.load(Ordering::Relaxed) <= at {
+                assert_eq!(kept.len(), 8);
+                break;
+            }
+            steps += 1;
+        }
+        assert!(steps > 100, "{steps}");
+    }
 }
