@@ -13,7 +13,9 @@ mod secret;
 mod sessions;
 mod verify;
 
+use crate::tls::due;
 use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 use base64::{
     Engine, alphabet,
@@ -150,9 +152,9 @@ impl Guard {
     }
 
     /// Looks at files and sessions again and again, for ever.
-    pub(crate) async fn keep(self: Arc<Self>) {
+    pub(crate) async fn keep(self: Arc<Self>, mut at_once: watch::Receiver<()>) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            due(LOOK_EVERY, Some(&mut at_once)).await;
             let this = self.clone();
             // Files on a network can take their time.
             if spawn_blocking(move || this.look()).await.is_err() {

@@ -37,6 +37,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     runtime::Builder,
+    sync::watch,
     task::{JoinHandle, JoinSet, spawn_blocking},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
@@ -145,6 +146,8 @@ pub(crate) struct Server {
     places: Arc<Places>,
     probes: Arc<Places>,
     stall_timeout: Duration,
+    /// When to look at the certificate at once.
+    renewed: Option<watch::Receiver<()>>,
 }
 
 impl Server {
@@ -169,7 +172,13 @@ impl Server {
             places: Places::new(settings.limits.connections, settings.limits.client_connections),
             probes: Places::new(PROBES.0, PROBES.1),
             stall_timeout: settings.limits.stall_timeout,
+            renewed: None,
         })
+    }
+
+    /// The same, which looks at its certificate whenever that is sent too.
+    pub(crate) fn renewed_at(self, renewed: watch::Receiver<()>) -> Self {
+        Self { renewed: Some(renewed), ..self }
     }
 
     /// The addresses that are listened on, with the ports that were found where 0 was asked for.
@@ -218,7 +227,8 @@ impl Server {
             };
             tasks.spawn(acceptor.run(listener));
         }
-        let renewing = self.certificate.map(|certificate| tokio::spawn(certificate.keep_renewing()));
+        let renewed = self.renewed;
+        let renewing = self.certificate.map(|certificate| tokio::spawn(certificate.keep_renewing(renewed)));
         while tasks.join_next().await.is_some() {}
         if let Some(renewing) = renewing {
             renewing.abort();

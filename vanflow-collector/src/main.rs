@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::anyhow;
 use clap::error::ErrorKind;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
@@ -92,6 +92,14 @@ fn ensure_secret(command: &EnsureSecret) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The signal that asks to leave.
+async fn asked([terminate, interrupt]: &mut [Signal; 2]) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
 /// Collects until a signal asks to leave.
 fn collect(settings: Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,15 +109,27 @@ fn collect(settings: Settings) -> anyhow::Result<()> {
     let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-        let running = run(settings, shutdown.clone()).await?;
+        let mut hangups = signal(SignalKind::hangup())?;
+        let running = tokio::select! {
+            running = run(settings, shutdown.clone()) => running?,
+            signal = asked(&mut signals) => {
+                info!("leaving before all that was kept is read, as {signal} asks");
+                return Ok(());
+            }
+        };
+        let reloading = running.reloading();
         let supervisor = Supervisor::of_environment();
         supervisor.ready();
         tokio::spawn(async move {
-            let [terminate, interrupt] = &mut signals;
-            let signal = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-                () = supervisor.live() => return,
+            let signal = loop {
+                tokio::select! {
+                    signal = asked(&mut signals) => break signal,
+                    _ = hangups.recv() => {
+                        reloading.now();
+                        info!("looking at the certificate and at who may look again, as SIGHUP asks");
+                    }
+                    () = supervisor.live() => return,
+                }
             };
             supervisor.stopping();
             shutdown.cancel();

@@ -15,6 +15,7 @@ use std::{
 };
 
 use http::Request;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
@@ -57,6 +58,7 @@ use crate::{
     pool::Pool,
     prometheus::{Prometheus, PrometheusError},
     replay::{Capture, ReplayError},
+    starting::{Door, Progress},
     state::{Keeper, StateError},
 };
 
@@ -160,8 +162,20 @@ pub struct Running {
     addresses: Vec<SocketAddr>,
     metrics_addresses: Vec<SocketAddr>,
     status: watch::Receiver<Status>,
+    reload: watch::Sender<()>,
     parts: JoinHandle<Result<(), RunError>>,
     _leave: DropGuard,
+}
+
+/// Has a collector look again at its certificate and at the files that say who may look.
+#[derive(Clone, Debug)]
+pub struct Reloading(watch::Sender<()>);
+
+impl Reloading {
+    /// Now, rather than in a few seconds. Nothing that goes on ends for it.
+    pub fn now(&self) {
+        self.0.send_replace(());
+    }
 }
 
 impl Running {
@@ -178,6 +192,11 @@ impl Running {
     /// How the collector is doing, and whenever that changes.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// What has it look again at its certificate and at the files that say who may look.
+    pub fn reloading(&self) -> Reloading {
+        Reloading(self.reload.clone())
     }
 
     /// Waits until the collector has left.
@@ -214,7 +233,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         // Files on a network can take their time.
         spawn_blocking(move || Guard::open(&access, &http)).await??.map(Arc::new)
     };
-    let server = Server::bind(&settings.http, "--listen").await?;
+    let leave = shutdown.child_token();
+    let leaving = leave.clone().drop_guard();
+    let (reload, reloaded) = watch::channel(());
+    let server = Server::bind(&settings.http, "--listen").await?.renewed_at(reloaded.clone());
     let addresses = server.addresses();
     let monitors = match &settings.metrics_listen {
         Some(address) => Some(
@@ -231,17 +253,31 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let upstream = Upstream::open(settings.source, settings.demo_listen.as_deref(), &settings.waits).await?;
     let router = upstream.emulated_router();
 
+    // From here on requests come in; they are answered for good when there is something to answer from.
+    let progress = Progress::default();
+    let (door, monitors_door) = (Door::new(&progress), Door::new(&progress));
+    let serving = {
+        let door = door.clone();
+        server.serve_apart(move |request| door.answer(request), leave.clone())
+    };
+    let monitoring = monitors.map(|server| {
+        let door = monitors_door.clone();
+        server.serve_apart(move |request| door.answer(request), leave.clone())
+    });
     let options = settings.store;
     let retention = Duration::from_micros(options.retention_micros);
     let mut store = Store::new(options);
     let mut kept = None;
     let mut known = Vec::new();
     if let Some(state) = settings.state {
+        let saying = tokio::spawn(progress.clone().say(settings.line.clone()));
         let opening = spawn_blocking(move || {
-            let opened = Keeper::open(&state.directory, &mut store, retention, clock::now());
+            let opened = Keeper::open(&state.directory, &mut store, (retention, &progress), clock::now());
             (store, opened.map(|(keeper, restored)| (keeper, restored, state.interval)))
         });
-        let (restored_store, opened) = opening.await?;
+        let opened = opening.await;
+        saying.abort();
+        let (restored_store, opened) = opened?;
         let (keeper, sources, interval) = opened?;
         store = restored_store;
         kept = Some((keeper, interval));
@@ -271,7 +307,6 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let status = network.status();
 
     // What takes records in leaves first; what keeps them leaves when that is done.
-    let leave = shutdown.child_token();
     let keep_until = CancellationToken::new();
     // Made when nothing else can be wrong any more: whoever tries again finds no file in the way.
     let recorder = settings.capture.as_deref().map(Recorder::create).transpose()?;
@@ -306,28 +341,26 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let collecting = tokio::spawn(upstream.collect(ingest, known, tap, api.clone(), leave.clone()));
     let (log, access_logging) = settings.access_log.as_ref().map(AccessLog::open).transpose()?.unzip();
     let pool = Pool::new(settings.http.limits.query_timeout).map_err(RunError::Threads)?;
-    let monitoring = monitors.map(|server| {
+    monitors_door.open({
         let (api, pool, log) = (api.clone(), pool.clone(), log.clone());
-        let respond = move |request: Request<Incoming>| {
+        move |request: Request<Incoming>| {
             let entry = log.as_ref().map(|log: &AccessLog| log.entry(&request));
             let answering = answer_monitor(api.clone(), pool.clone(), request);
-            async move { logged(entry, answering.await) }
-        };
-        server.serve_apart(respond, leave.clone())
+            async move { logged(entry, answering.await).map(BodyExt::boxed_unsync) }
+        }
     });
     let observing = tokio::spawn(observe(api.clone()));
     let remembering = remember_every.map(|interval| tokio::spawn(remember(api.clone(), interval)));
     let anybody = if settings.access.is_insecure { AuthType::None } else { AuthType::Local };
     let front =
         Front::new(&settings.http, guard.clone(), anybody, Answers { api, console, prometheus, scope });
-    let respond = move |request: Request<Incoming>| {
+    door.open(move |request: Request<Incoming>| {
         let entry = log.as_ref().map(|log| log.entry(&request));
         let answering = front.clone().answer_by(pool.clone(), request);
-        async move { logged(entry, answering.await) }
-    };
-    let guarding = guard.map(|guard| tokio::spawn(guard.keep()));
+        async move { logged(entry, answering.await).map(BodyExt::boxed_unsync) }
+    });
+    let guarding = guard.map(|guard| tokio::spawn(guard.keep(reloaded)));
     announce::access(&settings.http, &settings.access);
-    let serving = server.serve_apart(respond, leave.clone());
     let announcing = match settings.line {
         Some(line) => {
             announce::page(&line, &addresses, scheme, router.as_deref());
@@ -364,7 +397,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         }
         outcome
     });
-    Ok(Running { addresses, metrics_addresses, status, parts, _leave: leave.drop_guard() })
+    Ok(Running { addresses, metrics_addresses, status, reload, parts, _leave: leaving })
 }
 
 /// Everything that has to be waited for.

@@ -12,6 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
 };
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
@@ -99,11 +100,11 @@ impl Certificate {
         Ok(true)
     }
 
-    /// Looks at the files every [`LOOK_EVERY`], for ever.
-    pub(crate) async fn keep_renewing(self: Arc<Self>) {
+    /// Looks at the files every [`LOOK_EVERY`] and whenever that is sent, for ever.
+    pub(crate) async fn keep_renewing(self: Arc<Self>, mut at_once: Option<watch::Receiver<()>>) {
         let mut readable = true;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            due(LOOK_EVERY, at_once.as_mut()).await;
             let this = self.clone();
             // Files on a network can take their time.
             let Ok(renewed) = tokio::task::spawn_blocking(move || this.renew()).await else { return };
@@ -123,6 +124,18 @@ impl Certificate {
             readable = true;
         }
     }
+}
+
+/// Waits for so long, or until that is sent.
+pub(crate) async fn due(time: Duration, at_once: Option<&mut watch::Receiver<()>>) {
+    let asked = async {
+        let Some(at_once) = at_once else { return std::future::pending().await };
+        if at_once.changed().await.is_err() {
+            std::future::pending().await
+        }
+    };
+    // Whichever is first.
+    let _ = tokio::time::timeout(time, asked).await;
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -224,6 +237,27 @@ mod tests {
         let second = files.issue();
         assert!(certificate.renew().expect("reads"), "it was renewed");
         assert_eq!(shown(&certificate, &second).await, second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_certificate_is_taken_up_at_once_where_that_is_asked_for() {
+        // faults 21
+        let files = Files::new();
+        files.issue();
+        let certificate = Arc::new(files.load().expect("loads"));
+        let first = Arc::clone(&certificate.current.lock().expect("no panic").config);
+        let (reload, reloaded) = watch::channel(());
+        let begun = tokio::time::Instant::now();
+        let renewing = tokio::spawn(certificate.clone().keep_renewing(Some(reloaded)));
+        let second = files.issue();
+        reload.send_replace(());
+        let current = || Arc::clone(&certificate.current.lock().expect("no panic").config);
+        while Arc::ptr_eq(&first, &current()) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(shown(&certificate, &second).await, second);
+        assert!(begun.elapsed() < LOOK_EVERY, "nobody waited for the usual look");
+        renewing.abort();
     }
 
     #[tokio::test]

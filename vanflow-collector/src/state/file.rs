@@ -186,6 +186,11 @@ impl<R: Read + Seek> Reader<R> {
         Ok(reader)
     }
 
+    /// How long the file is, in octets.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Where the next entry starts, in octets from the start of the file.
     pub(crate) fn offset(&self) -> u64 {
         self.offset

@@ -1,5 +1,6 @@
 //! The keeper: which log is written, when, and what is done where that fails.
 
+use crate::starting::Progress;
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions, TryLockError},
@@ -62,7 +63,7 @@ impl Keeper {
     pub(crate) fn open(
         directory: &Path,
         store: &mut Store,
-        retention: Duration,
+        (retention, progress): (Duration, &Progress),
         now: Timestamp,
     ) -> Result<(Self, Vec<Known>), StateError> {
         let lock = lock(directory)?;
@@ -71,7 +72,7 @@ impl Keeper {
         let mut log = None;
         match File::open(&path) {
             Ok(file) => {
-                let fault = loaded.load(file, store, retention, now);
+                let fault = loaded.load(file, store, (retention, progress), now);
                 match fault {
                     None | Some(Fault::Torn(_)) => {
                         if let Some(fault) = fault {

@@ -1,5 +1,6 @@
 //! Frames of a log as records of a store.
 
+use crate::starting::Progress;
 use std::{collections::HashMap, fs::File, time::Duration};
 
 use foldhash::fast::FixedState;
@@ -37,13 +38,16 @@ struct LogPosition {
     position: u32,
 }
 
+/// How many times longer reading takes than its first part, where nothing is restored.
+const FIRST_READING: u64 = 4;
+
 impl Loaded {
     /// Reads a log into the store: twice, first to find out where each record stands last.
     pub(super) fn load(
         &mut self,
         file: File,
         store: &mut Store,
-        retention: Duration,
+        (retention, progress): (Duration, &Progress),
         now: Timestamp,
     ) -> Option<Fault> {
         let retention = u64::try_from(retention.as_micros()).unwrap_or(u64::MAX);
@@ -59,8 +63,10 @@ impl Loaded {
         let mut heard: Vec<(String, String, Timestamp)> = Vec::new();
         let mut positions: HashMap<String, usize> = HashMap::new();
         let mut frame = 0;
+        let length = reader.length();
         let fault = loop {
             self.good = reader.offset();
+            progress.read(self.good, FIRST_READING * length);
             let entry = match reader.next() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => break None,
@@ -100,6 +106,8 @@ impl Loaded {
         };
         let mut last = last_places(places).into_iter().peekable();
         for frame in 0..frame {
+            let done = length + (FIRST_READING - 1) * reader.offset();
+            progress.read(done, FIRST_READING * length);
             let entry = match reader.next() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => break,

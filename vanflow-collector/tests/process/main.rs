@@ -3,6 +3,7 @@
 mod observer;
 mod operation;
 mod protected;
+mod starting;
 mod support;
 
 use std::{

@@ -1,5 +1,6 @@
 //! Records that are kept come back, whatever happened to the disk or the file.
 
+use crate::starting::Progress;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
@@ -88,7 +89,8 @@ fn contents(store: &Store) -> Vec<String> {
 fn open(directory: &TempDir, now: Timestamp) -> (Keeper, Store, Vec<Known>) {
     let mut store = Store::new(StoreOptions::default());
     let (keeper, restored) =
-        Keeper::open(directory.path(), &mut store, RETENTION, now).expect("a directory of our own");
+        Keeper::open(directory.path(), &mut store, (RETENTION, &Progress::default()), now)
+            .expect("a directory of our own");
     (keeper, store, restored)
 }
 
@@ -321,9 +323,14 @@ async fn a_log_that_has_grown_long_gives_way_to_a_short_one() {
 fn two_collectors_do_not_keep_records_in_one_directory() {
     let directory = directory();
     let (_keeper, ..) = open(&directory, NOW);
-    let error = Keeper::open(directory.path(), &mut Store::new(StoreOptions::default()), RETENTION, NOW)
-        .map(drop)
-        .expect_err("it is in use");
+    let error = Keeper::open(
+        directory.path(),
+        &mut Store::new(StoreOptions::default()),
+        (RETENTION, &Progress::default()),
+        NOW,
+    )
+    .map(drop)
+    .expect_err("it is in use");
     assert_eq!(
         error.to_string(),
         format!("cannot keep records in {}: another collector does", directory.path().display())
@@ -333,8 +340,13 @@ fn two_collectors_do_not_keep_records_in_one_directory() {
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let error = Keeper::open(file.path(), &mut Store::new(StoreOptions::default()), RETENTION, NOW)
-        .map(drop)
-        .expect_err("it is no directory");
+    let error = Keeper::open(
+        file.path(),
+        &mut Store::new(StoreOptions::default()),
+        (RETENTION, &Progress::default()),
+        NOW,
+    )
+    .map(drop)
+    .expect_err("it is no directory");
     assert!(error.to_string().starts_with(&format!("cannot keep records in {}: ", file.path().display())));
 }

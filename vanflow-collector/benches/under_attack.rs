@@ -1,0 +1,229 @@
+//! What clients that mean harm do to others: the collector as a process with a network of very many connections, attacked on
+//! loopback.
+//!
+//! ```sh
+//! cargo bench -p vanflow-collector --bench under_attack            # 100,000 connections
+//! cargo bench -p vanflow-collector --bench under_attack 1000000    # a million
+//! ```
+//!
+//! Prints how long `/healthz` and `/readyz` take at most in 99 of 100 times while nobody else asks, while 300 costly questions
+//! are asked at the same time, and while 1,024 clients hold connections; what 20 scrapes that are not read take of its
+//! resident memory; and how long it takes to leave. Works with former collectors too: `COLLECTOR=path` names another binary.
+
+use std::{
+    env, fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use vanflow_collector::demo::{Load, LoadOptions};
+use vanflow_proto::Timestamp;
+
+/// How long probes are asked under each attack.
+const ATTACK: Duration = Duration::from_secs(15);
+
+fn main() {
+    let connections: usize =
+        env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(run(connections));
+}
+
+async fn run(connections: usize) {
+    let start = Timestamp::from_micros(1_795_347_888_000_000);
+    let options = LoadOptions { updates: connections * LoadOptions::UPDATES, start };
+    let mut load = Load::start(&options, move || start).await.expect("loopback has a free port");
+    let collector = Collector::start(&load.url());
+    load.begun().await;
+    load.sent().await;
+    // The network lives on meanwhile.
+    let attacked = tokio::task::spawn_blocking(move || attack(collector, connections));
+    attacked.await.expect("no panic");
+    load.shut_down().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn attack(mut collector: Collector, connections: usize) {
+    while collector.is_busy() {}
+    print(&format!("{connections} connections with two requests each, {}", mebi(collector.resident())));
+
+    let asked = AtomicUsize::new(0);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        collector.probes(scope, "nobody else asks", &|| {});
+        for number in 0..300 {
+            let (collector, asked, over) = (&collector, &asked, &over);
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    let path = format!(
+                        "/api/v2alpha1/connections?sortBy=octets.desc&limit=10&offset={number}&sourceProcessName=client{number}"
+                    );
+                    // Refused or cut off: all the same here.
+                    let _ = collector.get(collector.port, &path);
+                    asked.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        collector.probes(scope, "300 costly questions at a time", &|| over.store(true, Ordering::SeqCst));
+        print(&format!("  {} of these were answered or refused", asked.load(Ordering::SeqCst)));
+    });
+
+    let before = collector.resident();
+    let began = Instant::now();
+    let unread: Vec<_> = (0..20).filter_map(|_| collector.ask(collector.port, "/metrics")).collect();
+    let mut most = before;
+    while began.elapsed() < ATTACK {
+        most = most.max(collector.resident());
+        thread::sleep(Duration::from_millis(50));
+    }
+    print(&format!("20 scrapes that are not read: {} more at most", mebi(most - before)));
+    drop(unread);
+    let began = Instant::now();
+    let metrics = collector.get(collector.port, "/metrics");
+    print(&format!(
+        "  a scrape is {} and takes {:.2} s",
+        mebi(metrics.map_or(0, |metrics| metrics.len() as u64)),
+        began.elapsed().as_secs_f64()
+    ));
+
+    let idle: Vec<_> =
+        (0..1024).filter_map(|_| TcpStream::connect(("127.0.0.1", collector.port)).ok()).collect();
+    thread::scope(|scope| {
+        collector.probes(scope, &format!("{} clients that ask nothing", idle.len()), &|| {})
+    });
+    drop(idle);
+    collector.leave();
+}
+
+fn print(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}").expect("stdout takes a line");
+}
+
+fn mebi(octets: u64) -> String {
+    format!("{:.1} MiB", octets as f64 / f64::from(1 << 20))
+}
+
+struct Collector {
+    child: Child,
+    port: u16,
+    metrics: u16,
+}
+
+impl Collector {
+    fn start(router: &str) -> Self {
+        let [port, metrics] = [(); 2].map(|()| {
+            let free = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+            free.local_addr().expect("it is bound").port()
+        });
+        let binary = env::var_os("COLLECTOR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_vanflow-collector")), PathBuf::from);
+        let state = env::temp_dir().join(format!("vanflow-under-attack-{port}"));
+        let child = Command::new(binary)
+            .args(["--router", router, "--listen", &format!("127.0.0.1:{port}"), "--log", "error"])
+            .args(["--metrics-listen", &format!("127.0.0.1:{metrics}")])
+            .arg("--state")
+            .arg(state)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the collector was built with this");
+        Self { child, port, metrics }
+    }
+
+    /// Whether it does anything within a second.
+    #[expect(clippy::disallowed_methods, reason = "there is no event to wait for in another process")]
+    fn is_busy(&self) -> bool {
+        let before = self.cpu();
+        thread::sleep(Duration::from_secs(1));
+        self.cpu() - before > 10
+    }
+
+    /// Processor time so far, in hundredths of a second.
+    fn cpu(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the collector runs");
+        let (_, fields) = stat.rsplit_once(')').expect("the name is in brackets");
+        fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    }
+
+    /// Resident memory in octets.
+    fn resident(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the collector runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is listed");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1024
+    }
+
+    fn ask(&self, port: u16, path: &str) -> Option<TcpStream> {
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        Some(socket)
+    }
+
+    fn get(&self, port: u16, path: &str) -> Option<Vec<u8>> {
+        let mut answer = Vec::new();
+        self.ask(port, path)?.read_to_end(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// Asks probes at both addresses for a while, and prints how long that took.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+    fn probes<'s>(&'s self, scope: &'s thread::Scope<'s, '_>, what: &str, over: &dyn Fn()) {
+        let probing = [(self.port, "--listen"), (self.metrics, "--metrics-listen")].map(|(port, option)| {
+            let probing = scope.spawn(move || {
+                let (mut times, mut failed) = (Vec::new(), 0_usize);
+                let end = Instant::now() + ATTACK;
+                while Instant::now() < end {
+                    for path in ["/healthz", "/readyz"] {
+                        let began = Instant::now();
+                        let answer = self.get(port, path).unwrap_or_default();
+                        failed += usize::from(!answer.starts_with(b"HTTP/1.1 200"));
+                        times.push(began.elapsed());
+                    }
+                    thread::sleep(Duration::from_millis(20));
+                }
+                times.sort_unstable();
+                (times, failed)
+            });
+            (option, probing)
+        });
+        for (option, probing) in probing {
+            let (times, failed) = probing.join().expect("no panic");
+            let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+            print(&format!(
+                "{what}: probes at {option} take {:.1} ms, 99 % up to {:.1} ms, at most {:.1} ms; {failed} of {} failed",
+                at(0.5),
+                at(0.99),
+                at(1.0),
+                times.len()
+            ));
+        }
+        over();
+    }
+
+    /// Has it leave, and prints how long that took.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+    fn leave(&mut self) {
+        let began = Instant::now();
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        if asked.is_ok_and(|status| status.success()) {
+            let status = self.child.wait().expect("it is ours");
+            print(&format!("SIGTERM: left after {:.2} s, {status}", began.elapsed().as_secs_f64()));
+        }
+        let state = env::temp_dir().join(format!("vanflow-under-attack-{}", self.port));
+        let _ = fs::remove_dir_all(state);
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
