@@ -36,7 +36,7 @@ use vanflow_proto::Timestamp;
 use crate::{
     clock,
     config::{self, AccessLogFormat},
-    front::Seen,
+    front::{PROBES, Seen},
     http::Peer,
     occasion::Occasion,
 };
@@ -201,9 +201,10 @@ impl Entry {
     }
 }
 
-/// The answer, whose end is taken note of where there is a log.
+/// The answer, whose end is taken note of where there is a log. Probes are no access: they come every few seconds, and see
+/// nothing of the network.
 pub(crate) fn logged<B: Body>(entry: Option<Entry>, response: Response<B>) -> Response<Logged<B>> {
-    let entry = entry.map(|mut entry| {
+    let entry = entry.filter(|entry| !PROBES.contains(&entry.path.as_str())).map(|mut entry| {
         entry.status = response.status();
         if let Some(Seen { client, user }) = response.extensions().get() {
             (entry.client, entry.user) = (*client, user.clone());
@@ -412,8 +413,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_says_who_asked_what_and_what_became_of_it() {
-        let asked =
-            vec![(request("/api?limit=2&Access_Token=abc&p%61ssword=x"), true), (request("/"), false)];
+        let asked = vec![
+            (request("/api?limit=2&Access_Token=abc&p%61ssword=x"), true),
+            (request("/healthz"), true),
+            (request("/readyz"), true),
+            (request("/"), false),
+        ];
         let lines = lines(AccessLogFormat::Json, asked).await;
         let lines: Vec<serde_json::Value> =
             lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Paths that say how the collector is doing and nothing of the network: whoever watches over it comes by any name.
-const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+pub(crate) const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Whether somebody asks how the collector is doing, who is answered whatever else happens.
 pub(crate) fn is_probe(path: &str) -> bool {

@@ -109,7 +109,7 @@ const FLAGS: [(&str, Meaning); 19] = [
             off: Some("the collector's own page is there all the same, and shows what the API does"),
         },
     ),
-    ("-enable-access-logs", Switch { options: &["--log=info,access=debug"], on: None, off: None }),
+    ("-enable-access-logs", Switch { options: &["--access-log=-"], on: None, off: None }),
     ("-flow-record-ttl", Time { option: "--retention", example: "15m" }),
     ("-cors-allow-all", Switch { options: &["--cors=*"], on: None, off: None }),
     ("-profile", Switch { options: &[], on: Some("there is no profile to be read"), off: None }),
@@ -379,6 +379,7 @@ mod tests {
         assert_eq!(ours("-prometheus-api=http://a -prometheus-api="), "");
         assert_eq!(ours("-cors-allow-all -profile=false"), "--cors=*");
         assert_eq!(ours("-cors-allow-all=0"), "");
+        assert_eq!(ours("-enable-access-logs --access-log -"), "--access-log=- --access-log -");
         assert_eq!(ours("-version"), "--version");
         assert_eq!(ours("-router-tls-insecure=false --demo"), "--demo");
         assert_eq!(ours("-router-tls-ca=ca"), "--router=amqps://skupper-router-local --ca=ca");

@@ -177,6 +177,8 @@ fn the_manifest_comes_up_protected_at_a_router_that_wants_a_certificate() {
     if cfg!(not(feature = "archive")) {
         start.env_remove("VANFLOW_HISTORY_DIR").env_remove("VANFLOW_HISTORY_KEEP_SIZE");
     }
+    let access_log = path("access");
+    start.stdout(fs::File::create(&access_log).expect("it can be made"));
     let mut process = Process::of(start);
     process.says("attached to the router");
     process.says("the first site is known");
@@ -197,6 +199,9 @@ fn the_manifest_comes_up_protected_at_a_router_that_wants_a_certificate() {
     process.signal("-TERM");
     let (code, said) = process.ended();
     assert_eq!(code, Some(0));
+    let who = fs::read_to_string(access_log).expect("UTF-8");
+    let who: Vec<_> = who.lines().map(|line| line.split(' ').nth(2).unwrap_or_default()).collect();
+    assert_eq!(who, ["-", "-", "skupper", "skupper"], "who looked is known, and probes are nobody");
     assert!(!said.contains(password.trim_start_matches("skupper:")), "a password is in no log");
     assert!(path("kept/state/records.vanflow").exists(), "what is known is on the volume");
     router.runtime.block_on(router.demo.shut_down());
