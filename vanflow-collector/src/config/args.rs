@@ -20,6 +20,8 @@ use crate::ensure_secret::EnsureSecret;
 /// observer are understood too.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "vanflow-collector", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+// What is added to a command line that is there, as by the values of a chart, counts.
+#[command(args_override_self = true)]
 pub struct Args {
     /// Attaches to the router at this URL, amqp://host:port or amqps://host:port. The port is 5672 or, with amqps,
     /// 5671 where the URL has none.

@@ -96,6 +96,11 @@ mod tests {
         assert!(args.demo);
         let args = read(file, &["--listen=c:3"]).expect("it makes sense").args;
         assert_eq!((args.retention.as_secs(), args.listen), (60, vec!["c:3".to_owned()]));
+        // The last counts, where it is not a list.
+        let args =
+            read(file, &["--retention=5m", "--listen=c:3", "--listen=d:4", "--retention=4m", "--demo"]);
+        let args = args.expect("it makes sense").args;
+        assert_eq!((args.retention.as_secs(), args.listen.len()), (240, 2));
         // A flag of the observer is the command line too.
         let args = read(file, &["-flow-record-ttl=3m"]).expect("it makes sense").args;
         assert_eq!(args.retention.as_secs(), 180);
