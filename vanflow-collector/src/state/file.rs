@@ -458,7 +458,7 @@ mod tests {
 
     #[test]
     fn damage_costs_nothing_but_the_frame_that_it_is_in() {
-        // faults 23
+        // faults 23, 34
         let entries = [entry("a:0", b"one"), entry("a:0", b"two"), entry("a:0", b"three")];
         let octets = file(&entries);
         let starts: Vec<_> = (0..=entries.len()).map(|count| file(&entries[..count]).len()).collect();
