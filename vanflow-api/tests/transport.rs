@@ -266,7 +266,7 @@ fn a_browser_that_asks_first_is_answered() {
     assert_eq!(answer.header("access-control-allow-methods"), Some("GET, HEAD"));
     assert_eq!(
         answer.header("access-control-allow-headers"),
-        Some("Accept, Cache-Control, If-None-Match, Last-Event-ID")
+        Some("Accept, Authorization, Cache-Control, If-None-Match, Last-Event-ID")
     );
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert!(answer.body.is_empty());

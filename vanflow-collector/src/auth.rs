@@ -305,5 +305,12 @@ fn is_browser(headers: &HeaderMap) -> bool {
         || headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
 }
 
+/// How many names a file has, if it makes sense.
+#[cfg(fuzzing)]
+pub(crate) fn names(text: &[u8], are_tokens: bool) -> Option<usize> {
+    let form = if are_tokens { listing::TOKENS } else { listing::HTPASSWD };
+    listing::Names::parse(text, form).ok().map(|names| names.count())
+}
+
 #[cfg(test)]
 mod tests;

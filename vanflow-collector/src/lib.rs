@@ -41,6 +41,8 @@ pub mod demo;
 pub mod ensure_secret;
 mod flow_log;
 mod front;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hosts;
 mod http;
 mod ingest;

@@ -18,6 +18,13 @@ use thiserror::Error;
 
 pub(crate) use self::keep::Keeper;
 
+/// How many frames there are in a log, whatever is wrong with it.
+#[cfg(fuzzing)]
+pub(crate) fn frames(log: impl io::Read + io::Seek, length: u64) -> usize {
+    let Ok(mut reader) = file::Reader::new(log, length) else { return 0 };
+    std::iter::from_fn(|| reader.next().ok().flatten().map(drop)).count()
+}
+
 /// A directory that cannot hold a state.
 #[derive(Debug, Error)]
 pub enum StateError {

@@ -40,6 +40,8 @@ pub mod capture;
 mod codec;
 pub mod discovery;
 mod error;
+#[cfg(all(fuzzing, any(feature = "router", feature = "source")))]
+pub mod fuzzing;
 mod message;
 mod record_kind;
 #[cfg(feature = "router")]

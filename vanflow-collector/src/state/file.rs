@@ -156,7 +156,8 @@ impl Reader<BufReader<File>> {
 }
 
 impl<R: Read + Seek> Reader<R> {
-    fn new(mut input: R, length: u64) -> Result<Self, Fault> {
+    /// Reads from the start of that many octets.
+    pub(crate) fn new(mut input: R, length: u64) -> Result<Self, Fault> {
         let mut header = Vec::new();
         input.by_ref().take(HEADER).read_to_end(&mut header)?;
         let expected = header_octets();
