@@ -1,15 +1,22 @@
 //! Collectors that ask who may look, over HTTP.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1, http::response::Parts};
 use hyper_util::rt::TokioIo;
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
 use tokio::{
     net::TcpStream,
     time::{interval, timeout},
 };
+use tokio_rustls::TlsConnector;
 
 use crate::support::{Collector, PATIENCE};
 
@@ -123,4 +130,179 @@ async fn each_request_is_a_line_of_the_access_log() {
     );
     assert_eq!((&known["client"], &refused["user"]), (&"127.0.0.1".into(), &serde_json::Value::Null));
     assert!(!text.contains("sesame") && !text.contains("YW5u"), "{text}");
+}
+
+/// An authority, and what it issues.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// A certificate for that name, and its key.
+    fn issue(&self, name: &str) -> (Certificate, KeyPair) {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
+    }
+}
+
+/// What a collector answers to whoever shows that certificate; nothing where it does not let them connect.
+async fn user_with(
+    collector: &Collector,
+    trusted: &Authority,
+    shown: Option<&(Certificate, KeyPair)>,
+) -> Option<(u16, String)> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(trusted.pem.as_bytes()).expect("PEM")).expect("a certificate");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots);
+    let config = match shown {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+            config.with_client_auth_cert(vec![certificate.der().clone()], key).expect("they fit")
+        }
+    };
+    let stream = TcpStream::connect(collector.address()).await.expect("it listens");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+    let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    tokio::spawn(connection);
+    let request =
+        Request::get("/api/v2alpha1/user").header("host", "localhost").body(Full::<Bytes>::default());
+    let response = timeout(PATIENCE, client.send_request(request.expect("a request"))).await;
+    let (parts, body) = response.expect("it answers in time").ok()?.into_parts();
+    let body = body.collect().await.expect("a whole answer").to_bytes();
+    Some((parts.status.as_u16(), String::from_utf8_lossy(&body).into_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_right_authority_says_who_asks() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("writes");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (certificate, key) = authority.issue("localhost");
+    let (certificate, key) = (file("tls.crt", &certificate.pem()), file("tls.key", &key.serialize_pem()));
+    let clients = file("clients.crt", &authority.pem);
+    let collector = Collector::start([
+        "--demo",
+        "--tls-cert",
+        &certificate,
+        "--tls-key",
+        &key,
+        "--tls-client-ca",
+        &clients,
+        "--auth",
+        "certificate",
+    ])
+    .await;
+    let ann = authority.issue("Ann Other");
+    assert_eq!(
+        user_with(&collector, &authority, Some(&ann)).await,
+        Some((200, "{\"username\":\"Ann Other\",\"authType\":\"certificate\"}\n".to_owned()))
+    );
+    let nobody = user_with(&collector, &authority, None).await;
+    assert_eq!(
+        nobody,
+        Some((
+            403,
+            "{\"error\":\"this collector has to know who asks: show a certificate that its authority issued\"}\n".to_owned()
+        ))
+    );
+    let mallory = other.issue("Ann Other");
+    assert_eq!(user_with(&collector, &authority, Some(&mallory)).await, None, "they do not get to ask");
+    collector.leave().await;
+}
+
+/// What the command line says, and its exit code.
+async fn vflow(line: &str) -> (String, String, u8) {
+    let surroundings = vflow::Surroundings {
+        zone: vflow::Zone::Utc,
+        width: None,
+        out_is_terminal: false,
+        err_is_terminal: false,
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let words = line.split(' ').map(Into::into);
+    let code = vflow::run(words, &surroundings, &mut out, &mut err).await;
+    let text = |octets: Vec<u8>| String::from_utf8(octets).expect("text");
+    (text(out), text(err), code)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_logs_in_and_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("writes");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (users, tokens) = (file("users", ANN), file("tokens", CI));
+    let (right, wrong, token) =
+        (file("right", "correct horse\n"), file("wrong", "x"), file("token", "correct-horse\n"));
+    let (users, tokens) = (format!("htpasswd={users}"), format!("tokens={tokens}"));
+    let collector = Collector::start(["--demo", "--auth", &users, "--auth", &tokens]).await;
+    collector.ready().await;
+    let url = format!("http://{}", collector.address());
+    let state = directory.path().join("state");
+    let with = format!("--server {url} --state {}", state.display());
+    let asked = format!("vflow sites -o ndjson {with}");
+
+    let (_, said, code) = vflow(&asked).await;
+    let expected =
+        "refuses to answer (HTTP 401): log in by `vflow login`, or name yourself by --user or --token-file";
+    assert_eq!((said, code), (format!("error: {url} {expected}\n"), 2));
+    let (_, said, code) = vflow(&format!("vflow login --user ann --password-file {wrong} {with}")).await;
+    let expected = format!("error: not logged in to {url} (HTTP 401): The name or the password is wrong.\n");
+    assert_eq!((said, code), (expected, 2));
+    let (_, said, code) = vflow(&format!("vflow login --user ann --password-file {right} {with}")).await;
+    assert_eq!((said, code), (format!("logged in to {url} as ann, for 12 h\n"), 0));
+    let held = fs::read_to_string(state.join("sessions.json")).expect("it is kept");
+    assert!(!held.contains("correct"), "{held}");
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&state), mode(&state.join("sessions.json"))), (0o700, 0o600));
+    let (sites, _, code) = vflow(&asked).await;
+    assert!(code == 0 && sites.lines().count() > 2, "{sites}");
+
+    let (_, said, code) = vflow(&format!("vflow logout {with}")).await;
+    assert_eq!((said, code), (format!("logged out of {url}\n"), 0));
+    assert_eq!(vflow(&asked).await.2, 2);
+    let (_, said, code) = vflow(&format!("vflow logout {with}")).await;
+    assert_eq!((said, code), (format!("there is no session of {url}\n"), 0));
+
+    // The same without a session, and a session with a token.
+    assert_eq!(vflow(&format!("{asked} --user ann --password-file {right}")).await.2, 0);
+    assert_eq!(vflow(&format!("{asked} --token-file {token}")).await.2, 0);
+    let (_, said, code) = vflow(&format!("vflow login --token-file {token} {with}")).await;
+    assert_eq!((said, code), (format!("logged in to {url}, for 12 h\n"), 0));
+    assert_eq!(vflow(&asked).await.2, 0);
+    collector.leave().await;
+
+    let open = Collector::start(["--demo"]).await;
+    let url = format!("http://{}", open.address());
+    let line =
+        format!("vflow login --user ann --password-file {right} --server {url} --state {}", state.display());
+    let (_, said, code) = vflow(&line).await;
+    assert_eq!(code, 2);
+    assert!(
+        said.ends_with("there is nothing to log in to: it asks nobody who they are, or not so\n"),
+        "{said}"
+    );
+    open.leave().await;
 }

@@ -39,12 +39,22 @@ pub enum AuthType {
     Token,
     /// By having logged in.
     Session,
+    /// By a certificate.
+    Certificate,
+    /// By what a proxy says.
+    Proxy,
 }
 
 impl AuthType {
     /// What there can be, and by which name the API has it.
-    pub(crate) const NAMES: [(Self, &'static str); 4] =
-        [(Self::None, "none"), (Self::Basic, "basic"), (Self::Token, "token"), (Self::Session, "session")];
+    pub(crate) const NAMES: [(Self, &'static str); 6] = [
+        (Self::None, "none"),
+        (Self::Basic, "basic"),
+        (Self::Token, "token"),
+        (Self::Session, "session"),
+        (Self::Certificate, "certificate"),
+        (Self::Proxy, "proxy"),
+    ];
 
     fn name(self) -> Option<&'static str> {
         Self::NAMES.into_iter().find_map(|(how, name)| (how == self).then_some(name))

@@ -1,7 +1,7 @@
 //! Who asks, and what they may see.
 //!
-//! A request shows who it comes from by a name and a password, by a token, or by the cookie of a session that was begun
-//! with one of these. What a file says is compared with that in constant time ([`secret`]), and read again when it changes
+//! A request shows who it comes from by a name and a password, by a token, by the cookie of a session that was begun with
+//! one of these, by the certificate of its connection, or by what a proxy in front of the collector says. What a file says is compared with that in constant time ([`secret`]), and read again when it changes
 //! ([`listing`]); what takes long is bounded ([`verify`]). Whoever is let in is an [`Identity`], and everything that is
 //! answered to it ends when it is not let in any more.
 
@@ -13,9 +13,11 @@ mod secret;
 mod sessions;
 mod verify;
 
-use crate::tls::due;
-use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::sync::watch;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use base64::{
     Engine, alphabet,
@@ -26,7 +28,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE},
     uri::Authority,
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::watch, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use vanflow_api::{AuthType, User};
 
@@ -34,11 +36,15 @@ pub use self::listing::AuthError;
 pub(crate) use self::login::{LOGIN, LOGOUT};
 use self::{
     attempts::Attempts,
-    listing::{Entry, HTPASSWD, Listing, TOKENS},
+    listing::{Entry, HTPASSWD, LONGEST_NAME, Listing, TOKENS},
     sessions::Sessions,
     verify::{Busy, Verifier},
 };
-use crate::config::{self, Access, Auth};
+use crate::{
+    config::{self, Access, Addresses, Auth},
+    http::Peer,
+    tls::due,
+};
 
 /// How often files are looked at, and sessions that are over are ended.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -65,6 +71,8 @@ pub(crate) enum Kind {
     Password,
     Token,
     Session,
+    Certificate,
+    Proxy,
 }
 
 /// Somebody who was let in.
@@ -78,6 +86,11 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Somebody whom no file names.
+    fn named(name: Arc<str>, kind: Kind) -> Self {
+        Self { name, kind, rights: Rights::Everything, valid: CancellationToken::new() }
+    }
+
     fn of(entry: Entry, kind: Kind) -> Self {
         Self { name: entry.name, kind, rights: entry.rights, valid: entry.valid }
     }
@@ -90,6 +103,8 @@ impl Identity {
                 Kind::Password => AuthType::Basic,
                 Kind::Token => AuthType::Token,
                 Kind::Session => AuthType::Session,
+                Kind::Certificate => AuthType::Certificate,
+                Kind::Proxy => AuthType::Proxy,
             },
         )
     }
@@ -118,6 +133,10 @@ impl From<Busy> for Refused {
 pub(crate) struct Guard {
     users: Option<Listing>,
     tokens: Option<Listing>,
+    /// Whether a certificate is enough.
+    by_certificate: bool,
+    /// Proxies that say who somebody is.
+    proxies: Vec<Addresses>,
     sessions: Sessions,
     verifier: Verifier,
     attempts: Attempts,
@@ -133,16 +152,20 @@ impl Guard {
         if access.is_open() {
             return Ok(None);
         }
-        let (mut users, mut tokens) = (None, None);
+        let (mut users, mut tokens, mut by_certificate, mut proxies) = (None, None, false, Vec::new());
         for kind in &access.kinds {
             match kind {
                 Auth::Htpasswd(file) => users = Some(Listing::open(file, HTPASSWD)?),
                 Auth::Tokens(file) => tokens = Some(Listing::open(file, TOKENS)?),
+                Auth::Certificate => by_certificate = true,
+                Auth::Proxy(addresses) => proxies.push(*addresses),
             }
         }
         Ok(Some(Self {
             users,
             tokens,
+            by_certificate,
+            proxies,
             sessions: Sessions::new(access.session_time),
             verifier: Verifier::new(),
             attempts: Attempts::new(),
@@ -170,14 +193,48 @@ impl Guard {
         self.sessions.sweep();
     }
 
-    /// Who a request from there comes from.
-    pub(crate) async fn identify(&self, headers: &HeaderMap, client: IpAddr) -> Result<Identity, Refused> {
-        match headers.get(AUTHORIZATION).and_then(|shown| self.shown(shown.as_bytes())) {
-            Some(Shown::Password(shown)) => self.known_by_password(&shown?, client).await,
-            Some(Shown::Token(token)) => self.known_by_token(token, client),
-            None if headers.contains_key(AUTHORIZATION) => Err(Refused::Unknown),
-            None => sessions(headers).find_map(|cookie| self.sessions.find(cookie)).ok_or(Refused::Unknown),
+    /// Whether a proxy sent a request that is believed what it says.
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|known| known.contain(address))
+    }
+
+    /// Who is at the other end, where a proxy that is believed says that it passes on what somebody else sent.
+    pub(crate) fn behind_proxy(&self, headers: &HeaderMap, peer: &Peer) -> Peer {
+        if !self.is_proxy(peer.address) {
+            return peer.clone();
         }
+        // Each proxy adds whom it heard of at the end; what is before the first that is believed may be anybody's.
+        let named = headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
+        let named: Vec<_> = named.flat_map(|value| value.split(',')).collect();
+        let mut from_last = named.into_iter().rev().map_while(|text| address(text.trim()));
+        let client = from_last.find(|address| !self.is_proxy(*address)).unwrap_or(peer.address);
+        let is_tls = match headers.get("x-forwarded-proto") {
+            Some(scheme) => scheme.as_bytes().eq_ignore_ascii_case(b"https"),
+            None => peer.is_tls,
+        };
+        Peer { is_tls, ..Peer::at(client) }
+    }
+
+    /// Who a request comes from. `peer` sent it, on behalf of `client`.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        peer: &Peer,
+        client: IpAddr,
+    ) -> Result<Identity, Refused> {
+        if let Some(name) = self.is_proxy(peer.address).then(|| said_by_proxy(headers)).flatten() {
+            return Ok(Identity::named(name.into(), Kind::Proxy));
+        }
+        match headers.get(AUTHORIZATION).and_then(|shown| self.shown(shown.as_bytes())) {
+            Some(Shown::Password(shown)) => return self.known_by_password(&shown?, client).await,
+            Some(Shown::Token(token)) => return self.known_by_token(token, client),
+            None => {}
+        }
+        if let Some(identity) = sessions(headers).find_map(|cookie| self.sessions.find(cookie)) {
+            return Ok(identity);
+        }
+        let certificate = peer.certificate.clone().filter(|_| self.by_certificate);
+        certificate.map(|name| Identity::named(name, Kind::Certificate)).ok_or(Refused::Unknown)
     }
 
     /// What an `Authorization` shows, where it is of a kind that is asked for.
@@ -231,7 +288,7 @@ impl Guard {
         let mut add = |challenge: &'static str| {
             answer.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         };
-        if is_browser(asked) {
+        if is_browser(asked) && self.can_log_in() {
             add("Cookie realm=\"vanflow-collector\", form-action=\"/login\", cookie-name=vanflow_session");
             return;
         }
@@ -243,26 +300,56 @@ impl Guard {
         }
     }
 
+    /// Whether there is anything that people could write into a form.
+    pub(crate) fn can_log_in(&self) -> bool {
+        self.users.is_some() || self.tokens.is_some()
+    }
+
     /// What to do, in words.
-    pub(crate) fn advice(&self, why: Refused) -> &'static str {
-        match (why, &self.users, &self.tokens) {
-            (Refused::TooOften(_), ..) => {
+    pub(crate) fn advice(&self, why: Refused) -> String {
+        let unknown = match why {
+            Refused::Busy => "too many who log in at a time: ask again in a moment",
+            Refused::TooOften(_) => {
                 "too many wrong names, passwords or tokens from this address: ask again later"
             }
-            (Refused::Busy, ..) => "too many who log in at a time: ask again in a moment",
-            (Refused::Wrong, ..) => "the name, the password or the token is wrong",
-            (Refused::Unknown, Some(_), Some(_)) => {
-                "this collector has to know who asks: log in at /login, or show a name and a password (Authorization: Basic) \
-                 or a token (Authorization: Bearer)"
-            }
-            (Refused::Unknown, Some(_), None) => {
-                "this collector has to know who asks: log in at /login, or show a name and a password (Authorization: Basic)"
-            }
-            (Refused::Unknown, None, _) => {
-                "this collector has to know who asks: log in at /login, or show a token (Authorization: Bearer)"
-            }
+            Refused::Wrong => "the name, the password or the token is wrong",
+            Refused::Unknown => "this collector has to know who asks: ",
+        };
+        if why != Refused::Unknown {
+            return unknown.to_owned();
         }
+        let shown = [
+            (self.users.is_some(), "a name and a password (Authorization: Basic)"),
+            (self.tokens.is_some(), "a token (Authorization: Bearer)"),
+            (self.by_certificate, "a certificate that its authority issued"),
+        ];
+        let shown: Vec<_> =
+            shown.into_iter().filter_map(|(is_asked, what)| is_asked.then_some(what)).collect();
+        let ways = [
+            self.can_log_in().then(|| "log in at /login".to_owned()),
+            (!shown.is_empty()).then(|| format!("show {}", shown.join(" or "))),
+            (!self.proxies.is_empty()).then(|| "come by the proxy that is in front of it".to_owned()),
+        ];
+        format!("{unknown}{}", ways.into_iter().flatten().collect::<Vec<_>>().join(", or "))
     }
+}
+
+/// Whom a proxy says a request to come from. What is said twice may have been said by somebody else before.
+fn said_by_proxy(headers: &HeaderMap) -> Option<String> {
+    ["x-forwarded-user", "x-forwarded-email"].into_iter().find_map(|name| {
+        let mut values = headers.get_all(name).into_iter();
+        let (value, None) = (values.next()?, values.next()) else { return None };
+        let name = std::str::from_utf8(value.as_bytes()).ok()?.trim();
+        ((1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control))
+            .then(|| name.to_owned())
+    })
+}
+
+/// An address as proxies write it, with a port or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
+    address.map(|address| address.to_canonical())
 }
 
 /// Adds to an answer when to ask again, where that may help.

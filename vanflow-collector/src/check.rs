@@ -23,7 +23,8 @@ pub fn check(settings: &Settings) -> Vec<String> {
         Source::Replay(replay) => Capture::open(&replay.file).map(drop).map_err(RunError::from),
     });
     if let Some((certificate, key)) = &settings.http.tls {
-        look(Certificate::load(certificate, key).map(drop).map_err(|error| RunError::Http(error.into())));
+        let loaded = Certificate::load(certificate, key, settings.http.client_ca.as_deref());
+        look(loaded.map(drop).map_err(|error| RunError::Http(error.into())));
     }
     for kind in &settings.access.kinds {
         let alone = Access { kinds: vec![kind.clone()], ..settings.access.clone() };

@@ -18,8 +18,8 @@ pub use limits::{LimitArgs, Limits};
 #[cfg(feature = "archive")]
 pub use settings::Archive;
 pub use settings::{
-    Access, AccessLog, AccessLogFormat, Auth, FlowLog, FlowLogFormat, FlowLogTarget, Http, Prometheus,
-    Replay, Router, Settings, SettingsError, Source, State,
+    Access, AccessLog, AccessLogFormat, Addresses, Auth, FlowLog, FlowLogFormat, FlowLogTarget, Http,
+    Prometheus, Replay, Router, Settings, SettingsError, Source, State,
 };
 pub use skupper::SkupperError;
 pub(crate) use skupper::reach as reach_skupper;

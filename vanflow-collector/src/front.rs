@@ -98,16 +98,17 @@ impl Front {
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {
-        let peer = Peer::of(&request);
+        let sender = Peer::of(&request);
         let (mut parts, body) = request.into_parts();
+        let peer = guard.behind_proxy(&parts.headers, &sender);
         let mut user = None;
         let mut response = match parts.uri.path() {
-            LOGIN => guard.log_in(&parts, peer, body).await,
-            LOGOUT => guard.log_out(&parts, peer),
+            LOGIN if guard.can_log_in() => guard.log_in(&parts, &peer, body).await,
+            LOGOUT if guard.can_log_in() => guard.log_out(&parts, &peer),
             METRICS if guard.metrics_open => self.answers.answer(Request::from_parts(parts, body)).await,
             // Browsers ask what a page may ask, and show nothing with it. The answer is the same whoever asks.
             _ if is_preflight(&parts) => self.answers.answer(Request::from_parts(parts, body)).await,
-            path => match guard.identify(&parts.headers, peer.address).await {
+            path => match guard.identify(&parts.headers, &sender, peer.address).await {
                 Err(why) => self.refused(guard, &parts, why),
                 Ok(identity) => {
                     user = Some(identity.name.clone());
@@ -116,7 +117,7 @@ impl Front {
                         self.not_allowed(&parts, &identity)
                     } else {
                         parts.extensions.insert(identity.user());
-                        self.allowed(guard, identity, peer, Request::from_parts(parts, body)).await
+                        self.allowed(guard, identity, &peer, Request::from_parts(parts, body)).await
                     }
                 }
             },
@@ -133,7 +134,7 @@ impl Front {
         self,
         guard: &Guard,
         identity: Identity,
-        peer: Peer,
+        peer: &Peer,
         request: Request<B>,
     ) -> Response<Body>
     where
@@ -159,13 +160,15 @@ impl Front {
 
     fn refused(&self, guard: &Guard, asked: &Parts, why: Refused) -> Response<Body> {
         let mut refused = match why {
-            Refused::Busy => refusal(StatusCode::SERVICE_UNAVAILABLE, guard.advice(why)),
-            Refused::TooOften(_) => refusal(StatusCode::TOO_MANY_REQUESTS, guard.advice(why)),
+            Refused::Busy => refusal(StatusCode::SERVICE_UNAVAILABLE, &guard.advice(why)),
+            Refused::TooOften(_) => refusal(StatusCode::TOO_MANY_REQUESTS, &guard.advice(why)),
+            // HTTP has nothing that could be shown.
+            Refused::Unknown if !guard.can_log_in() => refusal(StatusCode::FORBIDDEN, &guard.advice(why)),
             Refused::Unknown | Refused::Wrong => {
                 if let Some(to_login) = guard.lead_to_login(asked) {
                     return to_login;
                 }
-                let mut refused = refusal(StatusCode::UNAUTHORIZED, guard.advice(why));
+                let mut refused = refusal(StatusCode::UNAUTHORIZED, &guard.advice(why));
                 guard.challenge(&asked.headers, refused.headers_mut());
                 refused
             }

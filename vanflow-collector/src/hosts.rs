@@ -100,6 +100,7 @@ mod tests {
             listen: vec![listen.to_owned()],
             public_urls: public.iter().map(|url| url.parse().expect("a URL")).collect(),
             tls: None,
+            client_ca: None,
             cors: Cors::SameOrigin,
             limits: config::Limits::default(),
         };

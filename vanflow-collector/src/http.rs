@@ -54,6 +54,7 @@ use crate::{
     config,
     front::is_probe,
     occasion::Occasion,
+    subject::common_name,
     tls::{Certificate, TlsError},
 };
 
@@ -154,7 +155,9 @@ impl Server {
     /// Listens on every address of `settings`, which that option named.
     pub(crate) async fn bind(settings: &config::Http, option: &'static str) -> Result<Self, HttpError> {
         let certificate = match &settings.tls {
-            Some((certificate, key)) => Some(Arc::new(Certificate::load(certificate, key)?)),
+            Some((certificate, key)) => {
+                Some(Arc::new(Certificate::load(certificate, key, settings.client_ca.as_deref())?))
+            }
             None => None,
         };
         let mut listeners = Vec::new();
@@ -237,18 +240,24 @@ impl Server {
 }
 
 /// Who is at the other end of a connection; requests have it as an extension.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// Whether nobody on the way can read along.
     pub(crate) is_tls: bool,
+    /// The subject of the certificate that was shown, if it has a name.
+    pub(crate) certificate: Option<Arc<str>>,
 }
 
 impl Peer {
+    /// Somebody at that address, who shows nothing.
+    pub(crate) fn at(address: IpAddr) -> Self {
+        Self { address: address.to_canonical(), is_tls: false, certificate: None }
+    }
+
     /// Who sent a request.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let nobody = Self { address: Ipv6Addr::UNSPECIFIED.into(), is_tls: false };
-        request.extensions().get().copied().unwrap_or(nobody)
+        request.extensions().get().cloned().unwrap_or_else(|| Self::at(Ipv6Addr::UNSPECIFIED.into()))
     }
 }
 
@@ -339,7 +348,7 @@ where
         seat: Seat,
     ) -> End {
         let stream = Watched::new(stream, seat.progress.clone());
-        let Some(certificate) = &self.certificate else { return self.serve(stream, peer, seat).await };
+        let Some(certificate) = &self.certificate else { return self.serve(stream, peer, None, seat).await };
         let ask_within = seat.limits.ask_within;
         let greeting = timeout(ask_within, certificate.acceptor().accept(stream));
         let greeted = tokio::select! {
@@ -347,7 +356,11 @@ where
             greeted = greeting => greeted,
         };
         match greeted {
-            Ok(Ok(stream)) => self.serve(stream, peer, seat).await,
+            Ok(Ok(stream)) => {
+                let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let name = shown.and_then(|shown| common_name(shown)).map(Arc::from);
+                self.serve(stream, peer, name, seat).await
+            }
             Ok(Err(error)) => End::Failed(error.into()),
             Err(_) => End::Cut(Cut::AsksNothing(ask_within)),
         }
@@ -357,12 +370,13 @@ where
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: SocketAddr,
+        certificate: Option<Arc<str>>,
         Seat { place, progress, limits, is_spare }: Seat,
     ) -> End {
-        let from = Peer { address: peer.ip().to_canonical(), is_tls: self.certificate.is_some() };
+        let from = Peer { is_tls: self.certificate.is_some(), certificate, ..Peer::at(peer.ip()) };
         let service = service_fn(|mut request: Request<Incoming>| {
             let asked = Progress::asked(&progress);
-            request.extensions_mut().insert(from);
+            request.extensions_mut().insert(from.clone());
             let line = tracing::enabled!(target: ACCESS, Level::DEBUG)
                 .then(|| format!("{peer} {} {}", request.method(), shown(request.uri())));
             request.extensions_mut().insert(Client(peer.ip()));

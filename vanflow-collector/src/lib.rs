@@ -56,6 +56,7 @@ mod replay;
 mod run;
 mod starting;
 mod state;
+mod subject;
 pub mod supervisor;
 pub mod terminal;
 mod tls;

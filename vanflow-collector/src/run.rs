@@ -241,7 +241,12 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let monitors = match &settings.metrics_listen {
         Some(address) => Some(
             Server::bind(
-                &config::Http { listen: vec![address.clone()], tls: None, ..settings.http.clone() },
+                &config::Http {
+                    listen: vec![address.clone()],
+                    tls: None,
+                    client_ca: None,
+                    ..settings.http.clone()
+                },
                 "--metrics-listen",
             )
             .await?,

@@ -8,8 +8,10 @@ use std::{
 };
 
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -42,6 +44,14 @@ pub enum TlsError {
         #[source]
         error: pem::Error,
     },
+    /// Authorities that clients cannot be checked with.
+    #[error("{} cannot be used to check certificates of clients: {why}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A certificate and a key that do not belong together, or that TLS has no use for.
     #[error("{certificate} and {key} cannot be used together: {error}")]
     Unusable {
@@ -55,28 +65,38 @@ pub enum TlsError {
     },
 }
 
-/// A certificate and its key, as they are on disk now.
+/// A certificate and its key, as they are on disk now; and whose certificates clients can show.
 pub(crate) struct Certificate {
     certificate: PathBuf,
     key: PathBuf,
+    clients: Option<PathBuf>,
     current: Mutex<Current>,
+}
+
+/// What the files held: the certificate, its key, and the authorities of clients.
+#[derive(PartialEq, Eq)]
+struct Seen {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    clients: Option<Vec<u8>>,
 }
 
 struct Current {
     /// What the files held when they were last looked at, whether or not that was any good.
-    seen: (Vec<u8>, Vec<u8>),
+    seen: Seen,
     /// What was last good.
     config: Arc<ServerConfig>,
 }
 
 impl Certificate {
-    /// Reads both files.
-    pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let seen = (read(certificate)?, read(key)?);
-        let config = config(certificate, key, &seen)?;
+    /// Reads all of the files. Clients can show certificates of the authorities in `clients`.
+    pub(crate) fn load(certificate: &Path, key: &Path, clients: Option<&Path>) -> Result<Self, TlsError> {
+        let seen = see(certificate, key, clients)?;
+        let config = config(certificate, key, clients, &seen)?;
         Ok(Self {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
+            clients: clients.map(Path::to_owned),
             current: Mutex::new(Current { seen, config }),
         })
     }
@@ -89,12 +109,12 @@ impl Certificate {
     /// Looks at the files. Answers whether they hold something new and good; what is not good leaves the
     /// certificate of before in use.
     pub(crate) fn renew(&self) -> Result<bool, TlsError> {
-        let seen = (read(&self.certificate)?, read(&self.key)?);
+        let seen = see(&self.certificate, &self.key, self.clients.as_deref())?;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.seen == seen {
             return Ok(false);
         }
-        let config = config(&self.certificate, &self.key, &seen);
+        let config = config(&self.certificate, &self.key, self.clients.as_deref(), &seen);
         current.seen = seen;
         current.config = config?;
         Ok(true)
@@ -142,20 +162,39 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|error| TlsError::Unreadable { path: path.to_owned(), error })
 }
 
-fn config(certificate: &Path, key: &Path, seen: &(Vec<u8>, Vec<u8>)) -> Result<Arc<ServerConfig>, TlsError> {
-    let not_pem = |path: &Path, what| {
-        let path = path.to_owned();
-        move |error| TlsError::NotPem { path, what, error }
-    };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&seen.0)
+fn see(certificate: &Path, key: &Path, clients: Option<&Path>) -> Result<Seen, TlsError> {
+    Ok(Seen { certificate: read(certificate)?, key: read(key)?, clients: clients.map(read).transpose()? })
+}
+
+/// The certificates in a file, of which there is one at least.
+fn certificates(path: &Path, octets: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    CertificateDer::pem_slice_iter(octets)
         .collect::<Result<_, _>>()
         .and_then(|chain: Vec<_>| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
-        .map_err(not_pem(certificate, "certificate"))?;
-    let private = PrivateKeyDer::from_pem_slice(&seen.1).map_err(not_pem(key, "private key"))?;
+        .map_err(not_pem(path, "certificate"))
+}
+
+fn not_pem(path: &Path, what: &'static str) -> impl FnOnce(pem::Error) -> TlsError {
+    let path = path.to_owned();
+    move |error| TlsError::NotPem { path, what, error }
+}
+
+fn config(
+    certificate: &Path,
+    key: &Path,
+    clients: Option<&Path>,
+    seen: &Seen,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates(certificate, &seen.certificate)?;
+    let private = PrivateKeyDer::from_pem_slice(&seen.key).map_err(not_pem(key, "private key"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = match (clients, &seen.clients) {
+        (Some(path), Some(octets)) => verifier(path, octets, &provider)?,
+        _ => WebPkiClientVerifier::no_client_auth(),
+    };
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private));
+        .and_then(|config| config.with_client_cert_verifier(verifier).with_single_cert(chain, private));
     match config {
         Ok(mut config) => {
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -167,9 +206,26 @@ fn config(certificate: &Path, key: &Path, seen: &(Vec<u8>, Vec<u8>)) -> Result<A
     }
 }
 
+/// What checks the certificates of clients, who need not have one.
+fn verifier(
+    path: &Path,
+    octets: &[u8],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let unusable = |why: String| TlsError::Authorities { path: path.to_owned(), why };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(path, octets)? {
+        roots.add(authority).map_err(|error| unusable(error.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| unusable(error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
-    use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+    use rustls::{ClientConfig, pki_types::ServerName};
     use tempfile::TempDir;
     use tokio_rustls::TlsConnector;
 
@@ -201,7 +257,7 @@ mod tests {
         }
 
         fn load(&self) -> Result<Certificate, TlsError> {
-            Certificate::load(&self.certificate(), &self.key())
+            Certificate::load(&self.certificate(), &self.key(), None)
         }
     }
 

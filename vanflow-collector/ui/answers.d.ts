@@ -91,5 +91,5 @@ export interface Page<R> { results: R[]; count: number; totalCount?: number; tim
 /** Who looks; null where nobody is asked, for only their own machine reaches the collector. */
 export interface User {
   username: string;
-  authType: 'openshift' | 'none' | 'basic' | 'token' | 'session';
+  authType: 'openshift' | 'none' | 'basic' | 'token' | 'session' | 'certificate' | 'proxy';
 }

@@ -40,15 +40,21 @@ pub(crate) struct Connection {
     /// The URL of the collector
     #[arg(long, global = true, env = "VFLOW_SERVER", default_value = "http://127.0.0.1:8010", value_name = "URL", help_heading = WHO)]
     pub(crate) server: String,
-    /// Who asks, NAME:PASSWORD
+    /// Who asks, NAME:PASSWORD, or NAME with --password-file
     #[arg(long, global = true, env = "VFLOW_USER", hide_env_values = true, conflicts_with = "token_file", value_name = "USER", help_heading = WHO)]
     pub(crate) user: Option<String>,
+    /// A file with the password of --user
+    #[arg(long, global = true, env = "VFLOW_PASSWORD_FILE", value_name = "FILE", help_heading = WHO)]
+    pub(crate) password_file: Option<PathBuf>,
     /// A file with the token to show
     #[arg(long, global = true, env = "VFLOW_TOKEN_FILE", value_name = "FILE", help_heading = WHO)]
     pub(crate) token_file: Option<PathBuf>,
     /// A PEM file with the certificate authorities to trust, in place of those of this machine
     #[arg(long, global = true, env = "VFLOW_CA", value_name = "FILE", help_heading = WHO)]
     pub(crate) ca: Option<PathBuf>,
+    /// The directory where sessions of `vflow login` are kept; that of the user where it is not given
+    #[arg(long, global = true, env = "VFLOW_STATE", value_name = "DIR", help_heading = WHO)]
+    pub(crate) state: Option<PathBuf>,
     /// Reads a capture, as `vflow record` or `vanflow-collector --capture` write it, and asks nobody
     #[arg(long, global = true, value_name = "FILE", help_heading = WHO)]
     pub(crate) input: Option<PathBuf>,
@@ -149,6 +155,10 @@ pub(crate) enum Command {
     Export(Export),
     /// A query in PromQL, as a table or a chart
     Query(Query),
+    /// Logs in to a collector: what is asked after that needs no password
+    Login,
+    /// Logs out of it
+    Logout,
     /// Writes what a router sends to a file, to be read with --input
     Record(Record),
     /// Whether a flow log of the collector is as it was written; 1 is the exit code where not

@@ -3,6 +3,7 @@
 mod export;
 mod follow;
 mod list;
+mod login;
 mod map;
 mod observe;
 mod path;
@@ -17,8 +18,17 @@ use std::io::Write;
 use serde_json::Value;
 
 pub(crate) use self::{
-    export::export, list::list, map::map, observe::observe, path::path, query::query, record::record,
-    status::status, top::top, verify::verify,
+    export::export,
+    list::list,
+    login::{login, logout, secret_in},
+    map::map,
+    observe::observe,
+    path::path,
+    query::query,
+    record::record,
+    status::status,
+    top::top,
+    verify::verify,
 };
 use crate::{
     args::Form,

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited, combinators::UnsyncBoxBody};
 use serde_json::Value;
 
-use self::{capture::Capture, http::Server};
+use self::capture::Capture;
 pub(crate) use self::{
     events::{Event, Events},
+    http::{Posted, Server},
     lines::Lines,
 };
 use crate::{args::Connection, error::Error, question::Question};

@@ -31,12 +31,24 @@ pub(crate) enum Error {
         reason: String,
     },
     /// The collector wants to know who asks, or does not let them.
-    #[error("{server} refuses to answer (HTTP {status}): name yourself by --user or --token-file")]
+    #[error(
+        "{server} refuses to answer (HTTP {status}): log in by `vflow login`, or name yourself by --user or --token-file"
+    )]
     NotAllowed {
         /// Its URL.
         server: String,
         /// The status of the answer.
         status: u16,
+    },
+    /// The collector lets nobody log in so.
+    #[error("not logged in to {server} (HTTP {status}): {message}")]
+    NotLoggedIn {
+        /// Its URL.
+        server: String,
+        /// The status of the answer.
+        status: u16,
+        /// Why, in its words or ours.
+        message: String,
     },
     /// The collector says that the question makes no sense.
     #[error("{message}")]
@@ -93,7 +105,9 @@ impl Error {
 
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Refused { .. } | Self::NotAllowed { .. } => WRONG_USE,
+            Self::Usage(_) | Self::Refused { .. } | Self::NotAllowed { .. } | Self::NotLoggedIn { .. } => {
+                WRONG_USE
+            }
             // A file that is named and cannot be read is a wrong name, mostly.
             Self::File { .. } => WRONG_USE,
             Self::Unreachable { .. } | Self::Failed { .. } | Self::Garbled { .. } | Self::Output(_) => {

@@ -17,6 +17,7 @@ mod output;
 mod question;
 mod run;
 mod selection;
+mod session;
 mod table;
 mod time;
 

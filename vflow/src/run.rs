@@ -88,6 +88,8 @@ async fn answer(
             })?;
             return Ok(RIGHT);
         }
+        Command::Login => return call::login(&cli.connection, err).await,
+        Command::Logout => return call::logout(&cli.connection, err).await,
         Command::Record(record) => return call::record(record, &cli.connection, err).await,
         Command::Verify(verify) => return call::verify(verify, cli.output.output, out),
         _ => {}
@@ -115,9 +117,12 @@ async fn answer(
         Command::Map(map) => call::map(&mut call, &map).await,
         Command::Export(export) => call::export(&mut call, &export).await,
         Command::Query(query) => call::query(&mut call, &query).await,
-        Command::Completions { .. } | Command::Man { .. } | Command::Record(_) | Command::Verify(_) => {
-            Ok(RIGHT)
-        }
+        Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Login
+        | Command::Logout
+        | Command::Record(_)
+        | Command::Verify(_) => Ok(RIGHT),
     }
 }
 

@@ -162,7 +162,9 @@ async fn a_server_that_wants_to_know_who_asks_is_told_so_and_who_asks_tells() {
     let outcome = typed(&format!("status --server {url}"), &PIPE).await;
     assert_eq!(
         outcome.err,
-        format!("error: {url} refuses to answer (HTTP 401): name yourself by --user or --token-file\n")
+        format!(
+            "error: {url} refuses to answer (HTTP 401): log in by `vflow login`, or name yourself by --user or --token-file\n"
+        )
     );
     assert_eq!(outcome.code, WRONG_USE);
     let outcome = typed(&format!("status -o ndjson --server {url} --user me:secret"), &PIPE).await;
@@ -170,7 +172,7 @@ async fn a_server_that_wants_to_know_who_asks_is_told_so_and_who_asks_tells() {
     let outcome = typed(&format!("status --server {url} --user me"), &PIPE).await;
     assert_eq!(
         outcome.err,
-        "error: --user has to be NAME:PASSWORD; in VFLOW_USER nobody sees it in a list of processes\n"
+        "error: --user has to be NAME:PASSWORD, or NAME with --password-file; in VFLOW_USER nobody sees it in a list of processes\n"
     );
 }
 

@@ -258,7 +258,7 @@ fn account(route: &Route) -> Value {
             "user",
             json!({
                 "description": "Who asks, and how they showed it: by the cookie of a proxy (openshift), which starts with \
-                                the name; by a session, a password or a token; or nobody is asked, though others than this machine reach \
+                                the name; by a session, a password, a token, a certificate or another proxy; or nobody is asked, though others than this machine reach \
                                 the collector (none)",
                 "content": { "application/json": { "schema": {
                     "type": "object",

@@ -23,7 +23,7 @@ use super::{Rights, secret::Secret};
 const LONGEST: u64 = 4 << 20;
 
 /// Names that are longer than this, in octets, are refused.
-const LONGEST_NAME: usize = 255;
+pub(super) const LONGEST_NAME: usize = 255;
 
 /// A file that says who may look, and cannot be read or makes no sense.
 #[derive(Debug, Error)]

@@ -70,7 +70,7 @@ struct Form {
 impl Guard {
     /// To the page, for a browser that a person looks at; it comes back to where it was.
     pub(crate) fn lead_to_login(&self, asked: &Parts) -> Option<Response<Body>> {
-        if asked.method != Method::GET || !is_looked_at(&asked.headers) {
+        if !self.can_log_in() || asked.method != Method::GET || !is_looked_at(&asked.headers) {
             return None;
         }
         let target = asked.uri.path_and_query().map_or("/", PathAndQuery::as_str).trim_start_matches('/');
@@ -84,7 +84,7 @@ impl Guard {
     }
 
     /// The page, or the answer to what was written there.
-    pub(crate) async fn log_in<B>(&self, asked: &Parts, peer: Peer, body: B) -> Response<Body>
+    pub(crate) async fn log_in<B>(&self, asked: &Parts, peer: &Peer, body: B) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {
@@ -101,7 +101,7 @@ impl Guard {
         }
     }
 
-    async fn take<B>(&self, asked: &Parts, peer: Peer, body: B) -> Response<Body>
+    async fn take<B>(&self, asked: &Parts, peer: &Peer, body: B) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>>,
     {
@@ -180,7 +180,7 @@ impl Guard {
     }
 
     /// Ends the session of whoever posts this; a browser goes to the page.
-    pub(crate) fn log_out(&self, asked: &Parts, peer: Peer) -> Response<Body> {
+    pub(crate) fn log_out(&self, asked: &Parts, peer: &Peer) -> Response<Body> {
         if asked.method != Method::POST {
             return not_possible(&asked.method, "POST");
         }
@@ -200,7 +200,7 @@ impl Guard {
     }
 
     /// Ends the session that a request is of, and takes its cookie back in the answer.
-    pub(crate) fn end_session(&self, asked: &Parts, peer: Peer, response: &mut Response<Body>) {
+    pub(crate) fn end_session(&self, asked: &Parts, peer: &Peer, response: &mut Response<Body>) {
         for cookie in sessions(&asked.headers) {
             self.sessions.end(cookie);
         }
@@ -322,7 +322,7 @@ fn safe(to: &str) -> &str {
     if is_one && !is_login { to } else { "" }
 }
 
-fn set_cookie(response: &mut Response<Body>, asked: &Parts, peer: Peer, value: &str, age: u64) {
+fn set_cookie(response: &mut Response<Body>, asked: &Parts, peer: &Peer, value: &str, age: u64) {
     let by_https = |origin: &HeaderValue| origin.as_bytes().starts_with(b"https://");
     let is_secure = peer.is_tls || asked.headers.get(ORIGIN).is_some_and(by_https);
     let secure = if is_secure { "; Secure" } else { "" };

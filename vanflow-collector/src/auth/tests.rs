@@ -49,7 +49,8 @@ impl Asked {
         let kinds = kinds.iter().map(|kind| match *kind {
             "htpasswd" => Auth::Htpasswd(file("users", USERS)),
             "tokens" => Auth::Tokens(file("tokens", &sums())),
-            other => unreachable!("{other}"),
+            "certificate" => Auth::Certificate,
+            proxy => Auth::Proxy(proxy.parse().expect("an address")),
         });
         let mut access = Access { kinds: kinds.collect(), metrics_open: false, ..Access::open() };
         change(&mut access);
@@ -57,6 +58,7 @@ impl Asked {
             listen: vec!["0.0.0.0:8010".to_owned()],
             public_urls: Vec::new(),
             tls: None,
+            client_ca: None,
             cors: Cors::Origins(vec!["https://console.example".to_owned()]),
             limits: config::Limits::default(),
         };
@@ -106,7 +108,7 @@ fn request(method: Method, path: &str, headers: &[(HeaderName, &str)], body: &st
 /// The same request, from another address.
 fn from(address: u8, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
     let address = [192, 0, 2, address].into();
-    request.extensions_mut().insert(Peer { address, is_tls: false });
+    request.extensions_mut().insert(Peer::at(address));
     request
 }
 
@@ -362,7 +364,7 @@ async fn a_session_that_came_by_tls_goes_by_tls_alone() {
     assert!(proxied.all(SET_COOKIE).concat().ends_with("; SameSite=Strict; Secure"));
     let headers = [(CONTENT_TYPE, "application/x-www-form-urlencoded")];
     let mut request = request(Method::POST, "/login", &headers, form);
-    request.extensions_mut().insert(Peer { address: [192, 0, 2, 1].into(), is_tls: true });
+    request.extensions_mut().insert(Peer { is_tls: true, ..Peer::at([192, 0, 2, 1].into()) });
     assert!(asked.send(request).await.all(SET_COOKIE).concat().ends_with("; SameSite=Strict; Secure"));
 }
 
@@ -454,4 +456,85 @@ async fn the_page_says_that_somebody_was_wrong_too_often() {
     let answer = asked.post("/login", &page, "user=skupper&password=correct+horse").await;
     assert_eq!((answer.status, &answer.headers["retry-after"]), (429, &HeaderValue::from_static("7")));
     assert!(answer.text.contains("That was wrong too often. Try again in a minute."), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_proxy_at_its_address_says_who_asks_and_nobody_else_does() {
+    let asked = Asked::new(&["10.0.0.0/8"]);
+    let user = (HeaderName::from_static("x-forwarded-user"), "ann");
+    let email = (HeaderName::from_static("x-forwarded-email"), "ann@example.com");
+    let ask = |address: [u8; 4], headers: &[(HeaderName, &str)]| {
+        let mut request = request(Method::GET, "/api/v2alpha1/user", headers, "");
+        request.extensions_mut().insert(Peer::at(address.into()));
+        request
+    };
+    for (headers, name) in
+        [(&[email.clone(), user.clone()][..], "ann"), (&[email.clone()], "ann@example.com")]
+    {
+        let answer = asked.send(ask([10, 1, 2, 3], headers)).await;
+        assert_eq!(answer.text, format!("{{\"username\":\"{name}\",\"authType\":\"proxy\"}}\n"));
+        let answer = asked.send(ask([192, 0, 2, 1], headers)).await;
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (
+                403,
+                "{\"error\":\"this collector has to know who asks: come by the proxy that is in front of it\"}\n"
+            )
+        );
+    }
+    let too_long = "n".repeat(256);
+    for names in [&["ann", "bert"][..], &[""], &[" "], &["a\tb"], &[&too_long], &[]] {
+        let headers: Vec<_> = names.iter().map(|name| (user.0.clone(), *name)).collect();
+        assert_eq!(asked.send(ask([10, 1, 2, 3], &headers)).await.status, 403, "{names:?}");
+    }
+    assert_eq!(asked.get("/login", &[]).await.status, 403, "there is nothing to log in with");
+    let answer = asked.get("/", &[(BROWSER, "navigate")]).await;
+    assert_eq!((answer.status, answer.all(WWW_AUTHENTICATE).len()), (403, 0));
+}
+
+#[tokio::test]
+async fn clients_behind_a_proxy_are_told_from_each_other() {
+    let asked = Asked::new(&["htpasswd", "10.0.0.0/8", "::1"]);
+    let client = |address: &str, forwarded: &[&str]| {
+        let mut headers = HeaderMap::new();
+        for forwarded in forwarded {
+            headers.append("x-forwarded-for", HeaderValue::try_from(*forwarded).expect("a value"));
+        }
+        let peer = Peer::at(address.parse().expect("an address"));
+        asked.guard.behind_proxy(&headers, &peer).address.to_string()
+    };
+    assert_eq!(client("192.0.2.1", &["192.0.2.9"]), "192.0.2.1", "it is no proxy");
+    assert_eq!(client("10.0.0.1", &["192.0.2.9"]), "192.0.2.9");
+    assert_eq!(client("10.0.0.1", &["192.0.2.8, 192.0.2.9"]), "192.0.2.9", "what is before may be anybody's");
+    assert_eq!(client("10.0.0.1", &["192.0.2.8", "192.0.2.9, 10.0.0.2"]), "192.0.2.9");
+    assert_eq!(client("10.0.0.1", &["192.0.2.9:1234"]), "192.0.2.9");
+    assert_eq!(client("::1", &["[2001:db8::1]:1234"]), "2001:db8::1");
+    assert_eq!(client("10.0.0.1", &["192.0.2.9, unknown"]), "10.0.0.1");
+    assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    let form = "user=skupper&password=correct+horse";
+    let headers = [
+        (CONTENT_TYPE, "application/x-www-form-urlencoded"),
+        (HeaderName::from_static("x-forwarded-proto"), "https"),
+    ];
+    let mut request = request(Method::POST, "/login", &headers, form);
+    request.extensions_mut().insert(Peer::at([10, 0, 0, 1].into()));
+    assert!(asked.send(request).await.all(SET_COOKIE).concat().ends_with("; SameSite=Strict; Secure"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_enough_where_it_is_asked_for() {
+    let ask = |headers: &[(HeaderName, &str)]| {
+        let mut request = request(Method::GET, "/api/v2alpha1/user", headers, "");
+        let certificate = Some("ann".into());
+        request.extensions_mut().insert(Peer { certificate, ..Peer::at([192, 0, 2, 1].into()) });
+        request
+    };
+    let asked = Asked::new(&["certificate", "htpasswd"]);
+    let answer = asked.send(ask(&[])).await;
+    assert_eq!(answer.text, "{\"username\":\"ann\",\"authType\":\"certificate\"}\n");
+    let shown = basic("skupper:correct horse");
+    let answer = asked.send(ask(&[(AUTHORIZATION, &shown)])).await;
+    assert_eq!(answer.text, "{\"username\":\"skupper\",\"authType\":\"basic\"}\n", "who says more, means it");
+    assert_eq!(asked.get("/api/v1/verdict", &[]).await.status, 401);
+    assert_eq!(Asked::new(&["htpasswd"]).send(ask(&[])).await.status, 401, "nobody asked for one");
 }

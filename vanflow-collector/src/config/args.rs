@@ -93,9 +93,10 @@ pub struct Args {
     pub listen: Vec<String>,
 
     /// Asks everybody who they are, and lets in whom this names: htpasswd=FILE, a file of names and passwords as
-    /// `htpasswd -B` makes it, or tokens=FILE, a file of names and SHA-256 sums of tokens. May be given once for each of
-    /// them; in the environment, with commas between them. Files are read again when they change. none asks nobody, as is
-    /// the default where all of --listen is loopback.
+    /// `htpasswd -B` makes it; tokens=FILE, a file of names and SHA-256 sums of tokens; certificate, who shows one of
+    /// --tls-client-ca; proxy=ADDRESS, who comes by a proxy at that address or in that network, which says who it is in
+    /// X-Forwarded-User or X-Forwarded-Email. May be given several times; in the environment, with commas between them. Files
+    /// are read again when they change. none asks nobody, as is the default where all of --listen is loopback.
     #[arg(long, env = "VANFLOW_AUTH", value_name = "KIND", value_delimiter = ',')]
     pub auth: Vec<String>,
 
@@ -139,6 +140,11 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_ACCESS_LOG_FORMAT", value_name = "FORMAT", help_heading = API)]
     #[arg(value_parser = one_of(ACCESS_LOG_FORMATS))]
     pub access_log_format: Option<AccessLogFormat>,
+
+    /// Lets clients show certificates of the authorities in this PEM file, for --auth certificate. Read again when the file
+    /// changes.
+    #[arg(long, env = "VANFLOW_TLS_CLIENT_CA", value_name = "FILE", help_heading = API)]
+    pub tls_client_ca: Option<PathBuf>,
 
     /// Allows pages of this origin, such as `https://console.example.com`, to ask the API; * allows all. May be given
     /// several times; in the environment, with commas between them. By default browsers let no other page ask.

@@ -14,7 +14,7 @@ use vanflow_api::{Cors, EventsOptions, metrics};
 use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
-pub use self::access::{Access, AccessLog, AccessLogFormat, Auth};
+pub use self::access::{Access, AccessLog, AccessLogFormat, Addresses, Auth};
 #[cfg(feature = "archive")]
 pub use self::keeping::Archive;
 pub use self::keeping::{FlowLog, FlowLogFormat, FlowLogTarget, State};
@@ -119,6 +119,8 @@ pub struct Http {
     pub public_urls: Vec<Uri>,
     /// Certificate and key, PEM files, where it is HTTPS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// The authorities of certificates that clients can show, a PEM file, where it is HTTPS.
+    pub client_ca: Option<PathBuf>,
     /// Whose pages may ask.
     pub cors: Cors,
     /// What clients may take.
@@ -325,7 +327,11 @@ impl Settings {
 
 /// Where requests are answered, and how.
 fn http(args: &Args) -> Result<Http, SettingsError> {
+    if args.tls_client_ca.is_some() && args.tls_cert.is_none() {
+        return Err(SettingsError::Needs { option: "--tls-client-ca", needed: "--tls-cert FILE" });
+    }
     Ok(Http {
+        client_ca: args.tls_client_ca.clone(),
         tls: pair(("--tls-cert", args.tls_cert.clone()), ("--tls-key", args.tls_key.clone()))?,
         listen: each(args.listen.clone(), |address| listen("--listen", address))?,
         public_urls: each(args.public_url.clone(), public_url)?,

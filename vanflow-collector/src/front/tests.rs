@@ -24,6 +24,7 @@ fn http(listen: &str) -> config::Http {
         listen: vec![listen.to_owned()],
         public_urls: Vec::new(),
         tls: None,
+        client_ca: None,
         cors: Cors::SameOrigin,
         limits: config::Limits::default(),
     }

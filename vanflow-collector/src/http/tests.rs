@@ -199,6 +199,7 @@ async fn limited(
         listen: vec!["127.0.0.1:0".into()],
         public_urls: Vec::new(),
         tls: None,
+        client_ca: None,
         cors: vanflow_api::Cors::SameOrigin,
         limits,
     };
@@ -361,6 +362,7 @@ async fn an_address_that_is_taken_is_named() {
         listen: vec![taken.to_string()],
         public_urls: Vec::new(),
         tls: None,
+        client_ca: None,
         cors: vanflow_api::Cors::SameOrigin,
         limits: config::Limits::default(),
     };

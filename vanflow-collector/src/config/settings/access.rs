@@ -1,6 +1,6 @@
 //! Who may look, as options say it.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{Args, Http, SettingsError, conflict, no_shorter, wrong};
 
@@ -26,9 +26,61 @@ pub enum Auth {
     Htpasswd(PathBuf),
     /// A token out of this file.
     Tokens(PathBuf),
+    /// A certificate of one of the authorities of [`Http::client_ca`]; its subject is the name.
+    Certificate,
+    /// What a proxy at one of these addresses says.
+    Proxy(Addresses),
 }
 
-const KINDS: &str = "none, htpasswd=FILE or tokens=FILE";
+/// An address, or all that begin as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    first: IpAddr,
+    /// How many bits of it count.
+    bits: u8,
+}
+
+const KINDS: &str = "none, htpasswd=FILE, tokens=FILE, certificate or proxy=ADDRESS, such as proxy=127.0.0.1 or \
+                     proxy=10.0.0.0/8";
+
+impl Addresses {
+    /// Whether that is one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let (first, address) = (self.first.to_canonical(), address.to_canonical());
+        let bits = u32::from(self.bits);
+        match (first, address) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                let other = first.to_bits() ^ address.to_bits();
+                other.checked_shr(32 - bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                let other = first.to_bits() ^ address.to_bits();
+                other.checked_shr(128 - bits).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Addresses {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(first, bits)| (first, Some(bits)));
+        let first =
+            address.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().map_err(|_| ())?;
+        let first = first.to_canonical();
+        let all = if first.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(all), |bits| bits.parse().map_err(|_| ()))?;
+        if bits <= all { Ok(Self { first, bits }) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.bits)
+    }
+}
 
 impl Access {
     /// Nobody is asked for anything.
@@ -63,11 +115,26 @@ impl Access {
             "one says that nobody is asked, the other what is asked for",
         )?;
         for (index, kind) in kinds.iter().enumerate() {
-            let is_given = |other: &Auth| std::mem::discriminant(kind) == std::mem::discriminant(other);
+            let is_given = |other: &Auth| match (kind, other) {
+                (Auth::Proxy(_), Auth::Proxy(_)) => false,
+                _ => std::mem::discriminant(kind) == std::mem::discriminant(other),
+            };
             if let Some(before) = kinds.iter().take(index).find(|other| is_given(other)) {
                 let must = "given once of each kind: have all of it in one file";
                 return Err(wrong("--auth", format!("{before}` and `{kind}"), must));
             }
+        }
+        match (kinds.contains(&Auth::Certificate), http.client_ca.is_some()) {
+            (true, false) => {
+                return Err(SettingsError::Needs {
+                    option: "--auth certificate",
+                    needed: "--tls-client-ca FILE",
+                });
+            }
+            (false, true) => {
+                return Err(SettingsError::Needs { option: "--tls-client-ca", needed: "--auth certificate" });
+            }
+            _ => {}
         }
         if let Some(address) = http.beyond_loopback().filter(|_| kinds.is_empty() && !args.insecure_no_auth) {
             return Err(SettingsError::Unprotected { address: address.to_owned() });
@@ -94,6 +161,11 @@ fn auth(text: &str) -> Result<Option<Auth>, SettingsError> {
         ("none", None, _) => Ok(None),
         ("htpasswd", _, Some(file)) => Ok(Some(Auth::Htpasswd(file))),
         ("tokens", _, Some(file)) => Ok(Some(Auth::Tokens(file))),
+        ("certificate", None, _) => Ok(Some(Auth::Certificate)),
+        ("proxy", Some(addresses), _) => {
+            let addresses = addresses.parse().map_err(|()| wrong("--auth", text, KINDS))?;
+            Ok(Some(Auth::Proxy(addresses)))
+        }
         _ => Err(wrong("--auth", text, KINDS)),
     }
 }
@@ -103,6 +175,8 @@ impl fmt::Display for Auth {
         match self {
             Self::Htpasswd(file) => write!(f, "htpasswd={}", file.display()),
             Self::Tokens(file) => write!(f, "tokens={}", file.display()),
+            Self::Certificate => f.write_str("certificate"),
+            Self::Proxy(addresses) => write!(f, "proxy={addresses}"),
         }
     }
 }

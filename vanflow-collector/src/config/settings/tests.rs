@@ -302,10 +302,27 @@ fn who_may_look_is_said_once_for_each_kind() {
     assert_eq!(asked.kinds, [Auth::Htpasswd("/etc/users=1".into()), Auth::Tokens("t".into())]);
     assert_eq!((asked.metrics_open, asked.session_time), (false, Duration::from_secs(3600)));
     assert!(access("--auth tokens=t --metrics-no-auth").metrics_open);
-    for wrong in ["nobody", "htpasswd", "htpasswd=", "none=x", "=", "tokens:t"] {
+    for wrong in [
+        "nobody",
+        "htpasswd",
+        "htpasswd=",
+        "none=x",
+        "=",
+        "tokens:t",
+        "certificate=x",
+        "proxy",
+        "proxy=",
+        "proxy=p",
+        "proxy=10.0.0.0/33",
+        "proxy=10.0.0.0/-1",
+        "proxy=::1/129",
+    ] {
         assert_eq!(
             error(&format!("--demo --auth {wrong}")),
-            format!("--auth is `{wrong}`; it must be none, htpasswd=FILE or tokens=FILE")
+            format!(
+                "--auth is `{wrong}`; it must be none, htpasswd=FILE, tokens=FILE, certificate or proxy=ADDRESS, such as \
+                 proxy=127.0.0.1 or proxy=10.0.0.0/8"
+            )
         );
     }
     assert_eq!(
@@ -430,4 +447,43 @@ fn requests_are_logged_to_a_file_or_to_standard_output() {
         error("--demo --access-log - --flow-log -"),
         "--access-log - cannot go with --flow-log -: their lines could not be told apart"
     );
+}
+
+#[test]
+fn certificates_of_clients_need_authorities_and_those_need_to_be_asked_for() {
+    let tls = "--demo --tls-cert c --tls-key k";
+    let both = settings(&format!("{tls} --tls-client-ca ca --auth certificate")).expect("makes sense");
+    assert_eq!(both.access.kinds, [Auth::Certificate]);
+    assert_eq!(both.http.client_ca.as_deref(), Some(Path::new("ca")));
+    assert_eq!(error(&format!("{tls} --auth certificate")), "--auth certificate needs --tls-client-ca FILE");
+    assert_eq!(error(&format!("{tls} --tls-client-ca ca")), "--tls-client-ca needs --auth certificate");
+    assert_eq!(
+        error("--demo --tls-client-ca ca --auth certificate"),
+        "--tls-client-ca needs --tls-cert FILE"
+    );
+}
+
+#[test]
+fn proxies_are_named_by_address_or_network() {
+    let kinds =
+        settings("--demo --auth proxy=127.0.0.1 --auth proxy=[fd00::]/8").expect("makes sense").access.kinds;
+    assert_eq!(
+        kinds.iter().map(Auth::to_string).collect::<Vec<_>>(),
+        ["proxy=127.0.0.1/32", "proxy=fd00::/8"]
+    );
+    for (network, address, is_in) in [
+        ("10.1.2.3", "10.1.2.3", true),
+        ("10.1.2.3", "10.1.2.4", false),
+        ("10.0.0.0/8", "10.255.0.1", true),
+        ("10.0.0.0/8", "11.0.0.1", false),
+        ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+        ("0.0.0.0/0", "192.0.2.1", true),
+        ("0.0.0.0/0", "::1", false),
+        ("fd00::/8", "fdff::1", true),
+        ("fd00::/8", "fe00::1", false),
+        ("::1", "::1", true),
+    ] {
+        let addresses: Addresses = network.parse().expect("a network");
+        assert_eq!(addresses.contain(address.parse().expect("an address")), is_in, "{network} {address}");
+    }
 }
