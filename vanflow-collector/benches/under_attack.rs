@@ -13,7 +13,7 @@
 use std::{
     env, fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -21,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Socket, Type};
 use vanflow_collector::demo::{Load, LoadOptions};
 use vanflow_proto::Timestamp;
 
@@ -61,7 +62,7 @@ fn attack(mut collector: Collector, connections: usize) {
             scope.spawn(move || {
                 while !over.load(Ordering::SeqCst) {
                     let path = format!(
-                        "/api/v2alpha1/connections?sortBy=octets.desc&limit=10&offset={number}&sourceProcessName=client{number}"
+                        "/api/v2alpha1/connections?groupBy=sourceHost,routingKey&aggregate=count,p95(latency),max(endTime)&sortBy=count.desc&limit=3&octetCount!={number}"
                     );
                     // Refused or cut off: all the same here.
                     let _ = collector.get(collector.port, &path);
@@ -159,29 +160,46 @@ impl Collector {
     }
 
     fn ask(&self, port: u16, path: &str) -> Option<TcpStream> {
-        let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        Self::ask_from(1, port, path)
+    }
+
+    /// Asks from 127.0.0.`from`.
+    fn ask_from(from: u8, port: u16, path: &str) -> Option<TcpStream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
+        socket.bind(&SocketAddr::from(([127, 0, 0, from], 0)).into()).ok()?;
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).ok()?;
+        let mut socket = TcpStream::from(socket);
         socket.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
         write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         Some(socket)
     }
 
     fn get(&self, port: u16, path: &str) -> Option<Vec<u8>> {
+        self.get_from(1, port, path)
+    }
+
+    fn get_from(&self, from: u8, port: u16, path: &str) -> Option<Vec<u8>> {
         let mut answer = Vec::new();
-        self.ask(port, path)?.read_to_end(&mut answer).ok()?;
+        Self::ask_from(from, port, path)?.read_to_end(&mut answer).ok()?;
         Some(answer)
     }
 
     /// Asks probes at both addresses for a while, and prints how long that took.
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
     fn probes<'s>(&'s self, scope: &'s thread::Scope<'s, '_>, what: &str, over: &dyn Fn()) {
-        let probing = [(self.port, "--listen"), (self.metrics, "--metrics-listen")].map(|(port, option)| {
+        let asked: [(u16, u8, &str, &[&str]); 3] = [
+            (self.port, 1, "probes at --listen", &["/healthz", "/readyz"]),
+            (self.metrics, 1, "probes at --metrics-listen", &["/healthz", "/readyz"]),
+            (self.port, 2, "a list of sites, from another address,", &["/api/v2alpha1/sites"]),
+        ];
+        let probing = asked.map(|(port, from, name, paths)| {
             let probing = scope.spawn(move || {
                 let (mut times, mut failed) = (Vec::new(), 0_usize);
                 let end = Instant::now() + ATTACK;
                 while Instant::now() < end {
-                    for path in ["/healthz", "/readyz"] {
+                    for path in paths {
                         let began = Instant::now();
-                        let answer = self.get(port, path).unwrap_or_default();
+                        let answer = self.get_from(from, port, path).unwrap_or_default();
                         failed += usize::from(!answer.starts_with(b"HTTP/1.1 200"));
                         times.push(began.elapsed());
                     }
@@ -190,13 +208,13 @@ impl Collector {
                 times.sort_unstable();
                 (times, failed)
             });
-            (option, probing)
+            (name, probing)
         });
-        for (option, probing) in probing {
+        for (name, probing) in probing {
             let (times, failed) = probing.join().expect("no panic");
             let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
             print(&format!(
-                "{what}: probes at {option} take {:.1} ms, 99 % up to {:.1} ms, at most {:.1} ms; {failed} of {} failed",
+                "{what}: {name} take {:.1} ms, 99 % up to {:.1} ms, at most {:.1} ms; {failed} of {} failed",
                 at(0.5),
                 at(0.99),
                 at(1.0),

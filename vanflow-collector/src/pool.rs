@@ -27,6 +27,7 @@ use tokio::{
     task::AbortHandle,
     time::timeout,
 };
+use vanflow_api::Wanted;
 
 use crate::{
     answer::{Body, empty, whole},
@@ -37,12 +38,21 @@ use crate::{
 tokio::task_local! {
     /// Whose turns the task takes.
     static TURNS: (Arc<Turns>, IpAddr);
+    /// Whether anybody waits for what the task computes.
+    static WANTED: Wanted;
 }
 
 /// Computes something when it is the client's turn, where there are turns; at once where there are none.
 pub(crate) async fn in_turn<T>(compute: impl FnOnce() -> T) -> T {
     let _turn = turn().await;
-    compute()
+    while_wanted(compute)
+}
+
+fn while_wanted<T>(compute: impl FnOnce() -> T) -> T {
+    match WANTED.try_with(Clone::clone) {
+        Ok(wanted) => wanted.compute(compute),
+        Err(_) => compute(),
+    }
 }
 
 async fn turn() -> Option<Turn> {
@@ -106,8 +116,9 @@ impl Pool {
         let Some(runtime) = &self.shared.runtime else { return Err(Late) };
         let (head, begun) = oneshot::channel();
         let turns = (Arc::clone(&self.shared.turns), client);
-        let task = runtime.spawn(TURNS.scope(turns, relay(answering, head)));
-        let task = Task(task.abort_handle());
+        let wanted = Wanted::default();
+        let task = runtime.spawn(WANTED.scope(wanted.clone(), TURNS.scope(turns, relay(answering, head))));
+        let task = Task { handle: task.abort_handle(), wanted };
         match timeout(self.shared.within, begun).await {
             Err(_) => Err(Late),
             Ok(Ok((response, None))) => Ok(response),
@@ -187,7 +198,7 @@ async fn relay(answering: impl Future<Output = Response<Body>>, head: oneshot::S
 async fn computed(mut body: Pin<&mut Body>) -> Piece {
     loop {
         let turn = turn().await;
-        let step = poll_fn(|context| Poll::Ready(body.as_mut().poll_frame(context))).await;
+        let step = poll_fn(|context| Poll::Ready(while_wanted(|| body.as_mut().poll_frame(context)))).await;
         drop(turn);
         if let Poll::Ready(piece) = step {
             return piece;
@@ -206,11 +217,15 @@ fn failed(error: Failure) -> Body {
 }
 
 /// A task that ends when nobody wants its outcome any more.
-struct Task(AbortHandle);
+struct Task {
+    handle: AbortHandle,
+    wanted: Wanted,
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        self.wanted.give_up();
+        self.handle.abort();
     }
 }
 

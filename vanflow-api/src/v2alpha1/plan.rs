@@ -11,13 +11,16 @@ use std::ops::{AddAssign, Range, Sub};
 use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Connection, FlowKind, Lane, Record, RecordRef, order::ByIdentity};
 
-use crate::v2alpha1::{
-    best::Best,
-    collection::{Item, Scope},
-    connection::{Flow, Request},
-    query::{EndBounds, Filter, Page, Query},
-    schema::{Cell, Kind, Property},
-    view::{Subject, View},
+use crate::{
+    v2alpha1::{
+        best::Best,
+        collection::{Item, Scope},
+        connection::{Flow, Request},
+        query::{EndBounds, Filter, Page, Query},
+        schema::{Cell, Kind, Property},
+        view::{Subject, View},
+    },
+    wanted::Wanted,
 };
 
 /// How to find what a query asks for.
@@ -32,6 +35,7 @@ pub(crate) struct Plan<'v> {
     lanes: Lanes<'v>,
     /// The filters that take a look at each record.
     filters: Vec<&'v Filter>,
+    wanted: Wanted,
 }
 
 /// What is asked for of each lane.
@@ -112,7 +116,8 @@ impl<'v> Plan<'v> {
                 until.checked_add(1).map_or(order.len(), |after| order.rank(Timestamp::from_micros(after)));
             order.rank(Timestamp::from_micros(from)).min(until)..until
         });
-        Some(Self { query, page: query.page(), view, kind, window, ended, lanes, filters })
+        let wanted = Wanted::current();
+        Some(Self { query, page: query.page(), view, kind, window, ended, lanes, filters, wanted })
     }
 
     /// What is asked for, in order, and how much there would be without paging.
@@ -445,6 +450,9 @@ impl<'v> Plan<'v> {
 
     /// Whether a record of a lane that is asked for is in the list.
     fn has(&self, record: Record<'v>) -> bool {
+        if self.wanted.is_over() {
+            return false;
+        }
         let micros = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_micros);
         let end = if record.is_live() { 0 } else { micros(record.end()) };
         self.query.is_in_time(self.view.snapshot.now(), micros(record.start()), end)

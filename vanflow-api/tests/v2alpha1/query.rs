@@ -375,3 +375,16 @@ fn what_has_gone_is_listed_for_those_who_ask_for_it() {
     assert_eq!(identities(&fixture, "sites?state=all").len(), 2);
     assert_eq!(super::single(&fixture, "sites/bbbb2222-site-b")["endTime"], EPOCH + 5);
 }
+
+#[test]
+fn nothing_is_looked_at_for_an_answer_that_nobody_waits_for() {
+    let fixture = captured();
+    let wanted = vanflow_api::Wanted::default();
+    let path = "connections?groupBy=sourceHost&aggregate=count&octetCount!=7";
+    let whole = counts(&fixture, path);
+    assert!(whole.0 > 0);
+    assert_eq!(wanted.compute(|| counts(&fixture, path)), whole);
+    wanted.give_up();
+    assert_eq!(wanted.compute(|| counts(&fixture, path)).0, 0);
+    assert_eq!(counts(&fixture, path), whole, "others are answered as before");
+}

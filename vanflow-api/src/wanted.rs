@@ -1,0 +1,69 @@
+//! Whether anybody still waits for what is computed.
+//!
+//! An answer is computed in one go, on some thread, and its client may leave meanwhile, or be told that it takes too long.
+//! What goes through very many records asks now and then, and passes over the rest: nobody sees what comes of it.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Wanted>> = const { RefCell::new(None) };
+}
+
+/// Whether anybody waits for an answer. Clones are of the same answer.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    is_over: Arc<AtomicBool>,
+}
+
+impl Wanted {
+    /// Nobody waits for it any more, and nobody will see what is made of it.
+    pub fn give_up(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Computes some of that answer, on this thread.
+    pub fn compute<T>(&self, compute: impl FnOnce() -> T) -> T {
+        /// Puts back what there was, though it panics.
+        struct Before(Option<Wanted>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _before = Before(CURRENT.replace(Some(self.clone())));
+        compute()
+    }
+
+    /// The answer that this thread computes; one that is always wanted where nobody says which.
+    pub(crate) fn current() -> Self {
+        CURRENT.with_borrow(Clone::clone).unwrap_or_default()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_computed_knows_whether_it_is_wanted_and_nothing_else_does() {
+        let wanted = Wanted::default();
+        assert!(!wanted.compute(|| Wanted::current().is_over()));
+        wanted.give_up();
+        assert!(wanted.compute(|| Wanted::current().is_over()));
+        assert!(!wanted.compute(|| Wanted::default().compute(|| Wanted::current().is_over())));
+        assert!(!Wanted::current().is_over());
+        let panics = || wanted.compute(|| panic!("this is what the test is about"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).map(|()| ()).is_err());
+        assert!(!Wanted::current().is_over());
+    }
+}
