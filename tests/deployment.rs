@@ -133,11 +133,11 @@ fn what_the_chart_renders_starts_a_collector() {
         assert_eq!(settings.http.tls.is_some(), !settings.http.is_local(), "{name}");
         assert_eq!(rendered.contains("name: proxy\n"), settings.http.is_local(), "{name}");
         let access = settings.access;
-        strategies.insert((access.is_open(), access.is_insecure));
-        assert_eq!(access.is_insecure, rendered.contains("Nobody is asked who they are"), "{name}");
+        strategies.extend(access.kinds.iter().map(ToString::to_string));
+        assert_eq!(access.is_open(), rendered.contains("Nobody is asked who they are"), "{name}");
     }
-    let expected = [(false, false), (true, false), (true, true)];
-    assert_eq!(strategies, expected.into(), "a password, a proxy, and nothing at all have a case each");
+    let expected = ["htpasswd=/etc/httpusers/htpasswd", "proxy=127.0.0.1/32"];
+    assert_eq!(strategies, expected.map(str::to_owned).into(), "a password and a proxy have a case each");
 }
 
 #[test]
