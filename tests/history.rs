@@ -9,7 +9,10 @@ use vanflow_proto::{
     source::{ExchangeOptions, Source},
 };
 
-use crate::network::{EPOCH, Network, listener, router};
+use crate::{
+    network::{EPOCH, Network, listener, router},
+    support::Collector,
+};
 
 const ALL: &str = "/api/v2alpha1/connections?timeRangeStart=2026-01-01T00:00:00Z";
 
@@ -48,5 +51,16 @@ async fn a_collector_that_starts_anew_answers_what_the_last_one_kept() {
     let again = collector.until(ALL, is_there).await;
     assert_eq!(again, first);
     assert_eq!(again["results"][0]["routingKey"], "echo", "{again}");
+    collector.leave().await;
+}
+
+#[tokio::test]
+async fn an_emulated_network_has_a_history_without_being_asked_for_one() {
+    let collector = Collector::start(["--demo", "--demo-rate", "50"]).await;
+    let is_kept = |verdict: &Value| {
+        let kinds = verdict["ended"].as_array().expect("a list");
+        kinds.len() == 2 && kinds.iter().all(|kind| kind["rows"].as_u64() > Some(0))
+    };
+    collector.until("/api/v1/verdict", is_kept).await;
     collector.leave().await;
 }

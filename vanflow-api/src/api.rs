@@ -32,6 +32,7 @@ use crate::{
     charts,
     error::{ApiError, LATER},
     index,
+    interest::Interest,
     json::{Json, Object},
     metrics::{Fed, Health, HistoryKept, Metrics, Scrapes},
     negotiate::{self, EVENTS, JSON, accepts_gzip, compressed, entity_tag, unless_known, unless_known_as},
@@ -548,8 +549,10 @@ impl Api {
         }
         let (media, derivations) =
             (chosen_media(request, route, &Media::ALL)?, self.shared.derivations.clone());
+        let interest = request.extensions.get::<Interest>();
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
-        let before = self.shared.rows.as_ref().and_then(|rows| Before::new(&**rows, &query, &snapshot));
+        let before =
+            self.shared.rows.as_ref().and_then(|rows| Before::new(&**rows, &query, &snapshot, interest));
         // Rows of a history come and go without a revision of their own.
         let moment = before.map(|_| snapshot.now().as_micros()).or_else(|| query.moment(&snapshot));
         let tag = entity_tag(&self.shared.instance, &snapshot, moment, request.uri.query(), media);

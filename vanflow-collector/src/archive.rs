@@ -2,6 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_api::{
@@ -10,7 +11,7 @@ use vanflow_api::{
     tables,
 };
 use vanflow_history::{
-    Archive, ArchiveError,
+    Archive, ArchiveError, ArchiveOptions,
     rows::{Row, Rows, Span},
 };
 use vanflow_proto::Timestamp;
@@ -27,6 +28,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How many rows wait in memory for a disk that is full. Beyond that they are lost, and counted.
 const MOST_WAITING: usize = 100_000;
 
+/// What of an emulated network is kept at most, in octets.
+const MOST_OF_DEMO: u64 = 1 << 30;
+
 /// Clocks of sources can be behind ours by as much: what ended so long before is looked for, too, when it is a question of
 /// what is there already.
 const BEHIND: Duration = Duration::from_secs(60 * 60);
@@ -35,6 +39,9 @@ const BEHIND: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub(crate) struct Archivist {
     archive: Arc<Archive>,
+    /// The directory, where it is removed with this.
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is there to be dropped"))]
+    temporary: Option<TempDir>,
     ended: Ended,
     /// What could not be written yet.
     waiting: Vec<(usize, Row)>,
@@ -76,6 +83,7 @@ impl Archivist {
             }
         }
         Ok(Self {
+            temporary: None,
             archive: Arc::new(archive),
             ended,
             waiting: Vec::new(),
@@ -85,6 +93,31 @@ impl Archivist {
             trouble: Occasion::default(),
             sealing_trouble: Occasion::default(),
         })
+    }
+
+    /// An archive of an emulated network, in a directory that is removed when the collector leaves; none where there is no
+    /// room for one. Blocks.
+    pub(crate) fn of_demo(retention: Duration, now: Timestamp, health: Arc<Health>) -> Option<Self> {
+        let open = |temporary: TempDir| {
+            let mut options = ArchiveOptions::default();
+            options.keep_octets = Some(MOST_OF_DEMO);
+            let settings = config::Archive { directory: temporary.path().to_owned(), options };
+            let opened = Self::open(&settings, retention, now, health)?;
+            Ok::<_, ArchiveError>(Self { temporary: Some(temporary), ..opened })
+        };
+        let made = tempfile::Builder::new().prefix("vanflow-demo-").tempdir();
+        match made
+            .map_err(|error| error.to_string())
+            .and_then(|temporary| open(temporary).map_err(|error| error.to_string()))
+        {
+            Ok(archivist) => Some(archivist),
+            Err(error) => {
+                warn!(
+                    "what ends in the emulated network is not kept on disk: {error}; --history-dir names a directory"
+                );
+                None
+            }
+        }
     }
 
     /// What is kept, for those who ask.
@@ -139,5 +172,20 @@ impl Archivist {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_emulated_network_left_is_removed_with_it() {
+        let now = Timestamp::from_micros(1_795_662_840_000_000);
+        let archivist = Archivist::of_demo(Duration::from_secs(60), now, Arc::default()).expect("room");
+        let directory = archivist.temporary.as_ref().expect("a directory").path().to_owned();
+        assert!(directory.join("lock").exists());
+        drop(archivist);
+        assert!(!directory.exists());
     }
 }

@@ -290,13 +290,15 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     }
     let health = Arc::new(Health::default());
     #[cfg(feature = "archive")]
-    let archivist = match settings.archive {
-        Some(archive) => {
-            let health = health.clone();
-            let opening = spawn_blocking(move || Archivist::open(&archive, retention, clock::now(), health));
-            Some(opening.await??)
-        }
-        None => None,
+    let archivist = {
+        let (health, of_demo) = (health.clone(), matches!(source, Source::Demo(_)));
+        let archive = settings.archive;
+        let opening = spawn_blocking(move || match archive {
+            Some(archive) => Archivist::open(&archive, retention, clock::now(), health).map(Some),
+            None if of_demo => Ok(Archivist::of_demo(retention, clock::now(), health)),
+            None => Ok(None),
+        });
+        opening.await??
     };
     let flow_log = match settings.flow_log {
         Some(flow_log) => {

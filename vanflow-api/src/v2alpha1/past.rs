@@ -8,13 +8,16 @@ use std::ops::ControlFlow;
 use vanflow_history::rows::{Column, ColumnKind, Held, Row, Rows, Span, Table, UnreadableRows, Value};
 use vanflow_store::{FlowKind, Snapshot, Text};
 
-use crate::v2alpha1::{
-    best::Best,
-    collection::{Collection, Item, Scope},
-    group::{Grouping, Groups},
-    query::{Page, Query},
-    schema::{Cell, Kind, Presence, Property, Schema, UNKNOWN},
-    view::{Subject, View},
+use crate::{
+    interest::Interest,
+    v2alpha1::{
+        best::Best,
+        collection::{Collection, Item, Scope},
+        group::{Grouping, Groups},
+        query::{Page, Query},
+        schema::{Cell, Kind, Presence, Property, Schema, UNKNOWN},
+        view::{Subject, View},
+    },
 };
 
 /// The collections of which there are rows, each with the table of them.
@@ -141,15 +144,21 @@ pub(crate) struct Before<'r> {
     rows: &'r dyn Rows,
     table: &'static str,
     span: Span,
+    interest: Option<&'r Interest>,
 }
 
 impl<'r> Before<'r> {
     /// What a query has to ask of a history beside what is held; none where all that can be in its answer is.
-    pub(crate) fn new(rows: &'r dyn Rows, query: &Query, snapshot: &Snapshot) -> Option<Self> {
+    pub(crate) fn new(
+        rows: &'r dyn Rows,
+        query: &Query,
+        snapshot: &Snapshot,
+        interest: Option<&'r Interest>,
+    ) -> Option<Self> {
         let (.., table) = KEPT.into_iter().find(|(kept, ..)| *kept == query.collection)?;
         let (from, until) = query.ends(snapshot.now())?;
         let gone = snapshot.flows_evicted_until().as_micros().max(rows.inherited_until());
-        (from <= gone).then_some(Self { rows, table, span: Span { from, until } })
+        (from <= gone).then_some(Self { rows, table, span: Span { from, until }, interest })
     }
 
     /// Gives each row that a query lists and that is not held.
@@ -171,6 +180,9 @@ impl<'r> Before<'r> {
         };
         let its = service.map(|service| (service.address().to_cow(), service.protocol().map(Text::to_cow)));
         self.rows.visit(self.table, self.span, &mut |row| {
+            if self.interest.is_some_and(Interest::has_ended) {
+                return ControlFlow::Break(());
+            }
             let is_listed = {
                 let past = Past { schema, row: &row };
                 let is_its = its.as_ref().is_none_or(|(address, protocol)| {

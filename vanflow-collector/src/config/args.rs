@@ -225,7 +225,7 @@ pub struct Args {
 
     /// Keeps what has ended on disk, in this directory: each connection and request, in Parquet files that other tools read
     /// as they are. Lists of a time that --retention does not reach back to are answered from there. Only in builds with
-    /// the cargo feature archive; any other refuses it.
+    /// the cargo feature archive; any other refuses it. With --demo it is a temporary directory by default.
     #[arg(long, env = "VANFLOW_HISTORY_DIR", value_name = "DIR", help_heading = KEEPING)]
     pub history_dir: Option<PathBuf>,
 

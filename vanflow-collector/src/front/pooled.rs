@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use vanflow_api::{Api, Client};
+use vanflow_api::{Api, Client, Interest};
 
 use super::{Front, is_probe};
 use crate::{
@@ -23,8 +23,11 @@ impl Front {
             return self.answer(request).await;
         }
         let api = self.answers.api.clone();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let asked = parts.clone();
+        // Ends with this: when the answer has begun, or is late, or its client is gone.
+        let waiting = Waiting::default();
+        parts.extensions.insert(waiting.0.clone());
         let answering = self.answer(Request::from_parts(parts, body));
         match pool.answer(client(&asked.extensions), answering).await {
             Ok(response) => response,
@@ -46,6 +49,16 @@ pub(crate) async fn answer_monitor<B>(api: Api, pool: Pool, request: Request<B>)
     match pool.answer(client(&asked.extensions), answering).await {
         Ok(response) => response,
         Err(Late) => late(&api, &asked, pool.within()),
+    }
+}
+
+/// That somebody waits for an answer, for as long as it is there.
+#[derive(Default)]
+struct Waiting(Interest);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -1,8 +1,11 @@
 //! Requests as they come, against a collector that knows no network.
 
+use std::ops::ControlFlow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::HOST};
 use http_body_util::{BodyExt, Full};
 use vanflow_api::{Api, ApiOptions, Cors, Network};
+use vanflow_history::rows::{Held, Row, Rows, Span, UnreadableRows, Value};
 use vanflow_store::{Store, StoreOptions};
 
 use super::*;
@@ -149,4 +152,59 @@ async fn an_answer_that_does_not_begin_in_time_is_a_503_that_says_why_and_probes
         let answer = answer_monitor(front.answers.api.clone(), pool.clone(), request).await;
         assert_eq!(answer.status(), expected, "{path}");
     }
+}
+
+/// Rows without an end, for whoever goes on asking for more.
+#[derive(Debug)]
+struct Endless {
+    ended: tokio::sync::watch::Sender<usize>,
+}
+
+impl Rows for Endless {
+    fn visit(
+        &self,
+        _: &str,
+        _: Span,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        let values = vanflow_api::tables()[0].columns.iter().map(|_| Value::None).collect();
+        let row = Row { values };
+        while visit(row.clone()).is_continue() {}
+        self.ended.send_modify(|ended| *ended += 1);
+        Ok(())
+    }
+
+    fn find(&self, _: &str, _: &str) -> Result<Option<Row>, UnreadableRows> {
+        Ok(None)
+    }
+
+    fn inherited_until(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn held(&self, _: &str) -> Held {
+        Held::default()
+    }
+}
+
+#[tokio::test]
+async fn files_are_not_read_for_somebody_who_does_not_wait_any_more() {
+    let (network, _publisher) = Network::new(Store::new(StoreOptions::default()));
+    let (ended, mut reading) = tokio::sync::watch::channel(0);
+    let mut options = ApiOptions::default();
+    options.rows = Some(Arc::new(Endless { ended }));
+    let answers = Answers { api: Api::new(network, options), console: None, prometheus: None, scope: None };
+    let front = Front::new(&http("127.0.0.1:8010"), None, AuthType::Local, answers);
+    let pool = crate::pool::Pool::of(1, std::time::Duration::from_millis(100)).expect("threads");
+    let ask = || {
+        let request = Request::get("/api/v2alpha1/connections?timeRangeStart=2000-01-01T00:00:00Z&limit=1");
+        front.clone().answer_by(pool.clone(), request.body(Full::<Bytes>::default()).expect("a request"))
+    };
+    // The one is told that it is late.
+    assert_eq!(ask().await.status(), 503);
+    reading.wait_for(|ended| *ended == 1).await.expect("it is there");
+    // The other leaves, when its question is being answered.
+    let leaving = tokio::time::timeout(std::time::Duration::from_millis(50), ask()).await;
+    assert!(leaving.is_err());
+    reading.wait_for(|ended| *ended == 2).await.expect("it is there");
 }

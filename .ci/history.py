@@ -1,0 +1,108 @@
+"""Checks that other programs read the files of a history as they are: what they find is what the API answers.
+
+Usage: history.py COLLECTOR, built with the feature archive, with the packages duckdb and pyarrow at hand.
+"""
+
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+try:
+    import duckdb
+    import pyarrow
+    import pyarrow.parquet
+except ImportError as missing:
+    print(f"skipped: there is no package {missing.name}")
+    sys.exit()
+
+# Lists of the API, and the folders that have what they list.
+KINDS = {"connections": "connections", "applicationflows": "requests"}
+EVER = "timeRangeStart=2000-01-01T00:00:00Z"
+
+
+class Collector:
+    """A collector that runs, and its address."""
+
+    def __init__(self, program, *arguments):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("VANFLOW_")}
+        arguments = [program, "--listen", "127.0.0.1:0", "--log", "info", *arguments]
+        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment)
+        for line in self.process.stderr:
+            found = re.search(r"answering on (http://\S+):", line)
+            if found:
+                self.address = found[1]
+                return
+        sys.exit("the collector said nowhere where it answers")
+
+    def get(self, path):
+        with urllib.request.urlopen(f"{self.address}/{path}") as answer:
+            return json.load(answer)
+
+    def leave(self):
+        self.process.terminate()
+        self.process.stderr.read()
+        assert self.process.wait() == 0
+
+
+def collected(program, directory):
+    """Has the emulated network end some connections and requests."""
+    collector = Collector(program, "--demo", "--demo-rate", "100", "--history-dir", directory)
+    while True:
+        kept = collector.get("api/v1/verdict").get("ended", [])
+        if len(kept) == 2 and all(kind["rows"] >= 200 for kind in kept):
+            break
+    collector.leave()
+
+
+def check(name, rows, files):
+    """What DuckDB and pyarrow read is what the API answers, row by row and in types that say what it is."""
+    table = pyarrow.concat_tables([pyarrow.parquet.read_table(file, partitioning=None) for file in files])
+    types = {field.name: str(field.type) for field in table.schema}
+    assert types["key"] == "string" and types["octetCount"] == "uint64", types
+    assert types["endTime"] == "timestamp[us, tz=UTC]", types
+    assert re.fullmatch(r"list<element: string( not null)?>", types["traceSites"]), types
+    found = {row["key"]: row for row in table.to_pylist()}
+    assert len(found) == table.num_rows == len(rows), (name, len(found), table.num_rows, len(rows))
+    for row in rows:
+        its = found[row["key"]]
+        for property, value in row.items():
+            other = its[property]
+            if types[property].startswith("timestamp"):
+                other = round(other.timestamp() * 1_000_000) if other else 0
+            assert other == value, (name, row["key"], property, other, value)
+
+    pattern = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(files[0]))), "*/*/*.parquet")
+    database = duckdb.connect()
+    relation = f"read_parquet('{pattern}', hive_partitioning = true, hive_types_autocast = false)"
+    octets = database.sql(f"SELECT routingKey, count(*), sum(octetCount) FROM {relation} GROUP BY 1").fetchall()
+    expected = {}
+    for row in rows:
+        count, sum = expected.get(row["routingKey"], (0, 0))
+        expected[row["routingKey"]] = (count + 1, sum + row["octetCount"])
+    assert {service: (count, sum) for service, count, sum in octets} == expected, (octets, expected)
+    # Folders are named so that a time is found by them alone.
+    folder = "strftime(endTime AT TIME ZONE 'UTC', '%Y-%m-%d %H') != date || ' ' || hour"
+    [(strays,)] = database.sql(f"SELECT count(*) FROM {relation} WHERE {folder}").fetchall()
+    assert strays == 0, strays
+    print(f"{len(rows)} {name} in {len(files)} files are the same to the API, DuckDB and pyarrow")
+
+
+def main(program):
+    with tempfile.TemporaryDirectory() as directory:
+        collected(program, directory)
+        # What the first left in its log, the second makes files of. There is no router where it asks for one.
+        collector = Collector(program, "--router", "amqp://127.0.0.1:9", "--history-dir", directory)
+        try:
+            for path, name in KINDS.items():
+                rows = collector.get(f"api/v2alpha1/{path}?{EVER}")["results"]
+                check(name, rows, glob.glob(f"{directory}/{name}/*/*/*.parquet"))
+        finally:
+            collector.leave()
+
+
+main(sys.argv[1])
