@@ -469,7 +469,7 @@ async fn a_proxy_at_its_address_says_who_asks_and_nobody_else_does() {
         request
     };
     for (headers, name) in
-        [(&[email.clone(), user.clone()][..], "ann"), (&[email.clone()], "ann@example.com")]
+        [(&[email.clone(), user.clone()][..], "ann"), (std::slice::from_ref(&email), "ann@example.com")]
     {
         let answer = asked.send(ask([10, 1, 2, 3], headers)).await;
         assert_eq!(answer.text, format!("{{\"username\":\"{name}\",\"authType\":\"proxy\"}}\n"));
