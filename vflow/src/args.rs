@@ -337,6 +337,9 @@ pub(crate) struct Record {
     /// The router, amqp://host:port or amqps://host:port
     #[arg(long, env = "VANFLOW_ROUTER", value_name = "URL")]
     pub(crate) router: String,
+    /// A file with the password of the user whom --router names, as in amqp://USER@host
+    #[arg(long, env = "VANFLOW_ROUTER_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) router_password_file: Option<PathBuf>,
     /// The certificate to show an amqps router, a PEM file; --ca has the authorities to trust
     #[arg(long, env = "VANFLOW_CERT", value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::{signal::ctrl_c, time::sleep};
 use vanflow_proto::{
     Timestamp, capture,
@@ -16,6 +17,7 @@ use vanflow_proto::{
 
 use crate::{
     args::{Connection, Record},
+    call::secret_in,
     clock,
     error::{Error, NOT_REACHABLE, RIGHT},
     escape::visible,
@@ -34,7 +36,11 @@ pub(crate) async fn record(
             Error::usage(format!("--for is `{text}`, which has to be a duration as in 30s, 10m or 1h30m"))
         })?),
     };
-    let mut config = Config::from_url(&record.router, Arc::new(clock::now))
+    let router = match &record.router_password_file {
+        Some(path) => with_password(&record.router, &secret_in(path)?)?,
+        None => record.router.clone(),
+    };
+    let mut config = Config::from_url(&router, Arc::new(clock::now))
         .map_err(|error| Error::usage(format!("--router: {error}")))?;
     config.tls.ca.clone_from(&connection.ca);
     (config.tls.certificate, config.tls.key) = (record.cert.clone(), record.key.clone());
@@ -48,7 +54,11 @@ pub(crate) async fn record(
     };
     say(
         err,
-        &format!("recording what {} sends to {}; interrupt it to end", record.router, record.file.display()),
+        &format!(
+            "recording what {} sends to {}; interrupt it to end",
+            without_user(&record.router),
+            record.file.display()
+        ),
     );
     let until = async {
         match limit {
@@ -76,6 +86,26 @@ pub(crate) async fn record(
         ),
     );
     if was_attached { Ok(RIGHT) } else { Ok(NOT_REACHABLE) }
+}
+
+/// The URL with that password for the user whom it names.
+fn with_password(url: &str, password: &str) -> Result<String, Error> {
+    match url.rsplit_once('@') {
+        Some((user, host)) if user.matches(':').count() == 1 => {
+            Ok(format!("{user}:{}@{host}", utf8_percent_encode(password, NON_ALPHANUMERIC)))
+        }
+        _ => Err(Error::usage(
+            "--router has to be as in amqp://USER@host, where --router-password-file is given",
+        )),
+    }
+}
+
+/// The URL as it may be shown.
+fn without_user(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
+    }
 }
 
 /// Says what becomes of the connection. Records are for the tape alone.
@@ -158,4 +188,24 @@ impl Tape {
 
 fn failed(path: &Path, error: &io::Error) -> Error {
     Error::File { verb: "write", path: path.to_owned(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_goes_to_the_router_and_nowhere_else() {
+        let url = with_password("amqps://ann@r:5671", "p@ss:/word").expect("it names a user");
+        assert_eq!(url, "amqps://ann:p%40ss%3A%2Fword@r:5671");
+        assert_eq!(without_user(&url), "amqps://r:5671");
+        assert_eq!(without_user("amqp://r"), "amqp://r");
+        for url in ["amqp://r", "amqp://ann:sesame@r"] {
+            let error = with_password(url, "sesame").expect_err("it names no user alone").to_string();
+            assert_eq!(
+                error,
+                "--router has to be as in amqp://USER@host, where --router-password-file is given"
+            );
+        }
+    }
 }
