@@ -45,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Level, debug, info, warn};
 use vanflow_api::Client;
 
+pub(crate) use self::places::client_of;
 use self::{
     places::{Place, Places},
     stall::{Asked, Cut, Limits, Owed, Progress, Watched},

@@ -2,13 +2,15 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 use tracing::warn;
+
+use crate::http::client_of;
 
 /// How often at once.
 const AT_ONCE: u32 = 10;
@@ -65,7 +67,7 @@ impl Attempts {
     /// How long somebody from there has to wait before they may show anything again, if they have to.
     pub(super) fn wait(&self, client: IpAddr) -> Option<Duration> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.clients.get(&of_network(client))?.full_for(Instant::now(), AT_ONCE, ONE_MORE_AFTER)
+        held.clients.get(&client_of(client))?.full_for(Instant::now(), AT_ONCE, ONE_MORE_AFTER)
     }
 
     /// Takes note that somebody from there was wrong about that.
@@ -73,7 +75,7 @@ impl Attempts {
         let now = Instant::now();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let held = &mut *held;
-        let network = of_network(client);
+        let network = client_of(client);
         if held.clients.len() >= MOST && !held.clients.contains_key(&network) {
             held.clients.retain(|_, bucket| bucket.empty_at > now);
             if held.clients.len() >= MOST {
@@ -97,17 +99,6 @@ impl Attempts {
         };
         let waits = if is_last { "; they have to wait before they may try again" } else { "" };
         warn!("{client} was not let in: {what}{waits}{unsaid}");
-    }
-}
-
-/// Somebody has all of the last 64 bits of an IPv6 address.
-fn of_network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address => address,
     }
 }
 

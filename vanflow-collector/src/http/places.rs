@@ -136,8 +136,8 @@ impl Held {
     }
 }
 
-/// The client that an address stands for.
-pub(super) fn client_of(address: IpAddr) -> IpAddr {
+/// The client that an address stands for: whoever has one of IPv6 has all of its last 64 bits.
+pub(crate) fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
