@@ -58,6 +58,15 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// What a browser runs that was led here by another site, and so said nothing of a session: it goes on as of this site. A
+/// refresh of the same address would be none where it has a fragment.
+const ONWARD: &str = "location.replace(document.querySelector('link').href + location.hash)";
+
+static ONWARD_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let sum = BASE64_STANDARD.encode(sha256(ONWARD.as_bytes()));
+    format!("default-src 'none'; script-src 'sha256-{sum}'; base-uri 'none'; frame-ancestors 'none'")
+});
+
 /// What was written into the form.
 #[derive(Default)]
 struct Form {
@@ -80,7 +89,16 @@ impl Guard {
             "" => format!("{up}login"),
             to => format!("{up}login?to={to}"),
         };
-        Some(moved(&location))
+        let site = asked.headers.get("sec-fetch-site");
+        if site.is_none_or(|site| site == "same-origin" || site == "none") {
+            return Some(moved(&location));
+        }
+        let page = format!(
+            "<!doctype html><meta charset=\"utf-8\"><title>VAN-Flow</title><link rel=\"next\" href=\"{location}\">\
+             <script>{ONWARD}</script><noscript><meta http-equiv=\"refresh\" content=\"0;url={location}\"></noscript>\n",
+            location = escaped(&location)
+        );
+        Some(html(StatusCode::OK, &ONWARD_POLICY, page))
     }
 
     /// The page, or the answer to what was written there.
@@ -93,6 +111,9 @@ impl Guard {
                 let to = form_urlencoded::parse(asked.uri.query().unwrap_or_default().as_bytes())
                     .find_map(|(name, value)| (name == "to").then_some(value));
                 let is_head = asked.method == Method::HEAD;
+                if sessions(&asked.headers).any(|cookie| self.sessions.find(cookie).is_some()) {
+                    return moved(&format!("./{}", safe(&to.unwrap_or_default())));
+                }
                 let page = self.page(StatusCode::OK, &to.unwrap_or_default(), None);
                 if is_head { page.map(|_| empty()) } else { page }
             }
@@ -240,19 +261,23 @@ impl Guard {
             .replacen("<!--fields-->", &fields, 1)
             .replacen("<!--note-->", &escaped(&note), 1)
             .replacen("<!--to-->", &escaped(to), 1);
-        let mut response = Response::new(whole(text));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // The form has to say which page it is of: with no-referrer, browsers have `Origin: null` in its stead.
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        if let Ok(policy) = HeaderValue::try_from(POLICY.as_str()) {
-            headers.insert(CONTENT_SECURITY_POLICY, policy);
-        }
-        response
+        html(status, &POLICY, text)
     }
+}
+
+fn html(status: StatusCode, policy: &str, text: String) -> Response<Body> {
+    let mut response = Response::new(whole(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // The form has to say which page it is of: with no-referrer, browsers have `Origin: null` in its stead.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 /// Reads what was posted.

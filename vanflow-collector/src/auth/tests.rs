@@ -538,3 +538,28 @@ async fn a_certificate_is_enough_where_it_is_asked_for() {
     assert_eq!(asked.get("/api/v1/verdict", &[]).await.status, 401);
     assert_eq!(Asked::new(&["htpasswd"]).send(ask(&[])).await.status, 401, "nobody asked for one");
 }
+
+#[tokio::test]
+async fn a_link_on_another_site_leads_to_the_page_of_whoever_is_logged_in() {
+    let asked = Asked::new(&["htpasswd"]);
+    let site = HeaderName::from_static("sec-fetch-site");
+    let from = |site_of: &'static str| [(BROWSER, "navigate"), (site.clone(), site_of)];
+    // Without its cookie, which no other site makes a browser send.
+    for other in ["cross-site", "same-site"] {
+        let answer = asked.get("/view/?a=b", &from(other)).await;
+        assert_eq!(answer.status, 200);
+        assert!(
+            answer.text.contains("<link rel=\"next\" href=\"../login?to=view%2F%3Fa%3Db\">"),
+            "{}",
+            answer.text
+        );
+        assert!(
+            answer.headers[CONTENT_SECURITY_POLICY].to_str().is_ok_and(|policy| policy.contains("sha256-"))
+        );
+    }
+    assert_eq!(asked.get("/view/?a=b", &from("same-origin")).await.status, 303, "a page of ours");
+    assert_eq!(asked.get("/view/?a=b", &from("none")).await.status, 303, "somebody typed it");
+    let cookie = asked.post("/login", &[], "user=ann&password=correct+horse").await.cookie();
+    let answer = asked.get("/login?to=view%2F", &[(COOKIE, &cookie), (BROWSER, "navigate")]).await;
+    assert_eq!((answer.status, &answer.headers[LOCATION]), (303, &HeaderValue::from_static("./view/")));
+}
