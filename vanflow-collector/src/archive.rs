@@ -1,6 +1,10 @@
 //! Keeps what has ended: takes it from the API once a second, and gives it to the archive.
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +82,7 @@ impl Archivist {
             }
             let held = archive.held(table.name);
             if let Some(since) = held.since {
-                let since = Timestamp::from_micros(since);
+                let since = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_micros(since));
                 info!("{} {} since {since} are kept in {directory}", held.rows, table.name);
             }
         }

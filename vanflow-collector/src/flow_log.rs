@@ -82,11 +82,11 @@ impl FlowLog {
         let target = match settings.target {
             FlowLogTarget::Stdout => Target::Stdout,
             FlowLogTarget::File(path) => {
-                let (file, remarks) = LogFile::open(&path, settings.rotation)?;
-                remarks.iter().for_each(|remark| warn!("flow log {}: {remark}", path.display()));
+                let (file, mut remarks) = LogFile::open(&path, settings.rotation)?;
                 let since = time(now).checked_sub(retention + TO_SPARE).unwrap_or(SystemTime::UNIX_EPOCH);
                 let failed = |error| FlowLogError::File { path: path.clone(), error };
-                file.keys(since, |key| ended.skip(key)).map_err(failed)?;
+                remarks.extend(file.keys(since, |key| ended.skip(key)).map_err(failed)?);
+                remarks.iter().for_each(|remark| warn!("flow log {}: {remark}", path.display()));
                 if settings.is_chained {
                     last = file.last_line().map_err(failed)?;
                 }

@@ -56,6 +56,12 @@ async fn errors_name_what_was_wrong_and_what_would_be_right() {
             "export -o parquet",
             "error: parquet cannot be written yet: -o ndjson or -o csv can, and whatever reads Parquet makes it of them",
         ),
+        (
+            "verify -o csv flow.log",
+            "error: a flow log cannot be shown as csv: -o is one of table, json, ndjson, yaml",
+        ),
+        ("verify nowhere/flow.log", "error: cannot read nowhere: No such file or directory (os error 2)"),
+        ("verify nowhere.log", "error: cannot read nowhere.log: No such file or directory (os error 2)"),
         ("export -o wide", "error: wide is no form for an export: -o is one of ndjson, csv, json, yaml"),
         (
             "top --once --sort size",

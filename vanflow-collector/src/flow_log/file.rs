@@ -153,24 +153,31 @@ impl LogFile {
         Ok((opened, remarks))
     }
 
-    /// Gives the keys of the lines of all files that were written after that time, as far as those can be read.
-    pub(super) fn keys(&self, since: SystemTime, mut give: impl FnMut(&str)) -> io::Result<()> {
+    /// Gives the keys of the lines of all files that were written after that time. Of one that is damaged it gives those before
+    /// the damage, and remarks on it.
+    pub(super) fn keys(&self, since: SystemTime, mut give: impl FnMut(&str)) -> io::Result<Vec<Remark>> {
+        let mut remarks = Vec::new();
         if !self.is_regular {
-            return Ok(());
+            return Ok(remarks);
         }
         let finished = self.finished()?.into_iter().map(|file| file.path);
         for path in finished.chain([self.path.clone()]) {
             if fs::metadata(&path)?.modified()? < since {
                 continue;
             }
-            each_line(&path, |line| {
+            let read = each_line(&path, |line| {
                 if let Some(key) = line::key(line) {
                     give(&key);
                 }
-            })
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+            });
+            if let Err(error) = read {
+                remarks.push(format!(
+                    "{} cannot be read to its end: {error}; what is in the rest of it can be logged twice",
+                    path.display()
+                ));
+            }
         }
-        Ok(())
+        Ok(remarks)
     }
 
     /// The last line of all, without its end, in whichever file that is.

@@ -143,8 +143,10 @@ fn line(number: usize) -> String {
 #[track_caller]
 fn keys(file: &LogFile) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
-    file.keys(SystemTime::UNIX_EPOCH, |key| assert!(keys.insert(key.to_owned()), "{key} is there twice"))
+    let remarks = file
+        .keys(SystemTime::UNIX_EPOCH, |key| assert!(keys.insert(key.to_owned()), "{key} is there twice"))
         .unwrap();
+    assert_eq!(remarks, Vec::<String>::new());
     keys
 }
 
@@ -314,4 +316,26 @@ fn hashes_are_those_that_other_programs_work_out() {
     assert_eq!(line::hash(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     let first: Json = serde_json::from_str(&format!("\"{}\"", line::first())).unwrap();
     assert_eq!(first.as_str().map(str::len), Some(64));
+}
+
+/// faults 39
+#[test]
+fn a_finished_file_that_is_damaged_is_remarked_on_and_costs_no_other() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("flow.log");
+    let (mut file, _) = open(&path, rotation(1, 9));
+    for number in 0..3 {
+        file.append(line(number).as_bytes()).unwrap();
+        file.rotate(later(0)).unwrap();
+        file.settle().unwrap();
+    }
+    let damaged = folder.path().join("flow.log.000002.gz");
+    let octets = fs::read(&damaged).unwrap();
+    fs::write(&damaged, &octets[..octets.len() / 2]).unwrap();
+    let mut keys = Vec::new();
+    let remarks = file.keys(SystemTime::UNIX_EPOCH, |key| keys.push(key.to_owned())).unwrap();
+    assert_eq!(keys, ["a:0@0", "a:2@0"]);
+    let begins = format!("{} cannot be read to its end: ", damaged.display());
+    assert!(remarks.len() == 1 && remarks[0].starts_with(&begins), "{remarks:?}");
+    assert!(remarks[0].ends_with("; what is in the rest of it can be logged twice"), "{remarks:?}");
 }

@@ -338,7 +338,7 @@ function memoryPart({ memory, now, counts, ended }) {
     row('History', memory.historySeries === undefined ? 'of metrics' : `${units.count(memory.historySeries)} series`, memory.history, memory.historyLimit, ...bytes(memory.history, memory.historyLimit)),
     back === undefined ? null : row('Charts reach back', `to ${units.moment(memory.historySince ?? 0, now)}`, back, undefined, units.text(units.duration(back)), ''),
     memory.retention === undefined ? null : row('Ended records stay', ended ? 'then they are on disk' : 'then charts alone know of them', memory.retention, undefined, units.text(units.duration(memory.retention)), ''),
-    ...(ended ?? []).map(({ kind, rows, octets, since }) => row(`Ended ${kind}`, since === undefined ? 'on disk' : `on disk, since ${units.moment(since, now)}`, rows, undefined, units.count(rows) ?? '', units.text(units.memory(octets))))))];
+    ...(ended ?? []).map(({ kind, rows, octets, since }) => row(`Ended ${kind}`, since === undefined ? 'on disk' : `on disk, since ${units.moment(since, now)}`, rows, undefined, units.count(rows) ?? '', units.text(units.memory(octets)) ?? ''))))];
 }
 
 /** @param {number | undefined} value @param {number | undefined} most @returns {[string, string]} */
