@@ -62,7 +62,7 @@ fn attack(mut collector: Collector, connections: usize) {
             scope.spawn(move || {
                 while !over.load(Ordering::SeqCst) {
                     let path = format!(
-                        "/api/v2alpha1/connections?groupBy=sourceHost,routingKey&aggregate=count,p95(latency),max(endTime)&sortBy=count.desc&limit=3&octetCount!={number}"
+                        "/api/v2alpha1/connections?groupBy=sourceHost,routingKey&aggregate=count,p95(latency),max(endTime)&sortBy=count.desc&limit=3&octetCount!={number}&timeRangeStart=2026-11-01T00:00:00Z"
                     );
                     // Refused or cut off: all the same here.
                     let _ = collector.get(collector.port, &path);

@@ -380,7 +380,7 @@ where
             request.extensions_mut().insert(from.clone());
             let line = tracing::enabled!(target: ACCESS, Level::DEBUG)
                 .then(|| format!("{peer} {} {}", request.method(), shown(request.uri())));
-            request.extensions_mut().insert(Client(peer.ip()));
+            request.extensions_mut().insert(Client(client_of(peer.ip())));
             let is_answered = !is_spare || is_probe(request.uri().path());
             let answering = is_answered.then(|| (self.respond)(request));
             async move {

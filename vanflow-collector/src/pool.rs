@@ -107,10 +107,12 @@ impl Pool {
         self.shared.within
     }
 
-    /// Has an answer computed for a client. Dropped before it is at its end, it is given up.
+    /// Has an answer computed for a client, which may wait for so long for others meanwhile. Dropped before it is at its end,
+    /// it is given up.
     pub(crate) async fn answer(
         &self,
         client: IpAddr,
+        waits: Duration,
         answering: impl Future<Output = Response<Body>> + Send + 'static,
     ) -> Result<Response<Body>, Late> {
         let Some(runtime) = &self.shared.runtime else { return Err(Late) };
@@ -119,7 +121,7 @@ impl Pool {
         let wanted = Wanted::default();
         let task = runtime.spawn(WANTED.scope(wanted.clone(), TURNS.scope(turns, relay(answering, head))));
         let task = Task { handle: task.abort_handle(), wanted };
-        match timeout(self.shared.within, begun).await {
+        match timeout(self.shared.within + waits, begun).await {
             Err(_) => Err(Late),
             Ok(Ok((response, None))) => Ok(response),
             Ok(Ok((response, Some(rest)))) => {

@@ -50,7 +50,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a Prometheus may take to begin its answer, and between two pieces of it; and how long a client may take to
 /// send a query.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long a query that is posted may be, in octets.
 const LONGEST_QUERY: usize = 1024 * 1024;

@@ -1,6 +1,9 @@
 //! Requests answered by the pool: all but those of whoever asks how the collector is doing.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -11,6 +14,7 @@ use crate::{
     answer::{Body, boxed, late},
     http::Failure,
     pool::{Late, Pool, in_turn},
+    prometheus::ANSWER_WITHIN,
 };
 
 impl Front {
@@ -28,8 +32,12 @@ impl Front {
         // Ends with this: when the answer has begun, or is late, or its client is gone.
         let waiting = Waiting::default();
         parts.extensions.insert(waiting.0.clone());
+        // A Prometheus that does not answer is given up in its own time: then the history answers.
+        let is_passed_on =
+            self.answers.prometheus.is_some() && vanflow_api::chart(asked.uri.path()).is_some();
+        let waits = if is_passed_on { ANSWER_WITHIN } else { Duration::ZERO };
         let answering = self.answer(Request::from_parts(parts, body));
-        match pool.answer(client(&asked.extensions), answering).await {
+        match pool.answer(client(&asked.extensions), waits, answering).await {
             Ok(response) => response,
             Err(Late) => late(&api, &asked, pool.within()),
         }
@@ -46,7 +54,7 @@ pub(crate) async fn answer_monitor<B>(api: Api, pool: Pool, request: Request<B>)
         let (api, asked) = (api.clone(), asked.clone());
         async move { boxed(in_turn(|| api.respond_to_monitors(&asked)).await) }
     };
-    match pool.answer(client(&asked.extensions), answering).await {
+    match pool.answer(client(&asked.extensions), Duration::ZERO, answering).await {
         Ok(response) => response,
         Err(Late) => late(&api, &asked, pool.within()),
     }

@@ -40,9 +40,15 @@ async fn answers_come_whole_in_pieces_or_at_once() {
     for pieces in [0, 1, 2, 100] {
         let answering = async move { computed((0..pieces).map(|number| Bytes::from(format!("{number},")))) };
         let expected: String = (0..pieces).map(|number| format!("{number},")).collect();
-        assert_eq!(text(pool.answer(client(1), answering).await.expect("in time")).await, expected);
+        assert_eq!(
+            text(pool.answer(client(1), Duration::ZERO, answering).await.expect("in time")).await,
+            expected
+        );
     }
-    let at_once = pool.answer(client(1), async { Response::new(whole("hello")) }).await.expect("in time");
+    let at_once = pool
+        .answer(client(1), Duration::ZERO, async { Response::new(whole("hello")) })
+        .await
+        .expect("in time");
     assert_eq!(at_once.body().size_hint().exact(), Some(5), "its length is known");
     assert_eq!(text(at_once).await, "hello");
 }
@@ -66,7 +72,7 @@ async fn costly_questions_of_one_client_wait_and_one_of_another_does_not_wait_fo
                 in_turn(compute).await;
                 Response::new(whole("much"))
             };
-            pool.answer(client(1), answering).await.map(drop)
+            pool.answer(client(1), Duration::ZERO, answering).await.map(drop)
         });
         assert!(futures_util::poll!(&mut answering).is_pending());
         costly.spawn(answering);
@@ -76,7 +82,7 @@ async fn costly_questions_of_one_client_wait_and_one_of_another_does_not_wait_fo
         tokio::task::yield_now().await;
     }
     let seen = Arc::clone(&done);
-    let mut other = Box::pin(pool.answer(client(2), async move {
+    let mut other = Box::pin(pool.answer(client(2), Duration::ZERO, async move {
         let before = in_turn(move || seen.load(Ordering::SeqCst)).await;
         Response::new(whole(before.to_string()))
     }));
@@ -93,7 +99,7 @@ async fn costly_questions_of_one_client_wait_and_one_of_another_does_not_wait_fo
 #[tokio::test]
 async fn what_does_not_begin_in_time_is_late_and_gives_up_its_turn() {
     let pool = Pool::of(1, Duration::from_millis(1)).expect("threads");
-    let late = pool.answer(client(1), async {
+    let late = pool.answer(client(1), Duration::ZERO, async {
         in_turn(|| ()).await;
         pending().await
     });
@@ -109,7 +115,7 @@ async fn a_client_that_leaves_is_not_computed_for() {
     let turn = pool.shared.turns.take(client(2)).await;
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
-    let mut answering = Box::pin(pool.answer(client(1), async move {
+    let mut answering = Box::pin(pool.answer(client(1), Duration::ZERO, async move {
         in_turn(|| counted.fetch_add(1, Ordering::SeqCst)).await;
         Response::new(empty())
     }));
@@ -129,7 +135,8 @@ async fn a_client_that_leaves_is_not_computed_for() {
         counted.fetch_add(1, Ordering::SeqCst);
         Bytes::from_static(b"piece")
     });
-    let mut response = pool.answer(client(1), async { computed(endless) }).await.expect("in time");
+    let mut response =
+        pool.answer(client(1), Duration::ZERO, async { computed(endless) }).await.expect("in time");
     for _ in 0..10 {
         response.body_mut().frame().await.expect("there is more").expect("it comes");
     }
@@ -141,18 +148,24 @@ async fn a_client_that_leaves_is_not_computed_for() {
 async fn an_answer_that_fails_is_a_500_or_cut_off() {
     let pool = pool(1);
     let failing = async { in_turn(|| -> Response<Body> { panic!("this is what the test is about") }).await };
-    let response = pool.answer(client(1), failing).await.expect("in time");
+    let response = pool.answer(client(1), Duration::ZERO, failing).await.expect("in time");
     assert_eq!(response.status(), 500);
     assert_eq!(text(response).await, "{\"error\": \"the answer failed\"}\n");
     let failing = (0..5).map(|number| match number {
         4 => panic!("this is what the test is about"),
         _ => Bytes::from_static(b"piece"),
     });
-    let response = pool.answer(client(1), async { computed(failing) }).await.expect("in time");
+    let response =
+        pool.answer(client(1), Duration::ZERO, async { computed(failing) }).await.expect("in time");
     let error = response.into_body().collect().await.expect_err("it is not whole");
     assert_eq!(error.to_string(), "the answer failed");
     assert_eq!(
-        text(pool.answer(client(1), async { Response::new(whole("on")) }).await.expect("in time")).await,
+        text(
+            pool.answer(client(1), Duration::ZERO, async { Response::new(whole("on")) })
+                .await
+                .expect("in time")
+        )
+        .await,
         "on"
     );
 }
