@@ -411,7 +411,9 @@ where
         let mut closing = false;
         let why = loop {
             tokio::select! {
-                ended = connection.as_mut() => return ended.map_or_else(End::Failed, |()| End::Done),
+                ended = connection.as_mut() => {
+                    return ended.map_or_else(|error| End::of(error, limits.ask_within), |()| End::Done);
+                }
                 () = self.shutdown.cancelled(), if !closing => {
                     closing = true;
                     connection.as_mut().graceful_shutdown();
@@ -464,4 +466,14 @@ enum End {
     Done,
     Failed(Failure),
     Cut(Cut),
+}
+
+impl End {
+    /// What an error comes to. hyper has its own eye on heads of HTTP/1, which can be sooner than ours.
+    fn of(error: Failure, ask_within: Duration) -> Self {
+        match error.downcast_ref::<hyper::Error>() {
+            Some(error) if error.is_timeout() => Self::Cut(Cut::AsksNothing(ask_within)),
+            _ => Self::Failed(error),
+        }
+    }
 }
