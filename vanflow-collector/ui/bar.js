@@ -52,7 +52,7 @@ export class Bar {
       return { view, element, mark };
     });
     this.attachment = h('div', { class: 'att' });
-    this.who = h('div', { class: 'who', hidden: true });
+    this.who = h('div', { class: 'user', hidden: true });
     const top = /** @type {HTMLElement} */ (document.querySelector('.top'));
     fill(top,
       h('a', { class: 'brand', href: '#map' }, s('svg', { width: 20, height: 20, viewBox: '0 0 20 20', 'aria-hidden': 'true' },
