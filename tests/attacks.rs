@@ -31,6 +31,7 @@ async fn status(stream: TcpStream, path: &str) -> u16 {
 
 #[tokio::test]
 async fn clients_that_take_all_connections_keep_nobody_from_asking() {
+    // faults 31
     let collector = collector(&["--connections", "16", "--metrics-listen", "127.0.0.1:0"]).await;
     let mut clients = Vec::new();
     for last in 2..=5 {
@@ -59,6 +60,7 @@ async fn clients_that_take_all_connections_keep_nobody_from_asking() {
 
 #[tokio::test]
 async fn scrapes_and_lists_that_are_not_read_keep_nobody_from_asking() {
+    // faults 31
     let collector = collector(&["--metrics-listen", "127.0.0.1:0"]).await;
     let mut unread = Vec::new();
     for number in 0..40 {
@@ -85,6 +87,7 @@ async fn scrapes_and_lists_that_are_not_read_keep_nobody_from_asking() {
 
 #[tokio::test]
 async fn costly_questions_do_not_outlive_their_time_and_probes_are_answered_meanwhile() {
+    // faults 31
     let collector = collector(&["--query-timeout", "100ms"]).await;
     let mut asked = Vec::new();
     for number in 0..100 {
