@@ -51,6 +51,7 @@ mod options;
 mod pace;
 mod params;
 mod query;
+mod response;
 mod route;
 mod swagger;
 mod user;
