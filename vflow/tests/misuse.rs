@@ -130,6 +130,19 @@ async fn a_capture_that_is_damaged_is_read_but_for_what_is() {
 }
 
 #[tokio::test]
+async fn months_of_silence_in_a_capture_take_no_longer_than_hours() {
+    let path = CAPTURE.strip_prefix("--input ").expect("that is how it is given");
+    let mut lines = std::fs::read_to_string(path).expect("it is there");
+    lines.push_str("{\"us\": 25920000000000, \"link\": \"mc/sfe.all\", \"message\": \"\"}\n");
+    let late = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(late.path(), lines).expect("writes");
+    let outcome = typed(&format!("sites --input {}", late.path().display()), &PIPE).await;
+    // All sources were silent for too long.
+    assert_eq!(outcome.err, "there are no sites\nnot complete: No source is heard yet.\n");
+    assert_eq!(outcome.code, RIGHT);
+}
+
+#[tokio::test]
 async fn a_file_that_exists_is_not_overwritten() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let path = file.path().display();

@@ -22,6 +22,9 @@ const SAID: usize = 3;
 /// How often, in the time of the capture, metrics are kept for queries, in microseconds.
 const REMEMBER_EVERY: u64 = 5_000_000;
 
+/// How often at most between one message and the next: longer silence passes in longer steps.
+const MOST_STEPS: u64 = 1000;
+
 /// How often, in the time of the capture, it is looked at what happened, in microseconds.
 const OBSERVE_EVERY: u64 = 1_000_000;
 
@@ -130,9 +133,10 @@ impl Replay {
             self.observed = self.now;
             self.api.observe_events();
         }
-        while self.now.micros_since(self.remembered) >= REMEMBER_EVERY {
+        let step = REMEMBER_EVERY.max(self.now.micros_since(self.remembered) / MOST_STEPS);
+        while self.now.micros_since(self.remembered) >= step {
             self.api.observe();
-            self.remembered = self.remembered.plus_micros(REMEMBER_EVERY);
+            self.remembered = self.remembered.plus_micros(step);
             self.api.remember(self.remembered);
         }
     }
