@@ -16,7 +16,7 @@ use vanflow_api::{
 };
 use vanflow_history::{
     Archive, ArchiveError, ArchiveOptions,
-    rows::{Row, Rows, Span},
+    rows::{Row, Rows, Span, Wanted},
 };
 use vanflow_proto::Timestamp;
 
@@ -77,7 +77,7 @@ impl Archivist {
                 ended.skip(table.key(&row));
                 ControlFlow::Continue(())
             };
-            if let Err(error) = archive.visit(table.name, lately, &mut skip) {
+            if let Err(error) = archive.visit(&Wanted::all(table.name, lately), &mut skip) {
                 warn!("{error}; what is in it can be kept twice");
             }
             let held = archive.held(table.name);

@@ -140,6 +140,87 @@ impl Span {
     }
 }
 
+/// Which rows are looked for, and what of them. Whoever holds rows looks for them by this alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted<'q> {
+    /// The name of their table.
+    pub table: &'q str,
+    /// When they ended.
+    pub span: Span,
+    /// What all of them have. A row that has not may be given all the same: who asks looks once more.
+    pub conditions: Vec<Condition>,
+    /// The names of the columns that are looked at; none where all are. Others may be without a value in what is given.
+    pub columns: Option<Vec<&'q str>>,
+}
+
+impl<'q> Wanted<'q> {
+    /// All rows of a table that ended then.
+    pub fn all(table: &'q str, span: Span) -> Self {
+        Self { table, span, conditions: Vec::new(), columns: None }
+    }
+
+    /// The same, of those with that.
+    #[must_use]
+    pub fn with(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+
+    /// The same, of which those columns are looked at.
+    #[must_use]
+    pub fn of_columns(self, columns: Vec<&'q str>) -> Self {
+        Self { columns: Some(columns), ..self }
+    }
+
+    /// Whether a row of that table is looked for.
+    pub fn admits(&self, table: &Table, row: &Row) -> bool {
+        self.span.has(table.end(row)) && self.conditions.iter().all(|condition| condition.admits(table, row))
+    }
+}
+
+/// What a row has in one of its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The name of the column. None has what is asked for in a column that its table has not.
+    pub column: &'static str,
+    /// What is there.
+    pub is: Is,
+}
+
+/// What a value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Is {
+    /// A text that is one of these.
+    OneOf(Vec<Box<str>>),
+    /// A text that begins with one of these.
+    Beginning(Vec<Box<str>>),
+    /// A number, or a time, from the first to the last, both included. One that is not known is 0.
+    Within(u64, u64),
+}
+
+impl Condition {
+    /// Whether a row of that table has it.
+    pub fn admits(&self, table: &Table, row: &Row) -> bool {
+        let value = table.column(self.column).and_then(|at| row.values.get(at));
+        self.is.admits(value.unwrap_or(&Value::None))
+    }
+}
+
+impl Is {
+    /// Whether that is such a value.
+    pub fn admits(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::OneOf(texts), Value::Text(text)) => texts.contains(text),
+            (Self::Beginning(texts), Value::Text(text)) => {
+                texts.iter().any(|known| text.starts_with(&**known))
+            }
+            (Self::Within(from, until), Value::Number(number)) => (from..=until).contains(&number),
+            (Self::Within(from, _), Value::None) => *from == 0,
+            _ => false,
+        }
+    }
+}
+
 /// Why rows are not to be had. What cannot be read was reported in the log; this is for who asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("a part of the history cannot be read: {0}")]
@@ -147,15 +228,14 @@ pub struct UnreadableRows(pub String);
 
 /// Something that holds rows.
 pub trait Rows: Send + Sync + std::fmt::Debug {
-    /// Gives each row of the table of that name that ended in `span`, in no order, each once, until `visit` has enough.
+    /// Gives each row that is looked for, in no order, each once, until `visit` has enough.
     ///
     /// # Errors
     ///
     /// Where something that should be there cannot be read: an answer without it would be silently short.
     fn visit(
         &self,
-        table: &str,
-        span: Span,
+        wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows>;
 

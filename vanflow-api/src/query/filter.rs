@@ -5,6 +5,8 @@
 //! none will. A value as an answer shows it finds what it is shown of: an empty text is found by an empty value, `null`
 //! or nothing by `null`, a list by itself in JSON or by any of its texts.
 
+use vanflow_history::rows::Is;
+
 use crate::{
     error::{ApiError, excerpt},
     query::{
@@ -180,6 +182,38 @@ impl Condition {
             _ => false,
         };
         self.wanted.iter().any(meets) != self.is_negated
+    }
+
+    /// What all values that meet it are, for who looks for them in a history; none where that cannot be said. There, what
+    /// is not known is without a value, whatever it is shown as.
+    pub(crate) fn in_rows(&self) -> Option<Is> {
+        if self.is_negated {
+            return None;
+        }
+        match self.kind {
+            Kind::Text | Kind::OneOf(_) => {
+                let text = |wanted: &Wanted| match wanted {
+                    Wanted::Text(text) if !text.is_empty() && !self.is_text(UNKNOWN, text) => {
+                        Some(text.as_str().into())
+                    }
+                    _ => None,
+                };
+                let texts: Vec<Box<str>> = self.wanted.iter().map(text).collect::<Option<_>>()?;
+                match self.comparison {
+                    Comparison::Beginning => Some(Is::Beginning(texts)),
+                    Comparison::Whole => None,
+                }
+            }
+            Kind::Number | Kind::Instant => {
+                let number = |wanted: &Wanted| match wanted {
+                    Wanted::Number(number) => Some(*number),
+                    _ => None,
+                };
+                let numbers: Vec<_> = self.wanted.iter().map(number).collect::<Option<_>>()?;
+                Some(Is::Within(*numbers.iter().min()?, *numbers.iter().max()?))
+            }
+            Kind::Truth | Kind::Texts | Kind::Parted => None,
+        }
     }
 
     fn is_text(&self, text: &str, wanted: &str) -> bool {

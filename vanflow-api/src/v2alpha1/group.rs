@@ -7,7 +7,7 @@
 //!
 //! [`Plan`](super::plan::Plan) finds the records; what a record has from its lane is looked up once a lane.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, iter};
 
 use crate::{
     error::{ApiError, excerpt},
@@ -124,6 +124,13 @@ impl Grouping {
             grouping.order = Some(grouping.ordered(order)?);
         }
         Ok(Some(grouping))
+    }
+
+    /// What it looks at of each record.
+    pub(crate) fn looks_at(&self) -> impl Iterator<Item = &'static Property> {
+        let measured =
+            self.measures.iter().flat_map(|measure| iter::once(measure.property).chain(measure.known));
+        self.keys.iter().copied().chain(measured)
     }
 
     fn add(&mut self, schema: &'static Schema, text: &str) -> Result<(), ApiError> {

@@ -5,7 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use vanflow_history::rows::{Column, ColumnKind, Held, Row, Rows, Span, Table, UnreadableRows, Value};
+use vanflow_history::rows::{
+    Column, ColumnKind, Condition, Held, Is, Row, Rows, Span, Table, UnreadableRows, Value, Wanted,
+};
 use vanflow_store::{FlowKind, Snapshot, Text};
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
         best::Best,
         collection::{Collection, Item, Scope},
         group::{Grouping, Groups},
-        query::{Page, Query},
+        query::{Filter, Page, Query},
         schema::{Cell, Kind, Presence, Property, Schema, UNKNOWN},
         view::{Subject, View},
     },
@@ -167,6 +169,7 @@ impl<'r> Before<'r> {
         query: &Query,
         view: View<'_>,
         scope: Scope,
+        columns: Option<Vec<&'static str>>,
         mut take: impl FnMut(Row),
     ) -> Result<(), UnreadableRows> {
         let schema = query.collection.schema();
@@ -179,7 +182,18 @@ impl<'r> Before<'r> {
             Scope::Site(_) => return Ok(()),
         };
         let its = service.map(|service| (service.address().to_cow(), service.protocol().map(Text::to_cow)));
-        self.rows.visit(self.table, self.span, &mut |row| {
+        let mut wanted = Wanted::all(self.table, self.span);
+        wanted.conditions = query.in_rows(view.snapshot.now());
+        if let Some((address, protocol)) = &its {
+            let is = |column, text: &str| Condition { column, is: Is::OneOf(vec![text.into()]) };
+            let known = [("routingKey", Some(address)), ("protocol", protocol.as_ref())];
+            // What is not known is no text in a row.
+            let known = known.into_iter().filter_map(|(column, text)| Some((column, text?)));
+            let known = known.filter(|(_, text)| !text.is_empty());
+            wanted.conditions.extend(known.map(|(column, text)| is(column, text)));
+        }
+        wanted.columns = columns;
+        self.rows.visit(&wanted, &mut |row| {
             if self.interest.is_some_and(Interest::has_ended) {
                 return ControlFlow::Break(());
             }
@@ -218,7 +232,7 @@ impl<'r> Before<'r> {
             }
         }
         let mut past = 0;
-        self.each(query, view, scope, |row| {
+        self.each(query, view, scope, None, |row| {
             past += 1;
             let (key, identity) = place(query, view, &Subject::Past(Past { schema, row: &row }));
             best.add(key, || identity, Listed::Past(row));
@@ -237,7 +251,10 @@ impl<'r> Before<'r> {
         let schema = query.collection.schema();
         let mut groups = Groups::default();
         query.each_listed(view, scope, |_, subject| grouping.count(&mut groups, view, &subject));
-        self.each(query, view, scope, |row| {
+        let columns = query.filters.iter().flat_map(Filter::looks_at).chain(grouping.looks_at());
+        let always = ["key", "identity", "startTime", "endTime", "routingKey", "protocol"];
+        let columns = columns.map(|property| property.name).chain(always).collect();
+        self.each(query, view, scope, Some(columns), |row| {
             grouping.count(&mut groups, view, &Subject::Past(Past { schema, row: &row }));
         })?;
         Ok(grouping.rows(groups))

@@ -2,6 +2,9 @@
 //!
 //! The network observer passes over values that make no sense; here they are errors, which say what would.
 
+use std::iter;
+
+use vanflow_history::rows::{self, Is};
 use vanflow_proto::Timestamp;
 use vanflow_store::Snapshot;
 
@@ -61,6 +64,11 @@ impl Filter {
     /// Whether something passes.
     pub(crate) fn admits<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
         self.admits_by(self.property, view, subject)
+    }
+
+    /// What it looks at.
+    pub(crate) fn looks_at(&self) -> impl Iterator<Item = &'static Property> + use<> {
+        iter::once(self.property).chain(self.known)
     }
 
     /// Whether something passes that has the property under another's name.
@@ -462,6 +470,21 @@ impl Query {
         // What ends before it begins is no case of its own.
         let is_within = self.range.operation == Operation::Within;
         Some((if is_within { self.range.from(now) } else { from }, until))
+    }
+
+    /// What rows of a history have that are in the list, beside when they ended.
+    pub(crate) fn in_rows(&self, now: Timestamp) -> Vec<rows::Condition> {
+        let filters = self.filters.iter().filter(|filter| filter.known.is_none());
+        let conditions = filters.filter_map(|filter| {
+            Some(rows::Condition { column: filter.property.name, is: filter.condition.in_rows()? })
+        });
+        let (from, until) = match self.range.operation {
+            Operation::Intersects => (0, self.range.end.map_or(u64::MAX, |end| end.micros(now))),
+            Operation::Contains => (0, self.range.from(now)),
+            Operation::Within => (self.range.from(now), u64::MAX),
+        };
+        let start = rows::Condition { column: self.start.name, is: Is::Within(from, until) };
+        conditions.chain((from > 0 || until < u64::MAX).then_some(start)).collect()
     }
 
     /// When something ended, 0 where it has not.

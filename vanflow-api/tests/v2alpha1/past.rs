@@ -7,7 +7,7 @@ use std::{
 
 use proptest::{collection::vec, option, prelude::*};
 use vanflow_api::{ApiOptions, Due, Ended, tables};
-use vanflow_history::rows::{Held, Row, Rows, Span, UnreadableRows};
+use vanflow_history::rows::{Column, Held, Row, Rows, Span, Table, UnreadableRows, Value, Wanted};
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{SourceId, Store, StoreOptions};
 
@@ -25,17 +25,16 @@ struct Kept {
 impl Rows for Kept {
     fn visit(
         &self,
-        table: &str,
-        span: Span,
+        wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
         if self.is_damaged {
             return Err(UnreadableRows("connections/7.parquet: it is torn".to_owned()));
         }
         let tables = tables();
-        let at = tables.iter().position(|its| its.name == table).unwrap();
+        let at = tables.iter().position(|its| its.name == wanted.table).unwrap();
         for (_, row) in self.rows.lock().unwrap().iter().filter(|(of, _)| *of == at) {
-            if span.has(tables[at].end(row)) && visit(row.clone()).is_break() {
+            if wanted.admits(&tables[at], row) && visit(only(&tables[at], wanted, row)).is_break() {
                 break;
             }
         }
@@ -46,7 +45,7 @@ impl Rows for Kept {
         let mut found: Option<Row> = None;
         let tables = tables();
         let its = tables.iter().find(|its| its.name == table).unwrap();
-        self.visit(table, Span { from: 0, until: u64::MAX }, &mut |row| {
+        self.visit(&Wanted::all(table, Span { from: 0, until: u64::MAX }), &mut |row| {
             let is_later = |found: &Row| its.end(&row) > its.end(found);
             if its.is_called(&row, name) && found.as_ref().is_none_or(is_later) {
                 found = Some(row);
@@ -67,6 +66,16 @@ impl Rows for Kept {
         let ends = its.map(|(at, row)| tables[*at].end(row));
         Held { since: ends.clone().min(), rows: ends.count() as u64, octets: 7 }
     }
+}
+
+/// A row with what is looked at alone.
+fn only(table: &Table, wanted: &Wanted<'_>, row: &Row) -> Row {
+    let is_wanted = |name| wanted.columns.as_ref().is_none_or(|names| names.contains(&name));
+    let values = table.columns.iter().zip(&row.values);
+    let value = |(column, value): (&Column, &Value)| {
+        if is_wanted(column.name) { value.clone() } else { Value::None }
+    };
+    Row { values: values.map(value).collect() }
 }
 
 /// A collector that holds ended records for so long.

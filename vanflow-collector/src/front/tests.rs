@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::HOST};
 use http_body_util::{BodyExt, Full};
 use vanflow_api::{Api, ApiOptions, Cors, Network};
-use vanflow_history::rows::{Held, Row, Rows, Span, UnreadableRows, Value};
+use vanflow_history::rows::{Held, Row, Rows, UnreadableRows, Value, Wanted};
 use vanflow_store::{Store, StoreOptions};
 
 use super::*;
@@ -163,8 +163,7 @@ struct Endless {
 impl Rows for Endless {
     fn visit(
         &self,
-        _: &str,
-        _: Span,
+        _: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
         let values = vanflow_api::tables()[0].columns.iter().map(|_| Value::None).collect();

@@ -2,7 +2,7 @@
 //!
 //! A file is read by its own schema: a column that a table has and an old file has not is without a value in its rows.
 
-use std::{fs::File, io::Write, sync::Arc};
+use std::{fs::File, io::Write, iter, sync::Arc};
 
 use parquet::{
     basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel},
@@ -12,7 +12,7 @@ use parquet::{
     file::{
         metadata::{KeyValue, RowGroupMetaData},
         properties::{EnabledStatistics, ReaderProperties, WriterProperties},
-        reader::{FileReader, SerializedFileReader},
+        reader::{FileReader, RowGroupReader, SerializedFileReader},
         serialized_reader::ReadOptionsBuilder,
         statistics::Statistics,
         writer::SerializedFileWriter,
@@ -20,7 +20,7 @@ use parquet::{
     schema::types::{ColumnPath, Type},
 };
 
-use crate::rows::{Column, ColumnKind, Row, Span, Table, Value};
+use crate::rows::{Column, ColumnKind, Condition, Is, Row, Span, Table, Value, Wanted};
 
 /// The version of what files of this kind look like, in the metadata of each.
 const VERSION: &str = "1";
@@ -236,8 +236,7 @@ impl<'t> Reader<'t> {
             if !self.can_have(at, name)? {
                 continue;
             }
-            let all = Span { from: 0, until: u64::MAX };
-            let rows = self.group(at, all)?.into_iter().filter(|row| self.table.is_called(row, name));
+            let rows = self.whole_group(at)?.into_iter().filter(|row| self.table.is_called(row, name));
             found = rows.chain(found).max_by_key(|row| self.table.end(row));
         }
         Ok(found)
@@ -253,45 +252,138 @@ impl<'t> Reader<'t> {
         Ok(can_be(self.table.key) || can_be(self.table.identity))
     }
 
-    /// The rows of a group, none where none of them can have ended in that time.
-    pub(super) fn group(&self, at: usize, span: Span) -> Result<Vec<Row>> {
+    /// All rows of a group.
+    pub(super) fn whole_group(&self, at: usize) -> Result<Vec<Row>> {
+        self.group(at, &Wanted::all(self.table.name, Span { from: 0, until: u64::MAX }))
+    }
+
+    /// The rows of a group that are looked for. What says whether they are is read first, and nothing else where none is.
+    pub(super) fn group(&self, at: usize, wanted: &Wanted<'_>) -> Result<Vec<Row>> {
         let metadata = self.file.metadata().row_group(at);
-        if self.ends_of(metadata).is_some_and(|(earliest, latest)| !span.meets(earliest, latest)) {
+        if !self.can_meet(metadata, wanted) {
             return Ok(Vec::new());
         }
         let count = usize::try_from(metadata.num_rows()).unwrap_or(0);
-        let columns = self.table.columns.len();
-        let mut rows: Vec<Box<[Value]>> =
-            (0..count).map(|_| vec![Value::None; columns].into_boxed_slice()).collect();
         let group = self.file.get_row_group(at)?;
-        for (position, column) in self.table.columns.iter().enumerate() {
-            let Some(place) = self.places[position] else { continue };
-            let mut values = rows.iter_mut().map(|row| &mut row[position]);
-            let mut put = |value| {
-                if let Some(place) = values.next() {
-                    *place = value;
+        let width = self.table.columns.len();
+        let mut columns: Vec<Option<std::vec::IntoIter<Value>>> = (0..width).map(|_| None).collect();
+        let mut kept = vec![true; count];
+        let tested = wanted.conditions.iter().filter_map(|condition| self.table.column(condition.column));
+        for column in iter::once(self.table.end).chain(tested) {
+            if columns[column].is_some() {
+                continue;
+            }
+            let values = self.column(&*group, column, &[(true, count)])?;
+            let conditions = wanted
+                .conditions
+                .iter()
+                .filter(|condition| condition.column == self.table.columns[column].name);
+            let conditions: Vec<_> = conditions.collect();
+            for (kept, value) in kept.iter_mut().zip(&values) {
+                *kept &= conditions.iter().all(|condition| condition.is.admits(value));
+                if column == self.table.end {
+                    *kept &= wanted.span.has(if let Value::Number(end) = value { *end } else { 0 });
                 }
-            };
-            match (column.kind, group.get_column_reader(place)?) {
-                (ColumnKind::Texts, ColumnReader::ByteArrayColumnReader(reader)) => {
-                    lists(reader, count, put)?;
-                }
-                (_, ColumnReader::ByteArrayColumnReader(reader)) => {
-                    each(reader, count, |text| {
-                        put(text.map_or(Value::None, |text| Value::Text(lossy(&text))))
-                    })?;
-                }
-                (_, ColumnReader::Int64ColumnReader(reader)) => {
-                    let number = |number: i64| Value::Number(number.cast_unsigned());
-                    each(reader, count, |value| put(value.map_or(Value::None, number)))?;
-                }
-                (_, ColumnReader::BoolColumnReader(reader)) => {
-                    each(reader, count, |truth| put(truth.map_or(Value::None, Value::Truth)))?;
-                }
-                _ => {}
+            }
+            columns[column] = Some(values.into_iter());
+        }
+        let is_unknown = |condition: &&Condition| self.table.column(condition.column).is_none();
+        if wanted.conditions.iter().filter(is_unknown).any(|condition| !condition.is.admits(&Value::None)) {
+            return Ok(Vec::new());
+        }
+        let runs: Vec<_> = kept.chunk_by(|one, other| one == other).map(|run| (run[0], run.len())).collect();
+        if !runs.iter().any(|(is_kept, _)| *is_kept) {
+            return Ok(Vec::new());
+        }
+        for column in &mut columns {
+            if let Some(values) = column {
+                let mut kept = kept.iter();
+                let values: Vec<_> = values.filter(|_| kept.next().is_some_and(|kept| *kept)).collect();
+                *column = Some(values.into_iter());
             }
         }
-        Ok(rows.into_iter().map(|values| Row { values }).collect())
+        for (column, described) in self.table.columns.iter().enumerate() {
+            let is_wanted = wanted.columns.as_ref().is_none_or(|names| names.contains(&described.name));
+            if columns[column].is_none() && is_wanted {
+                columns[column] = Some(self.column(&*group, column, &runs)?.into_iter());
+            }
+        }
+        let row = |_| {
+            let value = |column: &mut Option<std::vec::IntoIter<Value>>| {
+                column.as_mut().and_then(Iterator::next).unwrap_or_default()
+            };
+            Row { values: columns.iter_mut().map(value).collect() }
+        };
+        Ok((0..kept.iter().filter(|kept| **kept).count()).map(row).collect())
+    }
+
+    /// Whether a group can have a row that is looked for, as far as the least and the greatest of its columns say.
+    fn can_meet(&self, group: &RowGroupMetaData, wanted: &Wanted<'_>) -> bool {
+        if self.ends_of(group).is_some_and(|(earliest, latest)| !wanted.span.meets(earliest, latest)) {
+            return false;
+        }
+        wanted.conditions.iter().all(|condition| {
+            let column = self.table.column(condition.column);
+            let Some(place) = column.and_then(|column| self.places[column]) else {
+                return condition.is.admits(&Value::None);
+            };
+            group.column(place).statistics().is_none_or(|statistics| can_have(statistics, &condition.is))
+        })
+    }
+
+    /// The values of a column of a group, of the rows in those runs that are read; none for what the file has not.
+    fn column(
+        &self,
+        group: &dyn RowGroupReader,
+        column: usize,
+        runs: &[(bool, usize)],
+    ) -> Result<Vec<Value>> {
+        let kept = runs.iter().filter(|(is_kept, _)| *is_kept).map(|(_, length)| length).sum();
+        let mut values = Vec::with_capacity(kept);
+        let Some(place) = self.places[column] else { return Ok(vec![Value::None; kept]) };
+        let put = |value| values.push(value);
+        match (self.table.columns[column].kind, group.get_column_reader(place)?) {
+            (ColumnKind::Texts, ColumnReader::ByteArrayColumnReader(reader)) => lists(reader, runs, put)?,
+            (_, ColumnReader::ByteArrayColumnReader(reader)) => {
+                each(reader, runs, |text: ByteArray| Value::Text(lossy(&text)), put)?;
+            }
+            (_, ColumnReader::Int64ColumnReader(reader)) => {
+                each(reader, runs, |number: i64| Value::Number(number.cast_unsigned()), put)?;
+            }
+            (_, ColumnReader::BoolColumnReader(reader)) => each(reader, runs, Value::Truth, put)?,
+            _ => values.resize(kept, Value::None),
+        }
+        Ok(values)
+    }
+}
+
+/// Whether there can be such a value, between the least and the greatest that there are.
+fn can_have(statistics: &Statistics, is: &Is) -> bool {
+    let has_none = statistics.null_count_opt() != Some(0);
+    match (is, statistics) {
+        (Is::Within(from, until), Statistics::Int64(numbers)) => {
+            let least_and_greatest = numbers.min_opt().zip(numbers.max_opt());
+            has_none && *from == 0
+                || least_and_greatest.is_none_or(|(least, greatest)| {
+                    // Numbers are unsigned, whatever the statistics hold of their order.
+                    *least < 0 || *from <= greatest.cast_unsigned() && least.cast_unsigned() <= *until
+                })
+        }
+        (Is::OneOf(texts) | Is::Beginning(texts), Statistics::ByteArray(known)) => {
+            let least_and_greatest = known.min_bytes_opt().zip(known.max_bytes_opt());
+            least_and_greatest.is_none_or(|(least, greatest)| {
+                texts.iter().any(|text| {
+                    let text = text.as_bytes();
+                    let beginning = &least[..least.len().min(text.len())];
+                    let is_before = match is {
+                        Is::Beginning(_) => beginning <= text,
+                        _ => least <= text,
+                    };
+                    is_before && text <= greatest
+                })
+            })
+        }
+        _ => true,
     }
 }
 
@@ -307,27 +399,30 @@ fn lossy(text: &ByteArray) -> Box<str> {
     String::from_utf8_lossy(text.data()).into()
 }
 
-/// Gives each of `count` values that can be missing.
+/// Gives each value of the rows in those runs that are read; none where there is none.
 fn each<T: DataType>(
     mut reader: ColumnReaderImpl<T>,
-    count: usize,
-    mut give: impl FnMut(Option<T::T>),
+    runs: &[(bool, usize)],
+    value: impl Fn(T::T) -> Value,
+    mut give: impl FnMut(Value),
 ) -> Result<()> {
     let (mut levels, mut values) = (Vec::new(), Vec::new());
-    read(&mut reader, count, &mut levels, None, &mut values)?;
-    let mut values = values.into_iter();
-    levels.into_iter().for_each(|level| give(if level > 0 { values.next() } else { None }));
+    read(&mut reader, runs, &mut levels, None, &mut values)?;
+    let mut values = values.into_iter().map(value);
+    levels.into_iter().for_each(|level| {
+        give(if level > 0 { values.next().unwrap_or_default() } else { Value::None });
+    });
     Ok(())
 }
 
-/// Gives each of `count` lists.
+/// Gives each list of the rows in those runs that are read.
 fn lists(
     mut reader: ColumnReaderImpl<ByteArrayType>,
-    count: usize,
+    runs: &[(bool, usize)],
     mut give: impl FnMut(Value),
 ) -> Result<()> {
     let (mut defined, mut repeated, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    read(&mut reader, count, &mut defined, Some(&mut repeated), &mut values)?;
+    read(&mut reader, runs, &mut defined, Some(&mut repeated), &mut values)?;
     let mut values = values.into_iter();
     let mut list: Option<Vec<Box<str>>> = None;
     for (defined, repeated) in defined.into_iter().zip(repeated) {
@@ -348,19 +443,29 @@ fn lists(
 
 fn read<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
-    count: usize,
+    runs: &[(bool, usize)],
     defined: &mut Vec<i16>,
     mut repeated: Option<&mut Vec<i16>>,
     values: &mut Vec<T::T>,
 ) -> Result<()> {
-    let mut had = 0;
-    while had < count {
-        let (records, _, _) =
-            reader.read_records(count - had, Some(defined), repeated.as_deref_mut(), values)?;
-        if records == 0 {
-            return Err(ParquetError::EOF(format!("a column has {had} values where there are {count} rows")));
+    // What comes after the last that is read need not be passed over.
+    let last = runs.iter().rposition(|(is_read, _)| *is_read).map_or(0, |last| last + 1);
+    for (is_read, length) in &runs[..last] {
+        let mut had = 0;
+        while had < *length {
+            let records = if *is_read {
+                reader.read_records(length - had, Some(defined), repeated.as_deref_mut(), values)?.0
+            } else {
+                reader.skip_records(length - had)?
+            };
+            if records == 0 {
+                return Err(ParquetError::EOF(format!(
+                    "a column ends where there are {} more rows",
+                    length - had
+                )));
+            }
+            had += records;
         }
-        had += records;
     }
     Ok(())
 }

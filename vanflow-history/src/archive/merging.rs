@@ -8,7 +8,7 @@ use std::{cmp::Reverse, collections::BTreeMap, fs::File, path::Path, sync::Poiso
 use parquet::errors::ParquetError;
 
 use super::{Archive, Entry, HOUR, Reader, SealError, State, logs_of};
-use crate::rows::{Row, Span};
+use crate::rows::Row;
 
 /// How many rows a merged file has at most. They are in memory while it is written.
 const MOST_ROWS: u64 = 1 << 16;
@@ -60,7 +60,7 @@ impl Archive {
         }
         let mut rows = Vec::new();
         for group in 0..reader.groups() {
-            rows.extend(reader.group(group, Span { from: 0, until: u64::MAX })?);
+            rows.extend(reader.whole_group(group)?);
         }
         Ok(Some(rows))
     }

@@ -1,14 +1,15 @@
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
+    ops::ControlFlow,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use tempfile::TempDir;
 
 use super::{disk::Disk, merging::MANY, *};
-use crate::rows::{Column, ColumnKind, Value};
+use crate::rows::{Column, ColumnKind, Condition, Is, Rows, Span, Value, Wanted};
 
 /// 26 November 2026, 03:14 UTC.
 const AT: u64 = 1_795_662_840_000_000;
@@ -61,7 +62,7 @@ fn rows(archive: &Archive, span: Span) -> BTreeMap<String, Row> {
         assert_eq!(rows.insert(key, row), None, "it is there twice");
         ControlFlow::Continue(())
     };
-    archive.visit("connections", span, &mut insert).unwrap();
+    archive.visit(&Wanted::all("connections", span), &mut insert).unwrap();
     rows
 }
 
@@ -95,6 +96,20 @@ enum Step {
     /// The process ends, as it can at any time, and another opens the directory.
     Reopen,
     Ask(u64, u64),
+    /// For rows that have something, and for some of their columns.
+    AskFor(u64, u64, Vec<Condition>, Vec<&'static str>),
+}
+
+fn any_condition() -> impl Strategy<Value = Condition> {
+    let texts = || vec("[a-zé\"]{0,2}", 1..3).prop_map(|texts| texts.into_iter().map(Into::into).collect());
+    let number = || prop_oneof![Just(0), Just(u64::MAX), any::<u64>()];
+    let within = (number(), number()).prop_map(|(from, until)| Is::Within(from.min(until), from.max(until)));
+    let is_text = prop_oneof![texts().prop_map(Is::OneOf), texts().prop_map(Is::Beginning)];
+    prop_oneof![
+        is_text.prop_map(|is| Condition { column: "service", is }),
+        within.clone().prop_map(|is| Condition { column: "octets", is }),
+        within.prop_map(|is| Condition { column: "unheardOf", is }),
+    ]
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -104,6 +119,15 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..5_u64).prop_map(Step::Merge),
         1 => Just(Step::Reopen),
         3 => (0..3 * HOUR, 0..HOUR).prop_map(|(from, length)| Step::Ask(AT + from, AT + from + length)),
+        3 => (
+            0..3 * HOUR,
+            0..HOUR,
+            vec(any_condition(), 0..3),
+            subsequence(vec!["key", "service", "octets", "isInferred", "trace"], 0..=5),
+        )
+            .prop_map(|(from, length, conditions, columns)| {
+                Step::AskFor(AT + from, AT + from + length, conditions, columns)
+            }),
     ]
 }
 
@@ -140,6 +164,27 @@ proptest! {
                     let expected: BTreeMap<_, _> =
                         expected.map(|row| (table().key(row).to_owned(), row.clone())).collect();
                     prop_assert_eq!(rows(&archive, span), expected);
+                }
+                Step::AskFor(from, until, conditions, columns) => {
+                    let mut wanted = Wanted::all("connections", Span { from, until });
+                    wanted.conditions = conditions;
+                    wanted.columns = Some(columns);
+                    let asked = |row: &Row| {
+                        let columns = wanted.columns.as_deref().unwrap_or_default();
+                        columns.iter().map(|name| row.values[table().column(name).unwrap()].clone()).collect::<Vec<_>>()
+                    };
+                    let expected = plain.iter().filter(|row| wanted.admits(&table(), row)).map(asked);
+                    let mut expected: Vec<_> = expected.collect();
+                    let mut found = Vec::new();
+                    archive
+                        .visit(&wanted, &mut |row| {
+                            found.push(asked(&row));
+                            ControlFlow::Continue(())
+                        })
+                        .unwrap();
+                    expected.sort();
+                    found.sort();
+                    prop_assert_eq!(found, expected);
                 }
             }
         }
@@ -321,7 +366,7 @@ fn columns_that_an_old_file_has_not_are_without_values_in_its_rows() {
         found.push(row);
         ControlFlow::Continue(())
     };
-    archive.visit("connections", ALL, &mut take).unwrap();
+    archive.visit(&Wanted::all("connections", ALL), &mut take).unwrap();
     for row in &found {
         assert_eq!(row.values[3..5], [Value::None, Value::None]);
         assert_eq!(row.values[5], Value::Number(u64::MAX));
@@ -339,7 +384,7 @@ fn a_file_that_is_damaged_while_it_is_held_is_an_error_and_no_short_answer() {
     let path = directory.path().join("connections/date=2026-11-26/hour=03/00000000000000000000.parquet");
     OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
     let mut nothing = |_| ControlFlow::Continue(());
-    let error = archive.visit("connections", ALL, &mut nothing).unwrap_err().to_string();
+    let error = archive.visit(&Wanted::all("connections", ALL), &mut nothing).unwrap_err().to_string();
     assert!(
         error.starts_with(&format!("a part of the history cannot be read: {}: ", path.display())),
         "{error}"
@@ -443,7 +488,7 @@ fn whoever_reads_reads_on_while_files_are_merged_and_removed() {
         found += 1;
         ControlFlow::Continue(())
     };
-    archive.visit("connections", ALL, &mut visit).unwrap();
+    archive.visit(&Wanted::all("connections", ALL), &mut visit).unwrap();
     assert_eq!(found, 3);
     assert!(!directory.path().join("connections/date=2026-11-26").exists());
 }

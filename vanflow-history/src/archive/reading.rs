@@ -1,0 +1,113 @@
+//! Rows of an archive for those who ask: of its logs, which are in memory, and of its files.
+
+use std::{fs::File, ops::ControlFlow, sync::Arc};
+
+use parquet::errors::ParquetError;
+
+use super::{Archive, Entry, Log, Reader};
+use crate::rows::{Held, Row, Rows, Table, UnreadableRows, Wanted};
+
+impl Rows for Archive {
+    fn visit(
+        &self,
+        wanted: &Wanted<'_>,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        let Some(at) = self.tables.iter().position(|known| known.name == wanted.table) else {
+            return Ok(());
+        };
+        let table = &self.tables[at];
+        let (in_logs, files) = {
+            let state = self.state();
+            let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
+            let is_asked = |row: &Row| wanted.admits(table, row);
+            let in_logs =
+                logged.filter(|(of, row)| *of == at && is_asked(row)).map(|(_, row)| Arc::clone(row));
+            let is_asked = |file: &&Entry| file.table == at && wanted.span.meets(file.ends.0, file.ends.1);
+            (in_logs.collect::<Vec<_>>(), state.files.iter().filter(is_asked).cloned().collect::<Vec<_>>())
+        };
+        for row in in_logs {
+            if visit(Arc::unwrap_or_clone(row)).is_break() {
+                return Ok(());
+            }
+        }
+        for file in files {
+            match visit_file(table, &file, wanted, visit) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Err(error) => return Err(file.unreadable(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
+        let Some(at) = self.tables.iter().position(|known| known.name == table) else { return Ok(None) };
+        let table = &self.tables[at];
+        let later = |one: Option<Row>, other: Option<Row>| match (one, other) {
+            (Some(one), Some(other)) if table.end(&other) > table.end(&one) => Some(other),
+            (one, other) => one.or(other),
+        };
+        let (mut found, mut files) = {
+            let state = self.state();
+            let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
+            let its = logged.filter(|(of, row)| *of == at && table.is_called(row, name));
+            let found = its.max_by_key(|(_, row)| table.end(row)).map(|(_, row)| Row::clone(row));
+            let files = state.files.iter().filter(|file| file.table == at).cloned().collect::<Vec<_>>();
+            (found, files)
+        };
+        files.sort_by_key(|file| std::cmp::Reverse(file.ends.1));
+        for file in files {
+            // A key is of one row, and a later one of that identity is not further back.
+            if found.as_ref().is_some_and(|row| table.key(row) == name || table.end(row) >= file.ends.1) {
+                break;
+            }
+            let read = || Reader::with_filters(table, File::open(&file.kept.path)?)?.find(name);
+            found = later(found, read().map_err(|error| file.unreadable(&error))?);
+        }
+        Ok(found)
+    }
+
+    fn inherited_until(&self) -> u64 {
+        self.inherited_until
+    }
+
+    fn held(&self, table: &str) -> Held {
+        let mut held = Held::default();
+        let Some(at) = self.tables.iter().position(|known| known.name == table) else { return held };
+        let state = self.state();
+        let mut since = |end: u64| held.since = Some(held.since.map_or(end, |since| since.min(end)));
+        let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
+        for (_, row) in logged.filter(|(of, _)| *of == at) {
+            since(self.tables[at].end(row));
+            held.rows += 1;
+        }
+        // The log has rows of all tables.
+        let its = state.open.iter().filter(|(of, _)| *of == at).count() as u64;
+        let length = state.log.as_ref().map_or(0, Log::length);
+        held.octets += length * its / (state.open.len() as u64).max(1);
+        for file in state.files.iter().filter(|file| file.table == at) {
+            since(file.ends.0);
+            held.rows += file.rows;
+            held.octets += file.octets;
+        }
+        held
+    }
+}
+
+fn visit_file(
+    table: &Table,
+    file: &Entry,
+    wanted: &Wanted<'_>,
+    visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, ParquetError> {
+    let reader = Reader::open(table, File::open(&file.kept.path)?)?;
+    for group in 0..reader.groups() {
+        for row in reader.group(group, wanted)? {
+            if visit(row).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
