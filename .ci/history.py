@@ -1,12 +1,13 @@
 """Checks that other programs read the files of a history as they are: what they find is what the API answers.
 
-Usage: history.py COLLECTOR, built with the feature archive, with the packages duckdb and pyarrow at hand.
+Usage: history.py COLLECTOR VFLOW, the first built with the feature archive, with the packages duckdb and pyarrow at hand.
 """
 
 import glob
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,7 @@ def check(name, rows, files):
 
     pattern = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(files[0]))), "*/*/*.parquet")
     database = duckdb.connect()
+    pattern = pattern.replace("'", "''")
     relation = f"read_parquet('{pattern}', hive_partitioning = true, hive_types_autocast = false)"
     octets = database.sql(f"SELECT routingKey, count(*), sum(octetCount) FROM {relation} GROUP BY 1").fetchall()
     expected = {}
@@ -92,17 +94,49 @@ def check(name, rows, files):
     print(f"{len(rows)} {name} in {len(files)} files are the same to the API, DuckDB and pyarrow")
 
 
-def main(program):
-    with tempfile.TemporaryDirectory() as directory:
+def check_export(vflow, collector, name, rows, directory):
+    """What vflow exports as Parquet is what the API answers."""
+    path = os.path.join(directory, f"{name}.parquet")
+    export = ["export", name, "--since", "2000-01-01", "-o", "parquet", "--to", path]
+    subprocess.run([vflow, "--server", collector.address, *export], check=True, stderr=subprocess.DEVNULL)
+    columns = "key, octetCount, epoch_us(endTime), list_aggregate(traceSites, 'string_agg', '|')"
+    found = duckdb.connect().sql(f"SELECT {columns} FROM '{path}'").fetchall()
+    expected = [
+        (row["key"], row["octetCount"], row["endTime"], "|".join(row["traceSites"]) or None) for row in rows
+    ]
+    assert sorted(found) == sorted(expected), (name, len(found), len(expected))
+    print(f"{len(found)} {name} are exported as Parquet that DuckDB reads")
+
+
+def check_sql(vflow, directory, expected):
+    """What vflow prints opens the files, with their names as they are."""
+    counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in expected)
+    sql = ["sql", counts, "--history-dir", directory, "--with", "duckdb"]
+    printed = subprocess.run([vflow, *sql], check=True, capture_output=True, text=True).stdout
+    program, option, statements = shlex.split(printed)
+    assert (program, option) == ("duckdb", "-c"), printed
+    found = dict(duckdb.connect().execute(statements).fetchall())
+    assert found == expected, (found, expected)
+    print(f"what `vflow sql` prints finds {found}")
+
+
+def main(program, vflow):
+    # A name that has to be quoted, for shells and for SQL.
+    with tempfile.TemporaryDirectory() as above:
+        directory = os.path.join(above, "it's here")
         collected(program, directory)
         # What the first left in its log, the second makes files of. There is no router where it asks for one.
         collector = Collector(program, "--router", "amqp://127.0.0.1:9", "--history-dir", directory)
         try:
+            counts = {}
             for path, name in KINDS.items():
                 rows = collector.get(f"api/v2alpha1/{path}?{EVER}")["results"]
                 check(name, rows, glob.glob(f"{directory}/{name}/*/*/*.parquet"))
+                check_export(vflow, collector, name, rows, above)
+                counts[name] = len(rows)
+            check_sql(vflow, directory, counts)
         finally:
             collector.leave()
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

@@ -13,7 +13,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{interval, timeout};
-use vanflow_collector::config::{FlowLogTarget, Settings};
+use vanflow_collector::config::{FlowLog, FlowLogTarget, Settings};
 use vanflow_proto::{
     Attribute, RecordKind, UpdateBuf,
     source::{ExchangeOptions, Source},
@@ -98,6 +98,16 @@ impl Place {
 
     /// A collector of this place, whose files are full with so many octets.
     async fn collector(&self, network: &Network, octets: u64) -> Collector {
+        self.collector_with(network, octets, |_| {}).await
+    }
+
+    /// The same, with a flow log that is changed.
+    async fn collector_with(
+        &self,
+        network: &Network,
+        octets: u64,
+        changed: impl FnOnce(&mut FlowLog),
+    ) -> Collector {
         let (log, state) = (self.log(), self.0.path().join("state"));
         let arguments = [
             "--flow-log",
@@ -114,6 +124,7 @@ impl Place {
             assert_eq!(flow_log.target, FlowLogTarget::File(log.clone()));
             flow_log.rotation.octets = Some(octets);
             flow_log.rotation.keep = 1000;
+            changed(flow_log);
         };
         let collector = Collector::start_with(["--router", &url].into_iter().chain(arguments), change).await;
         collector.ready().await;
@@ -137,8 +148,8 @@ impl Place {
         copy
     }
 
-    /// How many lines there are of each key.
-    fn keys(&self) -> BTreeMap<String, usize> {
+    /// How many lines there are of each key that say that.
+    fn keys_of(&self, what: &str) -> BTreeMap<String, usize> {
         let mut keys = BTreeMap::new();
         let folder = self.log().parent().expect("it is there").to_owned();
         let files =
@@ -147,6 +158,9 @@ impl Place {
             for line in text(&file).lines() {
                 // What is being written has no end yet.
                 let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+                if !line["event"].as_str().expect("an event").ends_with(what) {
+                    continue;
+                }
                 *keys.entry(line["key"].as_str().expect("a key").to_owned()).or_default() += 1;
             }
         }
@@ -155,19 +169,30 @@ impl Place {
 
     /// Waits until the log has so many keys.
     async fn until(&self, lines: usize) {
+        self.until_it_has("end", lines, 1).await;
+    }
+
+    /// Waits until the log has as many lines or more that say that, of so many keys.
+    async fn until_it_has(&self, what: &str, keys: usize, times: usize) {
+        let found = || self.keys_of(what).values().filter(|its| **its >= times).count();
         let asking = async {
             let mut pace = interval(Duration::from_millis(50));
-            while self.keys().len() < lines {
+            while found() < keys {
                 pace.tick().await;
             }
         };
-        timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("there are {}", self.keys().len()));
+        timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("there are {}", found()));
     }
 
     /// Each of those is there once, and nothing else.
     #[track_caller]
     fn has_once(&self, expected: &[String]) {
-        let keys = self.keys();
+        self.has_once_that_it("end", expected);
+    }
+
+    #[track_caller]
+    fn has_once_that_it(&self, what: &str, expected: &[String]) {
+        let keys = self.keys_of(what);
         let doubled: Vec<_> = keys.iter().filter(|(_, times)| **times != 1).collect();
         assert_eq!(doubled, []);
         assert_eq!(keys.into_keys().collect::<Vec<_>>(), expected);
@@ -241,6 +266,40 @@ async fn each_connection_and_request_is_logged_once_over_rotation_restarts_and_c
         assert!(said.starts_with(&format!("unbroken: {lines} lines in ")), "{said}");
         assert!(said.contains(", from the very first; "), "{said}");
         assert_eq!(code, vflow::RIGHT);
+    }
+}
+
+#[tokio::test]
+async fn what_begins_is_logged_once_and_what_is_open_again_and_again_over_rotation_restarts_and_crashes() {
+    // faults 39
+    let network = Network::start(ExchangeOptions::default()).await;
+    network.add(source());
+    let place = Place::new();
+    let opened = |flow_log: &mut FlowLog| {
+        flow_log.has_opened = true;
+        flow_log.progress = Some(Duration::from_secs(1));
+    };
+    let collector = place.collector_with(&network, 6_000, opened).await;
+    network.report("a:0", |source| begin(source, 0..20));
+    network.report("a:0", |source| end(source, 0..5));
+    place.until(10).await;
+    place.until_it_has("open", 40, 1).await;
+    place.until_it_has("progress", 30, 2).await;
+
+    let crashed = [place.crashed(["state", "log"]), place.crashed(["log", "state"])];
+    collector.leave().await;
+    network.report("a:0", |source| begin(source, 20..25));
+    network.report("a:0", |source| end(source, 5..10));
+    for place in [&place, &crashed[0], &crashed[1]] {
+        let before = place.keys_of("progress").into_values().max().unwrap_or(0);
+        let collector = place.collector_with(&network, 6_000, opened).await;
+        place.until(20).await;
+        place.until_it_has("open", 50, 1).await;
+        place.until_it_has("progress", 20, before + 1).await;
+        collector.leave().await;
+        place.has_once_that_it("open", &all(0..25));
+        place.has_once(&all(0..10));
+        assert_eq!(place.verified().await.1, vflow::RIGHT);
     }
 }
 

@@ -44,7 +44,7 @@ use crate::{
     user::{self, User},
     v1::{self, Feeds, Freshness, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
-    v2alpha1::{self, Before, Derivations, Due, Ended, Scope},
+    v2alpha1::{self, Before, Derivations, Due, Ended, Opened, Scope},
     watches::Watches,
 };
 
@@ -204,6 +204,23 @@ impl Api {
     pub fn pass_over_ended(&self, ended: &mut Ended) {
         ended.follow(|| self.shared.network.read());
         ended.pass_over();
+    }
+
+    /// The rows of what began, each once, and of what is open for long, each with the position of its table.
+    pub fn take_opened(
+        &self,
+        opened: &mut Opened,
+        due: Due,
+        now: Timestamp,
+    ) -> (Vec<(usize, Row)>, Vec<(usize, Row)>) {
+        let snapshot = opened.follow(|| self.shared.network.read());
+        opened.rows(&snapshot, &self.shared.derivations, due, now.as_micros())
+    }
+
+    /// Passes over that what has begun so far did, as if it had been taken.
+    pub fn pass_over_opened(&self, opened: &mut Opened) {
+        opened.follow(|| self.shared.network.read());
+        opened.pass_over();
     }
 
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as

@@ -53,6 +53,7 @@ mod params;
 mod query;
 mod response;
 mod route;
+pub mod selection;
 mod swagger;
 mod user;
 mod v1;
@@ -73,7 +74,7 @@ pub use options::{ApiOptions, Cors};
 pub use pace::STALL_LIMIT;
 pub use user::{AuthType, User};
 pub use v1::EventsOptions;
-pub use v2alpha1::{Due, Ended, tables};
+pub use v2alpha1::{Due, Ended, Opened, tables};
 pub use wanted::Wanted;
 pub use watches::{Client, WatchLimits};
 

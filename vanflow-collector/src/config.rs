@@ -15,12 +15,12 @@ mod skupper;
 pub use args::{Args, Command, Octets, Speed};
 pub use command_line::CommandLine;
 pub use limits::{LimitArgs, Limits};
-#[cfg(feature = "archive")]
-pub use settings::Archive;
 pub use settings::{
     Access, AccessLog, AccessLogFormat, Addresses, Auth, FlowLog, FlowLogFormat, FlowLogTarget, Http,
     Prometheus, Replay, Router, Settings, SettingsError, Source, State,
 };
+#[cfg(feature = "archive")]
+pub use settings::{Archive, ClickHouse};
 pub use skupper::SkupperError;
 pub(crate) use skupper::reach as reach_skupper;
 

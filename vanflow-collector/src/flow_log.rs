@@ -4,6 +4,7 @@
 //! back off the files: what of it is held again is passed over, so that nothing is there twice.
 
 mod file;
+mod filter;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -17,16 +18,23 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_api::{
-    Api, Due, Ended,
-    metrics::{Health, Written},
+    Api, Due, Ended, Opened,
+    metrics::{self, Health},
     tables,
 };
 use vanflow_history::rows::Row;
 use vanflow_proto::Timestamp;
 
 pub use self::file::{FlowLogError, Rotation};
-pub(crate) use self::line::{names, unknown};
-use self::{file::LogFile, line::Lines};
+use self::{
+    file::{LogFile, Written},
+    filter::Admission,
+    line::{Entry, Lines, Phase},
+};
+pub(crate) use self::{
+    filter::{FilterError, names as filter_names, parse as parse_filters},
+    line::{names, unknown},
+};
 use crate::{
     chore::{self, Turn},
     clock,
@@ -54,7 +62,12 @@ pub(crate) struct FlowLog {
     /// The hash of the last line, where each carries that of the one before.
     chain: Option<String>,
     ended: Ended,
-    waiting: Vec<(usize, Row)>,
+    /// What began and is open, where there are lines of that.
+    opened: Option<Opened>,
+    /// Whether there is a line that something began, and not only that it is open.
+    says_opened: bool,
+    admission: Admission,
+    waiting: Vec<Entry>,
     written: u64,
     lost: u64,
     missed: u64,
@@ -78,6 +91,8 @@ impl FlowLog {
         health: Arc<Health>,
     ) -> Result<Self, FlowLogError> {
         let mut ended = Ended::default();
+        let every = settings.progress.map(|every| u64::try_from(every.as_micros()).unwrap_or(u64::MAX));
+        let mut opened = (settings.has_opened || every.is_some()).then(|| Opened::new(every));
         let mut last = None;
         let target = match settings.target {
             FlowLogTarget::Stdout => Target::Stdout,
@@ -85,7 +100,15 @@ impl FlowLog {
                 let (file, mut remarks) = LogFile::open(&path, settings.rotation)?;
                 let since = time(now).checked_sub(retention + TO_SPARE).unwrap_or(SystemTime::UNIX_EPOCH);
                 let failed = |error| FlowLogError::File { path: path.clone(), error };
-                remarks.extend(file.keys(since, |key| ended.skip(key)).map_err(failed)?);
+                let has_all = settings.has_opened;
+                let skip = |written, phase, key: &str| match (phase, written, &mut opened) {
+                    (Phase::Open, _, Some(opened)) => opened.skip(key),
+                    // It is not held any more.
+                    (Phase::End, Written::LongAgo, Some(opened)) => opened.forget(key),
+                    (Phase::End, Written::Lately, _) => ended.skip(key),
+                    _ => {}
+                };
+                remarks.extend(file.keys(since, has_all, skip).map_err(failed)?);
                 remarks.iter().for_each(|remark| warn!("flow log {}: {remark}", path.display()));
                 if settings.is_chained {
                     last = file.last_line().map_err(failed)?;
@@ -96,9 +119,19 @@ impl FlowLog {
         let fields = settings.fields.as_deref();
         Ok(Self {
             target,
-            lines: Lines::new(settings.format, tables(), fields, settings.network, settings.observer),
+            lines: Lines::new(
+                settings.format,
+                tables(),
+                fields,
+                settings.network,
+                settings.observer,
+                opened.is_some(),
+            ),
             chain: settings.is_chained.then(|| last.map_or_else(line::first, |last| line::hash(&last))),
             ended,
+            opened,
+            says_opened: settings.has_opened,
+            admission: Admission::new(&settings.filters, tables()),
             waiting: Vec::new(),
             written: 0,
             lost: 0,
@@ -114,6 +147,9 @@ impl FlowLog {
     pub(crate) fn begin(&mut self, api: &Api) {
         if matches!(self.target, Target::Stdout) {
             api.pass_over_ended(&mut self.ended);
+            if let Some(opened) = &mut self.opened {
+                api.pass_over_opened(opened);
+            }
         }
     }
 
@@ -129,8 +165,17 @@ impl FlowLog {
 
     /// Writes what ended since the last time. What goes wrong is reported, and tried again. Blocks.
     fn take(&mut self, api: &Api, due: Due) {
-        self.waiting.extend(api.take_ended(&mut self.ended, due));
-        let missed = self.ended.missed();
+        let now = clock::now();
+        if let Some(opened) = &mut self.opened {
+            let (began, open) = api.take_opened(opened, due, now);
+            if self.says_opened {
+                self.wait(Phase::Open, began, now);
+            }
+            self.wait(Phase::Progress, open, now);
+        }
+        let ended = api.take_ended(&mut self.ended, due);
+        self.wait(Phase::End, ended, now);
+        let missed = self.ended.missed() + self.opened.as_ref().map_or(0, Opened::missed);
         if missed > self.missed {
             warn!(
                 "{} connections and requests were evicted before they could be logged",
@@ -144,7 +189,8 @@ impl FlowLog {
             self.waiting.drain(..surplus);
             self.lost += surplus as u64;
         }
-        self.health.wrote("flow-log", Written { written: self.written, lost: self.lost + self.missed });
+        self.health
+            .wrote("flow-log", metrics::Written { written: self.written, lost: self.lost + self.missed });
         match outcome {
             Ok(()) => {
                 if self.trouble.is_over() {
@@ -160,6 +206,13 @@ impl FlowLog {
                 }
             }
         }
+    }
+
+    /// Has lines of rows that are to have one wait to be written.
+    fn wait(&mut self, phase: Phase, rows: Vec<(usize, Row)>, now: Timestamp) {
+        let entries = rows.into_iter().map(|(table, row)| Entry { phase, table, row, at: now.as_micros() });
+        let Self { waiting, admission, lines, .. } = self;
+        waiting.extend(entries.filter(|entry| admission.admits(entry, lines)));
     }
 
     /// Writes what waits, in parts; what is written does not wait any more.

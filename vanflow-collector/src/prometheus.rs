@@ -4,9 +4,6 @@
 //! only stays there, and so does what a browser learns of other origins: that is ours to say.
 
 use std::{
-    error::Error,
-    fs, io,
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,16 +21,6 @@ use http::{
     request::Parts,
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem, pem::PemObject},
-};
-use thiserror::Error;
 use tokio::time::timeout;
 use tower_http::timeout::TimeoutBody;
 use tracing::{info, warn};
@@ -43,10 +30,8 @@ use crate::{
     answer::{Body, whole},
     config,
     http::Failure,
+    outbound::{self, Named, OutboundError},
 };
-
-/// How long it may take to be connected to a Prometheus.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a Prometheus may take to begin its answer, and between two pieces of it; and how long a client may take to
 /// send a query.
@@ -58,42 +43,10 @@ const LONGEST_QUERY: usize = 1024 * 1024;
 /// How long an answer may be, in octets. It is not kept: the bound is for a Prometheus that never ends.
 const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 
-/// Why a Prometheus cannot be asked, whatever it is asked.
-#[derive(Debug, Error)]
-pub enum PrometheusError {
-    /// A file that should hold the authorities to trust.
-    #[error("cannot read --prometheus-ca {path}: {error}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        error: io::Error,
-    },
-    /// A file that holds something else.
-    #[error("--prometheus-ca {path} holds no certificate in PEM: {error}")]
-    NotPem {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        error: pem::Error,
-    },
-    /// A certificate that nothing can be trusted by, or none at all on this machine.
-    #[error("cannot trust an https Prometheus by {authorities}: {error}")]
-    NoAuthority {
-        /// Where the authorities are from.
-        authorities: String,
-        /// What is wrong with them.
-        #[source]
-        error: Failure,
-    },
-}
-
 /// A Prometheus, and connections to it.
 #[derive(Clone)]
 pub(crate) struct Prometheus {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: outbound::Client,
     url: Arc<str>,
     /// Whether the last query failed: it is reported once.
     failing: Arc<AtomicBool>,
@@ -101,17 +54,9 @@ pub(crate) struct Prometheus {
 
 impl Prometheus {
     /// The one that was named. Nothing is sent to it yet.
-    pub(crate) fn new(settings: &config::Prometheus) -> Result<Self, PrometheusError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_WITHIN));
-        tcp.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(trust(settings)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+    pub(crate) fn new(settings: &config::Prometheus) -> Result<Self, OutboundError> {
+        let server = Named { what: "Prometheus", option: "--prometheus-ca" };
+        let client = outbound::client(server, &settings.url, settings.ca.as_deref())?;
         Ok(Self { client, url: settings.url.as_str().into(), failing: Arc::default() })
     }
 
@@ -139,7 +84,7 @@ impl Prometheus {
                 }
                 return Ok(passed_on(response));
             }
-            Ok(Err(error)) => (StatusCode::BAD_GATEWAY, "unavailable", reasons(&error)),
+            Ok(Err(error)) => (StatusCode::BAD_GATEWAY, "unavailable", outbound::reasons(&error)),
             Err(_) => {
                 let time = humantime::format_duration(ANSWER_WITHIN);
                 (StatusCode::GATEWAY_TIMEOUT, "timeout", format!("it did not answer within {time}"))
@@ -216,37 +161,6 @@ where
     Err(refusal(status, error_body("bad_data", &text)))
 }
 
-/// Who is trusted to be the Prometheus.
-fn trust(settings: &config::Prometheus) -> Result<ClientConfig, PrometheusError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has what TLS 1.2 and 1.3 need");
-    let of_machine = || "what this machine trusts".to_owned();
-    let builder = match &settings.ca {
-        Some(path) => builder.with_root_certificates(authorities(path)?),
-        None if settings.url.starts_with("https:") => builder.with_native_roots().map_err(|error| {
-            PrometheusError::NoAuthority { authorities: of_machine(), error: error.into() }
-        })?,
-        // It never comes to TLS.
-        None => builder.with_root_certificates(RootCertStore::empty()),
-    };
-    Ok(builder.with_no_client_auth())
-}
-
-fn authorities(path: &Path) -> Result<RootCertStore, PrometheusError> {
-    let octets =
-        fs::read(path).map_err(|error| PrometheusError::Unreadable { path: path.to_owned(), error })?;
-    let mut roots = RootCertStore::empty();
-    let not_pem = |error| PrometheusError::NotPem { path: path.to_owned(), error };
-    for certificate in CertificateDer::pem_slice_iter(&octets) {
-        roots.add(certificate.map_err(not_pem)?).map_err(|error| PrometheusError::NoAuthority {
-            authorities: path.display().to_string(),
-            error: error.into(),
-        })?;
-    }
-    if roots.is_empty() { Err(not_pem(pem::Error::NoItemsFound)) } else { Ok(roots) }
-}
-
 /// Leaves out what is between the two ends of one connection.
 fn end_to_end(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -297,29 +211,15 @@ pub(crate) fn refusal(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     response
 }
 
-/// An error and what it comes from, the first cause last.
-fn reasons(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let reason = error.to_string();
-        // Some repeat what they come from.
-        if !text.ends_with(&reason) {
-            text.extend([": ", &reason]);
-        }
-        source = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, sync::Mutex};
+    use std::{convert::Infallible, fs, sync::Mutex};
 
     use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, COOKIE};
     use http_body_util::StreamBody;
     use hyper::{body::Incoming, server::conn::http1, service::service_fn};
     use hyper_util::rt::TokioIo;
+    use rustls::pki_types::pem::PemObject;
     use tokio::{
         net::TcpListener,
         sync::{Notify, mpsc},
@@ -633,16 +533,5 @@ mod tests {
         );
         fs::write(&path, "half a certif").expect("writes");
         assert!(refused().starts_with(&format!("--prometheus-ca {name} holds no certificate in PEM: ")));
-    }
-
-    #[test]
-    fn a_reason_is_reported_once() {
-        #[derive(Debug, Error)]
-        #[error("outside")]
-        struct Outside(#[source] Inside);
-        #[derive(Debug, Error)]
-        #[error("inside")]
-        struct Inside;
-        assert_eq!(reasons(&Outside(Inside)), "outside: inside");
     }
 }

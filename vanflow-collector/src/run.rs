@@ -38,8 +38,6 @@ use vanflow_proto::{
 };
 use vanflow_store::Store;
 
-#[cfg(feature = "archive")]
-use crate::archive::Archivist;
 use crate::{
     access_log::{AccessLog, AccessLogError, logged},
     announce,
@@ -55,11 +53,17 @@ use crate::{
     http::{HttpError, Server, why_not},
     ingest::{Ingest, Replayed},
     live,
+    outbound::OutboundError,
     pool::Pool,
-    prometheus::{Prometheus, PrometheusError},
+    prometheus::Prometheus,
     replay::{Capture, ReplayError},
     starting::{Door, Progress},
     state::{Keeper, StateError},
+};
+#[cfg(feature = "archive")]
+use crate::{
+    archive::Archivist,
+    clickhouse::{ClickHouseError, Exporter},
 };
 
 /// How long all of it may take to leave (faults 22), with some time to spare.
@@ -86,9 +90,9 @@ pub enum RunError {
     /// There is no console to serve.
     #[error(transparent)]
     Console(#[from] ConsoleError),
-    /// The Prometheus that was named cannot be asked.
+    /// A server that was named cannot be asked.
     #[error(transparent)]
-    Prometheus(#[from] PrometheusError),
+    Outbound(#[from] OutboundError),
     /// The records cannot be kept where they should.
     #[error(transparent)]
     State(#[from] StateError),
@@ -96,6 +100,10 @@ pub enum RunError {
     #[cfg(feature = "archive")]
     #[error(transparent)]
     Archive(#[from] vanflow_history::ArchiveError),
+    /// What has ended cannot be sent to the ClickHouse.
+    #[cfg(feature = "archive")]
+    #[error(transparent)]
+    ClickHouse(#[from] ClickHouseError),
     /// What has ended cannot be logged where it should.
     #[error(transparent)]
     FlowLog(#[from] FlowLogError),
@@ -300,6 +308,14 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         });
         opening.await??
     };
+    #[cfg(feature = "archive")]
+    let exporter = match settings.clickhouse {
+        Some(clickhouse) => {
+            let health = health.clone();
+            Some(spawn_blocking(move || Exporter::open(clickhouse, health)).await??)
+        }
+        None => None,
+    };
     let flow_log = match settings.flow_log {
         Some(flow_log) => {
             let health = health.clone();
@@ -339,8 +355,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let api = Api::new(network.clone(), options);
     #[cfg(feature = "archive")]
     let archiving = archivist.map(|archivist| tokio::spawn(archivist.keep(api.clone(), keep_until.clone())));
+    #[cfg(feature = "archive")]
+    let exporting = exporter.map(|exporter| tokio::spawn(exporter.keep(api.clone(), keep_until.clone())));
     #[cfg(not(feature = "archive"))]
-    let archiving = None;
+    let (archiving, exporting) = (None, None);
     let flow_logging = flow_log.map(|mut flow_log| {
         flow_log.begin(&api);
         tokio::spawn(flow_log.keep(api.clone(), keep_until.clone()))
@@ -387,6 +405,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         capturing,
         keeping,
         archiving,
+        exporting,
         flow_logging,
         serving,
         monitoring,
@@ -415,6 +434,7 @@ struct Parts {
     capturing: Option<JoinHandle<()>>,
     keeping: Option<JoinHandle<()>>,
     archiving: Option<JoinHandle<()>>,
+    exporting: Option<JoinHandle<()>>,
     flow_logging: Option<JoinHandle<()>>,
     serving: JoinHandle<()>,
     monitoring: Option<JoinHandle<()>>,
@@ -442,6 +462,7 @@ impl Parts {
                 self.capturing,
                 self.keeping,
                 self.archiving,
+                self.exporting,
                 self.flow_logging,
                 self.monitoring,
                 self.access_logging,

@@ -35,6 +35,7 @@ use chrono::DateTime;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
+pub use self::columns::ParquetWriter;
 use self::{
     columns::Reader,
     disk::{Disk, Kept},

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
+use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
 /// What the rows of one kind look like.
@@ -65,6 +66,34 @@ pub enum Value {
     Texts(Vec<Box<str>>),
 }
 
+impl Value {
+    /// What JSON says, where a column of that kind can have it.
+    pub fn of(json: Option<Json>, kind: ColumnKind) -> Self {
+        match (json, kind) {
+            (Some(Json::String(text)), ColumnKind::Text) => Self::Text(text.into()),
+            (Some(Json::Bool(truth)), ColumnKind::Truth) => Self::Truth(truth),
+            (Some(Json::Number(number)), ColumnKind::Number | ColumnKind::Instant) => {
+                number.as_u64().map_or(Self::None, Self::Number)
+            }
+            (Some(Json::Array(texts)), ColumnKind::Texts) => {
+                Self::Texts(texts.iter().filter_map(Json::as_str).map(Into::into).collect())
+            }
+            _ => Self::None,
+        }
+    }
+
+    /// As JSON; none where there is none.
+    pub fn to_json(&self) -> Option<Json> {
+        Some(match self {
+            Self::None => return None,
+            Self::Number(number) => (*number).into(),
+            Self::Truth(truth) => (*truth).into(),
+            Self::Text(text) => (**text).into(),
+            Self::Texts(texts) => texts.iter().map(|text| Json::from(&**text)).collect(),
+        })
+    }
+}
+
 /// A row of a table: as many values as that has columns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
@@ -76,6 +105,12 @@ impl Table {
     /// The position of the column of that name.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// A row as JSON: what there is of it, by the names of the columns.
+    pub fn json(&self, row: &Row) -> Map<String, Json> {
+        let columns = self.columns.iter().zip(&row.values);
+        columns.filter_map(|(column, value)| Some((column.name.to_owned(), value.to_json()?))).collect()
     }
 
     /// What tells a row from all others.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
-pub(crate) use self::filters::{Filter, Filters, Given, Side, join_not};
+pub(crate) use self::filters::{Filters, join_not};
 
 /// Asks a VAN-Flow collector about a Skupper network.
 ///
@@ -101,7 +101,7 @@ pub(crate) enum Form {
     Dot,
     /// Mermaid: of `map` only
     Mermaid,
-    /// Parquet: of `export` only
+    /// Parquet: of `export` only, and of connections and requests
     Parquet,
 }
 
@@ -155,6 +155,8 @@ pub(crate) enum Command {
     Export(Export),
     /// A query in PromQL, as a table or a chart
     Query(Query),
+    /// Commands that answer SQL from a history, with DuckDB or ClickHouse
+    Sql(Sql),
     /// Logs in to a collector: what is asked after that needs no password
     Login,
     /// Logs out of it
@@ -327,6 +329,29 @@ pub(crate) struct Query {
     /// Draws a chart, of the last hour where no time is given
     #[arg(long)]
     pub(crate) chart: bool,
+}
+
+/// A program that speaks SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// DuckDB, `duckdb`
+    Duckdb,
+    /// ClickHouse, `clickhouse local`
+    Clickhouse,
+}
+
+/// A statement, and where the history is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Sql {
+    /// The statement, over the views connections, requests and what else there is
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) statement: String,
+    /// The directory where the collector keeps its history, as its own option says
+    #[arg(long, env = "VANFLOW_HISTORY_DIR", value_name = "DIR")]
+    pub(crate) history_dir: Option<PathBuf>,
+    /// The program to print the command for; all where it is not given
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    pub(crate) with: Option<Engine>,
 }
 
 /// What is recorded.

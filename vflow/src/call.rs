@@ -9,6 +9,7 @@ mod observe;
 mod path;
 mod query;
 mod record;
+mod sql;
 mod status;
 mod top;
 mod verify;
@@ -26,23 +27,25 @@ pub(crate) use self::{
     path::path,
     query::query,
     record::record,
+    sql::sql,
     status::status,
     top::top,
     verify::verify,
 };
+use vanflow_api::selection::{Directory, Selection};
+
 use crate::{
     args::Form,
     client::Client,
     clock,
     column::Facts,
-    directory::Directory,
+    directory::{learn_processes, learn_sites},
     error::Error,
     escape::visible,
     noun::Noun,
     output::{self, How},
     question::Question,
     run::Surroundings,
-    selection::Selection,
     time::{self, Zone},
 };
 
@@ -84,10 +87,10 @@ impl Call<'_> {
     pub(crate) async fn facts(&self, noun: &Noun, selection: &Selection, now: u64) -> Result<Facts, Error> {
         let mut directory = Directory::default();
         if self.how.needs_sites(noun) || selection.needs_sites() {
-            directory.learn_sites(&self.client).await?;
+            learn_sites(&mut directory, &self.client).await?;
         }
         if selection.needs_processes() {
-            directory.learn_processes(&self.client).await?;
+            learn_processes(&mut directory, &self.client).await?;
         }
         Ok(Facts { now, zone: self.zone, directory })
     }

@@ -1,8 +1,9 @@
 //! Columns: what of an item each shows, and how.
 
 use serde_json::Value;
+use vanflow_api::selection::{Directory, sum_known};
 
-use crate::{directory::Directory, escape::visible, number, time::Zone};
+use crate::{escape::visible, number, time::Zone};
 
 /// One column of a table.
 #[derive(Clone, Copy, Debug)]
@@ -201,11 +202,7 @@ impl<'i> Item<'i> {
 
     /// The sum of what was reported; none where nothing was.
     pub(crate) fn sum_known(&self, names: &[&str]) -> Option<u64> {
-        let known =
-            names.iter().filter(|name| self.value[format!("{name}Known").as_str()] != Value::Bool(false));
-        let mut numbers = known.filter_map(|name| self.number(name)).peekable();
-        numbers.peek()?;
-        Some(numbers.sum())
+        sum_known(self.value, names)
     }
 
     fn texts(&self, name: &str) -> Cell {

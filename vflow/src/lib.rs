@@ -16,7 +16,6 @@ mod number;
 mod output;
 mod question;
 mod run;
-mod selection;
 mod session;
 mod table;
 mod time;

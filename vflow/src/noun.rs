@@ -6,6 +6,8 @@ mod network;
 mod request;
 mod workload;
 
+use vanflow_api::selection::{Selection, Tests};
+
 pub(crate) use self::{
     connection::CONNECTIONS,
     event::{EVENTS, severity},
@@ -14,9 +16,9 @@ pub(crate) use self::{
     workload::{COMPONENTS, PROCESSES, SERVICES},
 };
 use crate::{
-    args::{Filter, Side, Subject},
+    args::{Filters, Subject},
     column::Column,
-    selection::Test,
+    error::Error,
 };
 
 /// Something that there is a list of.
@@ -31,27 +33,10 @@ pub(crate) struct Noun {
     /// The properties that an item can be named by.
     pub(crate) names: &'static [&'static str],
     /// What a filter looks at on that side; none where it does not apply.
-    pub(crate) test: fn(Filter, Side) -> Option<Test>,
+    pub(crate) test: Tests,
     /// The property that lists are in order of: when something began.
     pub(crate) time: &'static str,
 }
-
-const FILTERS: [Filter; 14] = [
-    Filter::Site,
-    Filter::Component,
-    Filter::Process,
-    Filter::Service,
-    Filter::Host,
-    Filter::Port,
-    Filter::Protocol,
-    Filter::Status,
-    Filter::Method,
-    Filter::Kind,
-    Filter::Id,
-    Filter::Error,
-    Filter::MinOctets,
-    Filter::MinLatency,
-];
 
 impl Noun {
     /// What can be observed under that name.
@@ -64,17 +49,13 @@ impl Noun {
         }
     }
 
-    /// Which filters do apply, for those who gave another.
-    pub(crate) fn filters(&self) -> String {
-        let sides = [Side::Either, Side::From, Side::To];
-        let known = FILTERS.iter().flat_map(|filter| {
-            sides
-                .iter()
-                .filter(|side| filter.is_on(**side) && (self.test)(*filter, **side).is_some())
-                .map(|side| filter.option(*side))
-        });
-        let known: Vec<_> = known.collect();
-        if known.is_empty() { String::new() } else { format!(", which have {}", known.join(", ")) }
+    /// What of such items passes those filters.
+    ///
+    /// # Errors
+    ///
+    /// Where such items have nothing that a filter could be compared with, or a value makes no sense.
+    pub(crate) fn selection(&self, filters: &Filters) -> Result<Selection, Error> {
+        Selection::new(&filters.0, self.plural, self.test).map_err(|error| Error::usage(error.to_string()))
     }
 
     /// Whether items come as sites and processes do, from the lists with properties that can be chosen.

@@ -1,6 +1,8 @@
 //! The forms of an answer: how items are written, one after the other.
 
 pub(crate) mod csv;
+#[cfg(feature = "parquet")]
+pub(crate) mod parquet;
 mod yaml;
 
 use std::io::Write;

@@ -91,6 +91,7 @@ async fn answer(
         Command::Login => return call::login(&cli.connection, err).await,
         Command::Logout => return call::logout(&cli.connection, err).await,
         Command::Record(record) => return call::record(record, &cli.connection, err).await,
+        Command::Sql(sql) => return call::sql(sql, out, err),
         Command::Verify(verify) => return call::verify(verify, cli.output.output, out),
         _ => {}
     }
@@ -122,6 +123,7 @@ async fn answer(
         | Command::Login
         | Command::Logout
         | Command::Record(_)
+        | Command::Sql(_)
         | Command::Verify(_) => Ok(RIGHT),
     }
 }

@@ -1,6 +1,7 @@
 //! Times, as they are typed and as they are shown.
 
 use chrono::{DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use vanflow_api::selection::duration;
 
 /// By which clock times are typed and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +15,6 @@ pub enum Zone {
 /// What a time has to be, for those who typed something else.
 const EXPECTED: &str = "a time as in 2026-11-26T03:14:00Z, 2026-11-26 03:14, 2026-11-26, 03:14 or `yesterday 03:14`, or one \
                         before now as in -1h, 10m or 1h30m, or now";
-
-const UNITS: [(&str, u64); 7] = [
-    ("us", 1),
-    ("ms", 1_000),
-    ("s", 1_000_000),
-    ("m", 60_000_000),
-    ("h", 3_600_000_000),
-    ("d", 86_400_000_000),
-    ("w", 604_800_000_000),
-];
 
 /// Reads a time, in microseconds since the epoch; `now` is what those before now are counted from.
 ///
@@ -67,23 +58,6 @@ fn naive(text: &str, now: NaiveDateTime) -> Option<NaiveDateTime> {
     // The last time that the clock showed it.
     let today = now.date().and_time(time(text)?);
     if today <= now { Some(today) } else { today.checked_sub_days(Days::new(1)) }
-}
-
-/// How many microseconds `1h30m` is; none where it is no duration.
-pub(crate) fn duration(text: &str) -> Option<u64> {
-    let (mut rest, mut sum) = (text, 0_u64);
-    loop {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(u8::is_ascii_lowercase).count();
-        let (unit, after) = after.split_at(letters);
-        let micros = UNITS.iter().find(|(name, _)| *name == unit)?.1;
-        sum = sum.saturating_add(micros.saturating_mul(number.parse().ok()?));
-        if after.is_empty() {
-            return Some(sum);
-        }
-        rest = after;
-    }
 }
 
 impl Zone {

@@ -2,6 +2,7 @@
 
 mod captures;
 mod escaping;
+mod export;
 mod misuse;
 mod server;
 mod support;

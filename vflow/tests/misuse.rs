@@ -53,8 +53,8 @@ async fn errors_name_what_was_wrong_and_what_would_be_right() {
             "error: the verdict cannot be shown as csv: -o is one of table, json, ndjson, yaml",
         ),
         (
-            "export -o parquet",
-            "error: parquet cannot be written yet: -o ndjson or -o csv can, and whatever reads Parquet makes it of them",
+            "export links -o parquet",
+            "error: links cannot be exported as parquet: -o is one of ndjson, csv, json, yaml",
         ),
         (
             "verify -o csv flow.log",
@@ -62,7 +62,10 @@ async fn errors_name_what_was_wrong_and_what_would_be_right() {
         ),
         ("verify nowhere/flow.log", "error: cannot read nowhere: No such file or directory (os error 2)"),
         ("verify nowhere.log", "error: cannot read nowhere.log: No such file or directory (os error 2)"),
-        ("export -o wide", "error: wide is no form for an export: -o is one of ndjson, csv, json, yaml"),
+        (
+            "export -o wide",
+            "error: wide is no form for an export: -o is one of ndjson, csv, json, yaml, parquet",
+        ),
         (
             "top --once --sort size",
             "error: --sort is `size`, which has to be one of octets, sent, received, open, connections, requests, errors, p95, name",

@@ -15,3 +15,5 @@ pub(crate) mod nearest;
 pub(crate) mod string;
 pub(crate) mod time;
 pub(crate) mod value;
+
+pub use self::time::duration;

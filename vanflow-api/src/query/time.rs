@@ -103,8 +103,9 @@ fn meant(number: u64) -> Option<(&'static str, u64)> {
         .find_map(|(unit, micros)| number.checked_mul(micros).filter(is_near).map(|micros| (unit, micros)))
 }
 
-/// How many microseconds `1h30m` is. More than there can be is as good as the most that there can be.
-fn duration(text: &str) -> Option<u64> {
+/// How many microseconds `1h30m` is; none where it is no duration. More than there can be is as good as the most that there
+/// can be.
+pub fn duration(text: &str) -> Option<u64> {
     let (mut rest, mut sum) = (text, 0_u64);
     loop {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();

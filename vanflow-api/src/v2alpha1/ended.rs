@@ -1,4 +1,5 @@
-//! What ended, for those who keep it: each connection and request once, as it was a moment after its end.
+//! What ended, for those who keep it: each connection and request once, as it was a moment after its end. And what began,
+//! for those who want to know of that, too.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -7,6 +8,7 @@ use std::{
 };
 
 use vanflow_history::rows::Row;
+use vanflow_proto::RecordKind;
 use vanflow_store::{Changes, Record, RecordRef, Revision, Snapshot, Store};
 
 use crate::v2alpha1::{
@@ -18,22 +20,57 @@ use crate::v2alpha1::{
 /// Changes that are taken from the store at a time, so that its lock is held for less than a millisecond.
 const CHANGES: usize = 4096;
 
+/// The kinds of records that connections and requests are reported in.
+const FLOWS: [RecordKind; 3] = [RecordKind::BiflowTport, RecordKind::BiflowApp, RecordKind::Flow];
+
 /// What is known of what ended.
-#[derive(Debug, Default)]
-pub struct Ended {
+#[derive(Debug)]
+pub struct Ended(Passing);
+
+/// What is known of what began, and of what of that is open.
+#[derive(Debug)]
+pub struct Opened {
+    passing: Passing,
+    /// Those that are open, with when they are due again, in that order.
+    open: VecDeque<(u64, RecordRef, u64)>,
+    /// How long one is not due again, in microseconds; none where nothing is due again.
+    every: Option<u64>,
+}
+
+/// A moment that every connection and request passes once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    Begin,
+    End,
+}
+
+/// Those that passed a moment.
+#[derive(Debug)]
+struct Passing {
+    moment: Moment,
     seen: Revision,
     /// How often it was asked what is due.
     asked: u64,
-    /// Those that are not kept yet, with how often that was when each was seen.
-    pending: VecDeque<(u64, RecordRef, u64)>,
+    /// Those that were not given yet.
+    pending: VecDeque<Pending>,
     /// Those that were seen and are held yet, by what they are: rows are used again.
     taken: HashMap<RecordRef, u64>,
     /// Of how many it was known when those that are not held any more were forgotten last.
     forgotten_at: usize,
-    /// What was kept before this process began.
+    /// What was given before this process began.
     before: HashSet<u64>,
     hasher: RandomState,
     missed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    /// How often it was asked what is due when this was seen.
+    seen: u64,
+    record: RecordRef,
+    hash: u64,
+    /// Whether it was given before this process began.
+    is_known: bool,
 }
 
 /// Which of what ended is asked for.
@@ -46,20 +83,131 @@ pub enum Due {
     All,
 }
 
+impl Default for Ended {
+    fn default() -> Self {
+        Self(Passing::new(Moment::End))
+    }
+}
+
 impl Ended {
     /// Passes over the one with that key when it comes: it was kept before.
     pub fn skip(&mut self, key: &str) {
-        let hash = self.hasher.hash_one(key);
-        self.before.insert(hash);
+        self.0.skip(key);
     }
 
     /// How many were evicted before they could be kept.
     pub fn missed(&self) -> u64 {
-        self.missed
+        self.0.missed
     }
 
     /// Takes note of what changed. With `read`, the store is locked for a moment at a time.
     pub(crate) fn follow<S: Deref<Target = Store>>(&mut self, read: impl Fn() -> S) -> Snapshot {
+        self.0.follow(read)
+    }
+
+    /// Passes over all that has ended so far.
+    pub(crate) fn pass_over(&mut self) {
+        self.0.pending.clear();
+    }
+
+    /// The rows of what is due, each with the position of its table.
+    pub(crate) fn rows(
+        &mut self,
+        snapshot: &Snapshot,
+        derivations: &Derivations,
+        due: Due,
+    ) -> Vec<(usize, Row)> {
+        let due = self.0.due(snapshot, due).into_iter().filter(|(.., is_known)| !is_known);
+        rows(snapshot, derivations, due.map(|(record, ..)| record))
+    }
+}
+
+impl Opened {
+    /// What begins, and with a time in microseconds, what is open for so long, each time.
+    pub fn new(every: Option<u64>) -> Self {
+        Self { passing: Passing::new(Moment::Begin), open: VecDeque::new(), every }
+    }
+
+    /// Passes over the one with that key when it comes: that it began was said before.
+    pub fn skip(&mut self, key: &str) {
+        self.passing.skip(key);
+    }
+
+    /// Does not pass it over, after all: it does not come.
+    pub fn forget(&mut self, key: &str) {
+        self.passing.forget(key);
+    }
+
+    /// How many were evicted before that they began could be said.
+    pub fn missed(&self) -> u64 {
+        self.passing.missed
+    }
+
+    /// Takes note of what changed. With `read`, the store is locked for a moment at a time.
+    pub(crate) fn follow<S: Deref<Target = Store>>(&mut self, read: impl Fn() -> S) -> Snapshot {
+        self.passing.follow(read)
+    }
+
+    /// Passes over that all began that have begun so far. They are due again as any.
+    pub(crate) fn pass_over(&mut self) {
+        self.passing.pending.iter_mut().for_each(|pending| pending.is_known = true);
+    }
+
+    /// The rows of what began, and of what is due again, each with the position of its table.
+    pub(crate) fn rows(
+        &mut self,
+        snapshot: &Snapshot,
+        derivations: &Derivations,
+        due: Due,
+        now: u64,
+    ) -> (Vec<(usize, Row)>, Vec<(usize, Row)>) {
+        let began = self.passing.due(snapshot, due);
+        let mut again = Vec::new();
+        if let Some(every) = self.every {
+            while let Some((at, record, hash)) = self.open.front().copied().filter(|(at, ..)| *at <= now) {
+                self.open.pop_front();
+                let record = snapshot.get(record).filter(|record| self.passing.is_same(*record, hash));
+                if let Some(record) = record.filter(|record| record.is_live()) {
+                    again.push(record);
+                    // One that was due long ago is due once.
+                    let missed = (now - at) / every;
+                    self.open.push_back((at + (missed + 1) * every, record.at(), hash));
+                }
+            }
+            let open = began.iter().filter(|(record, ..)| record.is_live());
+            self.open.extend(open.map(|(record, hash, _)| (now + every, record.at(), *hash)));
+        }
+        let new = began.into_iter().filter(|(.., is_known)| !is_known).map(|(record, ..)| record);
+        (rows(snapshot, derivations, new), rows(snapshot, derivations, again.into_iter()))
+    }
+}
+
+impl Passing {
+    fn new(moment: Moment) -> Self {
+        Self {
+            moment,
+            seen: Revision::default(),
+            asked: 0,
+            pending: VecDeque::new(),
+            taken: HashMap::new(),
+            forgotten_at: 0,
+            before: HashSet::new(),
+            hasher: RandomState::new(),
+            missed: 0,
+        }
+    }
+
+    fn skip(&mut self, key: &str) {
+        let hash = self.hasher.hash_one(key);
+        self.before.insert(hash);
+    }
+
+    fn forget(&mut self, key: &str) {
+        let hash = self.hasher.hash_one(key);
+        self.before.remove(&hash);
+    }
+
+    fn follow<S: Deref<Target = Store>>(&mut self, read: impl Fn() -> S) -> Snapshot {
         loop {
             let (changes, snapshot) = {
                 let store = read();
@@ -79,6 +227,10 @@ impl Ended {
                 let ended = snapshot.ended_by_time(kind);
                 ended.range(0..ended.len()).for_each(|record| self.add(record));
             }
+            if self.moment == Moment::Begin {
+                let live = FLOWS.into_iter().flat_map(|kind| snapshot.live_of_kind(kind));
+                live.for_each(|record| self.add(record));
+            }
         } else {
             let records = changes.records.iter().filter_map(|at| snapshot.get(*at));
             records.for_each(|record| self.add(record));
@@ -86,57 +238,43 @@ impl Ended {
     }
 
     fn add(&mut self, record: Record<'_>) {
-        if record.is_live() || record.flow_kind().is_none() {
+        if self.moment == Moment::End && record.is_live() || record.flow_kind().is_none() {
             return;
         }
         let hash = key_hash(&self.hasher, record);
         let seen = self.taken.insert(record.at(), hash);
-        if self.before.remove(&hash) || seen == Some(hash) {
+        let is_known = self.before.remove(&hash);
+        if seen == Some(hash) {
             return;
         }
         // Its start came after its end: it is the same, under another key.
         let without_start = self.hasher.hash_one(&*key_text(record.flow_id(), None));
         if seen == Some(without_start) {
             let pending = self.pending.iter_mut().rev();
-            let same = |(_, at, hash): &&mut (_, _, _)| *at == record.at() && *hash == without_start;
-            if let Some((.., its)) = pending.into_iter().find(same) {
-                *its = hash;
+            let same =
+                |pending: &&mut Pending| pending.record == record.at() && pending.hash == without_start;
+            if let Some(pending) = pending.into_iter().find(same) {
+                (pending.hash, pending.is_known) = (hash, is_known);
             }
             return;
         }
-        self.pending.push_back((self.asked, record.at(), hash));
+        // Of one that ended and was given there is nothing more to know.
+        if !is_known || record.is_live() {
+            self.pending.push_back(Pending { seen: self.asked, record: record.at(), hash, is_known });
+        }
     }
 
-    /// Passes over all that has ended so far.
-    pub(crate) fn pass_over(&mut self) {
-        self.pending.clear();
-    }
-
-    /// The rows of what is due, each with the position of its table.
-    pub(crate) fn rows(
-        &mut self,
-        snapshot: &Snapshot,
-        derivations: &Derivations,
-        due: Due,
-    ) -> Vec<(usize, Row)> {
-        // Nothing that takes a look at many records.
-        let derived = derivations.of(snapshot, Needs::default());
-        let view = View { snapshot, derived: &derived };
-        let mut rows = Vec::new();
-        while let Some((seen, record, hash)) = self.pending.front().copied()
-            && (due == Due::All || seen < self.asked)
+    /// Those that are due, with the hashes of their keys and whether they were given before this process began.
+    fn due<'s>(&mut self, snapshot: &'s Snapshot, due: Due) -> Vec<(Record<'s>, u64, bool)> {
+        let mut records = Vec::new();
+        while let Some(pending) = self.pending.front().copied()
+            && (due == Due::All || pending.seen < self.asked)
         {
             self.pending.pop_front();
-            let Some(record) = snapshot.get(record).filter(|record| key_hash(&self.hasher, *record) == hash)
-            else {
-                self.missed += 1;
-                continue;
-            };
-            let kept = KEPT.iter().position(|(_, kind, _)| record.flow_kind() == Some(*kind));
-            let Some(table) = kept else { continue };
-            let collection = KEPT[table].0;
-            if let Some(subject) = collection.subject_of(record) {
-                rows.push((table, row(collection.schema(), view, &subject)));
+            let record = snapshot.get(pending.record);
+            match record.filter(|record| self.is_same(*record, pending.hash)) {
+                Some(record) => records.push((record, pending.hash, pending.is_known)),
+                None => self.missed += 1,
             }
         }
         self.asked += 1;
@@ -146,8 +284,31 @@ impl Ended {
                 .retain(|at, hash| snapshot.get(*at).is_some_and(|record| key_hash(hasher, record) == *hash));
             self.forgotten_at = self.taken.len();
         }
-        rows
+        records
     }
+
+    /// Whether a record has that key, or had it before its start was reported.
+    fn is_same(&self, record: Record<'_>, hash: u64) -> bool {
+        let without_start = || self.hasher.hash_one(&*key_text(record.flow_id(), None));
+        key_hash(&self.hasher, record) == hash || self.moment == Moment::Begin && without_start() == hash
+    }
+}
+
+/// The rows of those, each with the position of its table.
+fn rows<'s>(
+    snapshot: &'s Snapshot,
+    derivations: &Derivations,
+    records: impl Iterator<Item = Record<'s>>,
+) -> Vec<(usize, Row)> {
+    // Nothing that takes a look at many records.
+    let derived = derivations.of(snapshot, Needs::default());
+    let view = View { snapshot, derived: &derived };
+    let row = |record: Record<'s>| {
+        let table = KEPT.iter().position(|(_, kind, _)| record.flow_kind() == Some(*kind))?;
+        let collection = KEPT[table].0;
+        Some((table, row(collection.schema(), view, &collection.subject_of(record)?)))
+    };
+    records.filter_map(row).collect()
 }
 
 fn key_hash(hasher: &RandomState, record: Record<'_>) -> u64 {

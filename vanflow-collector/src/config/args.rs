@@ -239,6 +239,34 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_HISTORY_KEEP_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
     pub history_keep_size: Option<Octets>,
 
+    /// Sends what has ended to the ClickHouse at this URL, too, http://host:8123/database or https://user@host:8443/database:
+    /// into tables that are made there. The database is vanflow by default. What it does not take waits in --history-dir.
+    #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE", value_name = "URL", help_heading = KEEPING)]
+    pub history_clickhouse: Option<String>,
+
+    /// Reads the password of the user whom --history-clickhouse names from this file.
+    #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE_PASSWORD_FILE", value_name = "FILE", help_heading = KEEPING)]
+    pub history_clickhouse_password_file: Option<PathBuf>,
+
+    /// Trusts the certificate authorities in this PEM file when it connects to an https --history-clickhouse, in place of
+    /// those that this machine trusts.
+    #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE_CA", value_name = "FILE", help_heading = KEEPING)]
+    pub history_clickhouse_ca: Option<PathBuf>,
+
+    /// Makes the tables in all servers of this cluster, replicated and distributed.
+    #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE_CLUSTER", value_name = "NAME", help_heading = KEEPING)]
+    pub history_clickhouse_cluster: Option<String>,
+
+    /// Has the ClickHouse keep rows for so long after their end, such as 90d. For ever by default.
+    #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE_KEEP", value_name = "TIME", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub history_clickhouse_keep: Option<Duration>,
+
+    /// Lets what waits for the ClickHouse take no more than this on disk; beyond that the oldest is lost, and counted. The
+    /// default is 1Gi.
+    #[arg(long, env = "VANFLOW_HISTORY_OUTBOX_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
+    pub history_outbox_size: Option<Octets>,
+
     /// Writes a line for each connection and request that has ended to this file, or, with -, to the standard output. What
     /// is in the file is not written again after a restart; docs/flow-log.md has the formats.
     #[arg(long, env = "VANFLOW_FLOW_LOG", value_name = "FILE|-", help_heading = KEEPING)]
@@ -254,6 +282,22 @@ pub struct Args {
     /// times, or with commas between them.
     #[arg(long, env = "VANFLOW_FLOW_LOG_FIELDS", value_name = "A,B", value_delimiter = ',', help_heading = KEEPING)]
     pub flow_log_fields: Vec<String>,
+
+    /// Writes lines to --flow-log only of what passes these filters, which are those of vflow: site=west, from-process=cart-*,
+    /// service=catalog, status=5xx, error, min-latency=250ms, not-protocol=tcp, kind=request.*. Given several times, the same
+    /// is or, different ones are and. What a filter does not apply to has no line.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_FILTER", value_name = "NAME=VALUE", value_delimiter = ',', help_heading = KEEPING)]
+    pub flow_log_filter: Vec<String>,
+
+    /// Writes a line to --flow-log when a connection or request begins, too: connection.open and request.open.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_OPENED", value_parser = FalseyValueParser::new(), help_heading = KEEPING)]
+    pub flow_log_opened: bool,
+
+    /// Writes a line to --flow-log this often of each connection and request that is open, too, such as 5m: what it came to
+    /// so far, as connection.progress and request.progress.
+    #[arg(long, env = "VANFLOW_FLOW_LOG_PROGRESS", value_name = "TIME", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub flow_log_progress: Option<Duration>,
 
     /// Finishes the file of --flow-log when it has so many octets, compresses it, and begins another; 100M by default. With
     /// 0 that is left to others: where the file is moved away, another is begun.

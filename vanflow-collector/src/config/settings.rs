@@ -16,7 +16,7 @@ use vanflow_proto::discovery;
 
 pub use self::access::{Access, AccessLog, AccessLogFormat, Addresses, Auth};
 #[cfg(feature = "archive")]
-pub use self::keeping::Archive;
+pub use self::keeping::{Archive, ClickHouse};
 pub use self::keeping::{FlowLog, FlowLogFormat, FlowLogTarget, State};
 use super::{Args, CONNECT_JSON, Limits, Octets, Speed};
 use crate::{demo, hosts, terminal::StatusLine};
@@ -59,6 +59,9 @@ pub struct Settings {
     /// Where what has ended is kept, if it is.
     #[cfg(feature = "archive")]
     pub archive: Option<Archive>,
+    /// The ClickHouse that what has ended is sent to.
+    #[cfg(feature = "archive")]
+    pub clickhouse: Option<ClickHouse>,
     /// Where what has ended is logged, line by line, if it is.
     pub flow_log: Option<FlowLog>,
     /// Where what the router sends is written.
@@ -267,6 +270,8 @@ impl Settings {
         let archive = keeping::archive(&args)?;
         #[cfg(not(feature = "archive"))]
         let () = archive;
+        #[cfg(feature = "archive")]
+        let clickhouse = keeping::clickhouse(&args)?;
         let flow_log = keeping::flow_log(&args)?;
         if matches!(source, Source::Replay(_)) {
             conflict(
@@ -317,6 +322,8 @@ impl Settings {
             state: keeping::state(args.state, args.state_interval)?,
             #[cfg(feature = "archive")]
             archive,
+            #[cfg(feature = "archive")]
+            clickhouse,
             flow_log,
             capture: args.capture,
             line: None,

@@ -26,7 +26,7 @@ use std::{
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use thiserror::Error;
 
-use super::line;
+use super::line::{self, Phase};
 
 /// When a file is finished, and how many that are finished are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,15 @@ pub struct Rotation {
     pub age: Option<Duration>,
     /// How many that are finished are kept.
     pub keep: usize,
+}
+
+/// When a line was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// So lately that what it is of can be held.
+    Lately,
+    /// Before that.
+    LongAgo,
 }
 
 /// Why there is no flow log.
@@ -132,7 +141,7 @@ impl LogFile {
         let mut first = Vec::new();
         let mut reader = BufReader::new(File::open(path).map_err(failed)?).take(1 << 20);
         reader.read_until(b'\n', &mut first).map_err(failed)?;
-        if first.ends_with(b"\n") && line::key(first.trim_ascii_end()).is_none() {
+        if first.ends_with(b"\n") && line::read(first.trim_ascii_end()).is_none() {
             return Err(FlowLogError::NotOurs { path: path.to_owned() });
         }
         let whole = length_of_whole_lines(path, opened.length).map_err(failed)?;
@@ -153,21 +162,28 @@ impl LogFile {
         Ok((opened, remarks))
     }
 
-    /// Gives the keys of the lines of all files that were written after that time. Of one that is damaged it gives those before
-    /// the damage, and remarks on it.
-    pub(super) fn keys(&self, since: SystemTime, mut give: impl FnMut(&str)) -> io::Result<Vec<Remark>> {
+    /// Gives what the lines of all files say that were written after that time, with the keys; with `has_all` those of the
+    /// others, too. Of one that is damaged it gives those before the damage, and remarks on it.
+    pub(super) fn keys(
+        &self,
+        since: SystemTime,
+        has_all: bool,
+        mut give: impl FnMut(Written, Phase, &str),
+    ) -> io::Result<Vec<Remark>> {
         let mut remarks = Vec::new();
         if !self.is_regular {
             return Ok(remarks);
         }
         let finished = self.finished()?.into_iter().map(|file| file.path);
         for path in finished.chain([self.path.clone()]) {
-            if fs::metadata(&path)?.modified()? < since {
+            let is_old = fs::metadata(&path)?.modified()? < since;
+            if is_old && !has_all {
                 continue;
             }
+            let written = if is_old { Written::LongAgo } else { Written::Lately };
             let read = each_line(&path, |line| {
-                if let Some(key) = line::key(line) {
-                    give(&key);
+                if let Some((phase, key)) = line::read(line) {
+                    give(written, phase, &key);
                 }
             });
             if let Err(error) = read {

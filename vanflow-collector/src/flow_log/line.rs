@@ -11,7 +11,7 @@ use crate::config::FlowLogFormat;
 
 /// What a line can have beside the properties of what ended.
 const TIME: &str = "time";
-const EVENT: &str = "event";
+pub(super) const EVENT: &str = "event";
 const NETWORK: &str = "network";
 const OBSERVER: &str = "observer";
 
@@ -21,8 +21,42 @@ const PREVIOUS: &str = "prev";
 /// What precedes the first line of all.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// The events of tables.
-const EVENTS: [(&str, &str); 2] = [("connections", "connection.end"), ("requests", "request.end")];
+/// What something of a table is called in events.
+const SUBJECTS: [(&str, &str); 2] = [("connections", "connection"), ("requests", "request")];
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// That it began.
+    Open,
+    /// That it is open, and has been for long.
+    Progress,
+    /// That it ended.
+    End,
+}
+
+impl Phase {
+    const ALL: [Self; 3] = [Self::Open, Self::Progress, Self::End];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Progress => "progress",
+            Self::End => "end",
+        }
+    }
+}
+
+/// What there is a line of.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) phase: Phase,
+    /// The position of its table.
+    pub(super) table: usize,
+    pub(super) row: Row,
+    /// When it was taken, in microseconds.
+    pub(super) at: u64,
+}
 
 /// Turns rows into lines.
 #[derive(Debug)]
@@ -37,8 +71,27 @@ pub(super) struct Lines {
 #[derive(Debug)]
 struct Shape {
     table: Table,
-    event: &'static str,
+    subject: &'static str,
+    start: Option<usize>,
     members: Vec<Member>,
+}
+
+impl Shape {
+    fn event(&self, phase: Phase) -> String {
+        format!("{}.{}", self.subject, phase.name())
+    }
+
+    /// When it was what a line says.
+    fn time(&self, entry: &Entry) -> u64 {
+        match entry.phase {
+            Phase::Open => match self.start.and_then(|at| entry.row.values.get(at)) {
+                Some(Value::Number(start)) => *start,
+                _ => 0,
+            },
+            Phase::Progress => entry.at,
+            Phase::End => self.table.end(&entry.row),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +115,14 @@ pub(crate) fn names(tables: &[Table]) -> Vec<&'static str> {
 }
 
 impl Lines {
-    /// Lines of these tables, with those members, or with all where none are named.
+    /// Lines of these tables, with those members, or with all where none are named. There are lines of what is open, or none.
     pub(super) fn new(
         format: FlowLogFormat,
         tables: Vec<Table>,
         fields: Option<&[String]>,
         network: Option<String>,
         observer: Option<String>,
+        has_open: bool,
     ) -> Self {
         let shape = |table: Table| {
             let member = |name: &str| match name {
@@ -85,27 +139,37 @@ impl Lines {
                     .chain((0..table.columns.len()).map(Member::Column))
                     .collect(),
             };
-            if !members.contains(&Member::Column(table.key)) {
-                members.push(Member::Column(table.key));
+            // By these it is known after a restart which lines there are.
+            let needed = [Member::Column(table.key), Member::Event];
+            for member in needed.into_iter().take(if has_open { 2 } else { 1 }) {
+                if !members.contains(&member) {
+                    members.push(member);
+                }
             }
-            let event = EVENTS.iter().find(|(name, _)| *name == table.name);
-            Shape { event: event.map_or("end", |(_, event)| event), table, members }
+            let subject = SUBJECTS.iter().find(|(name, _)| *name == table.name);
+            let subject = subject.map_or(table.name, |(_, subject)| subject);
+            Shape { subject, start: table.column("startTime"), table, members }
         };
         Self { format, tables: tables.into_iter().map(shape).collect(), network, observer }
     }
 
-    /// The line of a row, with its end. It has the hash of the line before where there is one.
-    pub(super) fn line(&self, (table, row): &(usize, Row), previous: Option<&str>) -> String {
-        let shape = &self.tables[*table];
+    /// The line of something, with its end. It has the hash of the line before where there is one.
+    pub(super) fn line(&self, entry: &Entry, previous: Option<&str>) -> String {
+        let shape = &self.tables[entry.table];
         let mut line = match self.format {
-            FlowLogFormat::Json => self.json(shape, row, previous),
-            FlowLogFormat::Combined => combined(shape, row),
+            FlowLogFormat::Json => self.json(shape, entry, previous),
+            FlowLogFormat::Combined => combined(shape, &entry.row),
         };
         line.push('\n');
         line
     }
 
-    fn json(&self, shape: &Shape, row: &Row, previous: Option<&str>) -> String {
+    /// What a line says has happened.
+    pub(super) fn event(&self, entry: &Entry) -> String {
+        self.tables[entry.table].event(entry.phase)
+    }
+
+    fn json(&self, shape: &Shape, entry: &Entry, previous: Option<&str>) -> String {
         let mut line = String::with_capacity(1024);
         let mut add = |name: &str, value: Json| {
             line.push(if line.is_empty() { '{' } else { ',' });
@@ -115,11 +179,11 @@ impl Lines {
         for member in &shape.members {
             match member {
                 Member::Time => {
-                    if let Some(end) = instant(shape.table.end(row)) {
-                        add(TIME, end.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string().into());
+                    if let Some(time) = instant(shape.time(entry)) {
+                        add(TIME, time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string().into());
                     }
                 }
-                Member::Event => add(EVENT, shape.event.into()),
+                Member::Event => add(EVENT, shape.event(entry.phase).into()),
                 Member::Network => {
                     if let Some(network) = &self.network {
                         add(NETWORK, network.as_str().into());
@@ -132,16 +196,11 @@ impl Lines {
                 }
                 Member::Column(at) => {
                     let column = shape.table.columns[*at];
-                    let value = match &row.values[*at] {
-                        Value::None => continue,
-                        // A time that is not known.
-                        Value::Number(0) if column.kind == ColumnKind::Instant => continue,
-                        Value::Number(number) => (*number).into(),
-                        Value::Truth(truth) => (*truth).into(),
-                        Value::Text(text) => (**text).into(),
-                        Value::Texts(texts) => texts.iter().map(|text| Json::from(&**text)).collect(),
-                    };
-                    add(column.name, value);
+                    let value = &entry.row.values[*at];
+                    let is_unknown = column.kind == ColumnKind::Instant && *value == Value::Number(0);
+                    if let Some(value) = value.to_json().filter(|_| !is_unknown) {
+                        add(column.name, value);
+                    }
                 }
             }
         }
@@ -226,8 +285,17 @@ fn instant(micros: u64) -> Option<DateTime<chrono::Utc>> {
     DateTime::from_timestamp_micros(micros)
 }
 
-/// The key of what a line is of, in either format; none where it is no line of ours. Without its end.
-pub(super) fn key(line: &[u8]) -> Option<String> {
+/// What a line says, and the key of what it is of, in either format; none where it is no line of ours. Without its end.
+pub(super) fn read(line: &[u8]) -> Option<(Phase, String)> {
+    let key = key(line)?;
+    // As with the key: in no text is it without a backslash.
+    let event = std::str::from_utf8(line).ok()?.split_once("\"event\":\"").map_or("", |(_, rest)| rest);
+    let event = event.split_once('"').map_or("", |(event, _)| event);
+    let phase = Phase::ALL.into_iter().find(|phase| event.rsplit('.').next() == Some(phase.name()));
+    Some((phase.unwrap_or(Phase::End), key))
+}
+
+fn key(line: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(line).ok()?;
     // In the other format no text has a quote in it.
     if line.starts_with("{\"") {

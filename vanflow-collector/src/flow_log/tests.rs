@@ -19,18 +19,18 @@ use crate::config::FlowLogFormat;
 
 const AT: u64 = 1_795_662_840_123_456;
 
-fn row(table: usize, values: &[(&str, Value)]) -> (usize, Row) {
+fn row(table: usize, values: &[(&str, Value)]) -> Entry {
     let table_of = &tables()[table];
     let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
     let values = table_of.columns.iter().map(|column| value(column.name).unwrap_or_default()).collect();
-    (table, Row { values })
+    Entry { phase: Phase::End, table, row: Row { values }, at: AT + 1 }
 }
 
 fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
 
-fn connection(key: &str) -> (usize, Row) {
+fn connection(key: &str) -> Entry {
     row(
         0,
         &[
@@ -53,7 +53,7 @@ fn connection(key: &str) -> (usize, Row) {
     )
 }
 
-fn request() -> (usize, Row) {
+fn request() -> Entry {
     row(
         1,
         &[
@@ -72,7 +72,7 @@ fn request() -> (usize, Row) {
 
 fn lines(format: FlowLogFormat, fields: Option<&[&str]>) -> Lines {
     let fields = fields.map(|fields| fields.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    Lines::new(format, tables(), fields.as_deref(), Some("van".to_owned()), None)
+    Lines::new(format, tables(), fields.as_deref(), Some("van".to_owned()), None, false)
 }
 
 #[test]
@@ -109,6 +109,59 @@ fn a_line_of_the_combined_format_begins_as_those_of_web_servers() {
     );
 }
 
+#[test]
+fn a_line_of_what_is_open_says_so_and_can_be_told_from_that_of_its_end() {
+    let fields = ["time", "octetCount"].map(str::to_owned);
+    let lines = Lines::new(FlowLogFormat::Json, tables(), Some(&fields), None, None, true);
+    let values = [("key", text("a:2@7")), ("startTime", Value::Number(AT)), ("octetCount", Value::Number(7))];
+    let line = |phase| lines.line(&Entry { phase, ..row(0, &values) }, None);
+    let open = line(Phase::Open);
+    assert_eq!(
+        open,
+        "{\"time\":\"2026-11-26T03:14:00.123456Z\",\"octetCount\":7,\"key\":\"a:2@7\",\
+         \"event\":\"connection.open\"}\n"
+    );
+    assert_eq!(
+        line(Phase::Progress),
+        open.replace("3456Z", "3457Z").replace("connection.open", "connection.progress")
+    );
+    for phase in [Phase::Open, Phase::Progress, Phase::End] {
+        let read = line::read(line(phase).trim_end().as_bytes());
+        assert_eq!(read, Some((phase, "a:2@7".to_owned())));
+    }
+}
+
+#[test]
+fn what_passes_filters_has_a_line() {
+    let lines = lines(FlowLogFormat::Json, None);
+    let open = Entry { phase: Phase::Open, ..connection("a:2@0") };
+    let entries = [connection("a:2@0"), request(), open];
+    for (filters, pass) in [
+        (&[][..], [true, true, true]),
+        (&["site=w*"], [true, false, true]),
+        (&["from-site=east", "from-site=west"], [true, false, true]),
+        (&["to-site=west"], [false, false, false]),
+        (&["service=catalog"], [true, true, true]),
+        (&["not-service=catalog"], [false, false, false]),
+        // Connections have no status, and are not logged.
+        (&["status=5xx"], [false, true, false]),
+        (&["not-status=5xx"], [false, false, false]),
+        (&["error"], [true, true, true]),
+        (&["not-error", "kind=*.end"], [false, false, false]),
+        (&["to-error"], [false, false, false]),
+        (&["kind=connection.*"], [true, false, true]),
+        (&["kind=*.open"], [false, false, true]),
+        (&["min-octets=2kB", "host=10.0.0.9"], [true, false, true]),
+        (&["min-latency=2ms"], [false, false, false]),
+        (&["min-latency=1ms"], [false, true, false]),
+    ] {
+        let filters: Vec<_> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+        let admission = Admission::new(&parse_filters(&filters).unwrap(), tables());
+        let admitted = entries.each_ref().map(|entry| admission.admits(entry, &lines));
+        assert_eq!(admitted, pass, "{filters:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn the_key_of_any_line_is_read_off_it_again(
@@ -122,7 +175,7 @@ proptest! {
             ("connectorError", text(&other)), ("sourceProcessName", text(&other))]);
         let line = lines(format, None).line(&row, None);
         prop_assert_eq!(line.matches('\n').count(), 1);
-        prop_assert_eq!(line::key(line.trim_end_matches('\n').as_bytes()), Some(key));
+        prop_assert_eq!(line::read(line.trim_end_matches('\n').as_bytes()), Some((Phase::End, key)));
     }
 }
 
@@ -144,7 +197,9 @@ fn line(number: usize) -> String {
 fn keys(file: &LogFile) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let remarks = file
-        .keys(SystemTime::UNIX_EPOCH, |key| assert!(keys.insert(key.to_owned()), "{key} is there twice"))
+        .keys(SystemTime::UNIX_EPOCH, false, |_, _, key| {
+            assert!(keys.insert(key.to_owned()), "{key} is there twice");
+        })
         .unwrap();
     assert_eq!(remarks, Vec::<String>::new());
     keys
@@ -333,7 +388,7 @@ fn a_finished_file_that_is_damaged_is_remarked_on_and_costs_no_other() {
     let octets = fs::read(&damaged).unwrap();
     fs::write(&damaged, &octets[..octets.len() / 2]).unwrap();
     let mut keys = Vec::new();
-    let remarks = file.keys(SystemTime::UNIX_EPOCH, |key| keys.push(key.to_owned())).unwrap();
+    let remarks = file.keys(SystemTime::UNIX_EPOCH, false, |_, _, key| keys.push(key.to_owned())).unwrap();
     assert_eq!(keys, ["a:0@0", "a:2@0"]);
     let begins = format!("{} cannot be read to its end: ", damaged.display());
     assert!(remarks.len() == 1 && remarks[0].starts_with(&begins), "{remarks:?}");

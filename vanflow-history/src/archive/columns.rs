@@ -2,7 +2,12 @@
 //!
 //! A file is read by its own schema: a column that a table has and an old file has not is without a value in its rows.
 
-use std::{fs::File, io::Write, iter, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Write},
+    iter,
+    sync::Arc,
+};
 
 use parquet::{
     basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel},
@@ -31,25 +36,89 @@ const ROWS_IN_GROUP: usize = 1 << 16;
 
 /// Writes rows of a table, as they are ordered.
 pub(super) fn write(table: &Table, rows: &[Row], file: impl Write + Send) -> Result<()> {
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_created_by(concat!("vanflow-history ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_owned())]))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_column_statistics_enabled(path(table, table.end), EnabledStatistics::Page);
-    // What no two rows have in common is not put in dictionaries, and its filters are as large as they have to be.
-    let most = rows.len().clamp(1, ROWS_IN_GROUP) as u64;
-    let properties = [table.key, table.identity].into_iter().fold(properties, |properties, column| {
-        properties
-            .set_column_dictionary_enabled(path(table, column), false)
-            .set_column_bloom_filter_fpp(path(table, column), 0.01)
-            .set_column_bloom_filter_max_ndv(path(table, column), most)
-    });
-    let properties = properties.build();
-    let mut writer = SerializedFileWriter::new(file, Arc::new(schema(table)?), Arc::new(properties))?;
-    for rows in rows.chunks(ROWS_IN_GROUP) {
-        let mut group = writer.next_row_group()?;
-        for (position, column) in table.columns.iter().enumerate() {
+    let mut writer = ParquetWriter::of(table, rows.len(), file)?;
+    rows.chunks(ROWS_IN_GROUP).try_for_each(|rows| writer.write_group(rows))?;
+    writer.finish().map(drop)
+}
+
+/// A Parquet file that is written, some rows at a time: what it has in memory is those.
+pub struct ParquetWriter<'t, W: Write + Send> {
+    columns: &'t [Column],
+    writer: SerializedFileWriter<W>,
+}
+
+impl<'t, W: Write + Send> ParquetWriter<'t, W> {
+    /// A file of rows with these columns of a table, at most so many in a group. Nothing has to be among them.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn new(table: &Table, columns: &'t [Column], rows_in_group: usize, file: W) -> io::Result<Self> {
+        let position = |at: usize| columns.iter().position(|column| *column == table.columns[at]);
+        let distinct = [table.key, table.identity].into_iter().filter_map(position).collect();
+        let shape = Shape { name: table.name, distinct, paged: position(table.end) };
+        Ok(Self::shaped(&shape, columns, rows_in_group, file)?)
+    }
+
+    fn of(table: &'t Table, rows_in_group: usize, file: W) -> Result<Self> {
+        let shape =
+            Shape { name: table.name, distinct: vec![table.key, table.identity], paged: Some(table.end) };
+        Self::shaped(&shape, &table.columns, rows_in_group, file)
+    }
+
+    fn shaped(shape: &Shape, columns: &'t [Column], rows_in_group: usize, file: W) -> Result<Self> {
+        let path = |column: usize| ColumnPath::from(columns[column].name);
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+            .set_created_by(concat!("vanflow-history ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_owned())]))
+            .set_statistics_enabled(EnabledStatistics::Chunk);
+        let properties = shape.paged.into_iter().fold(properties, |properties, column| {
+            properties.set_column_statistics_enabled(path(column), EnabledStatistics::Page)
+        });
+        // What no two rows have in common is not put in dictionaries, and its filters are as large as they have to be.
+        let most = rows_in_group.clamp(1, ROWS_IN_GROUP) as u64;
+        let properties = shape.distinct.iter().fold(properties, |properties, column| {
+            properties
+                .set_column_dictionary_enabled(path(*column), false)
+                .set_column_bloom_filter_fpp(path(*column), 0.01)
+                .set_column_bloom_filter_max_ndv(path(*column), most)
+        });
+        let schema = schema(shape.name, columns)?;
+        let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties.build()))?;
+        Ok(Self { columns, writer })
+    }
+
+    /// Writes rows, which have values for the columns of the file, as a group of their own.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be done.
+    pub fn write(&mut self, rows: &[Row]) -> io::Result<()> {
+        Ok(self.write_group(rows)?)
+    }
+
+    /// What it is written to. What is there can be taken away: it is not looked at again.
+    pub fn target(&mut self) -> &mut W {
+        self.writer.inner_mut()
+    }
+
+    /// Ends the file, and gives back what it was written to.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be done.
+    pub fn end(self) -> io::Result<W> {
+        Ok(self.finish()?)
+    }
+
+    fn finish(self) -> Result<W> {
+        self.writer.into_inner()
+    }
+
+    fn write_group(&mut self, rows: &[Row]) -> Result<()> {
+        let mut group = self.writer.next_row_group()?;
+        for (position, column) in self.columns.iter().enumerate() {
             let mut chunk = group.next_column()?.ok_or_else(|| changed(column))?;
             let values = rows.iter().map(|row| &row.values[position]);
             match column.kind {
@@ -100,9 +169,23 @@ pub(super) fn write(table: &Table, rows: &[Row], file: impl Write + Send) -> Res
             chunk.close()?;
         }
         group.close()?;
+        Ok(())
     }
-    writer.close()?;
-    Ok(())
+}
+
+/// What of columns is treated in ways of its own.
+struct Shape {
+    name: &'static str,
+    /// What no two rows have in common, and rows are found by.
+    distinct: Vec<usize>,
+    /// What says of each page what is in it.
+    paged: Option<usize>,
+}
+
+impl<W: Write + Send> std::fmt::Debug for ParquetWriter<'_, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ParquetWriter").field("columns", &self.columns).finish_non_exhaustive()
+    }
 }
 
 /// Whether each has a value, and the values.
@@ -119,17 +202,13 @@ fn optional<'r, T>(
     (levels, present)
 }
 
-fn path(table: &Table, column: usize) -> ColumnPath {
-    ColumnPath::from(table.columns[column].name)
-}
-
 fn changed(column: &Column) -> ParquetError {
     ParquetError::General(format!("there is no column `{}`", column.name))
 }
 
-fn schema(table: &Table) -> Result<Type> {
-    let fields = table.columns.iter().map(|column| field(*column).map(Arc::new)).collect::<Result<_>>()?;
-    Type::group_type_builder(table.name).with_fields(fields).build()
+fn schema(name: &str, columns: &[Column]) -> Result<Type> {
+    let fields = columns.iter().map(|column| field(*column).map(Arc::new)).collect::<Result<_>>()?;
+    Type::group_type_builder(name).with_fields(fields).build()
 }
 
 fn field(column: Column) -> Result<Type> {

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Map, Value as Json};
 
 use super::disk::{Disk, Output};
-use crate::rows::{ColumnKind, Row, Table, Value};
+use crate::rows::{Row, Table, Value};
 
 /// A log that is written.
 #[derive(Debug)]
@@ -92,19 +92,8 @@ fn parse(line: &[u8], tables: &[Table]) -> Option<Option<(usize, Row)>> {
     let mut json: Map<String, Json> = serde_json::from_slice(text).ok()?;
     let name = json.get(TABLE)?.as_str()?;
     let Some(at) = tables.iter().position(|table| table.name == name) else { return Some(None) };
-    let value = |json: Option<Json>, kind| match (json, kind) {
-        (Some(Json::String(text)), ColumnKind::Text) => Value::Text(text.into()),
-        (Some(Json::Bool(truth)), ColumnKind::Truth) => Value::Truth(truth),
-        (Some(Json::Number(number)), ColumnKind::Number | ColumnKind::Instant) => {
-            number.as_u64().map_or(Value::None, Value::Number)
-        }
-        (Some(Json::Array(texts)), ColumnKind::Texts) => {
-            Value::Texts(texts.iter().filter_map(Json::as_str).map(Into::into).collect())
-        }
-        _ => Value::None,
-    };
     let columns = tables[at].columns.iter();
-    let values = columns.map(|column| value(json.remove(column.name), column.kind)).collect();
+    let values = columns.map(|column| Value::of(json.remove(column.name), column.kind)).collect();
     Some(Some((at, Row { values })))
 }
 
@@ -114,15 +103,6 @@ const TABLE: &str = "$table";
 fn to_json(table: &Table, row: &Row) -> Map<String, Json> {
     let mut json = Map::new();
     json.insert(TABLE.to_owned(), table.name.into());
-    for (column, value) in table.columns.iter().zip(&row.values) {
-        let value = match value {
-            Value::None => continue,
-            Value::Number(number) => (*number).into(),
-            Value::Truth(truth) => (*truth).into(),
-            Value::Text(text) => (**text).into(),
-            Value::Texts(texts) => texts.iter().map(|text| Json::from(&**text)).collect(),
-        };
-        json.insert(column.name.to_owned(), value);
-    }
+    json.extend(table.json(row));
     json
 }

@@ -1,4 +1,4 @@
-//! The filters: one table, from which options, help and errors derive.
+//! The filters as options, which derive from the one table of them.
 
 use std::ffi::OsString;
 
@@ -6,152 +6,27 @@ use clap::{
     Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches,
     builder::{NonEmptyStringValueParser, Resettable},
 };
-
-/// What can be filtered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Filter {
-    Site,
-    Component,
-    Process,
-    Service,
-    Host,
-    Port,
-    Protocol,
-    Status,
-    Method,
-    Kind,
-    Id,
-    Error,
-    MinOctets,
-    MinLatency,
-}
-
-/// Which end of a connection a filter is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Side {
-    /// One of them.
-    Either,
-    /// The client's.
-    From,
-    /// The server's.
-    To,
-}
-
-impl Side {
-    const ALL: [Self; 3] = [Self::Either, Self::From, Self::To];
-
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Either => "",
-            Self::From => "from-",
-            Self::To => "to-",
-        }
-    }
-}
-
-impl Filter {
-    /// Each, with its option, the name of its value (empty where it has none), whether it has sides, and its help.
-    const TABLE: [(Self, &'static str, &'static str, bool, &'static str); 14] = [
-        (Self::Site, "site", "NAME", true, "A site, by name or identity; `*` stands for anything"),
-        (Self::Component, "component", "NAME", true, "A component, by name or identity"),
-        (Self::Process, "process", "NAME", true, "A process, by name or identity"),
-        (
-            Self::Service,
-            "service",
-            "ADDRESS",
-            true,
-            "A service, by address, with or without port, or identity",
-        ),
-        (Self::Host, "host", "HOST", true, "The address of a client or server"),
-        (Self::Port, "port", "PORT", true, "A port"),
-        (Self::Protocol, "protocol", "NAME", false, "A protocol, such as tcp or http2"),
-        (
-            Self::Status,
-            "status",
-            "STATUS",
-            false,
-            "A status: of requests 404, 5xx or 400-499, of links up or down",
-        ),
-        (Self::Method, "method", "NAME", false, "The method of a request, such as GET"),
-        (Self::Kind, "kind", "NAME", false, "The kind of an event, such as linkDown"),
-        (Self::Id, "id", "ID", false, "The identity, or identity@start"),
-        (
-            Self::Error,
-            "error",
-            "",
-            true,
-            "What failed: connections with an error, requests with 5xx or no result",
-        ),
-        (
-            Self::MinOctets,
-            "min-octets",
-            "OCTETS",
-            true,
-            "At least so many octets, as in 10kB; both ways together",
-        ),
-        (
-            Self::MinLatency,
-            "min-latency",
-            "TIME",
-            true,
-            "At least such a latency, as in 250ms; to- is the workload's",
-        ),
-    ];
-
-    fn row(self) -> &'static (Self, &'static str, &'static str, bool, &'static str) {
-        &Self::TABLE[self as usize]
-    }
-
-    /// Whether there is an option of it on that side.
-    pub(crate) fn is_on(self, side: Side) -> bool {
-        side == Side::Either || self.row().3
-    }
-
-    /// The option of it on that side.
-    pub(crate) fn option(self, side: Side) -> String {
-        format!("--{}{}", side.prefix(), self.row().1)
-    }
-}
-
-/// A filter that was given, with its values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Given {
-    pub(crate) filter: Filter,
-    pub(crate) side: Side,
-    pub(crate) is_negated: bool,
-    /// Any of them will do. None where it has no value.
-    pub(crate) values: Vec<String>,
-}
+use vanflow_api::selection::{Described, Given, NOT, Side, all};
 
 /// The filters that were given: what passes, passes all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filters(pub(crate) Vec<Given>);
 
-const NOT: &str = "not";
+/// The option that negates the one after it.
+const ALONE: &str = "not";
 const HEADING: &str =
     "Filters, most also as --from-… (the client) and --to-… (the server); repeated is or, different is and";
 
-/// All options there are: filter, side, whether negated, and name.
-fn options() -> impl Iterator<Item = (Filter, Side, bool, String)> {
-    Filter::TABLE.iter().flat_map(|(filter, name, _, has_sides, _)| {
-        let sides = if *has_sides { &Side::ALL[..] } else { &Side::ALL[..1] };
-        sides.iter().flat_map(move |side| {
-            let name = format!("{}{name}", side.prefix());
-            [(*filter, *side, false, name.clone()), (*filter, *side, true, format!("{NOT}-{name}"))]
-        })
-    })
-}
-
 impl Args for Filters {
     fn augment_args(command: Command) -> Command {
-        let not = Arg::new(NOT)
-            .long(NOT)
+        let not = Arg::new(ALONE)
+            .long(ALONE)
             .action(ArgAction::SetTrue)
             .help("Negates the filter after it, as in --not --site west")
             .help_heading(HEADING);
-        options()
+        all()
             .fold(command, |command, (filter, side, is_negated, name)| {
-                let (_, _, value, _, help) = filter.row();
+                let Described { value, help, .. } = filter.row();
                 let arg = Arg::new(name.clone()).long(name).help(*help).help_heading(HEADING);
                 let arg = if value.is_empty() {
                     arg.action(ArgAction::SetTrue)
@@ -173,12 +48,12 @@ impl Args for Filters {
 
 impl FromArgMatches for Filters {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        if matches.get_flag(NOT) {
+        if matches.get_flag(ALONE) {
             let text = "--not stands right before the filter that it negates, as in --not --site west\n";
             return Err(clap::Error::raw(clap::error::ErrorKind::InvalidValue, text));
         }
-        let given = options().filter_map(|(filter, side, is_negated, name)| {
-            if filter.row().2.is_empty() {
+        let given = all().filter_map(|(filter, side, is_negated, name)| {
+            if filter.row().value.is_empty() {
                 let given = Given { filter, side, is_negated, values: Vec::new() };
                 return matches.get_flag(&name).then_some(given);
             }
@@ -202,7 +77,7 @@ pub(crate) fn join_not(args: impl IntoIterator<Item = OsString>) -> Vec<OsString
         let filter = args.peek().and_then(|next| next.to_str()).and_then(|next| next.strip_prefix("--"));
         match filter.filter(|filter| arg == "--not" && is_filter(filter)) {
             Some(filter) => {
-                joined.push(format!("--{NOT}-{filter}").into());
+                joined.push(format!("--{NOT}{filter}").into());
                 args.next();
             }
             None => joined.push(arg),
@@ -213,11 +88,13 @@ pub(crate) fn join_not(args: impl IntoIterator<Item = OsString>) -> Vec<OsString
 
 fn is_filter(option: &str) -> bool {
     let name = option.split('=').next().unwrap_or_default();
-    options().any(|(_, _, is_negated, known)| !is_negated && known == name)
+    all().any(|(_, _, is_negated, known)| !is_negated && known == name)
 }
 
 #[cfg(test)]
 mod tests {
+    use vanflow_api::selection::Filter;
+
     use super::*;
 
     fn given(args: &[&str]) -> Result<Filters, String> {
@@ -225,13 +102,6 @@ mod tests {
         let args = join_not(std::iter::once("vflow").chain(args.iter().copied()).map(OsString::from));
         let matches = command.try_get_matches_from(args).map_err(|error| error.to_string())?;
         Filters::from_arg_matches(&matches).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn rows_of_the_table_are_where_their_filters_say() {
-        for (at, (filter, ..)) in Filter::TABLE.iter().enumerate() {
-            assert_eq!(*filter as usize, at);
-        }
     }
 
     #[test]

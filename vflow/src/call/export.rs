@@ -8,17 +8,21 @@ use std::{
     path::Path,
 };
 
+use serde_json::Value;
+use vanflow_api::selection::Selection;
+
 use self::progress::Progress;
 use super::{Call, choose, nothing, observe::Times};
+#[cfg(feature = "parquet")]
+use crate::output::parquet::{self, Shape};
 use crate::{
     args::{Export, Form},
     client::Lines,
-    column::{Facts, Item},
+    column::Facts,
     error::{Error, RIGHT},
     noun::Noun,
     number,
     output::{How, Items},
-    selection::Selection,
 };
 
 /// Writes everything that is selected. Neither side keeps it: a list is rendered while it is sent, and written as it
@@ -26,7 +30,11 @@ use crate::{
 pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, Error> {
     let noun = Noun::observed(export.subject);
     call.how.form = form(&call.how)?;
-    let selection = Selection::new(&export.filters, noun)?;
+    let selection = noun.selection(&export.filters)?;
+    #[cfg(feature = "parquet")]
+    let shape = (call.how.form == Form::Parquet).then(|| Shape::new(noun, &call.how.columns)).transpose()?;
+    #[cfg(not(feature = "parquet"))]
+    let shape: Option<Shape> = None;
     let verdict = call.verdict().await?;
     let now = call.now(&verdict);
     let range = Times::new(call, export.range.since.as_deref(), export.range.until.as_deref(), now)?;
@@ -47,8 +55,8 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
         Some(path) => {
             let mut file = create(path)?;
             let lines = call.client.lines(&question).await?;
-            let items = Items::new(&mut file, call.how.clone(), noun, header)?;
-            let written = write(items, lines, &selection, &facts, &mut progress).await;
+            let sink = Sink::new(&mut file, &call.how, noun, header, shape.as_ref())?;
+            let written = write(sink, lines, &selection, &facts, &mut progress).await;
             let written = written.and_then(|written| file.flush().map(|()| written).map_err(Error::from));
             written.map_err(|error| match error {
                 Error::Output(error) => failed(path, &error),
@@ -57,8 +65,8 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
         }
         None => {
             let lines = call.client.lines(&question).await?;
-            let items = Items::new(call.out, call.how.clone(), noun, header)?;
-            write(items, lines, &selection, &facts, &mut progress).await?
+            let sink = Sink::new(&mut *call.out, &call.how, noun, header, shape.as_ref())?;
+            write(sink, lines, &selection, &facts, &mut progress).await?
         }
     };
     if written == 0 {
@@ -75,32 +83,79 @@ fn form(how: &How) -> Result<Form, Error> {
     match how.form {
         Form::Ndjson | Form::Csv | Form::Json | Form::Yaml => Ok(how.form),
         Form::Table if !how.is_chosen => Ok(Form::Ndjson),
-        Form::Parquet => Err(Error::usage(
-            "parquet cannot be written yet: -o ndjson or -o csv can, and whatever reads Parquet makes it of them",
-        )),
+        Form::Parquet if cfg!(feature = "parquet") => Ok(how.form),
+        Form::Parquet => {
+            Err(Error::usage("this vflow was built without the feature parquet: -o ndjson or -o csv"))
+        }
         other => Err(Error::usage(format!(
-            "{} is no form for an export: -o is one of ndjson, csv, json, yaml",
+            "{} is no form for an export: -o is one of ndjson, csv, json, yaml, parquet",
             other.name()
         ))),
     }
 }
 
+/// What a file of Parquet looks like: there is none.
+#[cfg(not(feature = "parquet"))]
+enum Shape {}
+
+/// Where items are written, and in which form.
+enum Sink<'o> {
+    Items(Items<'o>),
+    #[cfg(feature = "parquet")]
+    Parquet(parquet::File<'o>),
+}
+
+impl<'o> Sink<'o> {
+    fn new(
+        out: &'o mut dyn Write,
+        how: &How,
+        noun: &Noun,
+        header: Vec<String>,
+        #[cfg_attr(not(feature = "parquet"), expect(unused_variables, reason = "of Parquet only"))]
+        shape: Option<&'o Shape>,
+    ) -> Result<Self, Error> {
+        #[cfg(feature = "parquet")]
+        if let Some(shape) = shape {
+            return Ok(Self::Parquet(parquet::File::new(shape, out)?));
+        }
+        Ok(Self::Items(Items::new(out, how.clone(), noun, header)?))
+    }
+
+    fn write(&mut self, item: &Value, facts: &Facts) -> Result<(), Error> {
+        match self {
+            Self::Items(items) => items.write(item, facts),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(file) => file.write(item),
+        }
+    }
+
+    /// How many there were.
+    fn end(self) -> Result<u64, Error> {
+        match self {
+            Self::Items(mut items) => items.end().map(|()| items.written()),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(file) => file.end(),
+        }
+    }
+}
+
 async fn write(
-    mut items: Items<'_>,
+    mut sink: Sink<'_>,
     mut lines: Lines,
     selection: &Selection,
     facts: &Facts,
     progress: &mut Progress,
 ) -> Result<u64, Error> {
-    items.prepare(&[], facts, true)?;
+    if let Sink::Items(items) = &mut sink {
+        items.prepare(&[], facts, true)?;
+    }
     while let Some(item) = lines.next().await? {
         progress.step();
-        if selection.admits(&Item { value: &item, facts }) {
-            items.write(&item, facts)?;
+        if selection.admits(&item, &facts.directory) {
+            sink.write(&item, facts)?;
         }
     }
-    items.end()?;
-    Ok(items.written())
+    sink.end()
 }
 
 /// How many items there are in that time, whatever the filters; none where that is not said.

@@ -12,14 +12,16 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::seen::Seen;
 use super::{Call, choose, observe::Times};
+use vanflow_api::selection::Selection;
+
 use crate::{
     client::{Client, Event, Events},
-    column::{Facts, Item},
+    column::Facts,
+    directory::learn_processes,
     error::Error,
     noun::Noun,
     output::Items,
     question::Question,
-    selection::Selection,
 };
 
 /// How long a watch may be silent: the collector says something every 15 seconds.
@@ -106,7 +108,7 @@ async fn before(
     let mut items = Vec::new();
     while items.len() < last.unwrap_or(usize::MAX) {
         let Some(item) = lines.next().await? else { break };
-        if selection.admits(&Item { value: &item, facts }) {
+        if selection.admits(&item, &facts.directory) {
             items.push(item);
         }
     }
@@ -214,7 +216,7 @@ impl Tail<'_> {
             self.facts.now = self.facts.now.max(item[name].as_u64().unwrap_or(0));
         }
         self.learn(item).await?;
-        if self.selection.admits(&Item { value: item, facts: &self.facts }) {
+        if self.selection.admits(item, &self.facts.directory) {
             self.show(item)?;
         }
         Ok(())
@@ -236,7 +238,7 @@ impl Tail<'_> {
         let is_new = ids.filter(|id| *id != "unknown").any(|id| self.facts.directory.process(id).is_none());
         if is_new && self.learned.elapsed() >= LEARN_AGAIN {
             self.learned = Instant::now();
-            self.facts.directory.learn_processes(self.client).await?;
+            learn_processes(&mut self.facts.directory, self.client).await?;
         }
         Ok(())
     }

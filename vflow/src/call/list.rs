@@ -3,17 +3,15 @@
 use super::{Call, choose};
 use crate::{
     args::List,
-    column::Item,
     error::{Error, RIGHT},
     noun::Noun,
     output::Items,
     question::Question,
-    selection::Selection,
 };
 
 /// Lists what there is of a noun.
 pub(crate) async fn list(call: &mut Call<'_>, noun: &'static Noun, list: &List) -> Result<u8, Error> {
-    let selection = Selection::new(&list.filters, noun)?.named(&list.names, noun);
+    let selection = noun.selection(&list.filters)?.named(&list.names, noun.names);
     let verdict = call.verdict().await?;
     let facts = call.facts(noun, &selection, call.now(&verdict)).await?;
     let mut question = Question::new(noun.path).with("timeRangeStart", 0).with("sortBy", "name.asc");
@@ -23,7 +21,7 @@ pub(crate) async fn list(call: &mut Call<'_>, noun: &'static Noun, list: &List) 
     let mut lines = call.client.lines(&question).await?;
     let mut items = Vec::new();
     while let Some(item) = lines.next().await? {
-        if selection.admits(&Item { value: &item, facts: &facts }) {
+        if selection.admits(&item, &facts.directory) {
             items.push(item);
         }
     }

@@ -5,15 +5,16 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use super::{Call, choose, follow::follow, nothing};
+use vanflow_api::selection::Selection;
+
 use crate::{
     args::{Form, Observe},
     client::Lines,
-    column::{Facts, Item},
+    column::Facts,
     error::{Error, RIGHT},
     noun::Noun,
     output::Items,
     question::Question,
-    selection::Selection,
 };
 
 /// How many are shown where nothing else is said.
@@ -35,7 +36,7 @@ pub(crate) async fn observe(call: &mut Call<'_>, observe: &Observe) -> Result<u8
             "-f never ends, and a JSON document has an end: -o ndjson has an object a line",
         ));
     }
-    let selection = Selection::new(&observe.filters, noun)?;
+    let selection = noun.selection(&observe.filters)?;
     let verdict = call.verdict().await?;
     let now = call.now(&verdict);
     let range = Times::new(call, observe.range.since.as_deref(), observe.range.until.as_deref(), now)?;
@@ -117,7 +118,7 @@ const BATCH: usize = 1000;
 
 async fn next(lines: &mut Lines, selection: &Selection, facts: &Facts) -> Result<Option<Value>, Error> {
     while let Some(item) = lines.next().await? {
-        if selection.admits(&Item { value: &item, facts }) {
+        if selection.admits(&item, &facts.directory) {
             return Ok(Some(item));
         }
     }

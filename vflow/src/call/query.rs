@@ -4,6 +4,7 @@ mod chart;
 mod series;
 
 use serde_json::Value;
+use vanflow_api::selection::duration;
 
 use self::chart::draw;
 pub(crate) use self::series::Series;
@@ -14,7 +15,6 @@ use crate::{
     error::{Error, RIGHT},
     question::Question,
     table::{Head, Layout},
-    time,
 };
 
 /// The range of a chart where no time is given, in microseconds.
@@ -86,7 +86,7 @@ fn seconds(micros: u64) -> String {
 fn step(text: Option<&str>, range: u64) -> Result<u64, Error> {
     match text {
         None => Ok((range / VALUES).next_multiple_of(1_000_000).max(1_000_000)),
-        Some(text) => time::duration(text).filter(|step| *step >= 1000).ok_or_else(|| {
+        Some(text) => duration(text).filter(|step| *step >= 1000).ok_or_else(|| {
             Error::usage(format!(
                 "--step is `{text}`, which has to be a duration of 1ms or more, as in 30s or 5m"
             ))

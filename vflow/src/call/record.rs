@@ -10,6 +10,7 @@ use std::{
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::{signal::ctrl_c, time::sleep};
+use vanflow_api::selection::duration;
 use vanflow_proto::{
     Timestamp, capture,
     router::{self, Config, Event, Events, Tap},
@@ -21,7 +22,7 @@ use crate::{
     clock,
     error::{Error, NOT_REACHABLE, RIGHT},
     escape::visible,
-    number, time,
+    number,
 };
 
 /// Records until interrupted, or for as long as was asked for.
@@ -32,7 +33,7 @@ pub(crate) async fn record(
 ) -> Result<u8, Error> {
     let limit = match &record.r#for {
         None => None,
-        Some(text) => Some(time::duration(text).ok_or_else(|| {
+        Some(text) => Some(duration(text).ok_or_else(|| {
             Error::usage(format!("--for is `{text}`, which has to be a duration as in 30s, 10m or 1h30m"))
         })?),
     };

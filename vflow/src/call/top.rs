@@ -4,22 +4,21 @@ mod rank;
 mod screen;
 
 use serde_json::Value;
+use vanflow_api::selection::{Directory, duration};
 
 use super::Call;
 use crate::{
     args::Top,
     column::Facts,
-    directory::Directory,
     error::{Error, RIGHT},
     output::Items,
-    time,
 };
 
 pub(crate) use self::rank::{Order, Ranking};
 
 /// Shows what there is most of.
 pub(crate) async fn top(call: &mut Call<'_>, top: &Top) -> Result<u8, Error> {
-    let window = time::duration(&top.window).map(|micros| micros / 1_000_000).filter(|seconds| *seconds > 0);
+    let window = duration(&top.window).map(|micros| micros / 1_000_000).filter(|seconds| *seconds > 0);
     let window = window.ok_or_else(|| {
         Error::usage(format!(
             "--window is `{}`, which has to be a duration of 1s or more, as in 1m",

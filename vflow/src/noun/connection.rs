@@ -1,11 +1,11 @@
 //! Connections.
 
+use vanflow_api::selection::of_connections;
+
 use super::Noun;
 use crate::{
-    args::{Filter, Side},
     column::{Align, Cell, Item, Shows::*, Tone, column},
     number,
-    selection::Test,
 };
 
 /// The connections.
@@ -35,51 +35,9 @@ pub(crate) const CONNECTIONS: Noun = Noun {
         column("id", Text("key")).wide(),
     ],
     names: &["identity", "key"],
-    test: |filter, side| {
-        Some(match (filter, side) {
-            (Filter::Host, Side::Either) => Test::Text(&["sourceHost", "destHost"]),
-            (Filter::Host, Side::From) => Test::Text(&["sourceHost"]),
-            (Filter::Host, Side::To) => Test::Text(&["destHost"]),
-            (Filter::Port, Side::Either) => Test::Text(&["sourcePort", "destPort"]),
-            (Filter::Port, Side::From) => Test::Text(&["sourcePort"]),
-            (Filter::Port, Side::To) => Test::Text(&["destPort"]),
-            (Filter::Error, Side::Either) => Test::Says(&["listenerError", "connectorError"]),
-            (Filter::Error, Side::From) => Test::Says(&["listenerError"]),
-            (Filter::Error, Side::To) => Test::Says(&["connectorError"]),
-            (Filter::MinLatency, Side::Either | Side::From) => Test::Latency("latency"),
-            (Filter::MinLatency, Side::To) => Test::Latency("latencyReverse"),
-            _ => return of_traffic(filter, side),
-        })
-    },
+    test: of_connections,
     time: "startTime",
 };
-
-/// What connections and requests have in common.
-pub(super) fn of_traffic(filter: Filter, side: Side) -> Option<Test> {
-    Some(match (filter, side) {
-        (Filter::Site, Side::Either) => {
-            Test::Text(&["sourceSiteName", "sourceSiteId", "destSiteName", "destSiteId"])
-        }
-        (Filter::Site, Side::From) => Test::Text(&["sourceSiteName", "sourceSiteId"]),
-        (Filter::Site, Side::To) => Test::Text(&["destSiteName", "destSiteId"]),
-        (Filter::Component, Side::Either) => Test::Component(&["sourceProcessId", "destProcessId"]),
-        (Filter::Component, Side::From) => Test::Component(&["sourceProcessId"]),
-        (Filter::Component, Side::To) => Test::Component(&["destProcessId"]),
-        (Filter::Process, Side::Either) => {
-            Test::Text(&["sourceProcessName", "sourceProcessId", "destProcessName", "destProcessId"])
-        }
-        (Filter::Process, Side::From) => Test::Text(&["sourceProcessName", "sourceProcessId"]),
-        (Filter::Process, Side::To) => Test::Text(&["destProcessName", "destProcessId"]),
-        (Filter::Service, Side::Either | Side::To) => Test::Address(&["routingKey"]),
-        (Filter::Service, Side::From) => Test::Serves("sourceProcessId"),
-        (Filter::Protocol, _) => Test::Text(&["protocol"]),
-        (Filter::MinOctets, Side::Either) => Test::Octets(&["octetCount", "octetReverseCount"]),
-        (Filter::MinOctets, Side::From) => Test::Octets(&["octetCount"]),
-        (Filter::MinOctets, Side::To) => Test::Octets(&["octetReverseCount"]),
-        (Filter::Id, _) => Test::Text(&["identity", "key"]),
-        _ => return None,
-    })
-}
 
 /// How long it lasted, or that it is open.
 pub(super) fn lasted(item: &Item<'_>) -> Cell {

@@ -1,11 +1,9 @@
 //! What happened to the network.
 
+use vanflow_api::selection::{Filter, Side, Test};
+
 use super::Noun;
-use crate::{
-    args::{Filter, Side},
-    column::{Align, Cell, Item, Shows::*, Tone, column},
-    selection::Test,
-};
+use crate::column::{Align, Cell, Item, Shows::*, Tone, column};
 
 /// The events.
 pub(crate) const EVENTS: Noun = Noun {

@@ -1,11 +1,9 @@
 //! Sites, routers, links, listeners and connectors.
 
+use vanflow_api::selection::{Filter, Side, Test};
+
 use super::Noun;
-use crate::{
-    args::{Filter, Side},
-    column::{Align, Cell, Item, Shows::*, Tone, column},
-    selection::Test,
-};
+use crate::column::{Align, Cell, Item, Shows::*, Tone, column};
 
 /// The sites.
 pub(crate) const SITES: Noun = Noun {

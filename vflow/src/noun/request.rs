@@ -1,11 +1,9 @@
 //! Requests within connections.
 
-use super::{Noun, connection::of_traffic};
-use crate::{
-    args::{Filter, Side},
-    column::{Align, Cell, Item, Shows::*, Tone, column},
-    selection::Test,
-};
+use vanflow_api::selection::of_requests;
+
+use super::Noun;
+use crate::column::{Align, Cell, Item, Shows::*, Tone, column};
 
 /// The requests.
 pub(crate) const REQUESTS: Noun = Noun {
@@ -30,16 +28,7 @@ pub(crate) const REQUESTS: Noun = Noun {
         column("id", Text("key")).wide(),
     ],
     names: &["identity", "key"],
-    test: |filter, side| {
-        Some(match (filter, side) {
-            (Filter::Status, _) => Test::Status("status"),
-            (Filter::Method, _) => Test::Text(&["method"]),
-            (Filter::Error, Side::Either) => Test::RequestFailed,
-            (Filter::Host, Side::From) => Test::Text(&["clientAddress"]),
-            (Filter::MinLatency, Side::Either) => Test::Latency("duration"),
-            _ => return of_traffic(filter, side),
-        })
-    },
+    test: of_requests,
     time: "startTime",
 };
 

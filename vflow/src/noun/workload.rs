@@ -1,11 +1,9 @@
 //! Services, components and processes.
 
+use vanflow_api::selection::{Filter, Side, Test};
+
 use super::Noun;
-use crate::{
-    args::{Filter, Side},
-    column::{Align, Cell, Item, Shows::*, Tone, column},
-    selection::Test,
-};
+use crate::column::{Align, Cell, Item, Shows::*, Tone, column};
 
 /// The services.
 pub(crate) const SERVICES: Noun = Noun {

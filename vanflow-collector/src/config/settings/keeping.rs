@@ -7,8 +7,10 @@ use std::{
 
 #[cfg(feature = "archive")]
 use super::LEAST_MEMORY;
+use vanflow_api::selection::Given;
+
 use super::{Args, Octets, SettingsError, at_least, no_shorter, wrong};
-use crate::flow_log::{self, Rotation};
+use crate::flow_log::{self, FilterError, Rotation};
 
 /// Where records outlive the process.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +31,34 @@ pub struct Archive {
     pub options: vanflow_history::ArchiveOptions,
 }
 
+/// A ClickHouse that what has ended is sent to.
+#[cfg(feature = "archive")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClickHouse {
+    /// `http://…` or `https://…`, without a slash at its end.
+    pub url: String,
+    /// The database, which is made where there is none.
+    pub database: String,
+    /// Who asks it, if not whom it takes for anybody.
+    pub user: Option<String>,
+    /// The file with the password.
+    pub password_file: Option<PathBuf>,
+    /// The authorities to trust, a PEM file, where it is not those that this machine trusts.
+    pub ca: Option<PathBuf>,
+    /// The cluster whose servers share the tables; none where there is one server.
+    pub cluster: Option<String>,
+    /// How long rows are kept there; none where that is for ever, or for others to say.
+    pub keep: Option<Duration>,
+    /// The directory of what waits to be sent.
+    pub outbox: PathBuf,
+    /// How many octets of that there may be.
+    pub outbox_octets: u64,
+    /// The identity of the network, where it has one.
+    pub network: Option<String>,
+    /// The identity of the collector, where it has one.
+    pub observer: Option<String>,
+}
+
 /// How what has ended is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowLog {
@@ -38,6 +68,12 @@ pub struct FlowLog {
     pub format: FlowLogFormat,
     /// Which members they have; all where none are named.
     pub fields: Option<Vec<String>>,
+    /// What has a line.
+    pub filters: Vec<Given>,
+    /// Whether there is a line for what begins, too.
+    pub has_opened: bool,
+    /// How often there is one for what is open; none where there is not.
+    pub progress: Option<Duration>,
     /// When a file is finished.
     pub rotation: Rotation,
     /// Whether each line carries the hash of the one before.
@@ -95,6 +131,84 @@ pub(super) fn archive(args: &Args) -> Result<Option<Archive>, SettingsError> {
     Ok(Some(Archive { directory, options }))
 }
 
+/// What of an outbox of a ClickHouse there may be unless something else is said.
+#[cfg(feature = "archive")]
+const OUTBOX: u64 = 1 << 30;
+
+#[cfg(feature = "archive")]
+pub(super) fn clickhouse(args: &Args) -> Result<Option<ClickHouse>, SettingsError> {
+    let Some(text) = &args.history_clickhouse else {
+        let options = [
+            ("--history-clickhouse-password-file", args.history_clickhouse_password_file.is_some()),
+            ("--history-clickhouse-ca", args.history_clickhouse_ca.is_some()),
+            ("--history-clickhouse-cluster", args.history_clickhouse_cluster.is_some()),
+            ("--history-clickhouse-keep", args.history_clickhouse_keep.is_some()),
+            ("--history-outbox-size", args.history_outbox_size.is_some()),
+        ];
+        needs("--history-clickhouse URL", &options)?;
+        return Ok(None);
+    };
+    let Some(directory) = &args.history_dir else {
+        return Err(SettingsError::Needs {
+            option: "--history-clickhouse",
+            needed: "--history-dir DIR: what waits is there",
+        });
+    };
+    let must = "http://host:port/database or https://host:port/database, with user@ before the host where it asks for one";
+    let refused = || wrong("--history-clickhouse", text, must);
+    let url = url::Url::parse(text).map_err(|_| refused())?;
+    let database = match url.path().trim_matches('/') {
+        "" => "vanflow",
+        database => database,
+    };
+    let is_one = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && is_name(database);
+    if !is_one {
+        return Err(refused());
+    }
+    let user = percent_encoding::percent_decode_str(url.username()).decode_utf8().map_err(|_| refused())?;
+    let cluster = args.history_clickhouse_cluster.clone();
+    if let Some(cluster) = cluster.as_ref().filter(|cluster| !is_name(cluster)) {
+        return Err(wrong(
+            "--history-clickhouse-cluster",
+            cluster,
+            "a name: letters, digits, _, - and no other",
+        ));
+    }
+    let octets = args.history_outbox_size.map(|Octets(octets)| {
+        at_least("--history-outbox-size", octets, LEAST_MEMORY, "1M or more").map(|octets| octets as u64)
+    });
+    Ok(Some(ClickHouse {
+        url: url[..url::Position::BeforePath].replace(&format!("{}@", url.username()), ""),
+        database: database.to_owned(),
+        user: (!user.is_empty()).then(|| user.into_owned()),
+        password_file: args.history_clickhouse_password_file.clone(),
+        ca: args.history_clickhouse_ca.clone(),
+        cluster,
+        keep: args
+            .history_clickhouse_keep
+            .map(|keep| {
+                no_shorter("--history-clickhouse-keep", keep, Duration::from_secs(60 * 60), "1h or more")
+            })
+            .transpose()?,
+        outbox: directory.join("outbox/clickhouse"),
+        outbox_octets: octets.transpose()?.unwrap_or(OUTBOX),
+        network: args.network_id.clone(),
+        observer: args.observer_id.clone(),
+    }))
+}
+
+/// Whether that can be the name of a database or a cluster: nothing in it means anything in SQL.
+#[cfg(feature = "archive")]
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-'))
+}
+
 /// Whether there is no archive: what was built without it refuses all that is said of it.
 #[cfg(not(feature = "archive"))]
 pub(super) fn archive(args: &Args) -> Result<(), SettingsError> {
@@ -102,6 +216,7 @@ pub(super) fn archive(args: &Args) -> Result<(), SettingsError> {
         ("--history-dir", args.history_dir.is_some()),
         ("--history-keep", args.history_keep.is_some()),
         ("--history-keep-size", args.history_keep_size.is_some()),
+        ("--history-clickhouse", args.history_clickhouse.is_some()),
     ];
     match options.into_iter().find(|(_, is_given)| *is_given) {
         Some((option, _)) => Err(SettingsError::NotBuilt { option, feature: "archive" }),
@@ -120,6 +235,9 @@ pub(super) fn flow_log(args: &Args) -> Result<Option<FlowLog>, SettingsError> {
         let options = [
             ("--flow-log-format", args.flow_log_format.is_some()),
             ("--flow-log-fields", !args.flow_log_fields.is_empty()),
+            ("--flow-log-filter", !args.flow_log_filter.is_empty()),
+            ("--flow-log-opened", args.flow_log_opened),
+            ("--flow-log-progress", args.flow_log_progress.is_some()),
             ("--flow-log-chain", args.flow_log_chain),
         ];
         needs("--flow-log FILE", &options)?;
@@ -144,12 +262,27 @@ pub(super) fn flow_log(args: &Args) -> Result<Option<FlowLog>, SettingsError> {
         ] {
             super::conflict(is_given, option, "--flow-log-format combined", why)?;
         }
+        let why = "its lines are of what is over";
+        for (option, is_given) in [
+            ("--flow-log-opened", args.flow_log_opened),
+            ("--flow-log-progress", args.flow_log_progress.is_some()),
+        ] {
+            super::conflict(is_given, option, "--flow-log-format combined", why)?;
+        }
     }
     let tables = vanflow_api::tables();
     if let Some(name) = flow_log::unknown(&args.flow_log_fields, &tables) {
         let names = flow_log::names(&tables).join(", ");
         return Err(SettingsError::Unknown { option: "--flow-log-fields", name: name.to_owned(), names });
     }
+    let filters = flow_log::parse_filters(&args.flow_log_filter).map_err(|error| match error {
+        FilterError::Unknown(name) => {
+            let names = flow_log::filter_names().join(", ");
+            SettingsError::Unknown { option: "--flow-log-filter", name, names }
+        }
+        FilterError::Senseless(value, expected) => wrong("--flow-log-filter", value, expected),
+    })?;
+    let progress = args.flow_log_progress;
     let octets = match args.flow_log_rotate_size {
         None => Some(100_000_000),
         Some(Octets(0)) => None,
@@ -163,6 +296,11 @@ pub(super) fn flow_log(args: &Args) -> Result<Option<FlowLog>, SettingsError> {
         target,
         format,
         fields: (!args.flow_log_fields.is_empty()).then(|| args.flow_log_fields.clone()),
+        filters,
+        has_opened: args.flow_log_opened,
+        progress: progress
+            .map(|every| no_shorter("--flow-log-progress", every, Duration::from_secs(10), "10s or more"))
+            .transpose()?,
         rotation: Rotation {
             octets,
             age: age

@@ -340,6 +340,44 @@ fn who_may_look_is_said_once_for_each_kind() {
     assert_eq!(error("--demo --session-time 1s"), "--session-time is `1s`; it must be 1m or more");
 }
 
+#[cfg(feature = "archive")]
+#[test]
+fn a_clickhouse_is_named_by_a_url_that_says_no_more_than_where_it_is() {
+    let settings_of = |line: &str| settings(&format!("--demo --history-dir dir {line}"));
+    let clickhouse = |line| settings_of(line).expect("makes sense").clickhouse.expect("one");
+    let plain = clickhouse("--history-clickhouse http://ch:8123");
+    assert_eq!((&*plain.url, &*plain.database, plain.user), ("http://ch:8123", "vanflow", None));
+    assert_eq!((plain.outbox_octets, plain.keep, plain.cluster), (1 << 30, None, None));
+    assert_eq!(plain.outbox, std::path::Path::new("dir/outbox/clickhouse"));
+    let other = clickhouse(
+        "--history-clickhouse https://wri%20ter@ch.example:8443/van/ --history-clickhouse-cluster c-1 \
+         --history-outbox-size 2M --history-clickhouse-keep 90d --network-id net --observer-id me",
+    );
+    assert_eq!((&*other.url, &*other.database), ("https://ch.example:8443", "van"));
+    assert_eq!((other.user.as_deref(), other.cluster.as_deref()), (Some("wri ter"), Some("c-1")));
+    assert_eq!((other.outbox_octets, other.network.as_deref()), (2_000_000, Some("net")));
+
+    let must = "it must be http://host:port/database or https://host:port/database, with user@ before the host where it \
+                asks for one";
+    for url in
+        ["ch:8123", "http://", "http://u:secret@ch", "http://ch/a/b", "http://ch/?a=b", "http://ch/a'b"]
+    {
+        let refused = settings_of(&format!("--history-clickhouse {url}")).expect_err("makes no sense");
+        assert_eq!(refused.to_string(), format!("--history-clickhouse is `{url}`; {must}"));
+    }
+    for (line, error) in [
+        ("--history-outbox-size 2M", "--history-outbox-size needs --history-clickhouse URL"),
+        (
+            "--history-clickhouse http://ch --history-clickhouse-cluster a`b",
+            "--history-clickhouse-cluster is `a`b`; it must be a name: letters, digits, _, - and no other",
+        ),
+    ] {
+        assert_eq!(settings_of(line).expect_err("makes no sense").to_string(), error);
+    }
+    let without = settings("--demo --history-clickhouse http://ch").expect_err("makes no sense");
+    assert_eq!(without.to_string(), "--history-clickhouse needs --history-dir DIR: what waits is there");
+}
+
 #[test]
 fn a_flow_log_is_as_it_was_asked_for_or_refused_with_what_makes_no_sense() {
     assert_eq!(settings("--demo").expect("makes sense").flow_log, None);
@@ -349,7 +387,8 @@ fn a_flow_log_is_as_it_was_asked_for_or_refused_with_what_makes_no_sense() {
     assert_eq!((log.rotation.octets, log.rotation.age, log.rotation.keep), (Some(100_000_000), None, 10));
     let log = settings(
         "--demo --flow-log flow.log --flow-log-fields time,key,status --flow-log-rotate-size 0 \
-         --flow-log-rotate-age 1d --flow-log-keep 3 --flow-log-chain --network-id van",
+         --flow-log-rotate-age 1d --flow-log-keep 3 --flow-log-chain --network-id van \
+         --flow-log-opened --flow-log-progress 5m --flow-log-filter site=a,site=b,not-error",
     );
     let log = log.expect("makes sense").flow_log.expect("a log");
     assert_eq!(log.fields, Some(["time", "key", "status"].map(str::to_owned).to_vec()));
@@ -377,6 +416,27 @@ fn a_flow_log_is_as_it_was_asked_for_or_refused_with_what_makes_no_sense() {
         ),
         ("--flow-log f --flow-log-rotate-age 1s", "--flow-log-rotate-age is `1s`; it must be 1m or more"),
         ("--flow-log f --flow-log-keep 0", "--flow-log-keep is `0`; it must be 1 or more"),
+        ("--flow-log-opened", "--flow-log-opened needs --flow-log FILE"),
+        (
+            "--flow-log f --flow-log-format combined --flow-log-opened",
+            "--flow-log-opened cannot go with --flow-log-format combined: its lines are of what is over",
+        ),
+        ("--flow-log f --flow-log-progress 1s", "--flow-log-progress is `1s`; it must be 10s or more"),
+        (
+            "--flow-log f --flow-log-filter component=cart",
+            "--flow-log-filter has `component`; it must be some of site, from-site, to-site, process, from-process, \
+             to-process, service, to-service, host, from-host, to-host, port, from-port, to-port, protocol, status, method, \
+             kind, id, error, from-error, to-error, min-octets, from-min-octets, to-min-octets, min-latency, \
+             from-min-latency, to-min-latency",
+        ),
+        (
+            "--flow-log f --flow-log-filter status=good-bad",
+            "--flow-log-filter is `good-bad`; it must be a status as in 404, 5xx or 400-499, or up or down",
+        ),
+        (
+            "--flow-log f --flow-log-filter site",
+            "--flow-log-filter is `site`; it must be NAME=VALUE, as in site=west",
+        ),
     ] {
         assert_eq!(error(&format!("--demo {line}")), expected);
     }

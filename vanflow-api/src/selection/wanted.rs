@@ -1,7 +1,6 @@
 //! What a filter wants, read from what was typed.
 
-use super::{Pattern, Test};
-use crate::time;
+use super::{Pattern, Test, duration};
 
 /// A value of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +23,7 @@ impl Wanted {
         match test {
             Test::Status(_) => status(text).ok_or("a status as in 404, 5xx or 400-499, or up or down"),
             Test::Octets(_) => octets(text).map(Self::Least).ok_or("octets as in 1500, 10kB or 2MiB"),
-            Test::Latency(_) => {
-                time::duration(text).map(Self::Least).ok_or("a duration as in 250ms, 2s or 1500us")
-            }
+            Test::Latency(_) => duration(text).map(Self::Least).ok_or("a duration as in 250ms, 2s or 1500us"),
             _ => Ok(Self::Text(Pattern::new(text))),
         }
     }

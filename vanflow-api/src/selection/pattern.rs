@@ -2,15 +2,15 @@
 
 /// A text to compare others with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern(String);
+pub(super) struct Pattern(String);
 
 impl Pattern {
-    pub(crate) fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
     /// Whether it stands for the whole text.
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    pub(super) fn matches(&self, text: &str) -> bool {
         let mut pieces = self.0.split('*');
         let first = pieces.next().unwrap_or_default();
         let Some(mut rest) = text.strip_prefix(first) else { return false };
@@ -23,7 +23,7 @@ impl Pattern {
     }
 
     /// What all texts begin with that it stands for.
-    pub(crate) fn beginning(&self) -> &str {
+    pub(super) fn beginning(&self) -> &str {
         self.0.split('*').next().unwrap_or_default()
     }
 }

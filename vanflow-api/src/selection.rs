@@ -3,23 +3,107 @@
 //! Whatever the API filters by, each item is looked at here again: the API compares the beginnings of texts, and one
 //! property at a time.
 
+mod filter;
 mod pattern;
+mod traffic;
 mod wanted;
 
-use serde_json::Value;
+use std::collections::HashMap;
 
-pub(crate) use self::pattern::Pattern;
-use self::wanted::Wanted;
-use crate::{
-    args::{Filter, Filters, Given, Side},
-    column::Item,
-    error::Error,
-    noun::Noun,
+use serde_json::Value;
+use thiserror::Error;
+
+pub use self::{
+    filter::{Described, Filter, Given, NOT, Side, all},
+    traffic::{of_connections, of_requests},
 };
+use self::{pattern::Pattern, wanted::Wanted};
+pub use crate::query::duration;
+
+/// What a filter looks at on that side in items of one kind; none where it does not apply to them.
+pub type Tests = fn(Filter, Side) -> Option<Test>;
+
+/// Why there is no selection.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SelectionError {
+    /// Such items have nothing to compare it with.
+    #[error("{option} does not apply to {plural}{others}")]
+    Inapplicable {
+        /// The option.
+        option: String,
+        /// What the items are called.
+        plural: &'static str,
+        /// Which other options there are, in words.
+        others: String,
+    },
+    /// Its value makes no sense.
+    #[error("{option} is `{value}`, which has to be {expected}")]
+    Senseless {
+        /// The option.
+        option: String,
+        /// The value.
+        value: String,
+        /// What it has to be.
+        expected: &'static str,
+    },
+}
+
+/// What sites and processes are called, and what they belong to: for what items name by identity only.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    /// The names of sites by their identities.
+    pub sites: HashMap<String, String>,
+    /// Processes by their identities.
+    pub processes: HashMap<String, Process>,
+}
+
+/// What a process belongs to.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// The name of its component.
+    pub component: String,
+    /// The identity of that.
+    pub component_id: String,
+    /// The services that it serves, each name, identity and protocol.
+    pub services: Vec<String>,
+}
+
+impl Directory {
+    /// What a site is called.
+    pub fn site_name(&self, id: &str) -> Option<&str> {
+        self.sites.get(id).map(String::as_str)
+    }
+
+    /// What is known of a process.
+    pub fn process(&self, id: &str) -> Option<&Process> {
+        self.processes.get(id)
+    }
+}
+
+/// The sum of what was reported of these numbers of an item; none where nothing was.
+pub fn sum_known(item: &Value, names: &[&str]) -> Option<u64> {
+    let known = names.iter().filter(|name| item[format!("{name}Known").as_str()] != Value::Bool(false));
+    let mut numbers = known.filter_map(|name| item[*name].as_u64()).peekable();
+    numbers.peek()?;
+    Some(numbers.fold(0, u64::saturating_add))
+}
+
+/// Which filters do apply, for those who gave another.
+fn others(tests: Tests) -> String {
+    let known = Filter::TABLE.iter().flat_map(|described| {
+        let filter = described.filter;
+        let sides = Side::ALL.iter();
+        sides
+            .filter(move |side| filter.is_on(**side) && tests(filter, **side).is_some())
+            .map(move |side| filter.option(*side))
+    });
+    let known: Vec<_> = known.collect();
+    if known.is_empty() { String::new() } else { format!(", which have {}", known.join(", ")) }
+}
 
 /// What of an item a filter looks at, by the names of properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Test {
+pub enum Test {
     /// One of these texts is the one that is wanted.
     Text(&'static [&'static str]),
     /// The same, of addresses: the port can be left out.
@@ -68,7 +152,7 @@ impl Test {
 
 /// The filters of one question, compared with items.
 #[derive(Debug, Default)]
-pub(crate) struct Selection {
+pub struct Selection {
     clauses: Vec<Clause>,
 }
 
@@ -82,25 +166,26 @@ struct Clause {
 }
 
 impl Selection {
-    /// Those filters for items of that noun.
+    /// Those filters for items of one kind, which are called so.
     ///
     /// # Errors
     ///
     /// Where such items have nothing that a filter could be compared with, or a value makes no sense.
-    pub(crate) fn new(filters: &Filters, noun: &Noun) -> Result<Self, Error> {
-        let clauses = filters.0.iter().map(|given| Clause::new(given, noun)).collect::<Result<_, _>>()?;
+    pub fn new(filters: &[Given], plural: &'static str, tests: Tests) -> Result<Self, SelectionError> {
+        let clauses =
+            filters.iter().map(|given| Clause::new(given, plural, tests)).collect::<Result<_, _>>()?;
         Ok(Self { clauses })
     }
 
-    /// Items with one of these names or identities, as well.
-    pub(crate) fn named(mut self, names: &[String], noun: &Noun) -> Self {
+    /// Items of which one of these properties is one of these names or identities, as well.
+    pub fn named(mut self, names: &[String], properties: &'static [&'static str]) -> Self {
         if !names.is_empty() {
             let wanted = names.iter().map(|name| Wanted::Text(Pattern::new(name))).collect();
             let clause = Clause {
                 filter: Filter::Id,
                 side: Side::Either,
                 is_negated: false,
-                test: Test::Text(noun.names),
+                test: Test::Text(properties),
                 wanted,
             };
             self.clauses.push(clause);
@@ -108,37 +193,38 @@ impl Selection {
         self
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether anything passes.
+    pub fn is_empty(&self) -> bool {
         self.clauses.is_empty()
     }
 
     /// Whether an item passes all of them.
-    pub(crate) fn admits(&self, item: &Item<'_>) -> bool {
-        self.clauses.iter().all(|clause| clause.is_met(item) != clause.is_negated)
+    pub fn admits(&self, item: &Value, directory: &Directory) -> bool {
+        self.clauses.iter().all(|clause| clause.is_met(item, directory) != clause.is_negated)
     }
 
     /// The properties of items that are looked at.
-    pub(crate) fn properties(&self) -> impl Iterator<Item = String> {
+    pub fn properties(&self) -> impl Iterator<Item = String> {
         self.clauses.iter().flat_map(|clause| clause.test.properties())
     }
 
     /// Whether it has to be known what processes belong to.
-    pub(crate) fn needs_processes(&self) -> bool {
+    pub fn needs_processes(&self) -> bool {
         self.clauses.iter().any(|clause| matches!(clause.test, Test::Component(_) | Test::Serves(_)))
     }
 
     /// Whether it has to be known what sites are called.
-    pub(crate) fn needs_sites(&self) -> bool {
+    pub fn needs_sites(&self) -> bool {
         self.clauses.iter().any(|clause| matches!(clause.test, Test::SiteOf(_)))
     }
 
     /// Parameters by which the API can leave out some of what does not pass. Those that pass always pass them too.
-    pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
         self.clauses.iter().filter(|clause| !clause.is_negated).flat_map(Clause::parameters).collect()
     }
 
     /// What was asked for, in words: for those who got nothing.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let words = self.clauses.iter().map(|clause| {
             let not = if clause.is_negated { "--not " } else { "" };
             format!("{not}{}", clause.filter.option(clause.side))
@@ -148,18 +234,16 @@ impl Selection {
 }
 
 impl Clause {
-    fn new(given: &Given, noun: &Noun) -> Result<Self, Error> {
-        let option = given.filter.option(given.side);
-        let Some(test) = (noun.test)(given.filter, given.side) else {
-            return Err(Error::usage(format!(
-                "{option} does not apply to {}{}",
-                noun.plural,
-                noun.filters()
-            )));
+    fn new(given: &Given, plural: &'static str, tests: Tests) -> Result<Self, SelectionError> {
+        let option = || given.filter.option(given.side);
+        let Some(test) = tests(given.filter, given.side) else {
+            return Err(SelectionError::Inapplicable { option: option(), plural, others: others(tests) });
         };
         let wanted = given.values.iter().map(|value| {
-            Wanted::parse(test, value).map_err(|expected| {
-                Error::usage(format!("{option} is `{value}`, which has to be {expected}"))
+            Wanted::parse(test, value).map_err(|expected| SelectionError::Senseless {
+                option: option(),
+                value: value.clone(),
+                expected,
             })
         });
         Ok(Self {
@@ -171,12 +255,12 @@ impl Clause {
         })
     }
 
-    fn is_met(&self, item: &Item<'_>) -> bool {
-        let text = |name: &&'static str| item.value[*name].as_str();
+    fn is_met(&self, item: &Value, directory: &Directory) -> bool {
+        let text = |name: &&'static str| item[*name].as_str();
         let any = |is_met: &dyn Fn(&Wanted) -> bool| self.wanted.iter().any(is_met);
         match self.test {
             Test::Text(names) => any(&|wanted| {
-                names.iter().any(|name| match &item.value[*name] {
+                names.iter().any(|name| match &item[*name] {
                     Value::Array(texts) => {
                         texts.iter().filter_map(Value::as_str).any(|text| wanted.is_text(text))
                     }
@@ -184,7 +268,7 @@ impl Clause {
                 })
             }),
             Test::Address(names) => any(&|wanted| {
-                names.iter().any(|name| match &item.value[*name] {
+                names.iter().any(|name| match &item[*name] {
                     Value::Array(texts) => {
                         texts.iter().filter_map(Value::as_str).any(|text| wanted.is_served(text))
                     }
@@ -192,8 +276,7 @@ impl Clause {
                 })
             }),
             Test::Component(names) => {
-                let processes =
-                    names.iter().filter_map(text).filter_map(|id| item.facts.directory.process(id));
+                let processes = names.iter().filter_map(text).filter_map(|id| directory.process(id));
                 let components: Vec<_> = processes.collect();
                 any(&|wanted| {
                     components.iter().any(|process| {
@@ -202,17 +285,17 @@ impl Clause {
                 })
             }
             Test::Serves(name) => {
-                let process = text(&name).and_then(|id| item.facts.directory.process(id));
+                let process = text(&name).and_then(|id| directory.process(id));
                 process.is_some_and(|process| {
                     any(&|wanted| process.services.iter().any(|service| wanted.is_served(service)))
                 })
             }
             Test::SiteOf(name) => text(&name).is_some_and(|id| {
-                let site = item.facts.directory.site_name(id);
+                let site = directory.site_name(id);
                 any(&|wanted| wanted.is_text(id) || site.is_some_and(|site| wanted.is_text(site)))
             }),
             Test::Subject(kind) => {
-                let subject = &item.value["subject"];
+                let subject = &item["subject"];
                 let names = [&subject["name"], &subject["id"]];
                 subject["type"] == kind
                     && any(&|wanted| {
@@ -221,18 +304,18 @@ impl Clause {
             }
             Test::Status(name) => any(&|wanted| text(&name).is_some_and(|status| wanted.is_status(status))),
             Test::Octets(names) => {
-                let octets = item.sum_known(names);
+                let octets = sum_known(item, names);
                 any(&|wanted| octets.is_some_and(|octets| wanted.is_reached_by(octets)))
             }
             Test::Latency(name) => {
-                let latency = item.sum_known(&[name]);
+                let latency = sum_known(item, &[name]);
                 any(&|wanted| latency.is_some_and(|latency| wanted.is_reached_by(latency)))
             }
             Test::Says(names) => names.iter().filter_map(text).any(|text| !text.is_empty()),
-            Test::Is(name, value) => item.value[name] == value,
-            Test::RequestFailed => match item.value["status"].as_str() {
+            Test::Is(name, value) => item[name] == value,
+            Test::RequestFailed => match item["status"].as_str() {
                 Some(status) if !status.is_empty() => status.starts_with('5'),
-                _ => item.number("endTime").is_some_and(|end| end > 0),
+                _ => item["endTime"].as_u64().is_some_and(|end| end > 0),
             },
         }
     }

@@ -1,0 +1,211 @@
+"""Checks what a collector sends to a ClickHouse against a real one: the engine, in this process, behind a small HTTP server.
+
+Usage: clickhouse.py COLLECTOR, built with the feature archive, with the package chdb-core at hand.
+"""
+
+import http.server
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+try:
+    from chdb import session
+except ImportError as missing:
+    print(f"skipped: there is no package {missing.name}")
+    sys.exit()
+
+LISTS = {"connections": "connections", "applicationflows": "requests"}
+EVER = "timeRangeStart=2000-01-01T00:00:00Z"
+
+
+class Engine:
+    """A ClickHouse that answers over HTTP, as far as a collector asks it; one statement at a time."""
+
+    def __init__(self, directory):
+        self.session = session.Session(os.path.join(directory, "engine"))
+        self.directory = directory
+        self.lock = threading.Lock()
+        self.inserts = 0
+        self.server = None
+        self.port = 0
+
+    def ask(self, statement, form="JSONCompact"):
+        return self.session.query(statement, form)
+
+    def rows(self, statement):
+        return [tuple(row) for row in json.loads(str(self.ask(statement)))["data"]]
+
+    def insert(self, statement, settings, body):
+        """An insert of data that came along is one of a file here."""
+        path = os.path.join(self.directory, "body.parquet")
+        with open(path, "wb") as file:
+            file.write(body)
+        into, found = re.subn(r" FORMAT Parquet$", "", statement)
+        assert found == 1, statement
+        given = ", ".join(f"{name} = '{value}'" for name, value in settings.items())
+        self.ask(f"{into} FROM INFILE '{path}' SETTINGS {given} FORMAT Parquet")
+        self.inserts += 1
+
+    def listen(self):
+        engine = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query, strict_parsing=True))
+                body = self.rfile.read(int(self.headers["content-length"]))
+                statement = query.pop("query")
+                status, text = 200, b""
+                try:
+                    with engine.lock:
+                        if statement.startswith("INSERT"):
+                            engine.insert(statement, query, body)
+                        else:
+                            for name, value in query.items():
+                                quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+                                engine.ask(f"SET {name} = '{quoted}'")
+                            text = engine.ask(statement, "TabSeparated").bytes()
+                except Exception as error:  # What the engine says is what is answered.
+                    print(f"{statement[:300]}: {error}", file=sys.stderr)
+                    status, text = 400, str(error).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop_listening(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Collector:
+    """A collector that runs, and its address."""
+
+    def __init__(self, program, *arguments):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("VANFLOW_")}
+        arguments = [program, "--listen", "127.0.0.1:0", "--log", "info", *arguments]
+        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment)
+        self.said = []
+        for line in self.process.stderr:
+            self.said.append(line)
+            found = re.search(r"answering on (http://\S+):", line)
+            if found:
+                self.address = found[1]
+                threading.Thread(target=self.listen, daemon=True).start()
+                return
+        sys.exit("the collector said nowhere where it answers: " + "".join(self.said))
+
+    def listen(self):
+        self.said.extend(self.process.stderr)
+
+    def get(self, path):
+        with urllib.request.urlopen(f"{self.address}/{path}") as answer:
+            return json.load(answer)
+
+    def written(self):
+        """How many rows were sent, and how many were lost."""
+        with urllib.request.urlopen(f"{self.address}/metrics") as answer:
+            text = answer.read().decode()
+        counts = re.findall(r'^vanflow_collector_ended_(written|lost)_total\{.*to="clickhouse".*\} (\S+)$', text, re.M)
+        return {name: float(count) for name, count in counts}
+
+    def leave(self):
+        self.process.terminate()
+        assert self.process.wait() == 0, self.said
+
+
+def until(is_so, what):
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.2)
+    sys.exit(f"{what} did not come to be")
+
+
+def compare(engine, name, rows):
+    """What is in a table is what the API answers, row by row, each once."""
+    (types,) = [dict(engine.rows(f"SELECT name, type FROM system.columns WHERE database = 'van' AND table = '{name}'"))]
+    assert types["endTime"] == "DateTime64(6, 'UTC')" and types["octetCount"] == "Nullable(UInt64)", types
+    names = [property for property in types if property in rows[0]]
+    assert len(names) > 20, names
+    columns = ", ".join(
+        f"toUnixTimestamp64Micro({name})" if "DateTime64" in types[name] else name for name in names
+    )
+    listed = engine.rows(f"SELECT {columns}, network FROM van.{name} FINAL")
+    found = {row[names.index("key")]: row for row in listed}
+    assert len(found) == len(listed), (name, len(found), len(listed))
+    for row in rows:
+        *its, network = found.pop(row["key"])
+        assert network == "demo"
+        for property, value in zip(names, its):
+            if "Int64" in types[property] or "DateTime64" in types[property]:
+                value = int(value) if value is not None else None
+            expected = row[property] or (None if "DateTime64" in types[property] else row[property])
+            assert value == expected, (name, row["key"], property, value, expected)
+    assert not found, (name, list(found)[:3])
+    print(f"{len(rows)} {name} are the same to the API and to ClickHouse")
+
+
+def main(program):
+    with tempfile.TemporaryDirectory() as directory:
+        engine = Engine(directory)
+        engine.listen()
+        url = f"http://127.0.0.1:{engine.port}/van"
+        keep = ["--history-clickhouse", url, "--network-id", "demo", "--history-clickhouse-keep", "90d"]
+        first = os.path.join(directory, "first")
+        collector = Collector(program, "--demo", "--demo-rate", "100", "--history-dir", first, *keep)
+        until(lambda: collector.written()["written"] >= 200, "rows in the ClickHouse")
+
+        # It goes away for a while: what ends meanwhile is on disk, and there afterwards.
+        engine.stop_listening()
+        outbox = os.path.join(first, "outbox", "clickhouse")
+        until(lambda: len(os.listdir(outbox)) >= 2, "batches that wait")
+        before = engine.inserts
+        engine.listen()
+        until(lambda: engine.inserts > before and not os.listdir(outbox), "batches that were sent")
+        engine.stop_listening()
+        until(lambda: os.listdir(outbox), "a batch that waits")
+        collector.leave()
+        left = os.listdir(outbox)
+        assert left
+
+        # Another sends what was left, whatever it is of itself. A batch that comes twice is there once.
+        copy = os.path.join(directory, left[0])
+        with open(os.path.join(outbox, left[0]), "rb") as file:
+            twice = file.read()
+        engine.listen()
+        collector = Collector(program, "--router", "amqp://127.0.0.1:9", "--history-dir", first, *keep)
+        until(lambda: not os.listdir(outbox), "what was left")
+        with open(os.path.join(outbox, left[0]), "wb") as file:
+            file.write(twice)
+        collector.leave()
+        before = engine.rows("SELECT count() FROM van.connections"), engine.rows("SELECT count() FROM van.requests")
+        collector = Collector(program, "--router", "amqp://127.0.0.1:9", "--history-dir", first, *keep)
+        until(lambda: not os.listdir(outbox), "what is sent again")
+        after = engine.rows("SELECT count() FROM van.connections"), engine.rows("SELECT count() FROM van.requests")
+        assert after == before, (before, after)
+        assert collector.written()["lost"] == 0
+        for path, name in LISTS.items():
+            compare(engine, name, collector.get(f"api/v2alpha1/{path}?{EVER}")["results"])
+        (made,) = engine.rows("SELECT create_table_query FROM system.tables WHERE database = 'van' AND name = 'requests'")
+        assert "ReplacingMergeTree(written)" in made[0] and "TTL" in made[0], made
+        collector.leave()
+        engine.stop_listening()
+
+
+main(sys.argv[1])

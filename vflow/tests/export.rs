@@ -1,0 +1,87 @@
+//! Exports in Parquet have what those in JSON lines have.
+
+use std::{fs::File, path::Path};
+
+use parquet::{
+    file::reader::{FileReader, SerializedFileReader},
+    record::Field,
+};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use crate::support::{PIPE, typed};
+
+const EXPORT: &str = "--input ../tests/captures/router-3.5.jsonl export";
+
+/// The rows of a file: what there is of each, by the names of the columns.
+fn rows(path: &Path) -> Vec<Map<String, Value>> {
+    let reader = SerializedFileReader::new(File::open(path).expect("it is there")).expect("it is Parquet");
+    let value = |field: &Field| match field {
+        Field::Null => None,
+        Field::Bool(truth) => Some(json!(truth)),
+        Field::ULong(number) => Some(json!(number)),
+        Field::TimestampMicros(micros) => Some(json!(micros)),
+        Field::Str(text) => Some(json!(text)),
+        Field::ListInternal(list) => {
+            Some(list.elements().iter().map(Field::to_string).map(unquoted).collect())
+        }
+        other => panic!("nothing is of the type of {other}"),
+    };
+    let row = |row: parquet::record::Row| {
+        row.get_column_iter().filter_map(|(name, field)| Some((name.clone(), value(field)?))).collect()
+    };
+    reader.get_row_iter(None).expect("it has rows").map(|read| row(read.expect("it is whole"))).collect()
+}
+
+fn unquoted(text: String) -> Value {
+    text.trim_matches('"').into()
+}
+
+async fn exported(what: &str, folder: &TempDir) -> (Vec<Map<String, Value>>, Vec<Map<String, Value>>) {
+    let path = folder.path().join("export.parquet");
+    let to = path.to_str().expect("UTF-8");
+    let outcome = typed(&format!("{EXPORT} {what} -o parquet --to {to}"), &PIPE).await;
+    assert_eq!(outcome.code, vflow::RIGHT, "{}", outcome.err);
+    let lines = typed(&format!("{EXPORT} {what} -o ndjson"), &PIPE).await;
+    let lines = lines.out.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    let read = rows(&path);
+    std::fs::remove_file(path).expect("it is there");
+    (read, lines)
+}
+
+#[tokio::test]
+async fn what_is_exported_as_parquet_is_what_is_exported_as_json() {
+    let folder = TempDir::new().expect("a directory");
+    for (what, least) in [("connections", 300), ("requests", 500), ("connections --service echo", 10)] {
+        let (read, lines) = exported(what, &folder).await;
+        assert!(lines.len() > least, "there are {} {what}", lines.len());
+        assert_eq!(read.len(), lines.len());
+        for (read, line) in read.iter().zip(&lines) {
+            // Times that are not known are 0 in JSON.
+            let is_kept = |(name, value): &(&String, &Value)| {
+                !(value.is_null() || name.ends_with("Time") && **value == json!(0))
+            };
+            let line: Map<_, _> =
+                line.iter().filter(is_kept).map(|(name, value)| (name.clone(), value.clone())).collect();
+            let mut read = read.clone();
+            read.retain(|name, value| *value != json!([]) || line.contains_key(name));
+            assert_eq!(read, line);
+        }
+    }
+}
+
+#[tokio::test]
+async fn columns_of_parquet_are_those_that_were_named() {
+    let folder = TempDir::new().expect("a directory");
+    let (read, lines) = exported("requests --status 404 --columns status,octetCount", &folder).await;
+    assert!(!lines.is_empty());
+    let names: Vec<_> = read[0].keys().collect();
+    assert_eq!(names, ["octetCount", "status"]);
+    for (read, line) in read.iter().zip(&lines) {
+        assert_eq!((&read["octetCount"], &read["status"]), (&line["octetCount"], &line["status"]));
+    }
+    let outcome = typed(&format!("{EXPORT} requests -o parquet --columns octets"), &PIPE).await;
+    assert_eq!((outcome.code, &*outcome.out), (vflow::WRONG_USE, ""));
+    let said = "error: --columns has `octets`; it must be some of clientAddress, connectionId, ";
+    assert!(outcome.err.starts_with(said), "{}", outcome.err);
+}
