@@ -4,9 +4,9 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
-use vanflow_history::{History, QueryKind, error_body, respond};
+use vanflow_history::{History, QueryKind, error_body, respond_while};
 
-use crate::metrics::Described;
+use crate::{metrics::Described, wanted::Wanted};
 
 /// The answer to a query in the query string or, by POST, in a form, from a history that goes up to `now_ms`. Both can
 /// have parameters. What is asked about now is asked about that time.
@@ -17,7 +17,11 @@ pub(crate) fn answer(
     history: Option<(&History, i64)>,
 ) -> (StatusCode, Vec<u8>) {
     match history {
-        Some((history, now_ms)) => respond(kind, query, &String::from_utf8_lossy(form), history, now_ms),
+        Some((history, now_ms)) => {
+            let wanted = Wanted::current();
+            let form = String::from_utf8_lossy(form);
+            respond_while(kind, query, &form, history, now_ms, &|| !wanted.is_over())
+        }
         None => (StatusCode::SERVICE_UNAVAILABLE, error_body("unavailable", NO_HISTORY)),
     }
 }

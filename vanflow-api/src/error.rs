@@ -50,6 +50,8 @@ pub(crate) enum ApiError {
     TooManyWatches { limit: usize, whose: &'static str },
     #[error("{}", late_text(*.within))]
     Late { within: Duration },
+    #[error("nobody waits for this answer any more")]
+    Abandoned,
     #[error("hosts are not reported; a process has the name of its host as hostName")]
     NoHosts,
 }
@@ -59,7 +61,9 @@ impl ApiError {
         match self {
             Self::NotFound { .. } | Self::NoSuch { .. } | Self::NoConsole { .. } => StatusCode::NOT_FOUND,
             Self::NoHosts => StatusCode::GONE,
-            Self::TooManyWatches { .. } | Self::Late { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyWatches { .. } | Self::Late { .. } | Self::Abandoned => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::History(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,

@@ -11,6 +11,8 @@ use std::{
     },
 };
 
+use crate::error::ApiError;
+
 thread_local! {
     static CURRENT: RefCell<Option<Wanted>> = const { RefCell::new(None) };
 }
@@ -19,6 +21,9 @@ thread_local! {
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     is_over: Arc<AtomicBool>,
+    /// After how many times that it was asked for it is over, where a test says so.
+    #[cfg(test)]
+    patience: Option<Arc<std::sync::atomic::AtomicUsize>>,
 }
 
 impl Wanted {
@@ -46,7 +51,26 @@ impl Wanted {
     }
 
     pub(crate) fn is_over(&self) -> bool {
+        #[cfg(test)]
+        if let Some(patience) = &self.patience
+            && patience
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .is_err()
+        {
+            return true;
+        }
         self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// One that nobody waits for any more once it was asked for so often.
+    #[cfg(test)]
+    pub(crate) fn for_so_long(patience: usize) -> Self {
+        Self { patience: Some(Arc::new(patience.into())), ..Self::default() }
+    }
+
+    /// An error where nobody waits for it any more.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.is_over() { Err(ApiError::Abandoned) } else { Ok(()) }
     }
 }
 

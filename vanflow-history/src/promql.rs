@@ -20,5 +20,5 @@ mod value;
 mod window;
 
 pub use json::{add_warning, error_body};
-pub use respond::{QueryKind, respond};
+pub use respond::{QueryKind, respond, respond_while};
 pub use scope::{NETWORK_LABEL, Refusal, Scope};

@@ -1,7 +1,9 @@
 //! Answers as text: what a client sees.
 
+use std::cell::Cell;
+
 use http::StatusCode;
-use vanflow_history::{History, HistoryOptions, QueryKind, respond};
+use vanflow_history::{History, HistoryOptions, QueryKind, respond, respond_while};
 
 fn ask(history: &History, kind: QueryKind<'_>, query: &str) -> (StatusCode, String) {
     let (status, body) = respond(kind, Some(query), "", history, 60_000);
@@ -255,4 +257,40 @@ fn a_query_that_asks_for_too_much_is_refused() {
                 .to_owned()
         )
     );
+}
+
+#[test]
+fn a_query_that_nobody_waits_for_any_more_goes_no_further() {
+    let mut history = History::new(HistoryOptions::default());
+    for tick in 0..13_i64 {
+        let mut scrape = history.scrape(tick * 5_000);
+        for site in 0..1_000 {
+            scrape.sample("sent", &[("site", &site.to_string())], (tick * site) as f64);
+        }
+        scrape.finish();
+    }
+    // As many series are looked at as somebody waits for.
+    let ask = |kind, query, patience: usize| {
+        let asked = Cell::new(0);
+        let is_wanted = || asked.replace(asked.get() + 1) < patience;
+        let (status, body) = respond_while(kind, Some(query), "", &history, 60_000, &is_wanted);
+        (status.as_u16(), String::from_utf8(body).expect("text"), asked.get())
+    };
+    for (kind, query) in [
+        (QueryKind::Instant, "query=sum(rate(sent[30s]))"),
+        (QueryKind::Range, "query=sent%2B1&start=0&end=60&step=5"),
+        (QueryKind::Series, "match[]=sent"),
+        (QueryKind::LabelValues("site"), ""),
+        (QueryKind::Labels, ""),
+    ] {
+        let (status, whole, asked) = ask(kind, query, usize::MAX);
+        assert_eq!(status, 200, "{whole}");
+        assert!(asked >= 1_000, "{kind:?}: it was asked {asked} times");
+        for patience in [0, 10, 500] {
+            let (status, body, asked) = ask(kind, query, patience);
+            let expected = r#"{"status":"error","errorType":"canceled","error":"query was canceled in query execution"}"#;
+            assert_eq!((status, body.trim_end()), (503, expected), "{kind:?}");
+            assert_eq!(asked, patience + 1, "{kind:?} went on");
+        }
+    }
 }

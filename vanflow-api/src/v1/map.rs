@@ -45,6 +45,7 @@ use crate::{
     query::media::Media,
     v1::{Answer, Freshness, Question},
     v2alpha1::{Derivations, Needs, View},
+    wanted::Wanted,
 };
 
 /// The maps of one network: what was worked out last, and where everything lies.
@@ -129,10 +130,13 @@ impl Maps {
             query: query.clone(),
         };
         let mut drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever waited for the map of somebody else may have left meanwhile.
+        let wanted = Wanted::current();
+        wanted.check()?;
         if let Some(position) = drawn.kept.iter().position(|(known, _)| *known == key) {
             return Ok(drawn.kept[position].1.clone());
         }
-        let bytes = draw(query, sources, &mut drawn.places)?;
+        let bytes = draw(query, sources, &mut drawn.places, &wanted)?;
         drawn.kept.retain(|(known, _)| known.query != key.query);
         if drawn.kept.len() >= MOST_KEPT {
             drawn.kept.pop_front();
@@ -142,15 +146,24 @@ impl Maps {
     }
 }
 
-fn draw(query: &Query, sources: &Sources<'_>, places: &mut Places) -> Result<Bytes, ApiError> {
-    let graph = graph(query, sources);
+/// Draws a map, for as long as it is wanted. What is left of one that is not has left no trace.
+fn draw(
+    query: &Query,
+    sources: &Sources<'_>,
+    places: &mut Places,
+    wanted: &Wanted,
+) -> Result<Bytes, ApiError> {
+    let graph = graph(query, sources, wanted);
+    wanted.check()?;
     let open = query.sites(&graph)?;
     let service = query.address(sources.snapshot)?;
     let choice = Choice { level: query.level, open: &open, service: service.as_deref(), limit: query.limit };
     let scene = Scene::new(&graph, &choice);
+    wanted.check()?;
     // What is of the past lies where it lies now, as far as it is there now.
     let is_settled = sources.is_settled && query.time.is_none();
     let layout = places.lay_out(&graph, &scene, &choice, is_settled);
+    wanted.check()?;
     let picture = Picture { graph: &graph, scene: &scene, layout: &layout, level: query.level };
     Ok(match query.form {
         Media::Svg => svg::svg(&picture).into(),
@@ -160,7 +173,7 @@ fn draw(query: &Query, sources: &Sources<'_>, places: &mut Places) -> Result<Byt
     })
 }
 
-fn graph(query: &Query, sources: &Sources<'_>) -> Graph {
+fn graph(query: &Query, sources: &Sources<'_>, wanted: &Wanted) -> Graph {
     let Sources { snapshot, derivations, history, detail, .. } = *sources;
     let needs = Needs { clients: true, ..Needs::default() };
     let derived = derivations.of(snapshot, needs);
@@ -169,14 +182,14 @@ fn graph(query: &Query, sources: &Sources<'_>) -> Graph {
         None => {
             let measured = history.and_then(|(history, latest)| {
                 let is_recent = latest.abs_diff(millis(snapshot.now().as_micros())) <= RECENT_MS;
-                is_recent.then(|| Measured::of(history, latest))?
+                is_recent.then(|| Measured::of(history, latest, wanted))?
             });
-            Graph::present(view, measured.as_ref(), detail)
+            Graph::present(view, measured.as_ref(), detail, wanted)
         }
         Some(time) => {
             let at = time.micros(snapshot.now());
-            let measured = history.and_then(|(history, _)| Measured::of(history, millis(at)));
-            Graph::past(view, Timestamp::from_micros(at), measured.as_ref())
+            let measured = history.and_then(|(history, _)| Measured::of(history, millis(at), wanted));
+            Graph::past(view, Timestamp::from_micros(at), measured.as_ref(), wanted)
         }
     }
 }

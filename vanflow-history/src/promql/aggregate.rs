@@ -25,7 +25,7 @@ impl Aggregation<'_> {
         parameter: Option<Evaluated<'h>>,
         rows: Vec<Row<'h>>,
         steps: usize,
-        budget: &Budget,
+        budget: &Budget<'_>,
     ) -> Result<Vec<Row<'h>>, QueryError> {
         let groups = self.groups(rows);
         for _ in &groups {
@@ -192,7 +192,7 @@ fn counted<'h>(
     groups: Vec<(Labels<'h>, Vec<Row<'h>>)>,
     label: &str,
     steps: usize,
-    budget: &Budget,
+    budget: &Budget<'_>,
 ) -> Result<Vec<Row<'h>>, QueryError> {
     if !super::functions::is_label_name(label) {
         return Err(QueryError::execution(format!("invalid label name {label:?}")));

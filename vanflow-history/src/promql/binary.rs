@@ -16,7 +16,7 @@ pub(crate) fn apply<'h>(
     modifier: Option<&BinModifier>,
     left: Evaluated<'h>,
     right: Evaluated<'h>,
-    budget: &Budget,
+    budget: &Budget<'_>,
 ) -> Result<Evaluated<'h>, QueryError> {
     let is_bool = modifier.is_some_and(|modifier| modifier.return_bool);
     match (left, right) {
@@ -173,7 +173,7 @@ fn between_vectors<'h>(
     modifier: &BinModifier,
     left: Vec<Row<'h>>,
     right: Vec<Row<'h>>,
-    budget: &Budget,
+    budget: &Budget<'_>,
 ) -> Result<Vec<Row<'h>>, QueryError> {
     // The side each of whose groups has one series at most is called "one"; by default it is the right.
     let is_swapped = matches!(modifier.card, VectorMatchCardinality::OneToMany(_));

@@ -1,6 +1,6 @@
 //! How much a query may take, counted in samples.
 
-use std::cell::Cell;
+use std::{cell::Cell, fmt};
 
 use super::error::QueryError;
 
@@ -20,20 +20,38 @@ impl Default for Limits {
 }
 
 /// What is left of it.
-#[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct Budget<'w> {
     limits: Limits,
     values: Cell<u64>,
     work: Cell<u64>,
+    /// Whether anybody waits for the answer.
+    is_wanted: &'w dyn Fn() -> bool,
 }
 
-impl Budget {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, values: Cell::new(limits.values), work: Cell::new(limits.work) }
+impl fmt::Debug for Budget<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limits, values, work, .. } = self;
+        f.debug_struct("Budget")
+            .field("limits", limits)
+            .field("values", values)
+            .field("work", work)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'w> Budget<'w> {
+    /// All of it, for as long as somebody waits for the answer.
+    pub(crate) fn new(limits: Limits, is_wanted: &'w dyn Fn() -> bool) -> Self {
+        Self { limits, values: Cell::new(limits.values), work: Cell::new(limits.work), is_wanted }
+    }
+
+    fn check_wanted(&self) -> Result<(), QueryError> {
+        if (self.is_wanted)() { Ok(()) } else { Err(QueryError::Canceled) }
     }
 
     /// Takes as much as a row of that many values.
     pub(crate) fn row(&self, steps: usize) -> Result<(), QueryError> {
+        self.check_wanted()?;
         let left = self.values.get().checked_sub(steps as u64).ok_or(QueryError::TooManySamples)?;
         self.values.set(left);
         Ok(())
@@ -41,6 +59,7 @@ impl Budget {
 
     /// Takes as much as it is to look at that many samples.
     pub(crate) fn look(&self, samples: usize) -> Result<(), QueryError> {
+        self.check_wanted()?;
         let left = self.work.get().checked_sub(samples as u64);
         self.work.set(left.ok_or(QueryError::TooMuchWork(self.limits.work))?);
         Ok(())

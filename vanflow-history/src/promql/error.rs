@@ -23,6 +23,9 @@ pub(crate) enum QueryError {
         "query processing would look at more than {0} samples: ask for fewer series, a shorter range or a wider step"
     )]
     TooMuchWork(u64),
+    /// Nobody waits for the answer any more.
+    #[error("query was canceled in query execution")]
+    Canceled,
 }
 
 impl QueryError {
@@ -43,6 +46,7 @@ impl QueryError {
         match self {
             Self::Parameter { .. } | Self::BadData(_) => "bad_data",
             Self::Execution(_) | Self::TooManySamples | Self::TooMuchWork(_) => "execution",
+            Self::Canceled => "canceled",
         }
     }
 
@@ -52,6 +56,7 @@ impl QueryError {
             Self::Execution(_) | Self::TooManySamples | Self::TooMuchWork(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
+            Self::Canceled => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -48,16 +48,20 @@ pub(crate) struct Track<'h> {
 
 /// Evaluates the expressions of one query.
 #[derive(Debug)]
-pub(crate) struct Evaluator<'h> {
+pub(crate) struct Evaluator<'h, 'w> {
     history: &'h History,
-    budget: Budget,
+    budget: Budget<'w>,
     /// What `start()` and `end()` are; the end need not be a step.
     whole: (i64, i64),
 }
 
-impl<'h> Evaluator<'h> {
-    pub(crate) fn new(history: &'h History, whole: (i64, i64), budget: Budget) -> Self {
+impl<'h, 'w> Evaluator<'h, 'w> {
+    pub(crate) fn new(history: &'h History, whole: (i64, i64), budget: Budget<'w>) -> Self {
         Self { history, budget, whole }
+    }
+
+    pub(crate) fn budget(&self) -> &Budget<'w> {
+        &self.budget
     }
 
     pub(crate) fn evaluate(&self, expression: &Expr, grid: Grid) -> Result<Evaluated<'h>, QueryError> {

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use promql_parser::parser::VectorSelector;
 
 use super::{
-    budget::{Budget, Limits},
+    budget::Budget,
     error::QueryError,
     eval::Evaluator,
     json::{Json, TRUNCATED, list, metric},
@@ -16,10 +16,14 @@ use super::{
 use crate::history::{Found, History};
 
 /// The names of the labels of all series asked for.
-pub(crate) fn labels(parameters: &Parameters, history: &History) -> Result<Vec<u8>, QueryError> {
+pub(crate) fn labels(
+    parameters: &Parameters,
+    history: &History,
+    budget: Budget<'_>,
+) -> Result<Vec<u8>, QueryError> {
     let wanted = Wanted::new(parameters)?;
     let mut names = BTreeSet::new();
-    wanted.each(history, |found| names.extend(found.labels.iter().map(|&(name, _)| name)))?;
+    wanted.each(history, budget, |found| names.extend(found.labels.iter().map(|&(name, _)| name)))?;
     Ok(answer(names.into_iter(), wanted.limit, |json, name| json.string(name)))
 }
 
@@ -28,6 +32,7 @@ pub(crate) fn label_values(
     name: &str,
     parameters: &Parameters,
     history: &History,
+    budget: Budget<'_>,
 ) -> Result<Vec<u8>, QueryError> {
     let name = percent_decode_str(name).decode_utf8_lossy();
     if !is_label_name(&name) {
@@ -35,14 +40,18 @@ pub(crate) fn label_values(
     }
     let wanted = Wanted::new(parameters)?;
     let mut values = BTreeSet::new();
-    wanted.each(history, |found| {
+    wanted.each(history, budget, |found| {
         values.extend(found.labels.iter().filter(|(other, _)| *other == name).map(|&(_, value)| value));
     })?;
     Ok(answer(values.into_iter(), wanted.limit, |json, value| json.string(value)))
 }
 
 /// The labels of the series asked for.
-pub(crate) fn series(parameters: &Parameters, history: &History) -> Result<Vec<u8>, QueryError> {
+pub(crate) fn series(
+    parameters: &Parameters,
+    history: &History,
+    budget: Budget<'_>,
+) -> Result<Vec<u8>, QueryError> {
     if parameters.values("match[]").next().is_none() {
         return Err(QueryError::BadData("no match[] parameter provided".to_owned()));
     }
@@ -52,7 +61,7 @@ pub(crate) fn series(parameters: &Parameters, history: &History) -> Result<Vec<u
         other => other,
     })?;
     let mut series = BTreeSet::new();
-    wanted.each(history, |found| {
+    wanted.each(history, budget, |found| {
         series.insert(found.labels);
     })?;
     Ok(answer(series.into_iter(), wanted.limit, metric))
@@ -90,21 +99,27 @@ impl Wanted {
     }
 
     /// Hands over each series that has a value in the time asked for; one that several selectors find, several times.
-    fn each<'h>(&self, history: &'h History, mut take: impl FnMut(Found<'h>)) -> Result<(), QueryError> {
+    fn each<'h>(
+        &self,
+        history: &'h History,
+        budget: Budget<'_>,
+        mut take: impl FnMut(Found<'h>),
+    ) -> Result<(), QueryError> {
+        let evaluator = Evaluator::new(history, (0, 0), budget);
         let mut keep = |found: Vec<Found<'h>>| {
             for found in found {
+                evaluator.budget().look(1)?;
                 if history.has_values(&found, self.from_ms, self.to_ms) {
                     take(found);
                 }
             }
+            Ok(())
         };
         let Some(selectors) = &self.selectors else {
-            keep(history.select(None, |_| true));
-            return Ok(());
+            return keep(history.select(None, |_| true));
         };
-        let evaluator = Evaluator::new(history, (0, 0), Budget::new(Limits::default()));
         for selector in selectors {
-            keep(evaluator.select(selector)?);
+            keep(evaluator.select(selector)?)?;
         }
         Ok(())
     }

@@ -79,13 +79,27 @@ pub fn respond(
     history: &History,
     now_ms: i64,
 ) -> (StatusCode, Vec<u8>) {
+    respond_while(kind, query, form, history, now_ms, &|| true)
+}
+
+/// The same, for as long as `is_wanted` says that somebody waits for the answer. It is asked for each series, and when
+/// nobody does, all that is left is passed over: the answer is an error then, which nobody sees.
+pub fn respond_while(
+    kind: QueryKind<'_>,
+    query: Option<&str>,
+    form: &str,
+    history: &History,
+    now_ms: i64,
+    is_wanted: &dyn Fn() -> bool,
+) -> (StatusCode, Vec<u8>) {
     let parameters = Parameters::of(query.unwrap_or(""), form);
+    let budget = Budget::new(Limits::default(), is_wanted);
     let answer = match kind {
-        QueryKind::Instant => instant(&parameters, history, now_ms),
-        QueryKind::Range => range(&parameters, history),
-        QueryKind::Labels => explore::labels(&parameters, history),
-        QueryKind::LabelValues(name) => explore::label_values(name, &parameters, history),
-        QueryKind::Series => explore::series(&parameters, history),
+        QueryKind::Instant => instant(&parameters, history, now_ms, budget),
+        QueryKind::Range => range(&parameters, history, budget),
+        QueryKind::Labels => explore::labels(&parameters, history, budget),
+        QueryKind::LabelValues(name) => explore::label_values(name, &parameters, history, budget),
+        QueryKind::Series => explore::series(&parameters, history, budget),
     };
     match answer {
         Ok(body) => (StatusCode::OK, body),
@@ -93,7 +107,12 @@ pub fn respond(
     }
 }
 
-fn instant(parameters: &Parameters, history: &History, now_ms: i64) -> Result<Vec<u8>, QueryError> {
+fn instant(
+    parameters: &Parameters,
+    history: &History,
+    now_ms: i64,
+    budget: Budget<'_>,
+) -> Result<Vec<u8>, QueryError> {
     let at = match parameters.value("time") {
         Some(text) => time("time", text)?,
         None => now_ms,
@@ -101,7 +120,7 @@ fn instant(parameters: &Parameters, history: &History, now_ms: i64) -> Result<Ve
     parameters.timeout()?;
     let expression = parse(parameters.value("query").unwrap_or(""))?;
     let grid = Grid { start: at, step: 1, count: 1 };
-    let evaluator = Evaluator::new(history, (at, at), Budget::new(Limits::default()));
+    let evaluator = Evaluator::new(history, (at, at), budget);
     if expression.value_type() == ValueType::Matrix {
         let mut tracks = evaluator.range(&expression, at)?;
         tracks.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
@@ -126,7 +145,7 @@ fn instant(parameters: &Parameters, history: &History, now_ms: i64) -> Result<Ve
     })
 }
 
-fn range(parameters: &Parameters, history: &History) -> Result<Vec<u8>, QueryError> {
+fn range(parameters: &Parameters, history: &History, budget: Budget<'_>) -> Result<Vec<u8>, QueryError> {
     let start = time("start", parameters.value("start").unwrap_or(""))?;
     let end = time("end", parameters.value("end").unwrap_or(""))?;
     if end < start {
@@ -155,7 +174,7 @@ fn range(parameters: &Parameters, history: &History) -> Result<Vec<u8>, QueryErr
         return Err(QueryError::Parameter { name: "query", problem });
     }
     let grid = Grid { start, step, count: ((end - start) / step + 1) as usize };
-    let evaluator = Evaluator::new(history, (start, end), Budget::new(Limits::default()));
+    let evaluator = Evaluator::new(history, (start, end), budget);
     let rows = rows(&expression, grid, &evaluator)?;
     Ok(success("matrix", |json| {
         list(json, &rows, |json, row| {
@@ -169,7 +188,11 @@ fn range(parameters: &Parameters, history: &History) -> Result<Vec<u8>, QueryErr
     }))
 }
 
-fn rows<'h>(expression: &Expr, grid: Grid, evaluator: &Evaluator<'h>) -> Result<Vec<Row<'h>>, QueryError> {
+fn rows<'h>(
+    expression: &Expr,
+    grid: Grid,
+    evaluator: &Evaluator<'h, '_>,
+) -> Result<Vec<Row<'h>>, QueryError> {
     let mut rows = match evaluator.evaluate(expression, grid)? {
         Evaluated::Scalar(scalars) => {
             vec![Row { labels: Labels::default(), points: scalars.into_iter().map(Some).collect() }]

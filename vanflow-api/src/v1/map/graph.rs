@@ -16,6 +16,7 @@ use crate::{
     metrics::{self, Detail},
     v1::subject::in_network,
     v2alpha1::{Flow, Party, View, processes},
+    wanted::Wanted,
 };
 
 /// All that there is at a moment. Everything is in an order that depends on identities alone.
@@ -106,10 +107,15 @@ const FLAPPED_MICROS: u64 = 15 * 60 * 1_000_000;
 
 impl Graph {
     /// What there is now.
-    pub(super) fn present(view: View<'_>, measured: Option<&Measured>, detail: Detail) -> Self {
+    pub(super) fn present(
+        view: View<'_>,
+        measured: Option<&Measured>,
+        detail: Detail,
+        wanted: &Wanted,
+    ) -> Self {
         let now = view.snapshot.now();
         let time = measured.map_or(now.as_micros(), |measured| measured.at_ms.unsigned_abs() * 1_000);
-        let mut builder = Builder::new(view, None);
+        let mut builder = Builder::new(view, None, wanted);
         builder.add_lanes(measured, detail);
         builder.add_links(measured, now);
         builder.add_unplaced();
@@ -117,9 +123,9 @@ impl Graph {
     }
 
     /// What there was at a moment, as far as it is retained; traffic is what was measured then.
-    pub(super) fn past(view: View<'_>, at: Timestamp, measured: Option<&Measured>) -> Self {
-        let mut builder = Builder::new(view, Some(at));
-        for flow in measured.map_or(&[][..], Measured::flows) {
+    pub(super) fn past(view: View<'_>, at: Timestamp, measured: Option<&Measured>, wanted: &Wanted) -> Self {
+        let mut builder = Builder::new(view, Some(at), wanted);
+        for flow in measured.map_or(&[][..], Measured::flows).iter().take_while(|_| !wanted.is_over()) {
             builder.add_measured(flow);
         }
         builder.add_links(measured, at);
@@ -138,6 +144,8 @@ struct Builder<'v> {
     view: View<'v>,
     /// None for now.
     at: Option<Timestamp>,
+    /// Where it is not wanted any more, the rest is left out.
+    wanted: &'v Wanted,
     graph: Graph,
     sites: HashMap<String, usize>,
     processes: HashMap<String, usize>,
@@ -150,10 +158,11 @@ struct Builder<'v> {
 }
 
 impl<'v> Builder<'v> {
-    fn new(view: View<'v>, at: Option<Timestamp>) -> Self {
+    fn new(view: View<'v>, at: Option<Timestamp>, wanted: &'v Wanted) -> Self {
         let mut builder = Self {
             view,
             at,
+            wanted,
             graph: Graph::default(),
             sites: HashMap::new(),
             processes: HashMap::new(),
@@ -177,7 +186,7 @@ impl<'v> Builder<'v> {
         let mut parties: Vec<_> =
             processes(view).filter(|party| was_there(at, party.start(), party.end())).collect();
         parties.sort_by_cached_key(|party| party.id().into_owned());
-        for party in parties {
+        for party in parties.into_iter().take_while(|_| !wanted.is_over()) {
             builder.add_party(&party);
         }
         for router in builder.there(RecordKind::Router) {
@@ -276,7 +285,8 @@ impl<'v> Builder<'v> {
     /// Adds what each lane came to whose processes are there.
     fn add_lanes(&mut self, measured: Option<&Measured>, detail: Detail) {
         let mut by_flow = HashMap::<usize, BTreeSet<usize>>::new();
-        for lane in self.view.snapshot.lanes().filter(|lane| lane.retained() > 0) {
+        let lanes = self.view.snapshot.lanes().filter(|lane| lane.retained() > 0);
+        for lane in lanes.take_while(|_| !self.wanted.is_over()) {
             let Some(flow) = Flow::of_lane(lane) else { continue };
             let (Some(source), Some(destination)) = (flow.source(self.view), flow.destination(self.view))
             else {

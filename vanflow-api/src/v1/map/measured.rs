@@ -6,6 +6,7 @@ use vanflow_history::{Growth, History, SeriesLabels};
 use vanflow_store::{FailureReason, FailureSide};
 
 use super::figures::{Figures, FlowRates, Rates, WINDOWS};
+use crate::wanted::Wanted;
 
 /// What was measured up to a moment.
 #[derive(Debug, Default)]
@@ -72,11 +73,15 @@ const KEY: [&str; 7] = [
 const LINK_KEY: [&str; 4] = ["site_id", "router_name", "dest_site_id", "dest_router_name"];
 
 impl Measured {
-    /// What a history says of a moment, in milliseconds since the epoch. None where nothing was measured then.
-    pub(super) fn of(history: &History, at_ms: i64) -> Option<Self> {
+    /// What a history says of a moment, in milliseconds since the epoch. None where nothing was measured then, and not all
+    /// of it where that is not wanted any more.
+    pub(super) fn of(history: &History, at_ms: i64, wanted: &Wanted) -> Option<Self> {
         let mut measured = Self { at_ms: history.scraped_ms(at_ms)?, ..Self::default() };
         let mut key = String::new();
         let mut each = |name: &str, add: fn(&mut MeasuredFlow, &SeriesLabels<'_>, Rates, f64)| {
+            if wanted.is_over() {
+                return;
+            }
             history.growth(name, at_ms, WINDOWS, |labels, growth| {
                 read_key(&mut key, &KEY, labels);
                 let known = measured.by_key.get(key.as_str()).copied();

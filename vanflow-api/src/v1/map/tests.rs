@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
 use proptest::prelude::*;
+use vanflow_proto::{Attribute, RecordKind, SourceType, UpdateBuf};
+use vanflow_store::{Store, StoreOptions};
 
 use super::{
     figures::{Figures, FlowRates, Rates, Trouble},
@@ -333,4 +337,64 @@ fn a_component_of_two_sites_is_a_node_in_each() {
     let ids: Vec<_> = scene.nodes.iter().map(|node| node.id.as_str()).collect();
     assert_eq!(ids, ["id-component-5@00", "id-component-5@01", "id-component-6"]);
     assert_eq!(scene.edges[0].source, End::Node(2));
+}
+
+/// The status and the text of an answer.
+fn answered(api: &crate::Api, path: &str) -> (u16, String) {
+    let (asked, ()) = http::Request::get(path).body(()).expect("it is a path").into_parts();
+    let response = api.respond(&asked);
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().now_or_never().expect("nothing is waited for");
+    (status, String::from_utf8(body.expect("no body fails").to_bytes().into()).expect("it is text"))
+}
+
+#[test]
+fn a_map_that_is_given_up_halfway_goes_no_further_and_leaves_no_trace() {
+    let path = "/api/v1/map?level=process";
+    let micros = 1_795_347_880_000_000;
+    let at = Timestamp::from_micros(micros);
+    let (network, publisher) = crate::Network::new(Store::new(StoreOptions::default()));
+    let source = publisher.write().source_seen("r1:0", SourceType::Router, at);
+    let new = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::StartTime, micros);
+    let mut updates =
+        vec![new(RecordKind::Site, "s"), new(RecordKind::Router, "r1:0").with(Attribute::Parent, "s")];
+    for kind in [RecordKind::Listener, RecordKind::Connector] {
+        let service = new(kind, kind.name()).with(Attribute::Parent, "r1:0").with(Attribute::Protocol, "tcp");
+        let service = service.with(Attribute::VanAddress, "carts:80").with(Attribute::DestHost, "10.0.0.1");
+        updates.push(service.with(Attribute::DestPort, "80"));
+    }
+    for number in 1..=20 {
+        let host = format!("10.0.0.{number}");
+        let process = new(RecordKind::Process, &format!("p{number}")).with(Attribute::Parent, "s");
+        updates.push(process.with(Attribute::SourceHost, host.as_str()).with(Attribute::Name, host.as_str()));
+        let connection = new(RecordKind::BiflowTport, &format!("c{number}"))
+            .with(Attribute::Parent, RecordKind::Listener.name())
+            .with(Attribute::Connector, RecordKind::Connector.name())
+            .with(Attribute::SourceHost, host);
+        updates.push(connection);
+    }
+    for update in &updates {
+        publisher.write().apply(source, update, at);
+    }
+    publisher.publish();
+    let api = || crate::Api::new(network.clone(), crate::ApiOptions::default());
+    let (status, whole) = answered(&api(), path);
+    assert!(status == 200 && whole.contains("10.0.0.20") && whole.contains("\"edges\":[{"), "{whole}");
+
+    let api = api();
+    let mut abandoned = 0;
+    loop {
+        let wanted = Wanted::for_so_long(abandoned);
+        let (status, text) = wanted.compute(|| answered(&api, path));
+        if status == 200 {
+            assert_eq!(text, whole);
+            break;
+        }
+        assert_eq!((status, text.contains("nobody waits for this answer")), (503, true), "{text}");
+        abandoned += 1;
+    }
+    assert!(
+        abandoned > 40,
+        "it asked {abandoned} times only: once for each process and for each connection at least"
+    );
 }
