@@ -8,13 +8,15 @@
 //!
 //! Prints how long `/healthz` and `/readyz` take at most in 99 of 100 times while nobody else asks, while 300 costly questions
 //! are asked at the same time, and while 1,024 clients hold connections; what 20 scrapes that are not read take of its
-//! resident memory; and how long it takes to leave. Works with former collectors too: `COLLECTOR=path` names another binary.
+//! resident memory; how long it takes to leave, with all records kept on disk and with none; and how long to start with all of
+//! them. Works with former collectors too: `COLLECTOR=path` names another binary. `start` after the number leaves the attacks
+//! out.
 
 use std::{
     env, fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -38,27 +40,83 @@ fn main() {
 async fn run(connections: usize) {
     let start = Timestamp::from_micros(1_795_347_888_000_000);
     let options = LoadOptions { updates: connections * LoadOptions::UPDATES, start };
-    let mut load = Load::start(&options, move || start).await.expect("loopback has a free port");
-    let collector = Collector::start(&load.url());
-    load.begun().await;
-    load.sent().await;
-    // The network lives on meanwhile.
-    let attacked = tokio::task::spawn_blocking(move || attack(collector, connections));
-    attacked.await.expect("no panic");
-    load.shut_down().await;
+    let state = env::temp_dir().join(format!("vanflow-under-attack-{}", std::process::id()));
+    let with_attacks = !env::args().any(|argument| argument == "start");
+    for (interval, what) in [("5s", "all that it has is kept"), ("1h", "nothing of it is kept")] {
+        if interval == "5s" && !with_attacks {
+            continue;
+        }
+        let mut load = Load::start(&options, move || start).await.expect("loopback has a free port");
+        let mut collector = Collector::start(&load.url(), &["--state-interval", interval], &state);
+        load.begun().await;
+        load.sent().await;
+        // The network lives on meanwhile.
+        let attacked = tokio::task::spawn_blocking(move || {
+            while collector.is_busy() {}
+            print(&format!(
+                "{connections} connections with two requests each, {}; {what}",
+                mebi(collector.resident())
+            ));
+            if interval == "5s" {
+                attack(&mut collector);
+            }
+            collector.leave();
+        });
+        attacked.await.expect("no panic");
+        load.shut_down().await;
+    }
+    tokio::task::spawn_blocking({
+        let state = state.clone();
+        move || start_again(&state)
+    })
+    .await
+    .expect("no panic");
+    let _ = fs::remove_dir_all(state);
+}
+
+/// Starts with what was kept, and leaves again.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn start_again(state: &Path) {
+    let size = fs::metadata(state.join("records.vanflow")).map_or(0, |file| file.len());
+    let began = Instant::now();
+    let mut collector = Collector::start("amqp://127.0.0.1:1", &[], state);
+    let (mut slowest, mut first) = (Duration::ZERO, None);
+    let is = |path: &str, status: &[u8]| {
+        collector.get(collector.port, path).is_some_and(|answer| answer.starts_with(status))
+    };
+    loop {
+        let asked = Instant::now();
+        if is("/healthz", b"HTTP/1.1 200") {
+            let first = *first.get_or_insert_with(|| began.elapsed());
+            if began.elapsed() > first {
+                slowest = slowest.max(asked.elapsed());
+            }
+            if is("/api/v1alpha1/sites", b"HTTP/1.1 200") {
+                break;
+            }
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), collector.cpu() as f64 / 100.0);
+    print(&format!(
+        "started with {} on disk after {seconds:.2} s, {cpu:.2} s of processor time; /healthz answered after {:.2} s and took \
+         {:.0} ms at most from then on; {}",
+        mebi(size),
+        first.unwrap_or_default().as_secs_f64(),
+        slowest.as_secs_f64() * 1e3,
+        mebi(collector.resident())
+    ));
+    collector.leave();
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn attack(mut collector: Collector, connections: usize) {
-    while collector.is_busy() {}
-    print(&format!("{connections} connections with two requests each, {}", mebi(collector.resident())));
-
+fn attack(collector: &mut Collector) {
     let asked = AtomicUsize::new(0);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         collector.probes(scope, "nobody else asks", &|| {});
         for number in 0..300 {
-            let (collector, asked, over) = (&collector, &asked, &over);
+            let (collector, asked, over) = (&*collector, &asked, &over);
             scope.spawn(move || {
                 while !over.load(Ordering::SeqCst) {
                     let path = format!(
@@ -98,7 +156,6 @@ fn attack(mut collector: Collector, connections: usize) {
         collector.probes(scope, &format!("{} clients that ask nothing", idle.len()), &|| {})
     });
     drop(idle);
-    collector.leave();
 }
 
 fn print(line: &str) {
@@ -117,19 +174,19 @@ struct Collector {
 }
 
 impl Collector {
-    fn start(router: &str) -> Self {
+    fn start(router: &str, options: &[&str], state: &Path) -> Self {
         let [port, metrics] = [(); 2].map(|()| {
             let free = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
             free.local_addr().expect("it is bound").port()
         });
         let binary = env::var_os("COLLECTOR")
             .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_vanflow-collector")), PathBuf::from);
-        let state = env::temp_dir().join(format!("vanflow-under-attack-{port}"));
         let child = Command::new(binary)
             .args(["--router", router, "--listen", &format!("127.0.0.1:{port}"), "--log", "error"])
             .args(["--metrics-listen", &format!("127.0.0.1:{metrics}")])
             .arg("--state")
             .arg(state)
+            .args(options)
             .stdin(Stdio::null())
             .spawn()
             .expect("the collector was built with this");
@@ -233,8 +290,6 @@ impl Collector {
             let status = self.child.wait().expect("it is ours");
             print(&format!("SIGTERM: left after {:.2} s, {status}", began.elapsed().as_secs_f64()));
         }
-        let state = env::temp_dir().join(format!("vanflow-under-attack-{}", self.port));
-        let _ = fs::remove_dir_all(state);
     }
 }
 
