@@ -1,6 +1,6 @@
 //! Collectors that ask who may look, over HTTP.
 
-use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{interval, timeout},
 };
 use tokio_rustls::TlsConnector;
@@ -130,6 +130,150 @@ async fn each_request_is_a_line_of_the_access_log() {
     );
     assert_eq!((&known["client"], &refused["user"]), (&"127.0.0.1".into(), &serde_json::Value::Null));
     assert!(!text.contains("sesame") && !text.contains("YW5u"), "{text}");
+}
+
+/// Asks on behalf of ann at that address, as a proxy does, from an address of this machine.
+async fn ask_as_proxy(
+    collector: &Collector,
+    from: &str,
+    client: &str,
+    path: &str,
+) -> (http1::SendRequest<Full<Bytes>>, hyper::Response<hyper::body::Incoming>) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::new(from.parse().expect("an address"), 0)).expect("it is of this machine");
+    let stream = socket.connect(collector.address()).await.expect("it listens");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
+    tokio::spawn(connection);
+    // What the client sent of that stands before what the proxy adds.
+    let request = Request::get(path)
+        .header("host", "localhost")
+        .header("x-forwarded-user", "ann")
+        .header("x-forwarded-for", format!("203.0.113.1, {client}"));
+    let asking = sender.send_request(request.body(Full::default()).expect("a request"));
+    let response = timeout(PATIENCE, asking).await.expect("it answers in time").expect("it answers");
+    (sender, response)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_behind_a_proxy_are_known_and_bounded_each_by_itself() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("access");
+    let log = log.to_str().expect("UTF-8");
+    let options = ["--demo", "--auth", "proxy=127.0.0.1", "--connections", "16", "--client-connections", "2"];
+    let more = ["--access-log", log, "--access-log-format", "json", "--metrics-listen", "127.0.0.1:0"];
+    let collector = Collector::start(options.into_iter().chain(more)).await;
+    let text = async |response: hyper::Response<hyper::body::Incoming>| {
+        let status = response.status().as_u16();
+        let body = timeout(PATIENCE, response.into_body().collect())
+            .await
+            .expect("in time")
+            .expect("a whole answer");
+        (status, String::from_utf8_lossy(&body.to_bytes()).into_owned())
+    };
+    let proxied = async |client: &str| {
+        let (_open, response) = ask_as_proxy(&collector, "127.0.0.1", client, "/api/v2alpha1/user").await;
+        text(response).await
+    };
+
+    let unknown =
+        "{\"error\":\"this collector has to know who asks: come by the proxy that is in front of it\"}\n";
+    assert_eq!(get(&collector, "/api/v2alpha1/user", None).await, (403, unknown.to_owned()));
+    let (_open, response) = ask_as_proxy(&collector, "127.0.0.2", "192.0.2.7", "/api/v2alpha1/user").await;
+    assert_eq!(text(response).await, (403, unknown.to_owned()), "anybody can say who they are");
+    let known = (200, "{\"username\":\"ann\",\"authType\":\"proxy\"}\n".to_owned());
+    assert_eq!(proxied("192.0.2.7").await, known);
+
+    // The proxy has more connections than a client may, and one client of it not more than that.
+    let stream = "/api/v1/stream?verdict=v1%2Fverdict";
+    let mut open = Vec::new();
+    for client in ["192.0.2.7", "192.0.2.7", "192.0.2.8", "192.0.2.9"] {
+        let (sender, response) = ask_as_proxy(&collector, "127.0.0.1", client, stream).await;
+        assert_eq!(response.status(), 200, "{client}");
+        open.push((sender, response));
+    }
+    let refused =
+        "{\"error\":\"too many requests of this client at a time: ask again when some are answered\"}\n";
+    assert_eq!(proxied("192.0.2.7").await, (503, refused.to_owned()));
+    assert_eq!(proxied("192.0.2.8").await, known, "it has only one");
+    let metrics = TcpStream::connect(collector.metrics_address()).await.expect("it listens");
+    let (_, metrics) = crate::support::ask(metrics, "/metrics").await;
+    let metrics = timeout(PATIENCE, metrics.collect()).await.expect("in time").expect("a whole answer");
+    let metrics = String::from_utf8_lossy(&metrics.to_bytes()).into_owned();
+    assert!(
+        metrics.contains("\nvanflow_collector_http_turned_away_total{reason=\"requests\"} 1\n"),
+        "{metrics}"
+    );
+    open.clear();
+    let waiting = async {
+        let mut pace = interval(Duration::from_millis(100));
+        while proxied("192.0.2.7").await.0 == 503 {
+            pace.tick().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("what is over does not count");
+    collector.leave().await;
+    let log = fs::read_to_string(log).expect("it was written before all ended");
+    let of =
+        |client: &str| log.lines().filter(|line| line.contains(&format!("\"client\":\"{client}\""))).count();
+    assert!(
+        of("192.0.2.7") > 3 && of("192.0.2.8") == 2 && of("192.0.2.9") == 1 && of("127.0.0.2") == 1,
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_or_not_let_in_is_counted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (users, tokens) = (directory.path().join("users"), directory.path().join("tokens"));
+    fs::write(&users, ANN).expect("writes");
+    fs::write(&tokens, CI).expect("writes");
+    let (users, tokens) = (format!("htpasswd={}", users.display()), format!("tokens={}", tokens.display()));
+    let options = ["--demo", "--auth", &users, "--auth", &tokens, "--watches", "1"];
+    let collector = Collector::start(options).await;
+    let show =
+        async |header: &str| get(&collector, "/api/v1/verdict", Some(("authorization", header))).await.0;
+    // Wrong passwords of somebody who is known and of somebody who is not, and tokens, until none is looked at any more.
+    for header in ["Basic YW5uOnNlc2FtZQ==", "Basic Ym9iOnNlc2FtZQ==", "Bearer sesame"] {
+        assert_eq!(show(header).await, 401, "{header}");
+    }
+    for _ in 3..10 {
+        assert_eq!(show("Bearer sesame").await, 401);
+    }
+    assert_eq!(show("Bearer sesame").await, 429);
+    let bearer = "Bearer correct-horse";
+    let stream = Request::get("/api/v1/stream?verdict=v1%2Fverdict").header("host", "localhost");
+    let stream = stream.header("authorization", bearer).body(Full::<Bytes>::default()).expect("a request");
+    let connected = TcpStream::connect(collector.address()).await.expect("it listens");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connected)).await.expect("it speaks HTTP");
+    tokio::spawn(connection);
+    let held = sender.send_request(stream).await.expect("it answers");
+    assert_eq!(held.status(), 200);
+    let second = get(&collector, "/api/v1/stream?map=v1%2Fmap", Some(("authorization", bearer))).await;
+    assert_eq!(second.0, 503);
+    let (status, metrics) = get(&collector, "/metrics", Some(("authorization", bearer))).await;
+    assert_eq!(status, 200, "{metrics}");
+    for (metric, reason, count) in [
+        ("failed_log_ins", "password", 1),
+        ("failed_log_ins", "user", 1),
+        ("failed_log_ins", "token", 8),
+        ("http_turned_away", "attempts", 1),
+        ("http_turned_away", "watches", 1),
+        ("http_turned_away", "connections", 0),
+    ] {
+        let line = format!("\nvanflow_collector_{metric}_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
+    drop(held);
+    collector.leave().await;
+
+    // Where nobody is asked who they are, names are looked at.
+    let open = Collector::start(["--demo"]).await;
+    let foreign = Request::get("/").header("host", "evil.example").body(Full::default()).expect("a request");
+    assert_eq!(send(&open, foreign).await.0.status, 421);
+    let (_, metrics) = get(&open, "/metrics", None).await;
+    let line = "\nvanflow_collector_http_turned_away_total{reason=\"host\"} 1\n";
+    assert!(metrics.contains(line), "{line} is not in {metrics}");
+    open.leave().await;
 }
 
 /// An authority, and what it issues.

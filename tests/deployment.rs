@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 use clap::{CommandFactory, Parser};
 use vanflow_collector::config::{Args, Auth, CommandLine, Router, Settings, Source};
 
+use crate::manifest::environment;
+
 const MANIFESTS: [&str; 2] = ["deploy.yaml", "deploy-skupper-1.yaml"];
 
 fn read(path: &str) -> String {
@@ -22,22 +24,8 @@ fn option(variable: &str) -> String {
     argument.get_long().expect("every option is long").to_owned()
 }
 
-/// The variables that a manifest sets for the collector, in its order.
-fn environment(manifest: &str) -> Vec<(String, String)> {
-    let text = read(manifest);
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let mut found = Vec::new();
-    while let Some(line) = lines.next() {
-        if let Some(name) = line.strip_prefix("- name: ").filter(|name| name.starts_with("VANFLOW_")) {
-            let value = lines.next().and_then(|line| line.strip_prefix("value: ")).expect("a value");
-            found.push((name.to_owned(), value.trim_matches('"').to_owned()));
-        }
-    }
-    found
-}
-
 fn settings(manifest: &str) -> Settings {
-    let environment = environment(manifest);
+    let environment = environment(&read(manifest));
     assert!(environment.len() > 4, "{environment:?}");
     let command = Args::command();
     let is_flag = |name: &str| {

@@ -15,6 +15,7 @@ mod history;
 mod late_join;
 mod leaving;
 mod lost_flush;
+mod manifest;
 mod monitoring;
 mod network;
 mod reconnect;

@@ -31,7 +31,7 @@ use crate::{
     error::ApiError,
     index,
     interest::Interest,
-    metrics::{Fed, Health, HistoryKept, Metrics, Scrapes},
+    metrics::{Fed, Health, HistoryKept, Metrics, Scrapes, TurnedAway},
     negotiate::{self, EVENTS, JSON, compressed, entity_tag, unless_known, unless_known_as},
     network::Network,
     openapi,
@@ -170,6 +170,11 @@ impl Api {
         response
     }
 
+    /// What counts for its metrics what happens outside of it.
+    pub fn health(&self) -> &Health {
+        &self.shared.health
+    }
+
     /// Whether it keeps a history of its metrics, and so can answer queries of charts.
     pub fn has_history(&self) -> bool {
         self.shared.history.is_some()
@@ -275,7 +280,9 @@ impl Api {
         if !response.body().is_watch() {
             return Ok(response);
         }
-        let watching = self.shared.watches.begin(request.extensions.get().copied())?;
+        let watching = self.shared.watches.begin(request.extensions.get().copied()).inspect_err(|_| {
+            self.shared.health.turned_away(TurnedAway::Watches);
+        })?;
         Ok(response.map(|body| body.counted(watching)))
     }
 

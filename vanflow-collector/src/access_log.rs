@@ -21,11 +21,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{
     HeaderName, Method, Request, Response, StatusCode, Uri, Version,
     header::{HOST, REFERER, USER_AGENT},
 };
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 use thiserror::Error;
@@ -34,7 +37,7 @@ use tracing::warn;
 use vanflow_proto::Timestamp;
 
 use crate::{
-    clock,
+    answer, clock,
     config::{self, AccessLogFormat},
     front::{PROBES, Seen},
     http::Peer,
@@ -201,9 +204,24 @@ impl Entry {
     }
 }
 
+/// The same way to answer, with a line for each request where there is a log.
+pub(crate) fn noting<F>(
+    log: Option<AccessLog>,
+    answer: impl Fn(Request<Incoming>) -> F,
+) -> impl Fn(Request<Incoming>) -> BoxFuture<'static, Response<answer::Body>>
+where
+    F: Future<Output = Response<answer::Body>> + Send + 'static,
+{
+    move |request| {
+        let entry = log.as_ref().map(|log| log.entry(&request));
+        let answering = answer(request);
+        Box::pin(async move { logged(entry, answering.await).map(BodyExt::boxed_unsync) })
+    }
+}
+
 /// The answer, whose end is taken note of where there is a log. Probes are no access: they come every few seconds, and see
 /// nothing of the network.
-pub(crate) fn logged<B: Body>(entry: Option<Entry>, response: Response<B>) -> Response<Logged<B>> {
+fn logged<B: Body>(entry: Option<Entry>, response: Response<B>) -> Response<Logged<B>> {
     let entry = entry.filter(|entry| !PROBES.contains(&entry.path.as_str())).map(|mut entry| {
         entry.status = response.status();
         if let Some(Seen { client, user }) = response.extensions().get() {

@@ -22,7 +22,7 @@ use vanflow_proto::Timestamp;
 
 use crate::{
     chore::{self, Turn},
-    clock, config,
+    clock, config, leftovers,
     occasion::Occasion,
 };
 
@@ -109,7 +109,10 @@ impl Archivist {
             let opened = Self::open(&settings, retention, now, health)?;
             Ok::<_, ArchiveError>(Self { temporary: Some(temporary), ..opened })
         };
-        let made = tempfile::Builder::new().prefix("vanflow-demo-").tempdir();
+        let made = tempfile::Builder::new().prefix(leftovers::PREFIX).tempdir();
+        if let Ok(made) = &made {
+            leftovers::remove(made.path(), now);
+        }
         match made
             .map_err(|error| error.to_string())
             .and_then(|temporary| open(temporary).map_err(|error| error.to_string()))

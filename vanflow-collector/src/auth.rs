@@ -30,7 +30,10 @@ use http::{
 };
 use tokio::{sync::watch, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
-use vanflow_api::{AuthType, User};
+use vanflow_api::{
+    AuthType, User,
+    metrics::{FailedLogIn, Health, TurnedAway},
+};
 
 pub use self::listing::AuthError;
 pub(crate) use self::login::{LOGIN, LOGOUT};
@@ -144,6 +147,7 @@ pub(crate) struct Guard {
     public: Vec<Authority>,
     /// Whether `/metrics` is for everybody.
     pub(crate) metrics_open: bool,
+    health: Arc<Health>,
 }
 
 impl Guard {
@@ -152,26 +156,32 @@ impl Guard {
         if access.is_open() {
             return Ok(None);
         }
-        let (mut users, mut tokens, mut by_certificate, mut proxies) = (None, None, false, Vec::new());
+        let (mut users, mut tokens, mut by_certificate) = (None, None, false);
         for kind in &access.kinds {
             match kind {
                 Auth::Htpasswd(file) => users = Some(Listing::open(file, HTPASSWD)?),
                 Auth::Tokens(file) => tokens = Some(Listing::open(file, TOKENS)?),
                 Auth::Certificate => by_certificate = true,
-                Auth::Proxy(addresses) => proxies.push(*addresses),
+                Auth::Proxy(_) => {}
             }
         }
         Ok(Some(Self {
             users,
             tokens,
             by_certificate,
-            proxies,
+            proxies: access.proxies().collect(),
             sessions: Sessions::new(access.session_time),
             verifier: Verifier::new(),
             attempts: Attempts::new(),
             public: http.public_urls.iter().filter_map(|url| url.authority().cloned()).collect(),
             metrics_open: access.metrics_open,
+            health: Arc::default(),
         }))
+    }
+
+    /// The same, which counts there whom it does not let in.
+    pub(crate) fn counted_in(self, health: Arc<Health>) -> Self {
+        Self { health, ..self }
     }
 
     /// Looks at files and sessions again and again, for ever.
@@ -194,7 +204,7 @@ impl Guard {
     }
 
     /// Whether a proxy sent a request that is believed what it says.
-    fn is_proxy(&self, address: IpAddr) -> bool {
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|known| known.contain(address))
     }
 
@@ -261,10 +271,11 @@ impl Guard {
             return Ok(Identity::of(entry, Kind::Password));
         }
         // What is no name may be a password, in the wrong place.
-        let what = match names.find(name) {
-            Some(known) => format!("a wrong password for {:?}", known.name),
-            None => "a name that is in no file".to_owned(),
+        let (wrong, what) = match names.find(name) {
+            Some(known) => (FailedLogIn::Password, format!("a wrong password for {:?}", known.name)),
+            None => (FailedLogIn::User, "a name that is in no file".to_owned()),
         };
+        self.health.log_in_failed(wrong);
         self.attempts.failed(client, &what);
         Err(Refused::Wrong)
     }
@@ -278,6 +289,7 @@ impl Guard {
         if let Some(wait) = self.attempts.wait(client) {
             return Err(Refused::TooOften(wait));
         }
+        self.health.log_in_failed(FailedLogIn::Token);
         self.attempts.failed(client, "a token that is in no file");
         Err(Refused::Wrong)
     }
@@ -298,6 +310,17 @@ impl Guard {
         if self.tokens.is_some() {
             add("Bearer realm=\"vanflow-collector\"");
         }
+    }
+
+    /// Counts who has to come again, and adds to an answer when that may help.
+    pub(crate) fn put_off(&self, why: Refused, answer: &mut HeaderMap) {
+        let (reason, seconds) = match why {
+            Refused::Busy => (TurnedAway::LogIns, 1),
+            Refused::TooOften(wait) => (TurnedAway::Attempts, wait.as_secs() + 1),
+            Refused::Unknown | Refused::Wrong => return,
+        };
+        self.health.turned_away(reason);
+        answer.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 
     /// Whether there is anything that people could write into a form.
@@ -350,16 +373,6 @@ fn address(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
     address.map(|address| address.to_canonical())
-}
-
-/// Adds to an answer when to ask again, where that may help.
-pub(crate) fn why_later(why: Refused, answer: &mut HeaderMap) {
-    let seconds = match why {
-        Refused::Busy => 1,
-        Refused::TooOften(wait) => wait.as_secs() + 1,
-        Refused::Unknown | Refused::Wrong => return,
-    };
-    answer.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
 /// What somebody shows.

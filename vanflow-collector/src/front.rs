@@ -17,11 +17,11 @@ use http::{
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use vanflow_api::{AuthType, User};
+use vanflow_api::{AuthType, User, metrics::TurnedAway};
 
 use crate::{
     answer::{Answers, Body},
-    auth::{Guard, Identity, Kind, LOGIN, LOGOUT, Refused, Rights, why_later},
+    auth::{Guard, Identity, Kind, LOGIN, LOGOUT, Refused, Rights},
     config,
     console::refusal,
     hosts::Hosts,
@@ -47,6 +47,7 @@ pub(crate) struct Front {
     answers: Answers,
     hosts: Arc<Hosts>,
     guard: Option<Arc<Guard>>,
+    behind: Arc<Behind>,
     /// Who asks where nobody is asked who they are.
     anybody: User,
 }
@@ -69,6 +70,7 @@ impl Front {
         Self {
             answers,
             hosts: Arc::new(Hosts::new(settings, guard.is_none())),
+            behind: Behind::new(settings.limits.client_connections),
             guard,
             anybody: User::new("", anybody),
         }
@@ -83,6 +85,7 @@ impl Front {
             return self.answers.answer(request).await;
         }
         if let Some(why) = self.hosts.refusal(request.uri(), request.headers()) {
+            self.answers.api.health().turned_away(TurnedAway::Host);
             return refusal(StatusCode::MISDIRECTED_REQUEST, &why);
         }
         match self.guard.clone() {
@@ -173,7 +176,7 @@ impl Front {
                 refused
             }
         };
-        why_later(why, refused.headers_mut());
+        guard.put_off(why, refused.headers_mut());
         refused.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.answers.api.allow_origins(asked, refused.headers_mut());
         refused
@@ -221,8 +224,10 @@ impl http_body::Body for LetIn {
     }
 }
 
+mod behind;
 mod pooled;
 #[cfg(test)]
 mod tests;
 
+use behind::Behind;
 pub(crate) use pooled::answer_monitor;

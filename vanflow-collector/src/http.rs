@@ -43,7 +43,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Level, debug, info, warn};
-use vanflow_api::Client;
+use vanflow_api::{
+    Client,
+    metrics::{Health, TurnedAway},
+};
 
 pub(crate) use self::places::client_of;
 use self::{
@@ -52,7 +55,7 @@ use self::{
 };
 use crate::{
     access_log::shown,
-    config,
+    config::{self, Addresses},
     front::is_probe,
     occasion::Occasion,
     subject::common_name,
@@ -148,6 +151,7 @@ pub(crate) struct Server {
     places: Arc<Places>,
     probes: Arc<Places>,
     stall_timeout: Duration,
+    health: Arc<Health>,
     /// When to look at the certificate at once.
     renewed: Option<watch::Receiver<()>>,
 }
@@ -176,6 +180,7 @@ impl Server {
             places: Places::new(settings.limits.connections, settings.limits.client_connections),
             probes: Places::new(PROBES.0, PROBES.1),
             stall_timeout: settings.limits.stall_timeout,
+            health: Arc::default(),
             renewed: None,
         })
     }
@@ -183,6 +188,18 @@ impl Server {
     /// The same, which looks at its certificate whenever that is sent too.
     pub(crate) fn renewed_at(self, renewed: watch::Receiver<()>) -> Self {
         Self { renewed: Some(renewed), ..self }
+    }
+
+    /// The same, which counts there whom it turns away.
+    pub(crate) fn counted_in(self, health: Arc<Health>) -> Self {
+        Self { health, ..self }
+    }
+
+    /// The same, which is behind proxies at those addresses: clients share their connections, so that there are as many as
+    /// proxies like.
+    pub(crate) fn behind(self, proxies: Vec<Addresses>) -> Self {
+        let Places { total, of_client, .. } = *self.places;
+        Self { places: Places::behind(total, of_client, proxies), ..self }
     }
 
     /// The addresses that are listened on, with the ports that were found where 0 was asked for.
@@ -226,6 +243,7 @@ impl Server {
                 places: self.places.clone(),
                 probes: self.probes.clone(),
                 limits: Limits { ask_within: ASK_WITHIN, take_within: self.stall_timeout },
+                health: self.health.clone(),
                 respond: respond.clone(),
                 shutdown: shutdown.clone(),
             };
@@ -271,6 +289,7 @@ struct Acceptor<R> {
     places: Arc<Places>,
     probes: Arc<Places>,
     limits: Limits,
+    health: Arc<Health>,
     respond: R,
     shutdown: CancellationToken,
 }
@@ -311,8 +330,11 @@ where
             notice_its_end(&stream);
             let this = self.clone();
             tasks.spawn(async move {
-                match this.connection(stream, peer, seat).await {
-                    End::Cut(why) => info!("cut off {peer}: {why}"),
+                match this.clone().connection(stream, peer, seat).await {
+                    End::Cut(why) => {
+                        this.health.turned_away(why.reason());
+                        info!("cut off {peer}: {why}");
+                    }
                     End::Failed(error) => debug!("{peer}: {error}"),
                     End::Done => debug!("{peer} is done"),
                 }
@@ -330,6 +352,7 @@ where
         if let Some(place) = self.places.take(peer.ip(), &progress) {
             return Some(Seat { place, progress, limits: self.limits, is_spare: false });
         }
+        self.health.turned_away(TurnedAway::Connections);
         if let Some(times) = refused.arises() {
             warn!(
                 "{times} clients were turned away since this was said last, for all --connections are taken, or all \

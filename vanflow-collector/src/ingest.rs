@@ -34,6 +34,8 @@ pub(crate) struct Ingest {
     follower: Follower,
     /// To whom there is a connection, and since when.
     attached: Option<(String, Timestamp)>,
+    /// Sources that were announced, and of which nothing is known yet.
+    on_trial: u64,
     refused: Occasion,
     foreign: Occasion,
     lost: Occasion,
@@ -49,6 +51,7 @@ impl Ingest {
             publisher,
             follower: Follower::new(),
             attached: None,
+            on_trial: 0,
             refused: Occasion::default(),
             foreign: Occasion::default(),
             lost: Occasion::each(LINE_EACH),
@@ -154,12 +157,17 @@ impl Ingest {
         }
     }
 
+    /// So many sources were announced, of which nothing is known yet.
+    pub(crate) fn tried(&mut self, on_trial: u64) {
+        self.on_trial = on_trial;
+    }
+
     /// Time passed: about a second of it. Answers the sources whose records are known by halves now and were not
     /// before, and those where it is the other way round.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<(Arc<str>, bool)> {
         while self.publisher.write().advance(now) {}
         let changed = self.follower.incomplete(&self.publisher.write());
-        let is_ready = self.follower.is_whole();
+        let is_ready = self.follower.is_whole() && self.on_trial == 0;
         if let Some((whom, since)) = &self.attached
             && !self.publisher.network().status().borrow().flushed
             && (is_ready || now.micros_since(*since) >= READY_WITHIN)
@@ -401,6 +409,28 @@ mod tests {
         let status = ingest.publisher.network().status().borrow().clone();
         assert!(!status.attached && !status.flushed);
         assert_eq!(status.detail, "not attached to amqp://r:5672: connection refused");
+    }
+
+    #[test]
+    fn what_is_announced_and_not_heard_yet_is_waited_for_though_others_have_answered() {
+        let answered = || {
+            let mut ingest = ingest();
+            ingest.attached("a router", NOW);
+            seen(&mut ingest, "a:0", NOW);
+            report(&mut ingest, "a:0", &[update(RecordKind::Router, "a:0")], NOW);
+            ingest
+        };
+        let is_flushed = |ingest: &mut Ingest, on_trial, seconds| {
+            ingest.tried(on_trial);
+            ingest.tick(after(seconds));
+            ingest.publisher.network().status().borrow().flushed
+        };
+        let mut ingest = answered();
+        assert!(is_flushed(&mut ingest, 0, 1));
+        let mut ingest = answered();
+        assert!(!is_flushed(&mut ingest, 3, 1));
+        assert!(!is_flushed(&mut ingest, 1, 29));
+        assert!(is_flushed(&mut ingest, 1, 30), "for ever it is not, since anybody can announce");
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub mod fuzzing;
 mod hosts;
 mod http;
 mod ingest;
+#[cfg(feature = "archive")]
+mod leftovers;
 pub mod line;
 mod live;
 mod occasion;

@@ -24,10 +24,12 @@ pub(crate) async fn collect(mut ingest: Ingest, config: Config, leave: Cancellat
             biased;
             () = leave.cancelled() => break,
             _ = seconds.tick() => {
+                let connection = connection(&handle, &events);
+                ingest.tried(connection.on_trial);
+                ingest.health().connection(connection);
                 for (source, is_incomplete) in ingest.tick(clock::now()) {
                     handle.incomplete(&source, is_incomplete);
                 }
-                ingest.health().connection(connection(&handle, &events));
             }
             taken = events.next_batch(&mut batch, BATCH) => {
                 if taken == 0 {
@@ -63,6 +65,7 @@ fn connection(handle: &Handle, events: &Events) -> Connection {
     connection.flushes_retried = stats.flushes_retried;
     connection.flushes_refused = stats.flushes_refused;
     connection.beacons_refused = stats.beacons_refused;
+    connection.on_trial = stats.on_trial;
     connection.refused = stats.refused;
     connection.on_all = stats.on_all;
     connection.on_source = stats.on_source;

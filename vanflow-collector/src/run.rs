@@ -14,9 +14,6 @@ use std::{
     time::Duration,
 };
 
-use http::Request;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 use tokio::{
@@ -39,7 +36,7 @@ use vanflow_proto::{
 use vanflow_store::Store;
 
 use crate::{
-    access_log::{AccessLog, AccessLogError, logged},
+    access_log::{AccessLog, AccessLogError, noting},
     announce,
     answer::Answers,
     auth::{AuthError, Guard},
@@ -236,15 +233,21 @@ pub fn run(
 async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Running, RunError> {
     let console = settings.console.as_deref().map(Console::open).transpose()?;
     let prometheus = settings.prometheus.as_ref().map(Prometheus::new).transpose()?;
+    let health = Arc::new(Health::default());
     let guard = {
         let (access, http) = (settings.access.clone(), settings.http.clone());
         // Files on a network can take their time.
-        spawn_blocking(move || Guard::open(&access, &http)).await??.map(Arc::new)
+        let opened = spawn_blocking(move || Guard::open(&access, &http)).await??;
+        opened.map(|guard| Arc::new(guard.counted_in(health.clone())))
     };
     let leave = shutdown.child_token();
     let leaving = leave.clone().drop_guard();
     let (reload, reloaded) = watch::channel(());
-    let server = Server::bind(&settings.http, "--listen").await?.renewed_at(reloaded.clone());
+    let server = Server::bind(&settings.http, "--listen")
+        .await?
+        .renewed_at(reloaded.clone())
+        .counted_in(health.clone())
+        .behind(settings.access.proxies().collect());
     let addresses = server.addresses();
     let monitors = match &settings.metrics_listen {
         Some(address) => Some(
@@ -257,7 +260,8 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
                 },
                 "--metrics-listen",
             )
-            .await?,
+            .await?
+            .counted_in(health.clone()),
         ),
         None => None,
     };
@@ -268,7 +272,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
 
     // From here on requests come in; they are answered for good when there is something to answer from.
     let progress = Progress::default();
-    let (door, monitors_door) = (Door::new(&progress), Door::new(&progress));
+    let [door, monitors_door] = [(); 2].map(|()| Door::new(&progress, health.clone()));
     let serving = {
         let door = door.clone();
         server.serve_apart(move |request| door.answer(request), leave.clone())
@@ -296,7 +300,6 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         kept = Some((keeper, interval));
         known = sources;
     }
-    let health = Arc::new(Health::default());
     #[cfg(feature = "archive")]
     let archivist = {
         let (health, of_demo) = (health.clone(), matches!(source, Source::Demo(_)));
@@ -366,24 +369,17 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let collecting = tokio::spawn(upstream.collect(ingest, known, tap, api.clone(), leave.clone()));
     let (log, access_logging) = settings.access_log.as_ref().map(AccessLog::open).transpose()?.unzip();
     let pool = Pool::new(settings.http.limits.query_timeout).map_err(RunError::Threads)?;
-    monitors_door.open({
-        let (api, pool, log) = (api.clone(), pool.clone(), log.clone());
-        move |request: Request<Incoming>| {
-            let entry = log.as_ref().map(|log: &AccessLog| log.entry(&request));
-            let answering = answer_monitor(api.clone(), pool.clone(), request);
-            async move { logged(entry, answering.await).map(BodyExt::boxed_unsync) }
-        }
-    });
+    let monitored = {
+        let (api, pool) = (api.clone(), pool.clone());
+        move |request| answer_monitor(api.clone(), pool.clone(), request)
+    };
+    monitors_door.open(noting(log.clone(), monitored));
     let observing = tokio::spawn(observe(api.clone()));
     let remembering = remember_every.map(|interval| tokio::spawn(remember(api.clone(), interval)));
     let anybody = if settings.access.is_insecure { AuthType::None } else { AuthType::Local };
     let front =
         Front::new(&settings.http, guard.clone(), anybody, Answers { api, console, prometheus, scope });
-    door.open(move |request: Request<Incoming>| {
-        let entry = log.as_ref().map(|log| log.entry(&request));
-        let answering = front.clone().answer_by(pool.clone(), request);
-        async move { logged(entry, answering.await).map(BodyExt::boxed_unsync) }
-    });
+    door.open(noting(log, move |request| front.clone().answer_by(pool.clone(), request)));
     let guarding = guard.map(|guard| tokio::spawn(guard.keep(reloaded)));
     announce::access(&settings.http, &settings.access);
     let announcing = match settings.line {

@@ -19,9 +19,11 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::info;
+use vanflow_api::metrics::{Health, TurnedAway};
 
 use crate::{
     answer::{Body, whole},
+    front::is_probe,
     terminal::StatusLine,
 };
 
@@ -70,11 +72,13 @@ type Respond = Box<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
 pub(crate) struct Door {
     progress: Progress,
     respond: Arc<OnceLock<Respond>>,
+    health: Arc<Health>,
 }
 
 impl Door {
-    pub(crate) fn new(progress: &Progress) -> Self {
-        Self { progress: progress.clone(), respond: Arc::default() }
+    /// Whom it turns away is counted there.
+    pub(crate) fn new(progress: &Progress, health: Arc<Health>) -> Self {
+        Self { progress: progress.clone(), respond: Arc::default(), health }
     }
 
     /// Has all requests from now on answered so. It is opened once.
@@ -89,7 +93,13 @@ impl Door {
     pub(crate) fn answer(&self, request: Request<Incoming>) -> Answering {
         match self.respond.get() {
             Some(respond) => respond(request),
-            None => Box::pin(std::future::ready(closed(request.uri().path(), &self.progress))),
+            None => {
+                let path = request.uri().path();
+                if !is_probe(path) {
+                    self.health.turned_away(TurnedAway::Starting);
+                }
+                Box::pin(std::future::ready(closed(path, &self.progress)))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! `file` is the format, `write` turns records into frames and `read` frames into records; `keep` decides when.
 
+mod ahead;
 mod file;
 mod keep;
 mod read;

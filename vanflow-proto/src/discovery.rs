@@ -189,6 +189,11 @@ impl Discovery {
         self.refused
     }
 
+    /// How many sources were announced of which nothing is known yet, since they are on trial for the first time.
+    pub fn on_trial(&self) -> u64 {
+        self.trials.fresh() as u64
+    }
+
     /// How many times a source was asked again, because nobody took the question, or because the answer did not come or
     /// was not whole.
     pub fn retried(&self) -> u64 {

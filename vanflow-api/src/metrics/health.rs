@@ -19,6 +19,7 @@ use crate::{
         exposition::{Gathered, Histogram, SampleValue},
         labels::LabelSet,
         table::{ANSWERS, Name},
+        turned_away::{FailedLogIn, Refusals, TurnedAway},
     },
     network::Status,
     v2alpha1,
@@ -35,6 +36,7 @@ pub struct Health {
     connection: Mutex<Connection>,
     lag_micros: AtomicU64,
     watchers: AtomicU64,
+    refusals: Refusals,
     answers: Mutex<Answers>,
     history: Mutex<Option<HistoryKept>>,
     /// What has ended and is kept.
@@ -64,6 +66,8 @@ pub struct Connection {
     pub flushes_retried: u64,
     /// Those that nobody took.
     pub flushes_refused: u64,
+    /// Sources that were announced and of which nothing is known yet.
+    pub on_trial: u64,
     /// Messages that were too large, or could not be read.
     pub refused: u64,
     /// Beacons passed over.
@@ -147,6 +151,16 @@ impl Health {
         self.lag_micros.store(micros, Ordering::Relaxed);
     }
 
+    /// Somebody was not answered as they asked.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.refusals.turned_away(why);
+    }
+
+    /// Somebody was not let in, for what they showed was wrong.
+    pub fn log_in_failed(&self, wrong: FailedLogIn) {
+        self.refusals.log_in_failed(wrong);
+    }
+
     pub(crate) fn asked(&self, route: &'static str, status: StatusCode) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         *answers.requests.entry((route, status.as_u16())).or_default() += 1;
@@ -202,6 +216,7 @@ impl Health {
         count(Name::MessageBytes, connection.octets);
         count(Name::Refused, refused);
         count(Name::BeaconsRefused, connection.beacons_refused);
+        count(Name::OnTrial, connection.on_trial);
         count(Name::Flushes, connection.flushes);
         count(Name::FlushesRetried, connection.flushes_retried);
         count(Name::FlushesRefused, connection.flushes_refused);
@@ -241,6 +256,7 @@ impl Health {
         ] {
             gathered.add(Name::Messages, labels.with([("address", address)]), SampleValue::Count(count));
         }
+        self.refusals.gather(labels, gathered);
         let kinds = RecordKind::ALL.iter().map(|kind| kind.name()).chain(["unknown"]);
         for (name, count) in kinds.zip(self.records.iter().map(load)) {
             gathered.add(Name::Records, labels.with([("type", name)]), SampleValue::Count(count));

@@ -17,6 +17,7 @@ mod logs;
 mod scrapes;
 mod series;
 mod table;
+mod turned_away;
 mod withheld;
 
 use std::{
@@ -33,6 +34,7 @@ pub use health::{Connection, Health, Written};
 pub(crate) use health::{Figures, HistoryKept};
 pub(crate) use logs::is_of_certificate;
 pub(crate) use scrapes::{Reader, Scrapes};
+pub use turned_away::{FailedLogIn, TurnedAway};
 
 pub(crate) use ends::flow_labels;
 pub(crate) use entities::site_and_name;

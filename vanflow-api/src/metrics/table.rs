@@ -186,6 +186,8 @@ metrics! {
         "Messages and records that were not taken: too large, or not to be read.";
     BeaconsRefused "vanflow_collector_beacons_refused_total" Counter, NONE []
         "Beacons that were passed over: too many sources, or an address that another source has.";
+    OnTrial "vanflow_collector_sources_on_trial" Gauge, NONE []
+        "Sources that were announced and have not been heard yet, where they are many; for 10 seconds each.";
     Flushes "vanflow_collector_flushes_total" Counter, NONE []
         "Times that a source was asked for all of its records.";
     FlushesRetried "vanflow_collector_flushes_retried_total" Counter, NONE []
@@ -230,6 +232,10 @@ metrics! {
         "HTTP requests, by route and status; the route is none where there is nothing.";
     HttpSeconds "vanflow_collector_http_request_duration_seconds" Histogram(ANSWERS), NONE ["route"]
         "Time that making the answer took, without the time that the client took to take it. Watches are left out.";
+    TurnedAway "vanflow_collector_http_turned_away_total" Counter, NONE ["reason"]
+        "Requests that were refused, and connections that were refused or cut off, for the sake of others.";
+    LogInsFailed "vanflow_collector_failed_log_ins_total" Counter, NONE ["reason"]
+        "Names with passwords, and tokens, that were wrong, by what was wrong of them.";
     HistorySeries "vanflow_collector_history_series" Gauge, NONE []
         "Series that are kept for charts, those that ended included.";
     HistoryBytes "vanflow_collector_history_bytes" Gauge, NONE []

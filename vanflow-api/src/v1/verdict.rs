@@ -77,6 +77,7 @@ impl Facts<'_> {
     fn state(&self) -> State {
         let lacks = self.count(SourceState::Incomplete) > 0
             || self.sources.iter().any(|source| source.is_saturated)
+            || self.figures.connection.on_trial > 0
             || self.never_reported > 0
             || self.figures.refused > 0;
         match &self.status {
@@ -110,6 +111,11 @@ impl Facts<'_> {
                 let mut reasons = Vec::new();
                 if incomplete > 0 {
                     reasons.push(format!("{incomplete} of {} incomplete", are(seen, "source", "sources")));
+                }
+                let on_trial = self.figures.connection.on_trial;
+                if on_trial > 0 {
+                    reasons
+                        .push(format!("{} announced and not heard yet", were(on_trial, "source", "sources")));
                 }
                 let saturated = self.sources.iter().filter(|source| source.is_saturated).count();
                 if saturated > 0 {
@@ -208,6 +214,7 @@ fn render_sources(json: &mut Json, facts: &Facts<'_>) {
     object.uint("complete", facts.count(SourceState::Complete) as u64);
     object.uint("incomplete", facts.count(SourceState::Incomplete) as u64);
     object.uint("lost", facts.count(SourceState::Lost) as u64);
+    object.uint("onTrial", facts.figures.connection.on_trial);
     object.uint("routers", seen.clone().filter(|source| source.is_router()).count() as u64);
     object.uint("controllers", seen.filter(|source| source.is_controller()).count() as u64);
     object.close();
@@ -304,8 +311,9 @@ pub(crate) fn described() -> Value {
                 "sources",
                 true,
                 counts(
-                    "How many sources there are; those that were lost are not in the total.",
-                    &["total", "complete", "incomplete", "lost", "routers", "controllers"],
+                    "How many sources there are; those that were lost, and those that were announced and not heard yet \
+                     (onTrial), are not in the total.",
+                    &["total", "complete", "incomplete", "lost", "onTrial", "routers", "controllers"],
                 ),
             ),
             (

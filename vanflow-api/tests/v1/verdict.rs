@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use vanflow_api::{ApiOptions, metrics::Health};
+use vanflow_api::{
+    ApiOptions,
+    metrics::{Connection, Health},
+};
 use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
 use vanflow_store::{Store, StoreOptions};
 
@@ -183,6 +186,23 @@ fn what_was_refused_is_counted_and_makes_the_verdict_incomplete() {
     assert_eq!(verdict["state"], "incomplete");
     assert_eq!(verdict["text"], "1 message or record was refused.");
     assert_eq!(verdict["findings"][0]["text"], "1 message or record was refused");
+}
+
+#[test]
+fn sources_that_were_announced_and_not_heard_yet_make_the_verdict_incomplete() {
+    let health = Arc::new(Health::default());
+    let mut connection = Connection::default();
+    connection.on_trial = 2;
+    health.connection(connection);
+    let mut options = ApiOptions::default();
+    options.health = health;
+    let mut fixture = Fixture::with_options(Store::new(StoreOptions::default()), options);
+    fixture.report(&[new(RecordKind::Router, "gv_ZW:0").with(Attribute::Name, "0/west-1")]);
+    attach(&fixture);
+    let verdict = ask(&fixture, "verdict");
+    assert_eq!(verdict["state"], "incomplete");
+    assert_eq!(verdict["text"], "2 sources were announced and not heard yet.");
+    assert_eq!((&verdict["sources"]["onTrial"], &verdict["sources"]["total"]), (&2.into(), &1.into()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 use tracing::info;
 
-use super::{Guard, Identity, Kind, Refused, SESSION, listing::Listing, secret::sha256, sessions, why_later};
+use super::{Guard, Identity, Kind, Refused, SESSION, listing::Listing, secret::sha256, sessions};
 use crate::{
     answer::{Body, empty, whole},
     console::refusal,
@@ -174,7 +174,7 @@ impl Guard {
                 if status == StatusCode::UNAUTHORIZED {
                     self.challenge(&asked.headers, response.headers_mut());
                 }
-                why_later(why, response.headers_mut());
+                self.put_off(why, response.headers_mut());
                 response
             }
         }

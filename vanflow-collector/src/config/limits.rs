@@ -21,7 +21,8 @@ pub struct LimitArgs {
     pub connections: usize,
 
     /// HTTP connections of one client address at a time, or of one IPv6 network of 64 bits; half of --connections by
-    /// default. Behind a proxy all clients have its address: give it all there are.
+    /// default. A proxy that --auth proxy=ADDRESS names has no such bound: each client that it names has as many requests
+    /// in progress. Behind any other proxy all clients have its address: give it all there are.
     #[arg(long, env = "VANFLOW_CLIENT_CONNECTIONS", value_name = "N", help_heading = LIMITS)]
     pub client_connections: Option<usize>,
 

@@ -6,13 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
-use vanflow_api::{Api, Client, Interest};
+use http::{HeaderValue, Request, Response, StatusCode, header::RETRY_AFTER, request::Parts};
+use vanflow_api::{Api, Client, Interest, metrics::TurnedAway};
 
 use super::{Front, is_probe};
 use crate::{
     answer::{Body, boxed, late},
-    http::Failure,
+    console::refusal,
+    http::{Failure, Peer, client_of},
     pool::{Late, Pool, in_turn},
     prometheus::ANSWER_WITHIN,
 };
@@ -27,7 +28,22 @@ impl Front {
             return self.answer(request).await;
         }
         let api = self.answers.api.clone();
+        let sender = Peer::of(&request);
         let (mut parts, body) = request.into_parts();
+        let proxied = self.guard.as_ref().filter(|guard| guard.is_proxy(sender.address));
+        let mut in_progress = None;
+        if let Some(guard) = proxied {
+            // Whoever speaks for many is none of them.
+            let client = client_of(guard.behind_proxy(&parts.headers, &sender).address);
+            parts.extensions.insert(Client(client));
+            if client != client_of(sender.address) {
+                in_progress = self.behind.begin(client);
+                if in_progress.is_none() {
+                    api.health().turned_away(TurnedAway::Requests);
+                    return too_many(&api, &parts);
+                }
+            }
+        }
         let asked = parts.clone();
         // Ends with this: when the answer has begun, or is late, or its client is gone.
         let waiting = Waiting::default();
@@ -37,11 +53,31 @@ impl Front {
             self.answers.prometheus.is_some() && vanflow_api::chart(asked.uri.path()).is_some();
         let waits = if is_passed_on { ANSWER_WITHIN } else { Duration::ZERO };
         let answering = self.answer(Request::from_parts(parts, body));
-        match pool.answer(client(&asked.extensions), waits, answering).await {
+        let response = match pool.answer(client(&asked.extensions), waits, answering).await {
             Ok(response) => response,
-            Err(Late) => late(&api, &asked, pool.within()),
+            Err(Late) => counted_late(&api, &asked, pool.within()),
+        };
+        match in_progress {
+            Some(request) => response.map(|body| request.until_end_of(body)),
+            None => response,
         }
     }
+}
+
+/// The answer to a client behind a proxy that asks as much as it may already.
+fn too_many(api: &Api, asked: &Parts) -> Response<Body> {
+    let mut refused = refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many requests of this client at a time: ask again when some are answered",
+    );
+    refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    api.allow_origins(asked, refused.headers_mut());
+    refused
+}
+
+fn counted_late(api: &Api, asked: &Parts, within: Duration) -> Response<Body> {
+    api.health().turned_away(TurnedAway::Late);
+    late(api, asked, within)
 }
 
 /// The answer to whoever watches over the collector, at an address for that alone.
@@ -56,7 +92,7 @@ pub(crate) async fn answer_monitor<B>(api: Api, pool: Pool, request: Request<B>)
     };
     match pool.answer(client(&asked.extensions), Duration::ZERO, answering).await {
         Ok(response) => response,
-        Err(Late) => late(&api, &asked, pool.within()),
+        Err(Late) => counted_late(&api, &asked, pool.within()),
     }
 }
 

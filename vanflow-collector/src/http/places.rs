@@ -2,8 +2,9 @@
 //!
 //! Nobody who asks something is turned away for the sake of clients that ask nothing: where all places are taken, an
 //! idle connection makes room, of the client that has the most. Where none is idle, a client that has less than its share
-//! gets a place of the one that has the most. A *client* is an address; of IPv6, a network of 64 bits, since whoever has
-//! one address of it has them all.
+//! gets a place of the one that is furthest above its own. Shares are equal, but for proxies that are believed whom they speak
+//! for: they have half of all places together, and no bound of their own. A *client* is an address; of IPv6, a network of
+//! 64 bits, since whoever has one address of it has them all.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,14 +16,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::stall::Progress;
+use crate::config::Addresses;
 
 /// The places that there are.
 #[derive(Debug)]
 pub(super) struct Places {
     /// How many there are.
-    total: usize,
+    pub(super) total: usize,
     /// How many a client may have.
-    of_client: usize,
+    pub(super) of_client: usize,
+    /// Who is no client, but speaks for many.
+    proxies: Vec<Addresses>,
     held: Mutex<Held>,
 }
 
@@ -31,8 +35,14 @@ struct Held {
     /// By the order in which they came.
     connections: BTreeMap<u64, Connection>,
     /// How many connections a client has; never 0.
-    clients: HashMap<IpAddr, usize>,
+    clients: HashMap<IpAddr, Client>,
     latest: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    connections: usize,
+    is_proxy: bool,
 }
 
 #[derive(Debug)]
@@ -53,26 +63,32 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(total: usize, of_client: usize) -> Arc<Self> {
-        Arc::new(Self { total, of_client, held: Mutex::default() })
+        Self::behind(total, of_client, Vec::new())
+    }
+
+    /// The same, with proxies at those addresses.
+    pub(super) fn behind(total: usize, of_client: usize, proxies: Vec<Addresses>) -> Arc<Self> {
+        Arc::new(Self { total, of_client, proxies, held: Mutex::default() })
     }
 
     /// A place for a connection of a client, if there is one or somebody gives way.
-    pub(super) fn take(self: &Arc<Self>, client: IpAddr, progress: &Arc<Progress>) -> Option<Place> {
-        let client = client_of(client);
+    pub(super) fn take(self: &Arc<Self>, address: IpAddr, progress: &Arc<Progress>) -> Option<Place> {
+        let is_proxy = self.proxies.iter().any(|proxy| proxy.contain(address.to_canonical()));
+        let client = client_of(address);
         let mut held = self.lock();
         let own = held.of(client);
-        if own >= self.of_client {
+        if own >= self.of_client && !is_proxy {
             held.evict_idle(Some(client))?;
         }
         if held.connections.len() >= self.total {
-            held.evict_idle(None).or_else(|| held.evict_for(client, self.total))?;
+            held.evict_idle(None).or_else(|| held.evict_for(client, is_proxy, self.total))?;
         }
         held.latest += 1;
         let number = held.latest;
         let gives_way = CancellationToken::new();
         let connection = Connection { client, progress: Arc::clone(progress), gives_way: gives_way.clone() };
         held.connections.insert(number, connection);
-        *held.clients.entry(client).or_default() += 1;
+        held.clients.entry(client).or_insert(Client { connections: 0, is_proxy }).connections += 1;
         Some(Place { places: Arc::clone(self), number, gives_way })
     }
 
@@ -89,14 +105,14 @@ impl Drop for Place {
 
 impl Held {
     fn of(&self, client: IpAddr) -> usize {
-        self.clients.get(&client).copied().unwrap_or_default()
+        self.clients.get(&client).map_or(0, |client| client.connections)
     }
 
     fn remove(&mut self, number: u64) -> Option<Connection> {
         let connection = self.connections.remove(&number)?;
-        if let Some(count) = self.clients.get_mut(&connection.client) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(client) = self.clients.get_mut(&connection.client) {
+            client.connections -= 1;
+            if client.connections == 0 {
                 self.clients.remove(&connection.client);
             }
         }
@@ -122,16 +138,27 @@ impl Held {
         self.evict(number)
     }
 
-    /// Makes room for a client that has less than its share, at the expense of the one that has the most: its oldest
-    /// connection ends.
-    fn evict_for(&mut self, client: IpAddr, total: usize) -> Option<()> {
+    /// Makes room for a client that has less than its share, at the expense of the one that is furthest above its own: its
+    /// oldest connection ends.
+    fn evict_for(&mut self, client: IpAddr, is_proxy: bool, total: usize) -> Option<()> {
         let own = self.of(client);
-        let share = total / (self.clients.len() + usize::from(own == 0));
-        if own >= share {
+        let is_new = usize::from(own == 0);
+        let proxies =
+            self.clients.values().filter(|client| client.is_proxy).count() + is_new * usize::from(is_proxy);
+        let others = self.clients.len() + is_new - proxies;
+        let share = |is_proxy| match (is_proxy, proxies, others) {
+            (_, 0, all) | (_, all, 0) => total / all,
+            (true, ..) => total / 2 / proxies,
+            (false, ..) => (total - total / 2) / others,
+        };
+        if own >= share(is_proxy) {
             return None;
         }
-        let most = *self.clients.values().max()?;
-        let (number, _) = self.connections.iter().find(|(_, held)| self.of(held.client) == most)?;
+        let above = |client: &Client| client.connections.checked_sub(share(client.is_proxy));
+        let most = self.clients.values().filter_map(above).max()?;
+        let mut connections = self.connections.iter();
+        let gives_way = |held: &Connection| self.clients.get(&held.client).and_then(above) == Some(most);
+        let (number, _) = connections.find(|(_, held)| gives_way(held))?;
         self.evict(*number)
     }
 }
@@ -223,6 +250,28 @@ mod tests {
         let third = places.take(address("192.0.2.3"), &busy()).expect("there are three now");
         assert_eq!((gave_way(&held), gave_way(&of_few)), (vec![0, 1, 2, 3], vec![]));
         drop(third);
+    }
+
+    #[test]
+    fn a_proxy_has_as_many_as_it_likes_and_its_half_where_others_take_all() {
+        let [proxy, one, other] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(address);
+        let places = Places::behind(8, 2, vec!["192.0.2.1".parse().expect("an address")]);
+        let held: Vec<_> = (0..8).map(|_| places.take(proxy, &busy()).expect("there is room")).collect();
+        let of_one =
+            [busy(), busy()].map(|progress| places.take(one, &progress).expect("it has less than its share"));
+        assert_eq!(gave_way(&held), [0, 1]);
+        assert!(places.take(one, &busy()).is_none(), "it has what a client may have");
+        drop((held, of_one));
+
+        let places = Places::behind(8, 8, vec!["192.0.2.1".parse().expect("an address")]);
+        let of_one: Vec<_> = (0..5).map(|_| places.take(one, &busy()).expect("there is room")).collect();
+        let of_other: Vec<_> = (0..3).map(|_| places.take(other, &busy()).expect("there is room")).collect();
+        let held: Vec<_> =
+            (0..4).map(|_| places.take(proxy, &busy()).expect("it has less than half")).collect();
+        assert_eq!((gave_way(&of_one), gave_way(&of_other)), (vec![0, 1, 2], vec![0]));
+        assert!(places.take(proxy, &busy()).is_none(), "it has its half");
+        assert!(places.take(one, &busy()).is_none(), "so have the others theirs");
+        assert!(!held.iter().any(|place| place.gives_way.is_cancelled()));
     }
 
     #[test]

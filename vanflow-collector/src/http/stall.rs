@@ -16,6 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
+use vanflow_api::metrics::TurnedAway;
 
 /// Octets that a client has to take at a time for it to count: answers to the pings of HTTP/2 do not.
 const SOME: usize = 64;
@@ -38,6 +39,17 @@ pub(super) enum Cut {
     TakesNothing(Duration),
     /// Others need its place.
     GivesWay,
+}
+
+impl Cut {
+    /// What it is counted by.
+    pub(super) fn reason(&self) -> TurnedAway {
+        match self {
+            Self::AsksNothing(_) => TurnedAway::Idle,
+            Self::TakesNothing(_) => TurnedAway::Stalled,
+            Self::GivesWay => TurnedAway::Room,
+        }
+    }
 }
 
 impl fmt::Display for Cut {

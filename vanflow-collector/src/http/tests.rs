@@ -71,6 +71,7 @@ where
         places: Places::new(1, 1),
         probes: Places::new(1, 1),
         limits: LIMITS,
+        health: Arc::default(),
         respond: move |_| ready(Response::new(body())),
         shutdown: shutdown.clone(),
     };

@@ -98,7 +98,7 @@ impl Entry<'_> {
         frames[start + 4..payload].copy_from_slice(&checksum.to_le_bytes());
     }
 
-    fn read(payload: &[u8]) -> Option<Entry<'_>> {
+    pub(crate) fn read(payload: &[u8]) -> Option<Entry<'_>> {
         let (&flags, rest) = payload.split_first()?;
         let (ended, rest) = number(rest)?;
         let (heard, rest) = number(rest)?;
@@ -203,7 +203,13 @@ impl<R: Read + Seek> Reader<R> {
     }
 
     /// The next entry, or `None` at the end. After a [`Fault`] there is nothing more to read.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn next(&mut self) -> Result<Option<Entry<'_>>, Fault> {
+        Ok(self.next_payload()?.and_then(Entry::read))
+    }
+
+    /// The same, as it stands there.
+    pub(crate) fn next_payload(&mut self) -> Result<Option<&[u8]>, Fault> {
         if self.offset >= self.length {
             return Ok(None);
         }
@@ -212,7 +218,7 @@ impl<R: Read + Seek> Reader<R> {
             Err(claimed) => self.pass_over_damage(claimed)?,
         };
         self.offset += frame;
-        Ok(Entry::read(&self.payload))
+        Ok(Some(&self.payload))
     }
 
     /// Reads the frame that starts at the offset, where the input stands. Answers how long it is; where there is none

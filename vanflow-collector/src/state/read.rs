@@ -7,7 +7,10 @@ use foldhash::fast::FixedState;
 use vanflow_proto::{Attribute, Body, Message, SourceType, Timestamp, Update, discovery::Known};
 use vanflow_store::{Ended, SourceId, Store};
 
-use super::file::{Damage, Entry, Fault, Reader};
+use super::{
+    ahead,
+    file::{Damage, Entry, Fault, Reader},
+};
 
 /// What was read of a log.
 #[derive(Default)]
@@ -55,23 +58,17 @@ impl Loaded {
             Ok(second) => second,
             Err(error) => return Some(error.into()),
         };
-        let mut reader = match Reader::open(file) {
+        let reader = match Reader::open(file) {
             Ok(reader) => reader,
             Err(fault) => return Some(fault),
         };
         let mut places = Vec::new();
         let mut heard: Vec<(String, String, Timestamp)> = Vec::new();
         let mut positions: HashMap<String, usize> = HashMap::new();
-        let mut frame = 0;
+        let mut frames = 0;
         let length = reader.length();
-        let fault = loop {
-            self.good = reader.offset();
-            progress.read(self.good, FIRST_READING * length);
-            let entry = match reader.next() {
-                Ok(Some(entry)) => entry,
-                Ok(None) => break None,
-                Err(fault) => break Some(fault),
-            };
+        let outcome = ahead::read(reader, |entry, next| {
+            progress.read(next, FIRST_READING * length);
             match positions.get(entry.source) {
                 Some(&position) => heard[position].2 = heard[position].2.max(entry.last_heard),
                 None => {
@@ -88,34 +85,31 @@ impl Loaded {
                 places.push(LogPosition {
                     id: hash(update.id),
                     start: update.get(Attribute::StartTime).and_then(|start| start.as_uint()).unwrap_or(0),
-                    frame,
+                    frame: frames,
                     position,
                 });
             }
-            frame += 1;
-        };
-        self.damage = reader.damage();
+            frames += 1;
+        });
+        (self.good, self.damage) = (outcome.good, outcome.damage);
 
         for (id, source_type, last_heard) in heard {
             let source = store.source_seen(&id, SourceType::from_name(&source_type), last_heard);
             self.sources.insert(id, LoadedSource { id: source, source_type, last_heard, lives: false });
         }
-        let mut reader = match Reader::open(second) {
+        let reader = match Reader::open(second) {
             Ok(reader) => reader,
             Err(fault) => return Some(fault),
         };
         let mut last = last_places(places).into_iter().peekable();
-        for frame in 0..frame {
-            let done = length + (FIRST_READING - 1) * reader.offset();
-            progress.read(done, FIRST_READING * length);
-            let entry = match reader.next() {
-                Ok(Some(entry)) => entry,
-                Ok(None) => break,
-                Err(fault) => return Some(fault),
-            };
+        let mut frame = 0;
+        let again = ahead::read(reader, |entry, next| {
+            progress.read(length + (FIRST_READING - 1) * next, FIRST_READING * length);
             let ended = entry.ended.map(|(at, presumed)| Ended { at, presumed });
             let is_over = ended.is_some_and(|ended| now.micros_since(ended.at) > retention);
-            for (position, update) in updates(&entry) {
+            // Where nothing of a frame is to be restored, it is not even looked into.
+            let is_wanted = last.peek().is_some_and(|(wanted, _)| *wanted == frame);
+            for (position, update) in is_wanted.then(|| updates(&entry)).into_iter().flatten() {
                 if last.next_if_eq(&(frame, position)).is_none() || is_over {
                     continue;
                 }
@@ -124,8 +118,13 @@ impl Loaded {
                 store.restore(source.id, update, ended);
                 self.restored += 1;
             }
+            frame += 1;
+        });
+        // What is wrong with the log is known from before, unless the disk fails just now.
+        match again.fault {
+            Some(Fault::Io(error)) => Some(Fault::Io(error)),
+            _ => outcome.fault,
         }
-        fault
     }
 
     /// How many sources there are in the log.

@@ -1,5 +1,7 @@
 //! The collector as a process: what it says, and how it leaves.
 
+#[path = "../../../tests/manifest.rs"]
+mod manifest;
 mod observer;
 mod operation;
 mod protected;

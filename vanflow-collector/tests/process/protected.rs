@@ -19,6 +19,7 @@ use vanflow_collector::demo::{self, Demo, DemoOptions};
 use vanflow_proto::{Timestamp, source::ExchangeOptions};
 
 use crate::{
+    manifest,
     operation::{job, kubernetes},
     support::{Process, command, free_port, identity},
 };
@@ -115,15 +116,7 @@ fn get_secured(port: u16, authority: &str, path: &str, header: &str) -> String {
 /// The variables of the collector in `deploy.yaml`.
 fn environment() -> Vec<(String, String)> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy.yaml");
-    let text = fs::read_to_string(manifest).expect("it is there");
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let mut found = Vec::new();
-    while let Some(line) = lines.next() {
-        if let Some(name) = line.strip_prefix("- name: ").filter(|name| name.starts_with("VANFLOW_")) {
-            let value = lines.next().and_then(|line| line.strip_prefix("value: ")).expect("a value");
-            found.push((name.to_owned(), value.trim_matches('"').to_owned()));
-        }
-    }
+    let found = manifest::environment(&fs::read_to_string(manifest).expect("it is there"));
     assert!(found.len() > 10, "{found:?}");
     found
 }

@@ -37,6 +37,8 @@ pub(super) struct Trials {
     on_trial: HashMap<Arc<str>, Trial>,
     /// When each began, by rank, the first one first. Those that are over are passed over when it is their turn.
     orders: [VecDeque<(Timestamp, Arc<str>)>; RANKS],
+    /// How many are on trial that were not found wanting before.
+    fresh: usize,
     remembered: HashMap<u64, Remembered>,
     /// What is remembered, the oldest first.
     ages: VecDeque<u64>,
@@ -57,6 +59,8 @@ pub(super) struct Trial {
     /// Where it is listened to.
     pub(super) address: Arc<str>,
     since: Timestamp,
+    /// Whether it was not heard in a trial before.
+    is_doubtful: bool,
 }
 
 /// What is known of an id that was not tried, or not heard when it was.
@@ -89,6 +93,11 @@ impl Trials {
         }
     }
 
+    /// How many are on trial of which nothing is known yet: some of them are there, as far as anybody can tell.
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh
+    }
+
     pub(super) fn is_on_trial(&self, id: &str) -> bool {
         self.on_trial.contains_key(id)
     }
@@ -118,8 +127,10 @@ impl Trials {
                 return (false, None);
             }
         }
-        let trial =
-            Trial { source_type: source_type.name().into(), address: Arc::clone(address), since: now };
+        let is_doubtful = rank == DOUBTFUL;
+        self.fresh += usize::from(!is_doubtful);
+        let (source_type, address) = (source_type.name().into(), Arc::clone(address));
+        let trial = Trial { source_type, address, since: now, is_doubtful };
         let id: Arc<str> = id.into();
         self.orders[rank].push_back((now, Arc::clone(&id)));
         self.on_trial.insert(id, trial);
@@ -129,6 +140,7 @@ impl Trials {
     /// It was heard: nothing is held against it any more.
     pub(super) fn heard(&mut self, id: &str) -> Option<(Arc<str>, Trial)> {
         let found = self.on_trial.remove_entry(id)?;
+        self.fresh -= usize::from(!found.1.is_doubtful);
         self.remembered.remove(&self.hash(id));
         Some(found)
     }
@@ -151,7 +163,9 @@ impl Trials {
         } else {
             self.announced(now, hash);
         }
-        self.on_trial.remove(&id)
+        let ended = self.on_trial.remove(&id)?;
+        self.fresh -= usize::from(!ended.is_doubtful);
+        Some(ended)
     }
 
     /// When the first trial of that rank began.
@@ -174,6 +188,7 @@ impl Trials {
     /// The connection is gone, and with it what was listened to.
     pub(super) fn abandon(&mut self) {
         self.on_trial.clear();
+        self.fresh = 0;
         self.orders.iter_mut().for_each(VecDeque::clear);
     }
 

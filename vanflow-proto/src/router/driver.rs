@@ -169,6 +169,8 @@ impl Driver {
 
     /// Passes on what discovery came up with.
     async fn act(&mut self, open: &Open) -> Result<(), Closing> {
+        self.counters.beacons_refused.store(self.discovery.refused(), Ordering::Relaxed);
+        self.counters.on_trial.store(self.discovery.on_trial(), Ordering::Relaxed);
         while let Some(output) = self.discovery.next_output() {
             match output {
                 Output::Action(Action::Listen { address }) => open.order(Order::Listen(address)),
@@ -235,7 +237,6 @@ impl Driver {
                 Event::Records { at, source, records: Records::new(bytes.clone(), &updates) }
             }
         });
-        self.counters.beacons_refused.store(self.discovery.refused(), Ordering::Relaxed);
         // What discovery makes of a message comes before the message: nobody sees records of an unknown source.
         self.act(open).await?;
         match event {

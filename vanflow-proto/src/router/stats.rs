@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What happened so far. Counts never fall.
+/// What happened so far. Counts never fall, but for [`on_trial`](Self::on_trial).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -16,6 +16,8 @@ pub struct Stats {
     pub flushes_refused: u64,
     /// Beacons that were passed over: too many sources, or an address that another source has.
     pub beacons_refused: u64,
+    /// Sources that were announced and of which nothing is known yet, now.
+    pub on_trial: u64,
     /// Messages that were too large, or could not be read.
     pub refused: u64,
     /// Messages received on `mc/sfe.all`.
@@ -48,6 +50,6 @@ macro_rules! counters {
 }
 
 counters! {
-    connections flushes flushes_retried flushes_refused beacons_refused refused on_all on_source on_flows on_logs
+    connections flushes flushes_retried flushes_refused beacons_refused on_trial refused on_all on_source on_flows on_logs
     on_heartbeats octets
 }

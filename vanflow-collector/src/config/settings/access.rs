@@ -98,6 +98,14 @@ impl Access {
         self.kinds.is_empty()
     }
 
+    /// Where proxies are that are believed.
+    pub(crate) fn proxies(&self) -> impl Iterator<Item = Addresses> {
+        self.kinds.iter().filter_map(|kind| match kind {
+            Auth::Proxy(addresses) => Some(*addresses),
+            _ => None,
+        })
+    }
+
     pub(super) fn new(args: &Args, http: &Http) -> Result<Self, SettingsError> {
         let kinds: Vec<_> = args.auth.iter().map(|kind| auth(kind)).collect::<Result<_, _>>()?;
         let is_none = kinds.contains(&None);

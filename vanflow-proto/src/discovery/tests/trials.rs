@@ -107,6 +107,7 @@ fn what_is_not_heard_on_trial_is_tried_again_later_and_later() {
     let mut tries = Vec::new();
     for second in 0..200 {
         van.beacon(SourceType::Controller, "c");
+        assert_eq!(van.discovery.on_trial(), u64::from(second < 10), "it was not heard once by {second} s");
         for output in van.pass(1.0, &[]) {
             match output.as_str() {
                 "listen mc/sfe.c.heartbeats" => tries.push(second),
@@ -128,7 +129,9 @@ fn a_source_that_is_heard_on_trial_is_followed_and_asked_once_all_its_receivers_
     van.beacon(SourceType::Router, "a:0");
     van.beacon(SourceType::Router, "a:0");
     assert_eq!(van.outputs(), ["listen mc/sfe.a:0"]);
+    assert_eq!(van.discovery.on_trial(), 1);
     van.heartbeat("a:0");
+    assert_eq!(van.discovery.on_trial(), 0);
     assert_eq!(van.outputs(), ["seen ROUTER a:0", "listen mc/sfe.a:0.flows", "listen mc/sfe.a:0.logs"]);
     assert_eq!(van.pass(2.0, &["a:0"]), ["flush a:0"]);
     assert_eq!(van.pass(60.0, &["a:0"]).iter().filter(|output| output.starts_with("leave")).count(), 0);
@@ -144,7 +147,9 @@ fn trials_end_with_the_connection() {
     let mut van = Van { discovery: Discovery::new(settings, 0), now: at(1000.0) };
     van.discovery.attached(van.now);
     van.beacon(SourceType::Router, "a:0");
+    assert_eq!(van.discovery.on_trial(), 1);
     van.discovery.detached(van.now);
+    assert_eq!(van.discovery.on_trial(), 0);
     van.discovery.attached(van.now);
     van.outputs();
     van.beacon(SourceType::Router, "a:0");
