@@ -46,7 +46,7 @@ fn answer(fixture: &Fixture, call: &str) -> String {
 fn each_question_of_the_page_has_the_answer_that_it_shows() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/questions.md");
     let page = fs::read_to_string(&file).unwrap();
-    let fixture = Fixture::replayed("router-3.5");
+    let fixture = Fixture::observed("router-3.5");
     let mut renewed = page.clone();
     for Question { call, answer: shown } in questions(&page) {
         let answer = answer(&fixture, call);

@@ -19,7 +19,8 @@
 //! - A FLOW under a CONNECTOR without a counterflow is the connector's own: what a 2.x router keeps open to an HTTP
 //!   server, or tries to. It is no connection of a client.
 //! - Routers of the 2.x series route each HTTP request by itself: the connection of such a client has no far half, and
-//!   what comes back through it is what its requests are answered with.
+//!   what comes back through it is what its requests are answered with. Where all of those were answered through one
+//!   connector, as far as that is reported, it is the connector of the connection; where through several, none is.
 
 use std::borrow::Cow;
 
@@ -270,13 +271,18 @@ impl<'s> Connection<'s> {
 
     /// The id of the connector, if it was reported. Whether there is such a record is another question.
     pub fn connector_id(&self) -> Option<Text<'s>> {
-        self.0.reverse(Record::text, Attribute::Connector, Attribute::Parent)
+        match self.0.halves {
+            Halves::Near(None) => self.lane()?.connector_id(),
+            _ => self.0.reverse(Record::text, Attribute::Connector, Attribute::Parent),
+        }
     }
 
-    /// The connector that was reported.
+    /// The connector that was reported; of a connection without a far half the one that all of its requests were answered
+    /// by of which that is known.
     pub fn connector(&self) -> Option<Record<'s>> {
         match self.0.halves {
             Halves::Whole => self.0.record.connector(),
+            Halves::Near(None) => self.lane()?.connector(),
             Halves::Near(_) | Halves::Far => self.0.far()?.parent(),
         }
     }

@@ -15,6 +15,7 @@ use vanflow_proto::{Attribute, RecordKind, Update};
 
 use crate::{
     changes::{ChangeRing, Revision},
+    halves::Answering,
     identity::Key,
     index::IndexWriter,
     lanes::{Dependence, LaneRow, Lanes},
@@ -35,6 +36,8 @@ pub(crate) struct Graph {
     pub(crate) apps: Slab<AppRow>,
     pub(crate) flows: Slab<FlowRow>,
     pub(crate) ring: ChangeRing,
+    /// Who answered requests that FLOW records make up.
+    pub(crate) answering: Answering,
     /// Records that stayed for what referred to them, and that something refers to no more.
     pub(crate) let_go: Vec<RecordRef>,
 }
@@ -120,6 +123,7 @@ impl Graph {
             apps: Slab::default(),
             flows: Slab::default(),
             ring: ChangeRing::new(remembered_changes),
+            answering: Answering::default(),
             let_go: Vec::new(),
         }
     }
@@ -493,7 +497,8 @@ impl Graph {
         let row = self.row(at);
         let key = row.head().key;
         let referrers = (0..row.referrers().len()).flat_map(|place| self.referrers(at, place));
-        let is_at_end = |lane: &LaneRow| lane.key.ends.keys().contains(&key);
+        let is_at_end =
+            |lane: &LaneRow| lane.key.ends.keys().contains(&key) || lane.key.path.connector == key;
         let passing = lanes
             .dependents(Dependence::Record(key))
             .map(|lane| lanes.row(lane))
@@ -544,6 +549,7 @@ impl Graph {
             + self.apps.used() * size_of::<AppRow>()
             + self.flows.used() * size_of::<FlowRow>()
             + self.index.octets()
+            + self.answering.octets()
             + self.vocabulary.rest_values * size_of::<(u32, RestValue)>()
             + self.vocabulary.texts.octets()
             + self.vocabulary.scopes.octets()

@@ -3,12 +3,15 @@
 //! The rules are those of [`connection`](crate::connection). What a row is counted as stays with it, so that it can be
 //! taken back exactly: what follows from a pair depends on rows that come, change and leave one by one.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
 use vanflow_proto::RecordKind;
 
 use crate::{
     ends::Path,
     graph::Graph,
-    identity::Key,
+    identity::{Key, Scopes},
     row::{MaybeMember, Membership, RecordRef, RestValue, Table},
     schema::{COUNTERFLOW, PARENT, START, place},
     share::{ConnectionShare, RequestShare},
@@ -55,6 +58,8 @@ pub(crate) enum Counted {
         octets_reverse: u64,
         /// In whose lane it is.
         connection: Option<RecordRef>,
+        /// The connector that answered it, if that is reported. The row has a use of it.
+        connector: Key,
     },
 }
 
@@ -69,6 +74,56 @@ impl Counted {
             Self::Nothing => None,
             Self::Connection { key, .. } | Self::Request { key, .. } => Some(*key),
         }
+    }
+}
+
+/// The connectors that answered requests of connections without a far half, by the row that stands for the connection. Each
+/// has a use of its keys.
+#[derive(Debug, Default)]
+pub(crate) struct Answering(HashMap<RecordRef, SmallVec<[(Key, u32); 1]>, FixedState>);
+
+impl Answering {
+    /// The connector that all of them were answered by of which that is known.
+    fn sole(&self, connection: RecordRef) -> Key {
+        match self.0.get(&connection).map(SmallVec::as_slice) {
+            Some([(connector, _)]) => *connector,
+            _ => Key::NONE,
+        }
+    }
+
+    /// A request more that this connector answered.
+    pub(crate) fn add(&mut self, connection: RecordRef, connector: Key, scopes: &mut Scopes) {
+        let connectors = self.0.entry(connection).or_default();
+        match connectors.iter_mut().find(|(known, _)| *known == connector) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => connectors.push((scopes.share(connector), 1)),
+        }
+    }
+
+    /// A request less.
+    pub(crate) fn take(&mut self, connection: RecordRef, connector: Key, scopes: &mut Scopes) {
+        let Some(connectors) = self.0.get_mut(&connection) else { return };
+        let Some(position) = connectors.iter().position(|(known, _)| *known == connector) else { return };
+        connectors[position].1 -= 1;
+        if connectors[position].1 > 0 {
+            return;
+        }
+        connectors.remove(position);
+        if connectors.is_empty() {
+            self.0.remove(&connection);
+        }
+        scopes.release(connector);
+    }
+
+    /// The row stands for a connection no more.
+    pub(crate) fn forget(&mut self, connection: RecordRef, scopes: &mut Scopes) {
+        let connectors = self.0.remove(&connection).unwrap_or_default();
+        connectors.into_iter().for_each(|(connector, _)| scopes.release(connector));
+    }
+
+    /// The memory that it takes, in octets.
+    pub(crate) fn octets(&self) -> usize {
+        self.0.len() * 2 * size_of::<(RecordRef, SmallVec<[(Key, u32); 1]>)>()
     }
 }
 
@@ -200,9 +255,18 @@ impl Graph {
                 });
                 let octets_reverse = flow(far).map_or(0, |far| far.numbers[place::flow::OCTETS]);
                 let share = RequestShare::of_halves(flow(near), flow(far), self.protocol_of(connection));
-                Counted::Request { key, share, octets_reverse, connection }
+                let connector = far.map_or(Key::NONE, |far| self.answered_by(far));
+                Counted::Request { key, share, octets_reverse, connection, connector }
             }
         }
+    }
+
+    /// The connector that answered a request, by the far half of it: what its own FLOW belongs to.
+    fn answered_by(&self, far: RecordRef) -> Key {
+        let own = self.target(far, PARENT).filter(|own| own.table() == Table::Flows);
+        let own = own.map(|own| self.flows.get(own.slot()));
+        own.filter(|own| !own.membership.counted.is_connection())
+            .map_or(Key::NONE, |own| own.references[PARENT])
     }
 
     /// The near and the far half of what a FLOW that counts stands for.
@@ -216,9 +280,11 @@ impl Graph {
     pub(crate) fn path_of_halves(&self, at: RecordRef) -> Path {
         let (near, far) = self.halves(at);
         let parent = |at: Option<RecordRef>| at.map_or(Key::NONE, |at| self.row(at).references()[PARENT]);
+        // HTTP requests are routed each by itself.
+        let connector = if far.is_none() { self.answering.sole(at) } else { parent(far) };
         Path {
             parent: parent(near),
-            connector: parent(far),
+            connector,
             host: near
                 .map_or(Symbol::NONE, |near| self.flows.get(near.slot()).texts[place::flow::SOURCE_HOST]),
         }

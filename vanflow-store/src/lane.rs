@@ -186,6 +186,13 @@ impl<'s> Lane<'s> {
         self.row.span.end.map(Timestamp::from_micros)
     }
 
+    /// What none of its connections has more of: octets from the client, octets from the server, and the start. None may have
+    /// as much: a connection that had may have left.
+    pub fn at_most(&self) -> LaneBounds {
+        let [octets, octets_reverse] = self.row.most.octets;
+        LaneBounds { octets, octets_reverse, start: Timestamp::from_micros(self.row.last_start) }
+    }
+
     /// The requests of its connections, by protocol; those protocols only of which any request is retained.
     pub fn requests(&self) -> impl Iterator<Item = LaneRequests<'s>> + use<'s> {
         let lane = *self;
@@ -217,6 +224,18 @@ impl<'s> Lane<'s> {
     pub fn server_process(&self) -> Option<Record<'s>> {
         self.contents.by_key(self.row.key.ends.server)
     }
+}
+
+/// What no connection of a lane has more of; the highest number where that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LaneBounds {
+    /// Octets from the client to the server.
+    pub octets: u64,
+    /// Octets from the server to the client.
+    pub octets_reverse: u64,
+    /// When it started.
+    pub start: Timestamp,
 }
 
 /// The requests of a lane with one protocol.
@@ -464,6 +483,12 @@ pub struct Histogram<'s> {
 }
 
 impl<'s> Histogram<'s> {
+    /// [`Histogram::bounds_micros`] of latencies: those of the network observer.
+    pub const LATENCY_BOUNDS_MICROS: &'static [i64] = &LATENCY_BOUNDS;
+
+    /// [`Histogram::bounds_micros`] of differences of latencies: those of the network observer.
+    pub const INTERNAL_BOUNDS_MICROS: &'static [i64] = &INTERNAL_BOUNDS;
+
     /// Upper bounds of the ranges, inclusive and ascending, in microseconds. One more range takes what is above.
     pub fn bounds_micros(&self) -> &'static [i64] {
         self.bounds

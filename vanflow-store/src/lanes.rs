@@ -35,10 +35,10 @@ const FREED_AT_ONCE: usize = 2000;
 const MOST_KINDS: usize = 256;
 
 /// Upper bounds of the buckets of latencies, in microseconds.
-pub(crate) static LATENCY_BOUNDS: [i64; 7] = [1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000, 10_000_000];
+pub(crate) const LATENCY_BOUNDS: [i64; 7] = [1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
 /// Upper bounds of the buckets of differences of latencies, in microseconds.
-pub(crate) static INTERNAL_BOUNDS: [i64; 11] =
+pub(crate) const INTERNAL_BOUNDS: [i64; 11] =
     [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000];
 
 /// What connections of one lane have in common: all that they are shown with but themselves.
@@ -116,6 +116,7 @@ pub(crate) struct LaneRow {
     pub(crate) closed: u64,
     pub(crate) octets: u64,
     pub(crate) octets_reverse: u64,
+    pub(crate) most: Most,
     pub(crate) latencies: Option<Arc<Latencies>>,
     pub(crate) requests: Option<Arc<Requests>>,
     pub(crate) failures: Option<Arc<Failures>>,
@@ -123,6 +124,37 @@ pub(crate) struct LaneRow {
 
 /// How many connections failed, by side and reason.
 pub(crate) type Failures = [[u64; FailureReason::ALL.len()]; FailureSide::ALL.len()];
+
+/// What no connection of a lane has more of, so that those who look for the most can pass lanes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Most {
+    /// Octets there, and back; the highest number where it is not known.
+    pub(crate) octets: [u64; 2],
+    /// How many connections have left since one did that had as many, so that it may be less by now.
+    left: u32,
+}
+
+impl Most {
+    /// A connection is there with that.
+    pub(crate) fn admit(&mut self, share: &ConnectionShare) {
+        for (most, octets) in self.octets.iter_mut().zip(Self::of(share)) {
+            *most = octets.max(*most);
+        }
+    }
+
+    /// A connection with that is there no more.
+    fn leave(&mut self, share: &ConnectionShare) {
+        let had_most = || self.octets.iter().zip(Self::of(share)).any(|(most, octets)| *most == octets);
+        if self.left > 0 || had_most() {
+            self.left += 1;
+        }
+    }
+
+    fn of(share: &ConnectionShare) -> [u64; 2] {
+        // What a returned connection is counted with is less than what it has.
+        if share.is_continued { [u64::MAX; 2] } else { [share.octets, share.octets_reverse] }
+    }
+}
 
 /// The time from the first start to the last end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -447,10 +479,14 @@ impl Lanes {
         add(&mut row.octets_reverse, before.octets_reverse, after.octets_reverse);
         if after.is_reported {
             row.last_start = row.last_start.max(after.start.unwrap_or(u64::MAX));
+            row.most.admit(after);
+        } else if before.is_reported {
+            row.most.leave(before);
         }
         row.span.exchange((before.start, before.end), (after.start, after.end));
         if row.retained == 0 {
             row.span.settle();
+            row.most = Most::default();
         }
         let mut added = 0;
         if before.each_latency != after.each_latency || before.latencies != after.latencies {
@@ -483,6 +519,17 @@ impl Lanes {
         row.retained -= u32::from(share.is_reported);
         row.live -= u32::from(share.is_live);
         row.failed -= u32::from(share.has_failed);
+        if row.retained == 0 {
+            row.most = Most::default();
+        } else if share.is_reported {
+            row.most.leave(share);
+        }
+    }
+
+    /// Whether so many have left that it costs each of them little to look anew at what no connection of a lane has more of.
+    pub(crate) fn is_most_stale(&self, lane: u32) -> bool {
+        let row = self.row(lane);
+        row.most.left > row.retained
     }
 
     /// A request whose connection is or was in the lane adds something else to it than before.
@@ -635,6 +682,7 @@ impl LaneRow {
             closed: 0,
             octets: 0,
             octets_reverse: 0,
+            most: Most::default(),
             latencies: None,
             requests: None,
             failures: None,
@@ -691,3 +739,6 @@ impl Requests {
         &mut self.ended[position]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,7 @@ pub use changes::{Changes, Revision};
 pub use connection::{Connection, FlowKind, Request};
 pub use failure::{FailureReason, FailureSide};
 pub use follower::{Follower, Merged};
-pub use lane::{Lane, LaneRef};
+pub use lane::{Lane, LaneBounds, LaneRef};
 pub use network_status::NetworkStatus;
 pub use oddity::{Oddities, Oddity};
 pub use record::{Record, Service};

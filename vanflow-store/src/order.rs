@@ -196,3 +196,37 @@ impl<'s> ByIdentity<'s> {
             .map(move |entry| contents.record(entry.at).expect("what is in an order is there"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{identity::Scopes, row::Table};
+
+    #[test]
+    fn both_orders_are_in_the_estimate_of_memory() {
+        let mut scopes = Scopes::default();
+        let mut orders = OrdersWriter::default();
+        let rows = (0..1000_u32).map(|slot| {
+            let key = scopes.acquire(&format!("a:{slot}")).expect("there is room");
+            (RecordRef::new(Table::Tports, slot as usize), key)
+        });
+        let rows: Vec<_> = rows.collect();
+        let empty = orders.octets();
+        for (at, key) in &rows {
+            orders.announce(*at, *key, scopes.table());
+        }
+        let by_id = orders.octets() - empty;
+        assert!(by_id >= 1000 * size_of::<IdEntry>(), "{by_id}");
+        for (position, (at, _)) in rows.iter().enumerate() {
+            orders.end(*at, None, Some(position as u64));
+        }
+        let by_both = orders.octets() - empty;
+        assert!(by_both >= by_id + 1000 * size_of::<EndEntry>(), "{by_both}");
+        assert!(by_both < 1000 * 4 * size_of::<(IdEntry, EndEntry)>(), "{by_both}");
+        for (position, (at, key)) in rows.iter().enumerate() {
+            orders.remove(*at, *key, Some(position as u64), scopes.table());
+        }
+        assert_eq!((orders.orders().ends.len(), orders.orders().ids.len()), (0, 0));
+        assert!(orders.octets() - empty < by_id / 4);
+    }
+}

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, btree_map},
     fmt,
+    hash::BuildHasherDefault,
     ops::Range,
     sync::Arc,
     vec,
@@ -24,7 +25,7 @@ use crate::{
     body::{CHUNK, Progress, Render},
     json::Json,
     metrics::{
-        labels::{LabelSet, unescaped},
+        labels::{LabelSet, LabelSetHasher, unescaped},
         table::{Form, Name},
     },
 };
@@ -273,8 +274,10 @@ impl Render for Exposition {
 #[derive(Debug, Default)]
 pub(crate) struct Fed {
     scrape: u64,
-    by_labels: BTreeMap<Name, HashMap<LabelSet, FedSet>>,
+    by_labels: BTreeMap<Name, ByLabels>,
 }
+
+type ByLabels = HashMap<LabelSet, FedSet, BuildHasherDefault<LabelSetHasher>>;
 
 /// The series of one label set of a metric.
 #[derive(Debug, Default)]
@@ -293,12 +296,7 @@ struct Feeding<'f, 's, 'h> {
 }
 
 impl<'f, 's, 'h> Feeding<'f, 's, 'h> {
-    fn of(
-        sample: &'f Sample,
-        number: u64,
-        by_labels: &'f mut HashMap<LabelSet, FedSet>,
-        scrape: &'s mut Scrape<'h>,
-    ) -> Self {
+    fn of(sample: &'f Sample, number: u64, by_labels: &'f mut ByLabels, scrape: &'s mut Scrape<'h>) -> Self {
         let known = by_labels.entry(sample.labels.clone()).or_default();
         known.scrape = number;
         Self { sample, series: &mut known.series, scrape }

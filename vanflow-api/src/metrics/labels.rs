@@ -1,26 +1,71 @@
 //! Label sets, written once and kept as they are written.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Arc, LazyLock},
+};
 
 use crate::metrics::table::Name;
 
-/// The labels of a sample, ready to be exposed. Cloning is cheap.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct LabelSet(Arc<str>);
+/// The labels of a sample, ready to be exposed. Cloning is cheap, and so is finding one in a table that the same is in.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelSet {
+    text: Arc<str>,
+    hash: u64,
+}
+
+impl PartialEq for LabelSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Eq for LabelSet {}
+
+impl Hash for LabelSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Takes the hash that a [`LabelSet`] has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LabelSetHasher(u64);
+
+impl Hasher for LabelSetHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a label set has the hash of its text at hand");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
 
 impl LabelSet {
     /// Labels in the given order.
     pub(crate) fn new<'l>(labels: impl IntoIterator<Item = (&'l str, &'l str)>) -> Self {
         let mut text = String::new();
         push(&mut text, labels);
-        Self(text.into())
+        Self::written(text)
+    }
+
+    fn written(text: String) -> Self {
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = KEYS.hash_one(&text);
+        Self { text: text.into(), hash }
     }
 
     /// These labels and some more.
     pub(crate) fn with<'l>(&self, labels: impl IntoIterator<Item = (&'l str, &'l str)>) -> Self {
-        let mut text = String::from(&*self.0);
+        let mut text = String::from(&*self.text);
         push(&mut text, labels);
-        Self(text.into())
+        Self::written(text)
     }
 
     /// These labels and those of a metric, in the order of the table.
@@ -30,13 +75,13 @@ impl LabelSet {
 
     /// As they stand between braces: `a="x",b="y"`, escaped.
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Names and values, in order.
     pub(crate) fn pairs(&self) -> Vec<(&str, Cow<'_, str>)> {
         let mut pairs = Vec::new();
-        let mut rest = &*self.0;
+        let mut rest = &*self.text;
         while let Some((name, after)) = rest.split_once("=\"") {
             let mut is_escaped = false;
             let is_end = |letter| {

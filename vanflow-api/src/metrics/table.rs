@@ -3,7 +3,7 @@
 //! What is exposed, the documentation in `docs/metrics.md`, and what dashboards and alerts may name all derive from it
 //! or are held to it by tests.
 
-use vanflow_store::lane::Distribution;
+use vanflow_store::lane::{self, Distribution};
 
 /// A metric as scrapers see it.
 #[derive(Debug)]
@@ -38,20 +38,26 @@ impl Form {
     }
 }
 
-/// Bounds of latencies, in microseconds: those of the network observer.
-pub(crate) const MICROSECONDS: &[f64] = &[1e3, 2e3, 5e3, 1e4, 1e5, 1e6, 1e7];
+/// Bounds of latencies, in microseconds: [`lane::Histogram::LATENCY_BOUNDS_MICROS`].
+pub(crate) const MICROSECONDS: &[f64] =
+    &scaled::<{ lane::Histogram::LATENCY_BOUNDS_MICROS.len() }>(lane::Histogram::LATENCY_BOUNDS_MICROS, 1.0);
 
-/// Bounds of differences of latencies, in seconds: those of the network observer.
-pub(crate) const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+/// Bounds of differences of latencies, in seconds: [`lane::Histogram::INTERNAL_BOUNDS_MICROS`].
+pub(crate) const SECONDS: &[f64] = &scaled::<{ lane::Histogram::INTERNAL_BOUNDS_MICROS.len() }>(
+    lane::Histogram::INTERNAL_BOUNDS_MICROS,
+    1e6,
+);
 
 /// Bounds of latencies, in seconds, none more than a tenth above the one before: [`Distribution::BOUNDS_MICROS`].
-pub(crate) const FINE: &[f64] = &fine();
+pub(crate) const FINE: &[f64] =
+    &scaled::<{ Distribution::BOUNDS_MICROS.len() }>(Distribution::BOUNDS_MICROS, 1e6);
 
-const fn fine() -> [f64; Distribution::BOUNDS_MICROS.len()] {
-    let mut bounds = [0.0; Distribution::BOUNDS_MICROS.len()];
+/// Bounds in units of so many microseconds.
+const fn scaled<const N: usize>(micros: &[i64], unit: f64) -> [f64; N] {
+    let mut bounds = [0.0; N];
     let mut position = 0;
-    while position < bounds.len() {
-        bounds[position] = Distribution::BOUNDS_MICROS[position] as f64 / 1e6;
+    while position < N {
+        bounds[position] = micros[position] as f64 / unit;
         position += 1;
     }
     bounds

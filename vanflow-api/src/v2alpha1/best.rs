@@ -39,11 +39,27 @@ impl<K: Ord, I: Ord, T: Ord> Best<K, I, T> {
         }
         self.rows.push(row);
         if self.rows.len() >= self.most.saturating_mul(2).max(FEW) {
-            self.rows
-                .select_nth_unstable_by(self.most - 1, |left, right| compare(is_descending, left, right));
-            self.rows.truncate(self.most);
-            self.is_cut = true;
+            self.cut();
         }
+    }
+
+    /// The key of the last that is kept, once there are as many as asked for: what comes after it need not be given.
+    pub(crate) fn last(&mut self) -> Option<&K> {
+        if self.most == 0 || self.rows.len() < self.most {
+            return None;
+        }
+        if self.rows.len() > self.most || !self.is_cut {
+            self.cut();
+        }
+        self.rows.last().map(|row| &row.0)
+    }
+
+    /// Lets go of what comes after those that are asked for.
+    fn cut(&mut self) {
+        let is_descending = self.is_descending;
+        self.rows.select_nth_unstable_by(self.most - 1, |left, right| compare(is_descending, left, right));
+        self.rows.truncate(self.most);
+        self.is_cut = true;
     }
 
     /// How many there were.
@@ -83,11 +99,22 @@ mod tests {
             most in 0_usize..400,
             passed_over in 0_usize..300,
             is_descending: bool,
+            asks_for_last: bool,
         ) {
             let mut best = Best::new(most, is_descending);
             let mut all: Vec<_> = rows.iter().enumerate().map(|(item, (key, id))| (*key, *id, item)).collect();
+            let mut given = Vec::new();
             for (key, id, item) in &all {
                 best.add(*key, || *id, *item);
+                given.push(*key);
+                if asks_for_last && item % 7 == 0 {
+                    given.sort_unstable();
+                    if is_descending {
+                        given.reverse();
+                    }
+                    let last = most.checked_sub(1).and_then(|last| given.get(last));
+                    prop_assert_eq!(best.last(), last);
+                }
             }
             all.sort_by(|left, right| compare(is_descending, left, right));
             let expected: Vec<_> =

@@ -38,6 +38,8 @@ pub(crate) struct Memo {
     processes: HashMap<RecordRef, u32>,
     protocols: Numbers<str>,
     pair_ids: Numbers<str>,
+    /// The numbers of those ids in their order.
+    pair_order: Vec<u32>,
     pairs: Vec<KnownPair>,
     pairs_by_ends: HashMap<(PairKind, u32, u32, u32), u32>,
     /// By [`LaneRef::slot`].
@@ -106,9 +108,12 @@ struct Found {
     pairs: Vec<Pair>,
     /// Their numbers.
     numbers: Vec<u32>,
-    /// By the number of the id.
-    positions: HashMap<u32, usize>,
+    /// By the number of the id; [`NOWHERE`] where it is not among them.
+    positions: Vec<usize>,
 }
+
+/// No position.
+const NOWHERE: usize = usize::MAX;
 
 /// The presumed processes of one snapshot, by the number of their place.
 type Positions = HashMap<u32, usize>;
@@ -325,7 +330,21 @@ impl Memo {
                 found.add(&self.pairs, *whole, &life, is_gone, &services);
             }
         }
-        found.pairs
+        self.in_order(found)
+    }
+
+    /// The pairs of a snapshot in the order of their ids, which is kept from one to the next.
+    fn in_order(&mut self, found: Found) -> Vec<Pair> {
+        let Self { pair_ids, pair_order, .. } = self;
+        let new =
+            u32::try_from(pair_order.len()).expect("there are as many as numbers")..next(&pair_ids.values);
+        if !new.is_empty() {
+            pair_order.extend(new);
+            pair_order.sort_by(|left, right| pair_ids.value(*left).cmp(pair_ids.value(*right)));
+        }
+        let mut pairs: Vec<_> = found.pairs.into_iter().map(Some).collect();
+        let positions = pair_order.iter().filter_map(|id| found.positions.get(*id as usize));
+        positions.filter_map(|position| pairs.get_mut(*position)?.take()).collect()
     }
 
     /// What connections of a lane go between; none where one of both ends is not known.
@@ -407,16 +426,19 @@ impl Found {
     /// Adds connections or requests to the pair that they are of.
     fn add(&mut self, known: &[KnownPair], number: u32, life: &Life, is_gone: bool, services: &[RecordRef]) {
         let KnownPair { facts, id, .. } = &known[number as usize];
-        match self.positions.get(id) {
-            Some(position) => {
-                let pair = &mut self.pairs[*position];
+        let id = *id as usize;
+        if self.positions.len() <= id {
+            self.positions.resize(known.len().max(id + 1), NOWHERE);
+        }
+        match self.pairs.get_mut(self.positions[id]) {
+            Some(pair) => {
                 pair.extend(life);
                 // It is there if it is between any two that are.
                 pair.is_gone &= is_gone;
                 pair.add_services(services);
             }
             None => {
-                self.positions.insert(*id, self.pairs.len());
+                self.positions[id] = self.pairs.len();
                 self.numbers.push(number);
                 self.pairs.push(Pair::new(Arc::clone(facts), life, is_gone, services));
             }

@@ -95,6 +95,10 @@ struct Ends {
 /// So many are looked up one by one rather than going through the others.
 const FEW: usize = 1024;
 
+/// So much of what a look at each would be is looked at lane by lane in search of the most. Where that is not enough, lanes
+/// are too much alike, and along their lists it takes longer.
+const WORTH_IT: usize = 4;
+
 impl<'v> Plan<'v> {
     /// None where the query is about anything else than connections and requests.
     pub(crate) fn new(query: &'v Query, view: View<'v>, scope: Scope) -> Option<Self> {
@@ -200,6 +204,7 @@ impl<'v> Plan<'v> {
         let records = match order {
             None | Some(("identity", false)) => self.page_by_identity(start..end, total),
             Some(("endTime", is_descending)) => self.page_by_end(start..end, count, is_descending),
+            Some((_, true)) => self.page_of_most(start..end, self.cost() / WORTH_IT),
             _ => None,
         };
         records.map_or_else(|| self.gather(), |records| (records, total))
@@ -538,6 +543,7 @@ impl Ranks {
 }
 
 mod groups;
+mod most;
 
 #[cfg(test)]
 mod tests;

@@ -71,3 +71,33 @@ impl Epoch {
         Some(if self.flows == Answer::Settled { Extent::All } else { Extent::AllButFlows })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_that_were_shown_settle_in_their_own_time() {
+        let at = Timestamp::from_micros;
+        let mut epoch = Epoch::new(Answer::Shown { settled: at(20) });
+        (epoch.records, epoch.answers, epoch.flows_due) =
+            (Answer::Shown { settled: at(10) }, ANSWERS, at(10));
+        assert_eq!(epoch.due(), at(10));
+        assert_eq!(epoch.settle(at(10)), Some(Extent::AllButFlows));
+        assert_eq!(epoch.due(), at(20));
+        assert_eq!(epoch.settle(at(19)), None);
+        assert_eq!(epoch.settle(at(20)), Some(Extent::All));
+        assert_eq!((epoch.due(), epoch.settle(at(30))), (Epoch::NEVER, None));
+    }
+
+    #[test]
+    fn the_lack_of_flows_means_something_after_some_answers_only() {
+        let at = Timestamp::from_micros;
+        let mut epoch = Epoch::new(Answer::Missing);
+        (epoch.records, epoch.answers, epoch.flows_due) = (Answer::Settled, ANSWERS - 1, at(10));
+        assert_eq!((epoch.due(), epoch.settle(at(10))), (Epoch::NEVER, None));
+        epoch.answers += 1;
+        assert_eq!((epoch.due(), epoch.settle(at(9))), (at(10), None));
+        assert_eq!(epoch.settle(at(10)), Some(Extent::All));
+    }
+}

@@ -64,6 +64,8 @@ impl Van {
                 format!("lost {source}, last heard at {}", last_heard.as_micros() as f64 / 1e6)
             }
         };
+        let unheard = self.discovery.sources.values().filter(|source| !source.is_heard).count();
+        assert_eq!(self.discovery.unheard, unheard, "those that are not heard are counted");
         std::iter::from_fn(|| self.discovery.next_output()).map(name).collect()
     }
 
@@ -168,4 +170,30 @@ fn double(moments: &[f64]) -> bool {
     pauses
         .zip([2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0])
         .all(|(pause, expected)| (expected * 0.75 - 0.11..=expected * 1.25 + 0.11).contains(&pause))
+}
+
+#[test]
+fn random_numbers_are_those_of_split_mix() {
+    // The first of the seed 0, as others publish them.
+    let mut random = 0;
+    let numbers = [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f];
+    assert_eq!(numbers.map(|_| random_bits(&mut random)), numbers);
+}
+
+#[test]
+fn a_wait_is_what_is_due_give_or_take_a_quarter_and_the_next_is_twice_as_long() {
+    let settings = Settings { longest_retry: 1000, ..Settings::default() };
+    let mut random = 1;
+    assert_eq!(next_retry(&mut 1, &settings, &mut random), 1, "there is no less");
+    let (mut least, mut most) = (u64::MAX, 0);
+    for _ in 0..1000 {
+        let mut retry = 8;
+        let wait = next_retry(&mut retry, &settings, &mut random);
+        assert_eq!(retry, 16);
+        (least, most) = (least.min(wait), most.max(wait));
+    }
+    assert_eq!((least, most), (6, 10));
+    let mut retry = 900;
+    next_retry(&mut retry, &settings, &mut random);
+    assert_eq!(retry, 1000);
 }

@@ -227,3 +227,44 @@ impl Trials {
         self.remembered.capacity().max(self.ages.capacity()) * each
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_was_not_heard_gives_way_and_one_that_is_announced_again_later_takes_a_place() {
+        let settings = Settings { trials: 1, ..Settings::default() };
+        let address: Arc<str> = "mc/sfe.x".into();
+        let mut trials = Trials::default();
+        let at = |seconds: u64| Timestamp::from_micros((1000 + seconds) * SECOND);
+        let begin = |trials: &mut Trials, seconds, id| {
+            let (has_begun, gave_way) =
+                trials.begin(at(seconds), id, SourceType::Router, &address, (&settings, false));
+            (has_begun, gave_way.is_some())
+        };
+        assert_eq!(begin(&mut trials, 0, "a"), (true, false));
+        assert!(trials.end_one(at(5), LONG_ENOUGH).is_some(), "nothing was heard of it");
+        assert_eq!(begin(&mut trials, 30, "b"), (true, false));
+        assert_eq!(trials.judge(at(31), "a"), Verdict::Doubtful);
+        assert_eq!(begin(&mut trials, 31, "a"), (false, false), "it takes the place of nobody");
+        assert_eq!(begin(&mut trials, 31, "c"), (false, false), "there is no place");
+        assert_eq!(begin(&mut trials, 32, "c"), (false, false), "it was announced just now");
+        assert_eq!(begin(&mut trials, 36, "c"), (true, true), "whoever makes ids up does not come back");
+        assert!(trials.is_on_trial("c") && !trials.is_on_trial("b"));
+    }
+
+    #[test]
+    fn so_many_ids_are_remembered_and_no_more() {
+        let mut trials = Trials::default();
+        let now = Timestamp::from_micros(0);
+        for hash in 0..REMEMBERED as u64 + 5 {
+            trials.announced(now, hash);
+        }
+        assert_eq!((trials.remembered.len(), trials.ages.len()), (REMEMBERED, REMEMBERED));
+        assert!(
+            !trials.remembered.contains_key(&4) && trials.remembered.contains_key(&5),
+            "the oldest leave"
+        );
+    }
+}

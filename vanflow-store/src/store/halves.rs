@@ -8,8 +8,9 @@ use super::{Store, adjust, seconds};
 use crate::{
     connection::FlowKind,
     ends::Path,
-    graph::Standing,
+    graph::{Graph, Standing},
     halves::Counted,
+    identity::Key,
     merge::Changed,
     row::{AnyRow, NO_LANE, RecordRef, Table},
     schema::{COUNTERFLOW, FlowRow, PARENT},
@@ -100,8 +101,7 @@ impl Store {
                 self.take_back(at, old);
                 self.count(at, new);
                 if old.is_connection() != new.is_connection() {
-                    let children: Rows = self.graph.flows_referring(at, PARENT).collect();
-                    children.into_iter().for_each(|child| self.recount(child));
+                    self.recount_children(at);
                 }
             }
         }
@@ -146,13 +146,15 @@ impl Store {
                 self.tally_halves(FlowKind::Connection, false, share.is_live, (false, true));
                 self.set_counted(at, counted);
             }
-            Counted::Request { share, octets_reverse, connection, .. } => {
+            Counted::Request { share, octets_reverse, connection, connector, .. } => {
                 self.app_orders.announce(at, key, scopes);
                 self.app_orders.end(at, None, share.end);
                 self.tally_halves(FlowKind::Request, false, share.is_live, (false, true));
                 self.set_counted(at, counted);
                 self.exchange_request(connection, &RequestShare::default(), &share);
                 self.answer(connection, 0, octets_reverse);
+                self.graph.vocabulary.scopes.share(connector);
+                self.change_answering((None, Key::NONE), (connection, connector));
             }
         }
     }
@@ -178,17 +180,21 @@ impl Store {
                     // The other half may stand for it from now on.
                     self.lanes.note_move(at, self.row(at).head().key, lane);
                     self.settle_start(lane);
+                    self.settle_most(lane);
                     self.lanes.note_drained(lane, seconds(self.now));
                 }
                 self.tally_halves(FlowKind::Connection, share.is_live, false, (true, false));
                 self.graph.flows.get_mut(at.slot()).membership.answered = 0;
+                self.graph.answering.forget(at, &mut self.graph.vocabulary.scopes);
             }
-            Counted::Request { share, octets_reverse, connection, .. } => {
+            Counted::Request { share, octets_reverse, connection, connector, .. } => {
                 self.app_orders.remove(at, key, share.end, scopes);
                 self.tally_halves(FlowKind::Request, share.is_live, false, (true, false));
                 self.set_counted(at, Counted::Nothing);
                 self.exchange_request(connection, &share, &RequestShare::default());
                 self.answer(connection, octets_reverse, 0);
+                self.change_answering((connection, connector), (None, Key::NONE));
+                self.graph.vocabulary.scopes.release(connector);
             }
         }
         self.set_counted(at, Counted::Nothing);
@@ -221,9 +227,13 @@ impl Store {
     fn change_request(&mut self, at: RecordRef, old: Counted, new: Counted) {
         let (
             Counted::Request {
-                share: old_share, octets_reverse: old_octets, connection: old_connection, ..
+                share: old_share,
+                octets_reverse: old_octets,
+                connection: old_connection,
+                connector: old_connector,
+                ..
             },
-            Counted::Request { share, octets_reverse, connection, .. },
+            Counted::Request { share, octets_reverse, connection, connector, .. },
         ) = (old, new)
         else {
             return;
@@ -233,12 +243,42 @@ impl Store {
         self.set_counted(at, new);
         if old_connection == connection {
             self.exchange_request(connection, &old_share, &share);
-            return self.answer(connection, old_octets, octets_reverse);
+            self.answer(connection, old_octets, octets_reverse);
+        } else {
+            self.exchange_request(old_connection, &old_share, &RequestShare::default());
+            self.answer(old_connection, old_octets, 0);
+            self.exchange_request(connection, &RequestShare::default(), &share);
+            self.answer(connection, 0, octets_reverse);
         }
-        self.exchange_request(old_connection, &old_share, &RequestShare::default());
-        self.answer(old_connection, old_octets, 0);
-        self.exchange_request(connection, &RequestShare::default(), &share);
-        self.answer(connection, 0, octets_reverse);
+        self.graph.vocabulary.scopes.share(connector);
+        self.change_answering((old_connection, old_connector), (connection, connector));
+        self.graph.vocabulary.scopes.release(old_connector);
+    }
+
+    /// A request is of another connection than before, or answered by another connector.
+    fn change_answering(&mut self, old: (Option<RecordRef>, Key), new: (Option<RecordRef>, Key)) {
+        if old == new {
+            return;
+        }
+        let known = |(connection, connector): (Option<RecordRef>, Key)| {
+            Some((connection?, connector)).filter(|_| !connector.is_none())
+        };
+        let Graph { answering, vocabulary, .. } = &mut self.graph;
+        if let Some((connection, connector)) = known(new) {
+            answering.add(connection, connector, &mut vocabulary.scopes);
+        }
+        if let Some((connection, connector)) = known(old) {
+            answering.take(connection, connector, &mut vocabulary.scopes);
+        }
+        for (connection, _) in [known(old), known(new)].into_iter().flatten() {
+            let lane = self.lane_of_row(Some(connection));
+            self.recount(connection);
+            if lane != self.lane_of_row(Some(connection)) {
+                // It is shown with another server, and so are its requests.
+                self.graph.touch(connection);
+                self.requests(connection).into_iter().for_each(|request| self.graph.touch(request));
+            }
+        }
     }
 
     fn exchange_request(&mut self, connection: Option<RecordRef>, old: &RequestShare, new: &RequestShare) {
@@ -301,16 +341,20 @@ impl Store {
                     }
                     self.remove_member(at);
                     self.lanes.forget(lane, &share);
+                    self.settle_most(lane);
                     self.lanes.note_drained(lane, seconds(self.now));
                 }
                 self.tally_halves(FlowKind::Connection, share.is_live, false, (true, false));
+                self.graph.answering.forget(at, &mut self.graph.vocabulary.scopes);
             }
-            Counted::Request { share, connection, .. } => {
+            Counted::Request { share, connection, connector, .. } => {
                 self.app_orders.remove(at, key, share.end, scopes);
                 self.tally_halves(FlowKind::Request, share.is_live, false, (true, false));
                 if let Some(lane) = self.lane_of_row(connection) {
                     self.lanes.forget_request(lane, &share, &mut self.graph.vocabulary);
                 }
+                // Who answered it stays who the connection went to.
+                self.graph.vocabulary.scopes.release(connector);
             }
         }
         self.set_counted(at, Counted::Nothing);

@@ -6,10 +6,10 @@ use vanflow_proto::Attribute;
 
 use super::{Store, derivation::LaneSet, seconds};
 use crate::{
-    ends::{Ends, Path},
+    ends::Path,
     halves::Counted,
     identity::Key,
-    lanes::LaneKey,
+    lanes::{LaneKey, Most},
     merge::Changed,
     row::{Flags, Membership, NO_LANE, RecordRef, Siblings, Table},
     schema::{CONNECTOR, COUNTERFLOW, END, PARENT, START},
@@ -131,7 +131,7 @@ impl Store {
                 return;
             }
             if self.lanes.change_ends(lane, ends, &mut self.graph.vocabulary) {
-                return self.let_go(key.ends);
+                return self.let_go(key.ends.keys());
             }
         }
         let mut last = 0;
@@ -181,8 +181,8 @@ impl Store {
     }
 
     /// What is at these ends may be needed no more.
-    fn let_go(&mut self, ends: Ends) {
-        for key in ends.keys().into_iter().filter(|key| !key.is_none()) {
+    fn let_go(&mut self, keys: impl IntoIterator<Item = Key>) {
+        for key in keys.into_iter().filter(|key| !key.is_none()) {
             if let Some(at) = self.graph.by_key(key)
                 && self.row(at).head().flags.has(Flags::HELD)
             {
@@ -206,6 +206,7 @@ impl Store {
                 store.lanes.exchange_request(old, &request, &nothing.1, &mut store.graph.vocabulary);
             });
             self.settle_start(old);
+            self.settle_most(old);
             self.lanes.note_drained(old, seconds(self.now));
         }
         self.insert_member(at, new);
@@ -259,6 +260,7 @@ impl Store {
                 self.tport_orders.remove(at, row.head.key, share.end, self.graph.vocabulary.scopes.table());
                 self.remove_member(at);
                 self.lanes.forget(lane, &share);
+                self.settle_most(lane);
                 self.each_request(at, |store, request| {
                     store.lanes.forget_request(lane, &request, &mut store.graph.vocabulary);
                 });
@@ -324,7 +326,7 @@ impl Store {
         let row = self.lanes.row(lane);
         let is_for_itself = |at: RecordRef| !self.row(at).head().flags.has(Flags::HELD);
         if !row.first.some().is_some_and(is_for_itself) {
-            self.let_go(row.key.ends);
+            self.let_go(row.key.ends.keys().into_iter().chain([row.key.path.connector]));
         }
     }
 
@@ -357,5 +359,19 @@ impl Store {
         let span = &mut self.lanes.row_mut(lane).span;
         span.start = start;
         span.is_start_stale = false;
+    }
+
+    /// Looks at what no connection of a lane has more of, once as many have left as it takes to look at.
+    pub(super) fn settle_most(&mut self, lane: u32) {
+        if !self.lanes.is_most_stale(lane) {
+            return;
+        }
+        let mut most = Most::default();
+        let mut next = self.lanes.row(lane).first;
+        while let Some(at) = next.some() {
+            most.admit(&self.connection_share(at));
+            next = self.row(at).membership().map_or(RecordRef::NONE, |membership| membership.siblings.next);
+        }
+        self.lanes.row_mut(lane).most = most;
     }
 }

@@ -1,7 +1,7 @@
 //! FLOW records of 2.x routers (faults 32): what a pair of them comes to, whatever becomes of its halves, is what a plain
 //! reference makes of the records that are there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf};
@@ -175,6 +175,7 @@ struct Reference {
     /// named its counterflow.
     life: usize,
     named_in: HashMap<RecordRef, usize>,
+    is_restarted: bool,
 }
 
 /// A connection or request: the record that stands for it, both halves, and under which id it is known.
@@ -200,7 +201,10 @@ impl Reference {
                     self.named_in.insert(record.at(), self.life);
                 }
             }
-            Event::Restarted(0) => self.life += 1,
+            Event::Restarted(number) => {
+                self.life += usize::from(*number == 0);
+                self.is_restarted = true;
+            }
             _ => {}
         }
     }
@@ -358,7 +362,15 @@ fn check<'s>(snapshot: &'s Snapshot, reference: &mut Reference) -> Result<[Vec<P
             owned(connection.listener_id()),
             near.and_then(|near| text(&near, Attribute::Parent))
         );
-        prop_assert_eq!(owned(connection.connector_id()), far.and_then(|far| text(&far, Attribute::Parent)));
+        let connector = owned(connection.connector_id());
+        match far {
+            Some(far) => prop_assert_eq!(connector, text(far, Attribute::Parent)),
+            None => {
+                let answering = answering(&pairs, pair);
+                let is_sole = |connector: &String| answering.iter().all(|known| known == connector);
+                prop_assert!(connector.as_ref().is_none_or(is_sole), "{:?} of {:?}", connector, answering);
+            }
+        }
         let lane = connection.lane().expect("each connection is in a lane");
         prop_assert!(lane.connections().any(|member| member == pair.stands()));
         prop_assert_eq!(owned(lane.listener_id()), owned(connection.listener_id()));
@@ -386,6 +398,15 @@ fn check<'s>(snapshot: &'s Snapshot, reference: &mut Reference) -> Result<[Vec<P
     }
     check_lanes(snapshot, &pairs)?;
     Ok(pairs)
+}
+
+/// The connectors that requests of a connection were answered by: what the connectors' own FLOWs belong to.
+fn answering<'s>(pairs: &[Vec<Pair<'s>>; 2], connection: &Pair<'s>) -> BTreeSet<String> {
+    let its = |request: &&Pair<'s>| request.near.and_then(|near| near.parent()) == Some(connection.stands());
+    let own = |request: &Pair<'s>| request.far?.parent().filter(|own| own.kind() == Some(RecordKind::Flow));
+    let is_own = |own: &Record<'s>| pairs[0].iter().all(|pair| pair.stands() != *own);
+    let all = pairs[1].iter().filter(its).filter_map(own).filter(is_own);
+    all.filter_map(|own| text(&own, Attribute::Parent)).collect()
 }
 
 type Counts = (usize, usize);
@@ -421,7 +442,11 @@ fn check_lanes(snapshot: &Snapshot, pairs: &[Vec<Pair<'_>>; 2]) -> Result<(), Te
 }
 
 /// What passed by all lanes is what the pairs come to, as long as none has left.
-fn check_totals(snapshot: &Snapshot, pairs: &[Vec<Pair<'_>>; 2]) -> Result<(), TestCaseError> {
+fn check_totals(
+    snapshot: &Snapshot,
+    pairs: &[Vec<Pair<'_>>; 2],
+    is_restarted: bool,
+) -> Result<(), TestCaseError> {
     for lane in snapshot.lanes() {
         let totals = lane.totals();
         let its = |pair: &&Pair<'_>| pair.stands().lane() == Some(lane);
@@ -464,6 +489,13 @@ fn check_totals(snapshot: &Snapshot, pairs: &[Vec<Pair<'_>>; 2]) -> Result<(), T
         for pair in connections.iter().filter(|pair| pair.far.is_none()) {
             let shown = Connection::new(pair.stands()).and_then(|connection| connection.octets_reverse());
             prop_assert_eq!(shown.unwrap_or(0), reverse(pair).unwrap_or(0));
+            let connector = Connection::new(pair.stands()).and_then(|connection| connection.connector_id());
+            let answering = answering(pairs, pair);
+            let sole = answering.first().filter(|_| answering.len() == 1);
+            // An id has other meanings once its source has restarted.
+            if !is_restarted {
+                prop_assert_eq!(owned(connector), sole.cloned());
+            }
         }
         let starts = connections.iter().filter_map(|pair| pair.stands().start());
         prop_assert_eq!(lane.start(), starts.min());
@@ -506,7 +538,7 @@ proptest! {
             let snapshot = network.snapshot();
             reference.note(&snapshot, event);
             let pairs = check(&snapshot, &mut reference)?;
-            check_totals(&snapshot, &pairs)?;
+            check_totals(&snapshot, &pairs, reference.is_restarted)?;
         }
     }
 }
@@ -669,4 +701,82 @@ fn requests_routed_each_by_itself_say_what_their_connection_received() {
     let snapshot = network.snapshot();
     assert_eq!(snapshot.flows(FlowKind::Request).count(), 0, "the request has left");
     assert_eq!(connections(&snapshot), whole, "its connection has received it all the same");
+}
+
+/// What the connections of the network say of their connector and their server.
+fn servers(snapshot: &Snapshot) -> Vec<[Option<String>; 2]> {
+    let all = snapshot.flows(FlowKind::Connection).filter_map(Connection::new);
+    let server = |connection: &Connection<'_>| {
+        connection.server_process().and_then(|process| text(&process, Attribute::Name))
+    };
+    all.map(|connection| [owned(connection.connector_id()), server(&connection)]).collect()
+}
+
+/// Two connectors with a process behind each, a connection, and an answer to a request of it by the one of that number.
+fn balanced(
+    network: &mut Network,
+) -> ([SourceId; 2], impl Fn(&Network, usize, usize) -> [UpdateBuf; 2] + use<>) {
+    let [a, b] = service(network);
+    let site = network.controller("site");
+    let records = [("b:0", "10.0.0.1", "one"), ("b:9", "10.0.0.2", "two")].map(|(id, host, name)| {
+        let connector = network.started(RecordKind::Connector, id, "b").with(Attribute::VanAddress, "shop");
+        let process = network.started(RecordKind::Process, name, "site").with(Attribute::Name, name);
+        let connector = connector.with(Attribute::Protocol, "tcp").with(Attribute::DestHost, host);
+        (connector, process.with(Attribute::SourceHost, host))
+    });
+    let router = network.started(RecordKind::Router, "b", "site");
+    network.report(site, &[change(RecordKind::Site, "site").with(Attribute::StartTime, 1)]);
+    network.report(b, &[router]);
+    for (connector, process) in records {
+        network.report(b, &[connector]);
+        network.report(site, &[process]);
+    }
+    for (id, connector) in [("b:1", "b:0"), ("b:11", "b:9")] {
+        let own = network.started(RecordKind::Flow, id, connector);
+        network.report(b, &[own]);
+    }
+    let near = near(network);
+    network.report(a, &[near]);
+    let answered = |network: &Network, number: usize, by: usize| {
+        let id = format!("a:{}", 20 + number);
+        let request = network.started(RecordKind::Flow, &id, "a:2").with(Attribute::Method, "GET");
+        let far = network.started(RecordKind::Flow, &format!("b:{}", 20 + number), ["b:1", "b:11"][by]);
+        [request, far.with(Attribute::Counterflow, id)]
+    };
+    ([a, b], answered)
+}
+
+#[test]
+fn a_connection_goes_to_the_connector_that_answered_all_of_its_requests() {
+    let mut network = Network::with_retention(30);
+    let ([a, b], answered) = balanced(&mut network);
+    assert_eq!(servers(&network.snapshot()), [[None, None]], "there are two, and none has answered");
+    let one = [Some("b:0".to_owned()), Some("one".to_owned())];
+    for number in 0..2 {
+        let [request, answer] = answered(&network, number, 0);
+        network.report(b, &[answer.with(Attribute::EndTime, network.now)]);
+        network.report(a, &[request.with(Attribute::EndTime, network.now)]);
+        assert_eq!(servers(&network.snapshot()), [one.clone()]);
+    }
+    network.wait(40);
+    let snapshot = network.snapshot();
+    assert_eq!(snapshot.flows(FlowKind::Request).count(), 0, "the requests have left");
+    assert_eq!(servers(&snapshot), [one], "and it went where they went");
+}
+
+#[test]
+fn a_connection_of_which_several_connectors_answered_requests_goes_to_none_of_them() {
+    let mut network = Network::new();
+    let ([a, b], answered) = balanced(&mut network);
+    for (number, by) in [(0, 0), (1, 1)] {
+        let [request, answer] = answered(&network, number, by);
+        network.report(a, &[request]);
+        network.report(b, &[answer]);
+    }
+    assert_eq!(servers(&network.snapshot()), [[None, None]]);
+    // The router that tried the second one again was answered by the first.
+    let again = network.started(RecordKind::Flow, "b:30", "b:1").with(Attribute::Counterflow, "a:21");
+    network.wait(1);
+    network.report(b, &[again.with(Attribute::StartTime, network.now)]);
+    assert_eq!(servers(&network.snapshot()), [[Some("b:0".to_owned()), Some("one".to_owned())]]);
 }

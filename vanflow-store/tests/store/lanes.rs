@@ -233,6 +233,10 @@ fn check_figures(snapshot: &Snapshot) -> Result<(), TestCaseError> {
             prop_assert_eq!(lane.host(), connection.text(Attribute::SourceHost));
             prop_assert!(lane.start() <= connection.start() || connection.start().is_none());
             prop_assert!(lane.end() >= connection.end());
+            let bounds = lane.at_most();
+            prop_assert!(bounds.octets >= connection.uint(Attribute::Octets).unwrap_or(0));
+            prop_assert!(bounds.octets_reverse >= connection.uint(Attribute::OctetsReverse).unwrap_or(0));
+            prop_assert!(bounds.start >= connection.start().unwrap_or_default());
             prop_assert_eq!(lane.process(), connection.process());
             let connector = connection.connector().or_else(|| connection.connector_inferred());
             prop_assert_eq!(lane.connector_or_inferred(), connector);
@@ -478,6 +482,35 @@ fn a_connection_takes_what_it_added_along_when_its_connector_is_reported() {
 }
 
 #[test]
+fn what_no_connection_of_a_lane_has_more_of_is_looked_at_anew_once_as_many_have_left() {
+    let mut network = Network::with_retention(30);
+    let west = network.west();
+    let octets = |network: &Network| {
+        let snapshot = network.snapshot();
+        let bounds = lane_of(&snapshot, "west:9").at_most();
+        (bounds.octets, bounds.octets_reverse)
+    };
+    for (number, most) in [(5, 900_u64), (6, 500), (7, 400), (8, 300), (9, 1)] {
+        let id = format!("west:{number}");
+        let connection = network
+            .connection(&id)
+            .with(Attribute::Octets, most)
+            .with(Attribute::OctetsReverse, 1000 - most)
+            .with(Attribute::EndTime, network.now);
+        network.report(west, &[connection]);
+        network.wait(1);
+    }
+    assert_eq!(octets(&network), (900, 999));
+    network.wait(26);
+    assert_eq!(octets(&network), (900, 999), "the one with the most has left, and four are there");
+    network.wait(1);
+    network.wait(1);
+    let snapshot = network.snapshot();
+    assert_eq!(lane_of(&snapshot, "west:9").retained(), 2);
+    assert_eq!(octets(&network), (300, 999), "three have left, and two are there");
+}
+
+#[test]
 fn an_empty_lane_stays_for_a_minute_and_its_number_then_means_another() {
     let (mut network, west) = connected();
     let end = change(RecordKind::BiflowTport, "west:5").with(Attribute::EndTime, network.now);
@@ -612,4 +645,87 @@ fn the_half_of_a_connection_that_stands_for_it_no_more_has_left_its_lane() {
     let moves: Vec<_> = after.lane_moves(before.lanes_revision()).collect();
     assert_eq!(moves.len(), 1);
     assert_eq!((moves[0].at, moves[0].from), (find(&after, "west:11").at(), lane.at()));
+}
+
+#[test]
+fn the_span_of_a_lane_is_that_of_its_connections_whichever_ends_first() {
+    let mut network = Network::with_retention(30);
+    let west = network.west();
+    let at = |micros| network.now.plus_micros(micros);
+    let connection = |id: &str, start, end| {
+        let update = change(RecordKind::BiflowTport, id).with(Attribute::Parent, "west:1");
+        let update = update.with(Attribute::SourceHost, "10.0.0.9").with(Attribute::StartTime, at(start));
+        match end {
+            Some(end) => update.with(Attribute::EndTime, at(end)),
+            None => update,
+        }
+    };
+    let updates =
+        [connection("west:5", 10, None), connection("west:6", 5, Some(20)), connection("west:7", 7, None)];
+    let end = change(RecordKind::BiflowTport, "west:7").with(Attribute::EndTime, at(15));
+    let times = [at(5), at(20), at(7)];
+    network.report(west, &updates);
+    network.report(west, &[end]);
+    let span = |network: &Network, id: &str| {
+        let snapshot = network.snapshot();
+        let lane = lane_of(&snapshot, id);
+        (lane.start(), lane.end())
+    };
+    assert_eq!(span(&network, "west:5"), (Some(times[0]), Some(times[1])));
+    // The one that started first and ended last goes elsewhere.
+    network.report(west, &[change(RecordKind::BiflowTport, "west:6").with(Attribute::Connector, "east:2")]);
+    let fifteen = Timestamp::from_micros(times[1].as_micros() - 5);
+    assert_eq!(span(&network, "west:5"), (Some(times[2]), Some(fifteen)));
+    assert_eq!(span(&network, "west:6"), (Some(times[0]), Some(times[1])));
+}
+
+#[test]
+fn what_is_at_the_ends_of_lanes_has_a_revision_of_its_own() {
+    let (mut network, west) = connected();
+    let controller = network.controller("site-west");
+    network.report(controller, &[change(RecordKind::Site, "site-west").with(Attribute::StartTime, 1)]);
+    let revision = |network: &Network| network.snapshot().lane_ends_revision();
+    let before = revision(&network);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:5").with(Attribute::Octets, 200_u64)]);
+    assert_eq!(revision(&network), before, "it passes along the same way");
+    let process = network.started(RecordKind::Process, "pod-1", "site-west");
+    network.report(controller, &[process.with(Attribute::SourceHost, "10.0.0.9")]);
+    let snapshot = network.snapshot();
+    let client = lane_of(&snapshot, "west:5").process().map(|process| process.id().to_string());
+    assert_eq!(client.as_deref(), Some("pod-1"));
+    assert!(revision(&network) > before);
+}
+
+#[test]
+fn a_request_that_changes_is_counted_and_timed_once() {
+    let (mut network, west) = connected();
+    let at = |micros| network.now.plus_micros(micros);
+    let request = |id: &str, start| {
+        change(RecordKind::BiflowApp, id)
+            .with(Attribute::Parent, "west:5")
+            .with(Attribute::Protocol, "HTTP/1.1")
+            .with(Attribute::StartTime, at(start))
+    };
+    let failed = request("west:50", 5).with(Attribute::EndTime, at(20)).with(Attribute::Result, "500");
+    let updates = [failed, request("west:51", 7).with(Attribute::EndTime, at(15)), request("west:52", 9)];
+    let times = [at(5), at(20), at(7), at(15)].map(Some);
+    network.report(west, &updates);
+    let seen = |network: &Network, protocol: &str| {
+        let snapshot = network.snapshot();
+        let requests = lane_of(&snapshot, "west:5")
+            .requests()
+            .find(|requests| requests.protocol().is_some_and(|its| its.to_string() == protocol));
+        let requests = requests.expect("there are some");
+        (requests.live(), requests.retained(), requests.failed(), requests.start(), requests.end())
+    };
+    // One without a result has failed, too.
+    assert_eq!(seen(&network, "HTTP/1.1"), (1, 3, 2, times[0], times[1]));
+    let slow = change(RecordKind::BiflowApp, "west:50").with(Attribute::Latency, 3_u64);
+    network.report(west, &[slow]);
+    assert_eq!(seen(&network, "HTTP/1.1"), (1, 3, 2, times[0], times[1]));
+    // It was another protocol: the others are those that are left.
+    let other = change(RecordKind::BiflowApp, "west:50").with(Attribute::Protocol, "HTTP/2");
+    network.report(west, &[other]);
+    assert_eq!(seen(&network, "HTTP/1.1"), (1, 2, 1, times[2], times[3]));
+    assert_eq!(seen(&network, "HTTP/2"), (0, 1, 1, times[0], times[1]));
 }

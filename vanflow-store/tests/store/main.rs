@@ -13,4 +13,5 @@ mod never_reported;
 mod orders;
 mod ownership;
 mod retention;
+mod sources;
 mod support;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{Network, change, find};
 use proptest::prelude::*;
-use vanflow_proto::{Attribute, AttributeKind, RecordKind, UpdateBuf, ValueBuf};
-use vanflow_store::{Snapshot, Store, StoreOptions};
+use vanflow_proto::{Attribute, AttributeKind, RecordKind, Timestamp, UpdateBuf, ValueBuf};
+use vanflow_store::{Oddity, Snapshot, Store, StoreOptions};
 
 /// All that can be seen of the records: reported and derived ones, and what follows from them.
 fn seen(store: &Store) -> BTreeMap<String, String> {
@@ -242,4 +242,172 @@ fn a_late_duplicate_of_the_life_before_does_not_end_a_record_that_lives_again() 
     let end = change(RecordKind::Process, "pod-1").with(Attribute::EndTime, network.now);
     network.report(controller, &[end]);
     assert_eq!(find(&network.snapshot(), "pod-1").end(), Some(network.now));
+}
+
+#[test]
+fn an_end_of_0_is_no_value_and_counted_as_such() {
+    let mut network = Network::new();
+    let west = network.west();
+    let count = |network: &Network| network.store.stats().oddities.count(Oddity::NoValue);
+    let connection = network.connection("west:5").with(Attribute::EndTime, network.now);
+    network.report(west, &[connection]);
+    assert_eq!(count(&network), 0);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:5").with(Attribute::EndTime, 0_u64)]);
+    assert_eq!(count(&network), 1);
+    assert_eq!(find(&network.snapshot(), "west:5").end(), Some(network.now), "it has ended");
+}
+
+#[test]
+fn a_source_is_charged_with_the_ids_that_its_records_name_now() {
+    // faults 30
+    let mut network = Network::new();
+    let west = network.west();
+    let octets = |network: &Network| {
+        let snapshot = network.snapshot();
+        snapshot.sources().find(|source| source.id() == "west:0").expect("it is seen").octets()
+    };
+    let named = |length: usize| {
+        let id = format!("{}:1", "x".repeat(length - 2));
+        change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, id)
+    };
+    let connection = network.connection("west:5");
+    network.report(west, &[connection]);
+    let before = octets(&network);
+    network.report(west, &[named(100)]);
+    let with_100 = octets(&network);
+    assert!(with_100 >= before + 100);
+    network.report(west, &[named(100)]);
+    assert_eq!(octets(&network), with_100, "it is the same");
+    network.report(west, &[named(250)]);
+    assert!(octets(&network).abs_diff(with_100 + 150) < 16, "{} after {with_100}", octets(&network));
+    network.report(west, &[named(5)]);
+    assert!(octets(&network).abs_diff(before) < 16, "{} after {before}", octets(&network));
+}
+
+#[test]
+fn what_a_record_named_before_is_known_for_as_long_as_others_name_it() {
+    // faults 8
+    let mut network = Network::with_retention(30);
+    let empty = network.store.stats().memory;
+    let west = network.router("west:0");
+    let connections = ["west:5", "west:6"].map(|id| network.started(RecordKind::BiflowTport, id, "far:1"));
+    network.report(west, &connections);
+    for parent in ["other:1", "far:1", "other:1", "", "far:2", "west:9"] {
+        network.report(west, &[change(RecordKind::BiflowTport, "west:5").with(Attribute::Parent, parent)]);
+        let snapshot = network.snapshot();
+        let named = |id: &str| find(&snapshot, id).text(Attribute::Parent).map(|text| text.to_string());
+        assert_eq!(named("west:6").as_deref(), Some("far:1"));
+        assert_eq!(named("west:5").unwrap_or_default(), parent);
+    }
+    network.store.source_lost(west, network.now, network.now);
+    network.wait(100);
+    network.wait(100_000);
+    assert_eq!(network.store.stats().memory, empty);
+}
+
+#[test]
+fn a_number_that_is_reported_as_0_is_a_change_where_there_was_none() {
+    let mut network = Network::new();
+    let west = network.west();
+    let connection = network.connection("west:5");
+    network.report(west, &[connection]);
+    let revision = |network: &Network| find(&network.snapshot(), "west:5").revision();
+    let before = revision(&network);
+    let zero = change(RecordKind::BiflowTport, "west:5").with(Attribute::Octets, 0_u64);
+    network.report(west, std::slice::from_ref(&zero));
+    let after = revision(&network);
+    assert!(after > before);
+    network.report(west, &[zero]);
+    assert_eq!(revision(&network), after, "it is known");
+}
+
+/// A process that lived for 5 s, and lives again since 10 s after it began.
+fn living_again() -> (Network, vanflow_store::SourceId, Timestamp) {
+    let mut network = Network::new();
+    let controller = network.controller("site-west");
+    let begun = network.now;
+    let process = network.started(RecordKind::Process, "pod-1", "site-west");
+    network.report(controller, &[process.with(Attribute::EndTime, begun.plus_micros(5))]);
+    assert!(!find(&network.snapshot(), "pod-1").is_live());
+    let again = change(RecordKind::Process, "pod-1").with(Attribute::StartTime, begun.plus_micros(10));
+    network.report(controller, &[again.with(Attribute::EndTime, 0_u64)]);
+    (network, controller, begun)
+}
+
+#[test]
+fn an_ended_record_lives_again_where_a_newer_start_has_no_end_or_one_of_0() {
+    // faults 9
+    let (mut network, controller, begun) = living_again();
+    assert!(find(&network.snapshot(), "pod-1").is_live());
+    let over = change(RecordKind::Process, "pod-1").with(Attribute::StartTime, begun.plus_micros(20));
+    let end = change(RecordKind::Process, "pod-1").with(Attribute::EndTime, begun.plus_micros(15));
+    network.report(controller, &[end, over.with(Attribute::EndTime, begun.plus_micros(25))]);
+    assert!(!find(&network.snapshot(), "pod-1").is_live(), "it is over by the time that it is reported");
+}
+
+#[test]
+fn what_is_of_this_life_by_its_start_or_says_nothing_of_it_is_merged() {
+    // faults 9
+    let (mut network, controller, begun) = living_again();
+    let updates = [
+        ("of now", change(RecordKind::Process, "pod-1").with(Attribute::StartTime, begun.plus_micros(10))),
+        ("of no time", change(RecordKind::Process, "pod-1").with(Attribute::EndTime, 0_u64)),
+        ("without a time", change(RecordKind::Process, "pod-1")),
+    ];
+    for (name, update) in updates {
+        network.report(controller, &[update.with(Attribute::Name, name)]);
+        let snapshot = network.snapshot();
+        let process = find(&snapshot, "pod-1");
+        assert_eq!(process.text(Attribute::Name).map(|name| name.to_string()).as_deref(), Some(name));
+    }
+    let old = change(RecordKind::Process, "pod-1").with(Attribute::StartTime, begun.plus_micros(9));
+    network.report(controller, &[old.with(Attribute::Name, "of before")]);
+    let snapshot = network.snapshot();
+    let name = find(&snapshot, "pod-1").text(Attribute::Name).map(|name| name.to_string());
+    assert_eq!(name.as_deref(), Some("without a time"));
+}
+
+#[test]
+fn a_value_of_the_right_type_takes_the_place_of_one_of_the_wrong_type() {
+    let mut network = Network::new();
+    let west = network.west();
+    let connection = network.connection("west:5");
+    let charged = |network: &Network| {
+        let snapshot = network.snapshot();
+        snapshot.sources().find(|source| source.id() == "west:0").expect("it is seen").octets()
+    };
+    network.report(west, std::slice::from_ref(&connection));
+    let before = charged(&network);
+    network.report(west, &[connection.with(Attribute::Octets, "many".repeat(50))]);
+    assert!(charged(&network) >= before + 200);
+    let octets = |network: &Network| {
+        let snapshot = network.snapshot();
+        let fields = find(&snapshot, "west:5").fields();
+        fields.filter(|(code, _)| *code == Attribute::Octets.code()).count()
+    };
+    assert_eq!(octets(&network), 1, "it is kept as it is");
+    network.report(west, &[change(RecordKind::BiflowTport, "west:5").with(Attribute::Octets, 7_u64)]);
+    assert_eq!((octets(&network), charged(&network)), (1, before));
+    assert_eq!(find(&network.snapshot(), "west:5").uint(Attribute::Octets), Some(7));
+}
+
+#[test]
+fn texts_and_ids_may_be_as_long_as_the_limit_and_no_longer() {
+    // faults 30
+    let mut options = StoreOptions::default();
+    (options.longest_text, options.longest_id) = (100, 50);
+    let mut network = Network::with(options);
+    let west = network.west();
+    let named = |network: &mut Network, attribute, length: usize| {
+        let text = "x".repeat(length);
+        network.report(west, &[change(RecordKind::Listener, "west:1").with(attribute, text.as_str())]);
+        let snapshot = network.snapshot();
+        find(&snapshot, "west:1").text(attribute).is_some_and(|kept| kept.to_string() == text)
+    };
+    for (attribute, limit) in [(Attribute::Name, 100), (Attribute::Parent, 50)] {
+        assert!(named(&mut network, attribute, limit), "{attribute:?}");
+        assert!(!named(&mut network, attribute, limit + 1), "{attribute:?}");
+    }
+    let oddities = network.store.stats().oddities;
+    assert_eq!([Oddity::TextTooLong, Oddity::IdTooLong].map(|oddity| oddities.count(oddity)), [1, 1]);
 }

@@ -9,9 +9,10 @@ use vanflow_proto::{
 use vanflow_store::{Snapshot, Store, StoreOptions};
 
 use crate::v2alpha1::{
-    collection::{Collection, Scope},
+    collection::{Collection, Item, Scope},
     derivations::Derivations,
     pair::{Pair, by_each},
+    plan::Plan,
     query::Query,
     schema::Cell,
     view::{Derived, View},
@@ -246,7 +247,7 @@ const FILTERS: [&str; 32] = [
     "connectorId!=*",
 ];
 
-const ORDERS: [&str; 14] = [
+const ORDERS: [&str; 15] = [
     "",
     "identity.asc",
     "identity.desc",
@@ -254,6 +255,7 @@ const ORDERS: [&str; 14] = [
     "endTime.desc",
     "startTime.desc",
     "octetCount.desc",
+    "octetReverseCount.desc",
     "duration.asc",
     "sourceProcessName.asc",
     "sourceProcessName.desc",
@@ -348,6 +350,26 @@ proptest! {
                     prop_assert_eq!(planned, scanned, "{:?} {:?} {}", collection, scope, text);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_most_are_those_of_all_though_lanes_are_passed_over(
+        snapshot in stores(),
+        queries in vec((query(), select(&["octetCount", "octetReverseCount", "startTime"][..])), 20),
+    ) {
+        let derived = Derived::new(&snapshot, Collection::Connections.needs());
+        let view = View { snapshot: &snapshot, derived: &derived };
+        for (text, property) in &queries {
+            let kept = text.split('&').filter(|pair| !pair.starts_with("sortBy"));
+            let text = format!("{}&sortBy={property}.desc", kept.collect::<Vec<_>>().join("&"));
+            let Ok(query) = Query::new(Collection::Connections, Some(&text), snapshot.now()) else { continue };
+            let plan = Plan::new(&query, view, Scope::All).expect("it is of connections");
+            let (scanned, total) = query.scan(view, Scope::All, query.page());
+            let start = query.page().offset.min(total);
+            let found = plan.page_of_most(start..start + scanned.len(), usize::MAX).expect("all are looked at");
+            let found: Vec<_> = found.into_iter().map(Item::Record).collect();
+            prop_assert_eq!(found, scanned, "{}", text);
         }
     }
 

@@ -155,3 +155,41 @@ fn trials_end_with_the_connection() {
     van.beacon(SourceType::Router, "a:0");
     assert_eq!(van.outputs(), ["listen mc/sfe.a:0"], "it is no fault of its own");
 }
+
+#[test]
+fn each_announcement_that_leads_to_nothing_is_counted() {
+    // faults 30
+    let mut van = Van::new();
+    for number in 0..64 + 448 {
+        van.beacon(SourceType::Router, &format!("fake{number}:0"));
+    }
+    assert_eq!(van.discovery.refused(), 0, "there is a place for each");
+    // One that is announced once more in that moment has its place, or has had none.
+    van.beacon(SourceType::Router, "fake0:0");
+    van.beacon(SourceType::Router, "fake100:0");
+    assert_eq!(van.discovery.refused(), 0);
+    van.pass(11.0, &[]);
+    van.beacon(SourceType::Router, "fake100:0");
+    van.beacon(SourceType::Router, "fake101:0");
+    assert_eq!(van.discovery.refused(), 2, "nothing was heard of them, and they have to wait");
+}
+
+#[test]
+fn a_source_that_is_heard_or_lost_leaves_its_place_to_another() {
+    // faults 30
+    let mut van = Van::new();
+    let followed = |van: &Van, id: &str| van.discovery.sources.contains_key(id);
+    for number in 0..64 {
+        van.beacon(SourceType::Router, &format!("r{number}:0"));
+    }
+    van.beacon(SourceType::Router, "late:0");
+    assert!(!followed(&van, "late:0"), "it is on trial");
+    van.heartbeat("r0:0");
+    van.beacon(SourceType::Router, "next:0");
+    assert!(followed(&van, "next:0"), "one was heard");
+    van.beacon(SourceType::Router, "after:0");
+    assert!(!followed(&van, "after:0"));
+    van.pass(31.0, &["r0:0"]);
+    van.beacon(SourceType::Router, "last:0");
+    assert!(followed(&van, "last:0"), "those that were not heard are lost");
+}
