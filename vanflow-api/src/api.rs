@@ -19,7 +19,7 @@ use http::{
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 use vanflow_history::{
-    History, QueryKind,
+    History, QueryKind, RestoreError,
     rows::{Row, Rows},
 };
 use vanflow_proto::{RecordKind, Timestamp};
@@ -77,10 +77,11 @@ struct Shared {
 }
 
 /// What was measured, and when last, in milliseconds since the epoch.
-struct Remembered {
-    history: History,
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) history: History,
     fed: Fed,
-    latest: i64,
+    pub(crate) latest: i64,
     /// What the history may take, in octets.
     limit: usize,
 }
@@ -112,6 +113,9 @@ impl Api {
         let gathering = Arc::clone(&metrics);
         let scrapes = Scrapes::new(move |format| Box::new(gathering.gather().expose_as(format)));
         let events = Events::new(network.clone(), options.events);
+        if let Some(rows) = &options.rows {
+            events.recall(&**rows);
+        }
         let shared = Shared {
             network,
             derivations: Derivations::default(),
@@ -228,6 +232,12 @@ impl Api {
         opened.pass_over();
     }
 
+    /// The events that happened, or changed, since this was called last, for the one who keeps them: rows of
+    /// [`history_tables`](crate::history_tables), each with the position of its table.
+    pub fn take_events(&self) -> Vec<(usize, Row)> {
+        self.shared.events.take_rows().into_iter().map(|row| (v2alpha1::EVENTS, row)).collect()
+    }
+
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as
     /// [`ApiOptions::history`] says; takes as long as there is to keep, tenths of a second where it is very much.
     pub fn remember(&self, at: Timestamp) {
@@ -244,6 +254,27 @@ impl Api {
         let (stats, oldest) = (history.stats(), history.oldest_ms());
         let kept = HistoryKept { stats, oldest, latest: Some(*latest), limit: *limit };
         self.shared.health.remembered(kept);
+    }
+
+    /// All that charts are drawn from, in octets that [`Api::restore_charts`] takes; none where nothing is kept.
+    pub fn save_charts(&self) -> Option<Vec<u8>> {
+        let remembered = self.shared.history.as_ref()?.read().unwrap_or_else(PoisonError::into_inner);
+        Some(remembered.history.save())
+    }
+
+    /// Takes back what charts were drawn from, in place of all that was remembered so far. Answers whether charts are kept.
+    ///
+    /// # Errors
+    ///
+    /// Where that is none, or not all of one.
+    pub fn restore_charts(&self, octets: &[u8]) -> Result<bool, RestoreError> {
+        let Some(remembered) = &self.shared.history else { return Ok(false) };
+        let options = remembered.read().unwrap_or_else(PoisonError::into_inner).history.options().clone();
+        let history = History::restore(options, octets)?;
+        let mut remembered = remembered.write().unwrap_or_else(PoisonError::into_inner);
+        remembered.latest = history.latest_ms().unwrap_or(0);
+        (remembered.history, remembered.fed) = (history, Fed::default());
+        Ok(true)
     }
 
     fn answer(
@@ -467,8 +498,6 @@ impl Api {
         resource: v1::Resource,
     ) -> Result<Response<Body>, ApiError> {
         let media = chosen_media(request, route, resource.forms())?;
-        let remembered = self.shared.history.as_ref().filter(|_| resource.needs_history());
-        let remembered = remembered.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
         let question = v1::Question {
             params: Params::parse(request.uri.query(), route.path, route.parameters, &resource.filters())?,
             snapshot: self.snapshot(),
@@ -478,7 +507,8 @@ impl Api {
             rows: self.shared.rows.as_deref(),
             events: &self.shared.events,
             maps: &self.shared.maps,
-            history: remembered.as_deref().map(|remembered| (&remembered.history, remembered.latest)),
+            interest: request.extensions.get(),
+            history: self.shared.history.as_ref().filter(|_| resource.needs_history()),
             detail: self.shared.metrics.detail(),
             media,
         };

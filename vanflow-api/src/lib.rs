@@ -74,7 +74,7 @@ pub use options::{ApiOptions, Cors};
 pub use pace::STALL_LIMIT;
 pub use user::{AuthType, User};
 pub use v1::EventsOptions;
-pub use v2alpha1::{Due, Ended, Opened, tables};
+pub use v2alpha1::{Due, Ended, Opened, history_tables, tables};
 pub use wanted::Wanted;
 pub use watches::{Client, WatchLimits};
 

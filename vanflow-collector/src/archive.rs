@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_api::{
-    Api, Due, Ended,
+    Api, Due, Ended, history_tables,
     metrics::{Health, Written},
     tables,
 };
@@ -35,6 +35,12 @@ const MOST_WAITING: usize = 100_000;
 /// What of an emulated network is kept at most, in octets.
 const MOST_OF_DEMO: u64 = 1 << 30;
 
+/// What charts are drawn from is kept under this name.
+const CHARTS: &str = "charts";
+
+/// How often, in microseconds.
+const CHARTS_EVERY: u64 = 5 * 60 * 1_000_000;
+
 /// Clocks of sources can be behind ours by as much: what ended so long before is looked for, too, when it is a question of
 /// what is there already.
 const BEHIND: Duration = Duration::from_secs(60 * 60);
@@ -54,6 +60,9 @@ pub(crate) struct Archivist {
     health: Arc<Health>,
     trouble: Occasion,
     sealing_trouble: Occasion,
+    charts_trouble: Occasion,
+    /// When what charts are drawn from was kept last, in microseconds since the epoch; none before it was taken back.
+    charts_kept: Option<u64>,
 }
 
 impl Archivist {
@@ -67,12 +76,12 @@ impl Archivist {
     ) -> Result<Self, ArchiveError> {
         let directory = settings.directory.display();
         let (archive, remarks) =
-            Archive::open(&settings.directory, tables(), settings.options.clone(), now.as_micros())?;
+            Archive::open(&settings.directory, history_tables(), settings.options.clone(), now.as_micros())?;
         remarks.iter().for_each(|remark| warn!("history in {directory}: {remark}"));
         let mut ended = Ended::default();
         let back = u64::try_from((retention + BEHIND).as_micros()).unwrap_or(u64::MAX);
         let lately = Span { from: now.as_micros().saturating_sub(back), until: u64::MAX };
-        for table in archive.tables() {
+        for table in tables() {
             let mut skip = |row: Row| {
                 ended.skip(table.key(&row));
                 ControlFlow::Continue(())
@@ -80,6 +89,8 @@ impl Archivist {
             if let Err(error) = archive.visit(&Wanted::all(table.name, lately), &mut skip) {
                 warn!("{error}; what is in it can be kept twice");
             }
+        }
+        for table in archive.tables() {
             let held = archive.held(table.name);
             if let Some(since) = held.since {
                 let since = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_micros(since));
@@ -96,6 +107,8 @@ impl Archivist {
             health,
             trouble: Occasion::default(),
             sealing_trouble: Occasion::default(),
+            charts_trouble: Occasion::default(),
+            charts_kept: None,
         })
     }
 
@@ -142,10 +155,43 @@ impl Archivist {
         }
     }
 
+    /// Keeps what charts are drawn from, where that is due, or takes back what was kept when this process began. Blocks.
+    fn keep_charts(&mut self, api: &Api, due: Due, now: u64) {
+        let Some(charts_kept) = self.charts_kept else {
+            self.charts_kept = Some(now);
+            let restored = match self.archive.get(CHARTS) {
+                Ok(None) => return,
+                Ok(Some(octets)) => api.restore_charts(&octets).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = restored {
+                warn!("charts begin anew: what is kept of them cannot be read: {error}");
+            }
+            return;
+        };
+        if due == Due::Settled && now.saturating_sub(charts_kept) < CHARTS_EVERY {
+            return;
+        }
+        self.charts_kept = Some(now);
+        let Some(octets) = api.save_charts() else { return };
+        match self.archive.put(CHARTS, &octets) {
+            Ok(()) => drop(self.charts_trouble.is_over()),
+            Err(error) => {
+                if self.charts_trouble.arises().is_some() {
+                    error!(
+                        "cannot keep what charts are drawn from: {error}; it is tried again in five minutes"
+                    );
+                }
+            }
+        }
+    }
+
     /// Keeps what ended since the last time. What goes wrong is reported, and tried again. Blocks.
     fn take(&mut self, api: &Api, due: Due) {
         self.waiting.extend(api.take_ended(&mut self.ended, due));
+        self.waiting.extend(api.take_events());
         let now = clock::now().as_micros();
+        self.keep_charts(api, due, now);
         let outcome = self.archive.append(&self.waiting, now);
         let gone = match &outcome {
             Ok(()) => self.waiting.len(),
@@ -184,7 +230,55 @@ impl Archivist {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+    use http_body_util::BodyExt;
+    use vanflow_api::{ApiOptions, Network};
+    use vanflow_store::{Store, StoreOptions};
+
     use super::*;
+
+    fn api() -> Api {
+        let (network, _) = Network::new(Store::new(StoreOptions::default()));
+        let mut options = ApiOptions::default();
+        options.history = Some(vanflow_history::HistoryOptions::default());
+        Api::new(network, options)
+    }
+
+    /// How many series have a value then, of those that are kept.
+    async fn series(api: &Api, at: Timestamp) -> String {
+        let path = "/api/v2alpha1/internal/prom/query/?query=count(%7B__name__%3D~%22.%2B%22%7D)";
+        let uri = format!("{path}&time={}", at.as_micros() / 1_000_000);
+        let (request, ()) = Request::get(uri).body(()).expect("a request").into_parts();
+        let body = api.respond(&request).into_body().collect().await.expect("it comes whole");
+        String::from_utf8_lossy(&body.to_bytes()).into_owned()
+    }
+
+    #[tokio::test]
+    async fn charts_live_over_restarts_and_begin_anew_where_what_is_kept_is_damaged() {
+        let directory = TempDir::new().expect("a directory");
+        let settings =
+            config::Archive { directory: directory.path().to_owned(), options: ArchiveOptions::default() };
+        let now = Timestamp::from_micros(1_795_662_840_000_000);
+        let start = || {
+            let opened = Archivist::open(&settings, Duration::from_secs(60), now, Arc::default());
+            let (mut archivist, api) = (opened.expect("it opens"), api());
+            archivist.keep_charts(&api, Due::Settled, now.as_micros());
+            (archivist, api)
+        };
+        let (mut archivist, before) = start();
+        before.remember(now);
+        let measured = series(&before, now).await;
+        assert!(measured.contains("\"value\":["), "{measured}");
+        archivist.keep_charts(&before, Due::Settled, now.as_micros() + CHARTS_EVERY);
+        drop(archivist);
+        let (archivist, after) = start();
+        assert_eq!(series(&after, now).await, measured);
+        let octets = archivist.archive.get(CHARTS).expect("it is read").expect("it is there");
+        archivist.archive.put(CHARTS, &octets[1..]).expect("it is written");
+        drop(archivist);
+        let (_, anew) = start();
+        assert!(!series(&anew, now).await.contains("\"value\":["));
+    }
 
     #[test]
     fn what_an_emulated_network_left_is_removed_with_it() {

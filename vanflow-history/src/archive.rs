@@ -284,6 +284,34 @@ impl Archive {
         self.seal_closed()
     }
 
+    /// Keeps something beside the rows under that name, in place of what it was before. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written. What was there before is there still.
+    pub fn put(&self, name: &str, octets: &[u8]) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.directory.join(name);
+        let unfinished = path.with_extension(UNFINISHED);
+        let mut file = self.disk.create(&unfinished)?;
+        file.write_all(octets)?;
+        file.flush()?;
+        file.sync()?;
+        self.disk.rename(&unfinished, &path)
+    }
+
+    /// What is kept under that name; none where there is nothing. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read.
+    pub fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.directory.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
     /// How many files became part of others since it was opened.
     pub fn merged(&self) -> u64 {
         self.state().merged

@@ -2,6 +2,7 @@
 
 mod chunk;
 mod growth;
+mod saved;
 mod series;
 mod symbols;
 
@@ -13,12 +14,12 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-pub use self::growth::Growth;
 use self::{
     chunk::Kept,
     series::Series,
     symbols::{Symbol, Symbols},
 };
+pub use self::{growth::Growth, saved::RestoreError};
 
 /// How a history is kept.
 #[derive(Clone, Debug)]
@@ -156,6 +157,11 @@ impl History {
         }
     }
 
+    /// How it is kept.
+    pub fn options(&self) -> &HistoryOptions {
+        &self.options
+    }
+
     /// Begins to take in the values of all series at a time, in milliseconds since the epoch. What was in the scrape
     /// before and is not in this one has ended.
     ///
@@ -187,6 +193,11 @@ impl History {
     /// epoch. None before the first scrape.
     pub fn oldest_ms(&self) -> Option<i64> {
         self.times.get((self.oldest() - self.base) as usize).copied()
+    }
+
+    /// The time of the last scrape, likewise.
+    pub fn latest_ms(&self) -> Option<i64> {
+        self.times.back().copied()
     }
 
     /// The series whose labels suit, in the order of their labels. `name` is that of the metric, where it is known.

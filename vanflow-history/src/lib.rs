@@ -47,7 +47,7 @@ pub mod rows;
 
 #[cfg(feature = "archive")]
 pub use archive::{Archive, ArchiveError, ArchiveOptions, ParquetWriter, Remark, SealError};
-pub use history::{Growth, History, HistoryOptions, Scrape, SeriesLabels, SeriesRef, Stats};
+pub use history::{Growth, History, HistoryOptions, RestoreError, Scrape, SeriesLabels, SeriesRef, Stats};
 pub use promql::{NETWORK_LABEL, QueryKind, Refusal, Scope, add_warning, error_body, respond, respond_while};
 
 /// The example of the README is run as a test.

@@ -1,9 +1,10 @@
 //! The map: sites as areas, what is in them, and what goes between.
 //!
 //! [`graph`] has what there is, by the rules that pairs of `/api/v2alpha1` follow; [`measured`] what the history of metrics
-//! says of it; [`scene`] what of it is shown; [`layout`] where that lies, and [`places`] where it lay before. [`render`],
+//! says of it, and [`ended`] what connections and requests do that are over; [`scene`] what of it is shown; [`layout`] where that lies, and [`places`] where it lay before. [`render`],
 //! [`svg`] and [`text`] write it down. Each map is worked out once for all who ask.
 
+mod ended;
 mod figures;
 mod graph;
 mod layout;
@@ -18,12 +19,12 @@ mod words;
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
 use chrono::DateTime;
-use vanflow_history::History;
+use vanflow_history::rows::Rows;
 use vanflow_proto::Timestamp;
 use vanflow_store::{Revision, Snapshot, SourceState};
 
@@ -38,7 +39,9 @@ use self::{
 };
 pub(super) use self::{query::parameter_described, render::described};
 use crate::{
+    api::Remembered,
     error::ApiError,
+    interest::Interest,
     json::Json,
     metrics::Detail,
     network::Status,
@@ -76,8 +79,11 @@ const MOST_KEPT: usize = 16;
 struct Sources<'s> {
     snapshot: &'s Snapshot,
     derivations: &'s Derivations,
-    /// What was measured, and when last, in milliseconds since the epoch.
-    history: Option<(&'s History, i64)>,
+    /// What was measured.
+    history: Option<&'s RwLock<Remembered>>,
+    /// What has ended and is kept, where it is, and whether somebody still waits for what is read of it.
+    rows: Option<&'s dyn Rows>,
+    interest: Option<&'s Interest>,
     /// By what connections are measured.
     detail: Detail,
     /// Whether all of the network is known, and nothing of it has come just now.
@@ -95,14 +101,22 @@ pub(super) fn answer<'q>(question: &'q Question<'q>) -> Result<Answer<'q>, ApiEr
         snapshot: &question.snapshot,
         derivations: question.derivations,
         history: question.history,
+        rows: question.rows,
+        interest: question.interest,
         detail: question.detail,
         is_settled: is_settled(&question.snapshot, &question.network.status().borrow()),
     };
     let bytes = question.maps.answer(&query, &sources)?;
-    let measured = question.history.map(|(_, latest)| latest.unsigned_abs());
+    let measured = sources.measured().map(i64::unsigned_abs);
+    // Rows of a history come and go without a revision of their own.
+    let is_of_rows = query.time.is_some() && question.rows.is_some();
     Ok(Answer {
         content_type: query.form.content_type(),
-        freshness: if query.is_moving() { Freshness::Moment } else { Freshness::Revision(measured) },
+        freshness: if query.is_moving() || is_of_rows {
+            Freshness::Moment
+        } else {
+            Freshness::Revision(measured)
+        },
         render: Box::new(move || Json::from(&bytes)),
     })
 }
@@ -122,27 +136,63 @@ impl Maps {
     ///
     /// # Errors
     ///
-    /// Where there is no such site or service.
+    /// Where there is no such site or service, or the history cannot be read.
     fn answer(&self, query: &Query, sources: &Sources<'_>) -> Result<Bytes, ApiError> {
         let key = Key {
             version: (sources.snapshot.revision(), sources.snapshot.evicted()),
-            measured: sources.history.map(|(_, latest)| latest),
+            measured: sources.measured(),
             query: query.clone(),
         };
-        let mut drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever waited for the map of somebody else may have left meanwhile.
+        let known = |drawn: &Drawn| {
+            let position = drawn.kept.iter().position(|(known, _)| *known == key)?;
+            Some(drawn.kept[position].1.clone())
+        };
         let wanted = Wanted::current();
-        wanted.check()?;
-        if let Some(position) = drawn.kept.iter().position(|(known, _)| *known == key) {
-            return Ok(drawn.kept[position].1.clone());
+        if query.time.is_none() {
+            // Of all who ask for the same at a time one works it out.
+            let mut drawn = self.drawn();
+            // Whoever waited for the map of somebody else may have left meanwhile.
+            wanted.check()?;
+            if let Some(bytes) = known(&drawn) {
+                return Ok(bytes);
+            }
+            let bytes = draw(query, sources, &graph(query, sources, &wanted)?, &mut drawn.places, &wanted)?;
+            drawn.keep(key, &bytes);
+            return Ok(bytes);
         }
-        let bytes = draw(query, sources, &mut drawn.places, &wanted)?;
-        drawn.kept.retain(|(known, _)| known.query != key.query);
-        if drawn.kept.len() >= MOST_KEPT {
-            drawn.kept.pop_front();
+        if let Some(bytes) = known(&self.drawn()) {
+            return Ok(bytes);
         }
-        drawn.kept.push_back((key, bytes.clone()));
+        // Nobody who asks for the present waits for files of the past.
+        let graph = graph(query, sources, &wanted)?;
+        let mut drawn = self.drawn();
+        let bytes = draw(query, sources, &graph, &mut drawn.places, &wanted)?;
+        // What was given up for want of interest is no answer.
+        if !sources.interest.is_some_and(Interest::has_ended) {
+            drawn.keep(key, &bytes);
+        }
         Ok(bytes)
+    }
+
+    fn drawn(&self) -> MutexGuard<'_, Drawn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drawn {
+    fn keep(&mut self, key: Key, bytes: &Bytes) {
+        self.kept.retain(|(known, _)| known.query != key.query);
+        if self.kept.len() >= MOST_KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((key, bytes.clone()));
+    }
+}
+
+impl Sources<'_> {
+    /// When something was measured last, in milliseconds since the epoch.
+    fn measured(&self) -> Option<i64> {
+        self.history.map(|history| history.read().unwrap_or_else(PoisonError::into_inner).latest)
     }
 }
 
@@ -150,21 +200,21 @@ impl Maps {
 fn draw(
     query: &Query,
     sources: &Sources<'_>,
+    graph: &Graph,
     places: &mut Places,
     wanted: &Wanted,
 ) -> Result<Bytes, ApiError> {
-    let graph = graph(query, sources, wanted);
     wanted.check()?;
-    let open = query.sites(&graph)?;
+    let open = query.sites(graph)?;
     let service = query.address(sources.snapshot)?;
     let choice = Choice { level: query.level, open: &open, service: service.as_deref(), limit: query.limit };
-    let scene = Scene::new(&graph, &choice);
+    let scene = Scene::new(graph, &choice);
     wanted.check()?;
     // What is of the past lies where it lies now, as far as it is there now.
     let is_settled = sources.is_settled && query.time.is_none();
-    let layout = places.lay_out(&graph, &scene, &choice, is_settled);
+    let layout = places.lay_out(graph, &scene, &choice, is_settled);
     wanted.check()?;
-    let picture = Picture { graph: &graph, scene: &scene, layout: &layout, level: query.level };
+    let picture = Picture { graph, scene: &scene, layout: &layout, level: query.level };
     Ok(match query.form {
         Media::Svg => svg::svg(&picture).into(),
         Media::Dot => text::dot(&picture).into(),
@@ -173,25 +223,29 @@ fn draw(
     })
 }
 
-fn graph(query: &Query, sources: &Sources<'_>, wanted: &Wanted) -> Graph {
+fn graph(query: &Query, sources: &Sources<'_>, wanted: &Wanted) -> Result<Graph, ApiError> {
     let Sources { snapshot, derivations, history, detail, .. } = *sources;
     let needs = Needs { clients: true, ..Needs::default() };
     let derived = derivations.of(snapshot, needs);
     let view = View { snapshot, derived: &derived };
-    match query.time {
-        None => {
-            let measured = history.and_then(|(history, latest)| {
-                let is_recent = latest.abs_diff(millis(snapshot.now().as_micros())) <= RECENT_MS;
-                is_recent.then(|| Measured::of(history, latest, wanted))?
-            });
-            Graph::present(view, measured.as_ref(), detail, wanted)
-        }
-        Some(time) => {
-            let at = time.micros(snapshot.now());
-            let measured = history.and_then(|(history, _)| Measured::of(history, millis(at), wanted));
-            Graph::past(view, Timestamp::from_micros(at), measured.as_ref(), wanted)
-        }
+    // Who feeds it waits until this is over.
+    let remembered = history.map(|history| history.read().unwrap_or_else(PoisonError::into_inner));
+    let Some(time) = query.time else {
+        let measured = remembered.and_then(|remembered| {
+            let is_recent = remembered.latest.abs_diff(millis(snapshot.now().as_micros())) <= RECENT_MS;
+            is_recent.then(|| Measured::of(&remembered.history, remembered.latest, wanted))?
+        });
+        return Ok(Graph::present(view, measured.as_ref(), detail, wanted));
+    };
+    let at = time.micros(snapshot.now());
+    let mut measured =
+        remembered.and_then(|remembered| Measured::of(&remembered.history, millis(at), wanted));
+    if measured.is_none()
+        && let Some(rows) = sources.rows
+    {
+        measured = Some(Measured::of_rows(rows, view, sources.interest, at).map_err(ApiError::History)?);
     }
+    Ok(Graph::past(view, Timestamp::from_micros(at), measured.as_ref(), wanted))
 }
 
 /// What was measured last is of now where that is no longer ago than this.

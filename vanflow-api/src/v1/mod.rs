@@ -16,14 +16,18 @@ mod table;
 mod units;
 mod verdict;
 
-use vanflow_history::{History, rows::Rows};
+use std::sync::RwLock;
+
+use vanflow_history::rows::Rows;
 use vanflow_store::Snapshot;
 
 pub(crate) use map::Maps;
 pub(crate) use stream::{Feeds, LONGEST_ANSWER, Refusal, Stream, Version};
 
 use crate::{
+    api::Remembered,
     error::ApiError,
+    interest::Interest,
     json::Json,
     metrics::{Detail, Health},
     negotiate::JSON,
@@ -83,8 +87,10 @@ pub(crate) struct Question<'q> {
     pub(crate) rows: Option<&'q dyn Rows>,
     pub(crate) events: &'q events::Events,
     pub(crate) maps: &'q Maps,
-    /// What was measured, and when last, in milliseconds since the epoch; none where it is not needed.
-    pub(crate) history: Option<(&'q History, i64)>,
+    /// Whether whoever asks still waits.
+    pub(crate) interest: Option<&'q Interest>,
+    /// What was measured; none where it is not needed.
+    pub(crate) history: Option<&'q RwLock<Remembered>>,
     /// By what connections are measured.
     pub(crate) detail: Detail,
     /// The form that the answer is to have, of those of the resource.
@@ -124,10 +130,16 @@ pub(crate) fn answer<'q>(resource: Resource, question: &'q Question<'q>) -> Resu
         Resource::Stream => unreachable!("it is no single answer: who dispatches opens it"),
         Resource::Events => {
             let query = events::Query::new(&question.params, question.snapshot.now())?;
-            let kept = question.events.kept();
+            let mut kept = question.events.kept();
+            let looks_back = match question.rows {
+                Some(rows) => kept.look_back(rows, &query).map_err(ApiError::History)?,
+                None => false,
+            };
+            let freshness = Freshness::Own(kept.revision, query.moment);
             Answer {
                 content_type: question.media.content_type(),
-                freshness: Freshness::Own(kept.revision, query.moment),
+                // Rows of a history come and go without a revision of their own.
+                freshness: if looks_back { Freshness::Moment } else { freshness },
                 render: Box::new(move || events::render(&kept, &query, question.media)),
             }
         }

@@ -24,6 +24,9 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
+    /// All of them.
+    pub(crate) const ALL: &'static [Self] = &[Self::Bad, Self::Warn, Self::Unknown, Self::Change, Self::Fine];
+
     /// Their names, the worst first.
     pub(crate) const NAMES: &'static [&'static str] = &["bad", "warn", "unknown", "change", "fine"];
 
@@ -58,6 +61,20 @@ pub(crate) enum SubjectType {
 }
 
 impl SubjectType {
+    /// All of them.
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Site,
+        Self::Router,
+        Self::Link,
+        Self::Listener,
+        Self::Connector,
+        Self::Service,
+        Self::Component,
+        Self::Process,
+        Self::Source,
+        Self::Collector,
+    ];
+
     /// Their names.
     pub(crate) const NAMES: &'static [&'static str] = &[
         "site",

@@ -3,7 +3,7 @@
 //!
 //! What rows look like follows from the tables of properties: a property that is added there is a column of new rows.
 
-use std::ops::ControlFlow;
+use std::{borrow::Cow, ops::ControlFlow};
 
 use vanflow_history::rows::{
     Column, ColumnKind, Condition, Held, Is, Row, Rows, Span, Table, UnreadableRows, Value, Wanted,
@@ -12,10 +12,12 @@ use vanflow_store::{FlowKind, Snapshot, Text};
 
 use crate::{
     interest::Interest,
+    v1::events,
     v2alpha1::{
         best::Best,
         collection::{Collection, Item, Scope},
         group::{Grouping, Groups},
+        party::Party,
         query::{Filter, Page, Query},
         schema::{Cell, Kind, Presence, Property, Schema, UNKNOWN},
         view::{Subject, View},
@@ -28,13 +30,24 @@ pub(crate) const KEPT: [(Collection, FlowKind, &str); 2] = [
     (Collection::ApplicationFlows, FlowKind::Request, "requests"),
 ];
 
-/// What rows of connections and requests look like: a column for each property of `/api/v2alpha1`.
+/// What rows of connections and requests look like: a column for each property of `/api/v2alpha1`, and some more.
 pub fn tables() -> Vec<Table> {
     KEPT.iter().map(|(collection, _, name)| table(name, collection.schema())).collect()
 }
 
+/// What all rows of a history look like: those of connections and requests, and those of events.
+pub fn history_tables() -> Vec<Table> {
+    tables().into_iter().chain([events::table()]).collect()
+}
+
+/// The position of events among [`history_tables`].
+pub(crate) const EVENTS: usize = KEPT.len();
+
 /// As many lists as a page has are put in order by these: rows of a service lie together.
 const ORDER: [&str; 3] = ["routingKey", "sourceSiteName", "destSiteName"];
+
+/// What rows have beside the properties, after them: who is not held any more cannot be asked for its component.
+const BESIDE: [&str; 2] = ["sourceComponentName", "destComponentName"];
 
 fn table(name: &'static str, schema: &'static Schema) -> Table {
     let column = |property: &Property| Column {
@@ -48,9 +61,10 @@ fn table(name: &'static str, schema: &'static Schema) -> Table {
         },
     };
     let position = |name| schema.position(name).expect("all records have these");
+    let beside = BESIDE.map(|name| Column { name, kind: ColumnKind::Text });
     Table {
         name,
-        columns: schema.properties().map(column).collect(),
+        columns: schema.properties().map(column).chain(beside).collect(),
         key: position("key"),
         identity: position("identity"),
         end: position("endTime"),
@@ -67,7 +81,27 @@ pub(crate) fn row<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject
         Cell::Text(text) => Value::Text(text.into()),
         Cell::Texts(texts) => Value::Texts(texts.into_iter().map(Into::into).collect()),
     };
-    Row { values: schema.properties().map(value).collect() }
+    let beside =
+        components(view, subject).map(|name| name.map_or(Value::None, |name| Value::Text(name.into())));
+    Row { values: schema.properties().map(value).chain(beside).collect() }
+}
+
+/// The names of the components at both ends.
+fn components<'v>(view: View<'v>, subject: &Subject<'v>) -> [Option<Cow<'v, str>>; 2] {
+    let flow = match subject {
+        Subject::Flow(flow) => Some(flow),
+        Subject::Request(request) => request.connection.as_ref(),
+        Subject::Past(past) => {
+            let values = past.row.values.get(past.schema.properties().count()..).unwrap_or_default();
+            return [0, 1].map(|at| match values.get(at) {
+                Some(Value::Text(name)) => Some(Cow::Borrowed(&**name)),
+                _ => None,
+            });
+        }
+        _ => None,
+    };
+    let ends = [flow.and_then(|flow| flow.source(view)), flow.and_then(|flow| flow.destination(view))];
+    ends.map(|party| party.map(Party::group))
 }
 
 /// What a collection had with that key or identity, where there are rows of it.
@@ -82,7 +116,8 @@ pub(crate) fn find(
 
 /// How much there is of what is kept, by the names of the tables.
 pub(crate) fn held(rows: &dyn Rows) -> Vec<(&'static str, Held)> {
-    KEPT.into_iter().map(|(.., table)| (table, rows.held(table))).collect()
+    let names = KEPT.into_iter().map(|(.., table)| table).chain([events::NAME]);
+    names.map(|table| (table, rows.held(table))).collect()
 }
 
 /// A row of a collection.
@@ -258,6 +293,107 @@ impl<'r> Before<'r> {
             grouping.count(&mut groups, view, &Subject::Past(Past { schema, row: &row }));
         })?;
         Ok(grouping.rows(groups))
+    }
+}
+
+/// What a connection or request was, whoever has it: the records that are held, or the history.
+#[derive(Clone, Debug)]
+pub(crate) struct Passed<'p> {
+    /// In microseconds since the epoch; 0 where it is not known.
+    pub(crate) start: u64,
+    /// 0 while it is open.
+    pub(crate) end: u64,
+    /// From client to server, and back.
+    pub(crate) octets: [u64; 2],
+    pub(crate) source: PassedEnd<'p>,
+    pub(crate) destination: PassedEnd<'p>,
+    pub(crate) address: Cow<'p, str>,
+    /// What the listener and the connector say went wrong.
+    pub(crate) errors: [Option<Cow<'p, str>>; 2],
+    /// Of a request; empty where there is none.
+    pub(crate) status: Cow<'p, str>,
+}
+
+/// One of both ends.
+#[derive(Clone, Debug)]
+pub(crate) struct PassedEnd<'p> {
+    pub(crate) site_id: Cow<'p, str>,
+    pub(crate) site_name: Cow<'p, str>,
+    pub(crate) process_id: Cow<'p, str>,
+    pub(crate) process_name: Cow<'p, str>,
+    pub(crate) component: Cow<'p, str>,
+}
+
+/// Gives each connection, or each request, that was there between those times, in microseconds, once. Stops where nobody
+/// waits for it any more.
+pub(crate) fn each_passed(
+    rows: &dyn Rows,
+    view: View<'_>,
+    interest: Option<&Interest>,
+    collection: Collection,
+    (from, until): (u64, u64),
+    mut take: impl FnMut(&Passed<'_>),
+) -> Result<(), UnreadableRows> {
+    const COLUMNS: [&str; 20] = [
+        "key",
+        "identity",
+        "startTime",
+        "endTime",
+        "octetCount",
+        "octetReverseCount",
+        "sourceSiteId",
+        "sourceSiteName",
+        "sourceProcessId",
+        "sourceProcessName",
+        BESIDE[0],
+        "destSiteId",
+        "destSiteName",
+        "destProcessId",
+        "destProcessName",
+        BESIDE[1],
+        "routingKey",
+        "listenerError",
+        "connectorError",
+        "status",
+    ];
+    let query = Query::between(collection, from, until);
+    query.each_listed(view, Scope::All, |_, subject| take(&passed(collection.schema(), view, &subject)));
+    let Some(before) = Before::new(rows, &query, view.snapshot, interest) else { return Ok(()) };
+    before.each(&query, view, Scope::All, Some(COLUMNS.to_vec()), |row| {
+        let subject = Subject::Past(Past { schema: collection.schema(), row: &row });
+        take(&passed(collection.schema(), view, &subject));
+    })
+}
+
+fn passed<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject<'v>) -> Passed<'v> {
+    let cell = |name: &'static str| {
+        schema.property(name).map_or(Cell::Absent, |property| property.of(view, subject))
+    };
+    let number = |name: &'static str| if let Cell::Number(number) = cell(name) { number } else { 0 };
+    let known = |name: &'static str| if let Cell::Text(text) = cell(name) { Some(text) } else { None };
+    let text = |name: &'static str| known(name).unwrap_or_default();
+    let [source, destination] = components(view, subject);
+    let end = |[site_id, site_name, process_id, process_name]: [&'static str; 4],
+               component: Option<Cow<'v, str>>| {
+        let process_name = text(process_name);
+        PassedEnd {
+            site_id: text(site_id),
+            site_name: text(site_name),
+            process_id: text(process_id),
+            // Of a process without a group it is the name, and rows had none before they had components.
+            component: component.unwrap_or_else(|| process_name.clone()),
+            process_name,
+        }
+    };
+    Passed {
+        start: number("startTime"),
+        end: number("endTime"),
+        octets: [number("octetCount"), number("octetReverseCount")],
+        source: end(["sourceSiteId", "sourceSiteName", "sourceProcessId", "sourceProcessName"], source),
+        destination: end(["destSiteId", "destSiteName", "destProcessId", "destProcessName"], destination),
+        address: text("routingKey"),
+        errors: [known("listenerError"), known("connectorError")],
+        status: text("status"),
     }
 }
 

@@ -309,6 +309,30 @@ impl Query {
         })
     }
 
+    /// All that was there between those times, in microseconds since the epoch.
+    pub(crate) fn between(collection: Collection, from: u64, until: u64) -> Self {
+        let time = |name| collection.schema().property(name).expect("all records have these");
+        let range = Range {
+            operation: Operation::Intersects,
+            start: Some(Time::At(from)),
+            end: Some(Time::At(until)),
+        };
+        Self {
+            collection,
+            start: time("startTime"),
+            end: time("endTime"),
+            filters: Vec::new(),
+            order: None,
+            state: State::All,
+            range,
+            limit: None,
+            offset: 0,
+            watch: None,
+            fields: None,
+            grouping: None,
+        }
+    }
+
     /// What is asked for, in order, and how much there would be without paging.
     pub(crate) fn select(&self, view: View<'_>, scope: Scope) -> (Vec<Item>, usize) {
         self.select_page(view, scope, self.page())

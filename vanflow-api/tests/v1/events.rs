@@ -1,13 +1,19 @@
 //! The list of events: over the captures, and by every question.
 
+use std::{sync::Arc, time::Duration};
+
 use http::StatusCode;
 use serde_json::Value;
 use vanflow_api::ApiOptions;
+use vanflow_history::rows::Rows;
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{Store, StoreOptions};
 
 use super::ask;
-use crate::support::{CAPTURES, EPOCH, Fixture, request_with};
+use crate::{
+    support::{CAPTURES, EPOCH, Fixture, request_with},
+    v2alpha1::past::Kept,
+};
 
 const SECOND: u64 = 1_000_000;
 
@@ -33,8 +39,10 @@ fn events_as_lines_and_as_a_table() {
 
 /// A network on which two links go down, one of them twice, and one router warns.
 fn network() -> Fixture {
-    let mut options = ApiOptions::default();
-    options.instance = Some("test".to_owned());
+    network_with(ApiOptions::default())
+}
+
+fn network_with(options: ApiOptions) -> Fixture {
     let fixture = Fixture::with_options(Store::new(StoreOptions::default()), options);
     let at = |seconds: u64| Timestamp::from_micros(EPOCH + seconds * SECOND);
     let pass = |from: u64, to: u64| {
@@ -193,4 +201,77 @@ fn what_sources_write_is_escaped_wherever_it_is_shown() {
     assert_eq!(answer["results"][0]["detail"], Value::from("=CMD(\"<b>queue</b> is full\")"));
     let csv = fixture.ask(request_with("/api/v1/events?kind=warning", &[("accept", "text/csv")]));
     assert!(csv.text().contains("\"'=CMD(\"\"<b>queue</b> is full\"\")\""), "{}", csv.text());
+}
+
+/// What is kept, and options of a collector that has it, with events in memory for so many seconds.
+fn keeping(kept: &Arc<Kept>, seconds: u64) -> ApiOptions {
+    let mut options = ApiOptions::default();
+    options.events.retention = Duration::from_secs(seconds);
+    let rows: Arc<dyn Rows> = kept.clone();
+    options.rows = Some(rows);
+    options
+}
+
+fn at_second(fixture: &Fixture, second: u64) {
+    while fixture.publisher.write().advance(Timestamp::from_micros(EPOCH + second * SECOND)) {}
+    fixture.api.observe_events();
+}
+
+#[test]
+fn events_outlive_the_process_and_their_numbers_go_on() {
+    let kept = Arc::new(Kept::default());
+    let before = network_with(keeping(&kept, 3600));
+    kept.rows.lock().unwrap().extend(before.api.take_events());
+    assert_eq!(kept.rows.lock().unwrap().len(), 5);
+    assert!(before.api.take_events().is_empty(), "nothing happened since");
+    let after = Fixture::with_options(Store::new(StoreOptions::default()), keeping(&kept, 3600));
+    at_second(&after, 200);
+    assert_eq!(texts(&after, ""), ALL);
+    assert_eq!(ask(&after, "events")["results"], ask(&before, "events")["results"]);
+    assert!(after.api.take_events().is_empty(), "they are kept");
+    let log = UpdateBuf::new(RecordKind::Log, "gv_ZW:9")
+        .with(Attribute::Parent, "gv_ZW:0")
+        .with(Attribute::StartTime, EPOCH + 201 * SECOND)
+        .with(Attribute::LogSeverity, 2)
+        .with(Attribute::LogText, "something else");
+    let now = Timestamp::from_micros(EPOCH + 201 * SECOND);
+    let source = after.publisher.write().source_seen("gv_ZW:0", SourceType::Router, now);
+    at_second(&after, 300);
+    after.publisher.write().apply(source, &log, now);
+    at_second(&after, 301);
+    assert_eq!(ask(&after, "events?limit=1")["results"][0]["number"], 6);
+    assert_eq!(after.api.take_events().len(), 1);
+}
+
+#[test]
+fn events_that_are_not_in_memory_any_more_are_those_that_would_be() {
+    let kept = Arc::new(Kept::default());
+    let few = network_with(keeping(&kept, 3600));
+    kept.rows.lock().unwrap().extend(few.api.take_events());
+    let all = network();
+    let few = Fixture::with_options(Store::new(StoreOptions::default()), keeping(&kept, 30));
+    at_second(&few, 101);
+    assert_eq!(texts(&few, "").len(), 3, "the others are no longer in memory");
+    let at = |second: u64| EPOCH + second * SECOND;
+    for query in [
+        format!("timeRangeStart={}", at(0)),
+        format!("timeRangeStart={}&limit=2", at(0)),
+        format!("timeRangeStart={}&sortBy=time.asc&limit=3", at(0)),
+        format!("timeRangeStart={}&timeRangeEnd={}", at(60), at(75)),
+        format!("timeRangeStart={}&timeRangeEnd={}", at(85), at(100)),
+        format!("timeRangeStart={}&kind=linkDown&subjectName=west-1", at(0)),
+        format!("timeRangeStart={}&severity!=bad", at(0)),
+        format!("timeRangeStart={}&after=2", at(0)),
+    ] {
+        let (few, all) = (ask(&few, &format!("events?{query}")), ask(&all, &format!("events?{query}")));
+        assert_eq!(few["results"], all["results"], "{query}");
+        assert_eq!(few["totalCount"], all["totalCount"], "{query}");
+    }
+    assert_eq!(ask(&few, "events?timeRangeStart=0")["oldest"], at(60));
+    let damaged = Arc::new(Kept { is_damaged: true, ..Kept::default() });
+    let without = Fixture::with_options(Store::new(StoreOptions::default()), keeping(&damaged, 30));
+    at_second(&without, 101);
+    let answer = without.get(&format!("/api/v1/events?timeRangeStart={}", at(0)));
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", answer.text());
+    assert!(answer.text().contains("7.parquet"), "{}", answer.text());
 }

@@ -9,7 +9,7 @@ mod flows;
 mod gateways;
 mod golden;
 mod invariants;
-mod past;
+pub(crate) mod past;
 mod query;
 mod transport;
 mod watch;

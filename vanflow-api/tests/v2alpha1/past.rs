@@ -6,7 +6,7 @@ use std::{
 };
 
 use proptest::{collection::vec, option, prelude::*};
-use vanflow_api::{ApiOptions, Due, Ended, tables};
+use vanflow_api::{ApiOptions, Due, Ended, history_tables as tables};
 use vanflow_history::rows::{Column, Held, Row, Rows, Span, Table, UnreadableRows, Value, Wanted};
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{SourceId, Store, StoreOptions};
@@ -17,9 +17,9 @@ const SECOND: u64 = 1_000_000;
 
 /// Rows in a vector.
 #[derive(Debug, Default)]
-struct Kept {
-    rows: Mutex<Vec<(usize, Row)>>,
-    is_damaged: bool,
+pub(crate) struct Kept {
+    pub(crate) rows: Mutex<Vec<(usize, Row)>>,
+    pub(crate) is_damaged: bool,
 }
 
 impl Rows for Kept {
@@ -94,6 +94,18 @@ impl Collector {
         let now = Timestamp::from_micros(EPOCH);
         let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
         apply(&mut store, source, &service("shop", 0, 0), now);
+        let new = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::StartTime, EPOCH - SECOND);
+        let process = |id, name: &str, host: &str| {
+            let process = new(RecordKind::Process, id).with(Attribute::Parent, "site-w");
+            process.with(Attribute::Name, name).with(Attribute::SourceHost, host)
+        };
+        let around = [
+            new(RecordKind::Site, "site-w").with(Attribute::Name, "west"),
+            UpdateBuf::new(RecordKind::Router, "gv_ZW:0").with(Attribute::Parent, "site-w"),
+            process("process-1", "cart", "10.0.1.0"),
+            process("process-2", "catalog", "10.0.0.1"),
+        ];
+        apply(&mut store, source, &around, now);
         let kept = Arc::new(kept);
         let rows: Arc<dyn Rows> = kept.clone();
         let mut options = ApiOptions::default();
@@ -262,6 +274,83 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_a_map_of_the_past_shows_of_traffic_is_that_of_a_collector_that_holds_all(
+        flows in vec(any_flow(), 1..30),
+        moments in vec(0..LENGTH, 1..6),
+    ) {
+        let mut all = Collector::new(10_000, Kept::default());
+        let mut few = Collector::new(15, Kept::default());
+        for second in 0..=LENGTH {
+            let updates = updates(&flows, second);
+            all.report(&updates, second);
+            few.report(&updates, second);
+        }
+        for moment in moments {
+            let edges = |collector: &Collector| {
+                let path = format!("/api/v1/map?level=process&time={}", EPOCH + moment * SECOND);
+                let map = collector.fixture.get(&path).json();
+                (map["edges"].clone(), map["note"].clone())
+            };
+            let (few, all) = (edges(&few), edges(&all));
+            prop_assert_eq!(&few, &all, "{}", moment);
+            let is_there = |flow: &Flow| flow.start < moment && moment < flow.start + flow.lasts && flow.octets > 0;
+            prop_assert!(few.0 != serde_json::json!([]) || !flows.iter().any(is_there));
+        }
+    }
+}
+
+#[test]
+fn a_map_of_what_is_not_held_any_more_has_rates_and_errors_of_then() {
+    let mut collector = Collector::new(15, Kept::default());
+    let flows = [
+        Flow { start: 20, lasts: 20, late: 0, has_error: false, octets: 600, has_request: true },
+        Flow { start: 25, lasts: 5, late: 0, has_error: true, octets: 0, has_request: false },
+    ];
+    for second in 0..=LENGTH {
+        collector.report(&updates(&flows, second), second);
+    }
+    let ask = |second: u64| {
+        let path = format!("/api/v1/map?level=process&time={}", EPOCH + second * SECOND);
+        collector.fixture.get(&path)
+    };
+    let edge = |second: u64| {
+        let map = ask(second).json();
+        assert_eq!(map["edges"].as_array().unwrap().len(), 1, "{map}");
+        assert_eq!(map["areas"][0]["name"], "west", "{map}");
+        map["edges"][0].clone()
+    };
+    let (half, after) = (edge(30), edge(45));
+    assert_eq!(half["octetRate"]["10s"], 30.0, "{half}");
+    assert_eq!(half["octetRate"]["1m"], 5.0, "half of it in 10 of 60 seconds: {half}");
+    assert_eq!((&half["units"], &half["errors"]), (&2.into(), &1.into()), "{half}");
+    assert_eq!(after["octetRate"]["10s"], 15.0, "{after}");
+    assert_eq!(after["octetRate"]["1m"], 10.0, "{after}");
+    assert_eq!(
+        (&after["units"], &after["errors"]),
+        (&2.into(), &1.into()),
+        "a request, and a failure: {after}"
+    );
+    assert_eq!(
+        ask(30).json()["note"],
+        "worked out from the connections and requests of then, as if each carried its octets evenly: what had none and is not \
+         there any more is not known"
+    );
+    assert_eq!(ask(19).json()["edges"], serde_json::json!([]));
+    assert_eq!(ask(30).header("etag"), None, "rows come and go without a revision of the network");
+    for form in ["svg", "dot", "mermaid"] {
+        let path = format!("/api/v1/map?level=process&format={form}&time={}", EPOCH + 30 * SECOND);
+        assert!(collector.fixture.get(&path).text().contains("catalog"), "{form}");
+    }
+    let damaged = Collector::new(15, Kept { is_damaged: true, ..Kept::default() });
+    let answer = damaged.fixture.get(&format!("/api/v1/map?time={}", EPOCH - SECOND));
+    assert_eq!(answer.status, http::StatusCode::INTERNAL_SERVER_ERROR, "{}", answer.text());
+    assert!(answer.text().contains("7.parquet"), "{}", answer.text());
+}
+
 fn service_id(collector: &Collector) -> String {
     let services = collector.fixture.get("/api/v2alpha1/services").json();
     services["results"][0]["identity"].as_str().unwrap().to_owned()
@@ -401,7 +490,8 @@ fn the_verdict_and_the_metrics_say_what_is_kept() {
     let list = collector.fixture.get("/api/v2alpha1/connections?timeRangeStart=0").json();
     let since = &list["results"][0]["endTime"];
     let kept = |kind: &str| serde_json::json!({ "kind": kind, "rows": 1, "octets": 7, "since": since });
-    assert_eq!(verdict["ended"], serde_json::json!([kept("connections"), kept("requests")]));
+    let events = serde_json::json!({ "kind": "events", "rows": 0, "octets": 7 });
+    assert_eq!(verdict["ended"], serde_json::json!([kept("connections"), kept("requests"), events]));
     let metrics = collector.fixture.get("/metrics").text().to_owned();
     for line in [
         "vanflow_collector_ended_rows{kind=\"requests\"} 1",

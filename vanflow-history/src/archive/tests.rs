@@ -590,3 +590,27 @@ fn a_disk_that_fails_at_any_step_loses_nothing_that_was_kept_and_doubles_nothing
         assert!(steps > 100, "{steps}");
     }
 }
+
+/// faults 36
+#[test]
+fn what_is_kept_beside_rows_is_what_it_was_where_another_cannot_be_written() {
+    for at in 0.. {
+        let directory = TempDir::new().unwrap();
+        let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+        assert_eq!(archive.get("charts").unwrap(), None);
+        archive.put("charts", b"before").unwrap();
+        drop(archive);
+        let faults = Arc::new(disk::Faults { taken: AtomicUsize::new(0), at, for_good: true });
+        let disk = Disk { faults: Some(Arc::clone(&faults)) };
+        let opened = Archive::open_on(disk, directory.path(), vec![table()], ArchiveOptions::default(), AT);
+        let is_put = opened.is_ok_and(|(archive, _)| archive.put("charts", b"after").is_ok());
+        let (archive, remarks) = open(&directory, ArchiveOptions::default(), AT);
+        let found = archive.get("charts").unwrap().unwrap();
+        assert!(found == b"after" || !is_put && found == b"before", "step {at}");
+        assert_eq!(remarks, Vec::<Remark>::new());
+        if faults.taken.load(Ordering::Relaxed) <= at {
+            assert!(is_put);
+            break;
+        }
+    }
+}

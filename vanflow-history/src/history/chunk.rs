@@ -50,6 +50,16 @@ impl Chunk {
         packer.seal(tier)
     }
 
+    /// One that was packed before.
+    pub(super) fn of_packed(octets: &[u8], first: u32, last: u32, count: u16, tier: u8) -> Self {
+        Self { octets: octets.into(), first, last, count, tier }
+    }
+
+    /// What is packed.
+    pub(super) fn packed(&self) -> &[u8] {
+        &self.octets
+    }
+
     pub(super) fn iter(&self) -> Unpacker<'_> {
         Unpacker::new(&self.octets, self.first, 0)
     }

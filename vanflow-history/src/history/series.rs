@@ -33,6 +33,18 @@ impl Series {
         Self { labels, serial, chunks: Vec::new(), open: Packer::default(), is_live: false }
     }
 
+    /// One with samples that were packed before.
+    pub(super) fn of_packed(labels: Arc<[Symbol]>, serial: u32, chunks: Vec<Chunk>, is_live: bool) -> Self {
+        Self { chunks, is_live, ..Self::new(labels, serial) }
+    }
+
+    /// All samples, packed.
+    pub(super) fn packed(&self) -> impl Iterator<Item = Chunk> {
+        let open: Vec<_> = self.open.iter().collect();
+        let open = (self.open.count() > 0).then(|| Chunk::pack(&open, 0));
+        self.chunks.iter().cloned().chain(open)
+    }
+
     pub(super) fn push(&mut self, sample: Kept) {
         self.open.push(sample);
         if self.open.count() >= FRESH {

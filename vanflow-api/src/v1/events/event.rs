@@ -130,6 +130,13 @@ pub(crate) struct Event {
     pub(crate) count: Option<u64>,
 }
 
+impl Event {
+    /// The last time that it says something of.
+    pub(crate) fn last(&self) -> Timestamp {
+        self.end.unwrap_or(self.time).max(self.time)
+    }
+}
+
 /// The name of a record, or else its id; of a router without its network.
 pub(crate) fn called(record: Record<'_>) -> String {
     let name = record.text(vanflow_proto::Attribute::Name).filter(|name| *name != "");

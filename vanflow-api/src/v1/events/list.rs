@@ -102,6 +102,17 @@ impl Column {
     }
 }
 
+/// The properties that are shown.
+pub(super) fn shown() -> impl Iterator<Item = (&'static str, Kind)> {
+    let shown = COLUMNS.iter().filter(|column| column.shown != Shown::Nowhere);
+    shown.map(|column| (column.name, column.kind))
+}
+
+/// Those of an event.
+pub(super) fn cells(event: &Event) -> impl Iterator<Item = Cell<'_>> {
+    COLUMNS.iter().filter(|column| column.shown != Shown::Nowhere).map(|column| (column.read)(event))
+}
+
 /// What filters are by.
 pub(crate) fn filters() -> Vec<&'static str> {
     COLUMNS.iter().map(|column| column.name).collect()
@@ -130,9 +141,10 @@ pub(crate) fn render(kept: &Kept, query: &Query, media: Media) -> Json {
         json.uint(selected.len() as u64);
         json.raw(",\"totalCount\":");
         json.uint(total as u64);
-        if let Some(oldest) = kept.events.iter().map(|event| event.time).min() {
+        let oldest = kept.events.iter().map(|event| event.time.as_micros()).chain(kept.since);
+        if let Some(oldest) = oldest.min() {
             json.raw(",\"oldest\":");
-            json.uint(oldest.as_micros());
+            json.uint(oldest);
         }
         json.raw(",\"dropped\":");
         json.uint(kept.dropped);

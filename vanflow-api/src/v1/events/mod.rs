@@ -17,6 +17,7 @@ mod processes;
 mod query;
 mod recorder;
 mod routers;
+mod rows;
 mod services;
 mod sites;
 mod sources;
@@ -25,23 +26,32 @@ mod tests;
 mod timeline;
 mod wording;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use vanflow_history::rows::{Row, Rows, UnreadableRows};
+use vanflow_proto::Timestamp;
 
 pub use timeline::EventsOptions;
 
 pub(crate) use list::{described, filters, filters_described, list_described, render};
 pub(crate) use query::{PARAMETERS, Query, parameter_described};
+pub(crate) use rows::{NAME, table};
 
 use event::Event;
 
 use crate::network::Network;
 use recorder::Recorder;
+use rows::Recorded;
 
 /// The events of a network.
 #[derive(Debug)]
 pub(crate) struct Events {
     network: Network,
     recorder: Mutex<Recorder>,
+    recorded: Mutex<Recorded>,
 }
 
 /// The events that were kept at some moment.
@@ -53,11 +63,54 @@ pub(crate) struct Kept {
     pub(crate) dropped: u64,
     /// Other than before whenever the rest is.
     pub(crate) revision: u64,
+    /// What was over before that is not among them, or not all of it.
+    whole_since: Timestamp,
+    /// Since when there are any in the history that was looked at, in microseconds.
+    pub(crate) since: Option<u64>,
+}
+
+impl Kept {
+    /// Adds what a query asks for of a history, if it does; answers whether.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read.
+    pub(crate) fn look_back(&mut self, rows: &dyn Rows, query: &Query) -> Result<bool, UnreadableRows> {
+        self.since = rows.held(NAME).since;
+        let Some((since, until)) = query.before(self.whole_since) else { return Ok(false) };
+        let known: HashSet<_> = self.events.iter().map(|event| event.identity).collect();
+        let past = rows::read(rows, since, until)?;
+        self.events.extend(past.into_values().filter(|event| !known.contains(&event.identity)));
+        Ok(true)
+    }
 }
 
 impl Events {
     pub(crate) fn new(network: Network, options: EventsOptions) -> Self {
-        Self { network, recorder: Mutex::new(Recorder::new(options)) }
+        Self { network, recorder: Mutex::new(Recorder::new(options)), recorded: Mutex::default() }
+    }
+
+    /// Takes back what was recorded before this process began: what is not too old, and numbers that go on. Of a history that
+    /// cannot be read nothing is taken back.
+    pub(crate) fn recall(&self, rows: &dyn Rows) {
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(last_number) = rows::last_number(rows) else { return };
+        let until = rows.inherited_until();
+        let retention = recorder.timeline().retention().as_micros();
+        let since = until.saturating_sub(u64::try_from(retention).unwrap_or(u64::MAX));
+        let Ok(events) = rows::read(rows, since, u64::MAX) else { return };
+        events.values().for_each(|event| recorded.know(event));
+        recorder.recall(events.into_values(), last_number, Timestamp::from_micros(since));
+    }
+
+    /// The rows of what happened or changed since this was called last, for the one who keeps them.
+    pub(crate) fn take_rows(&self) -> Vec<Row> {
+        self.observed(|recorder| {
+            let timeline = recorder.timeline();
+            let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            recorded.rows(timeline.revision(), timeline.events(), timeline.now())
+        })
     }
 
     /// Records what happened since the last time.
@@ -73,6 +126,8 @@ impl Events {
                 events: timeline.events().cloned().collect(),
                 dropped: timeline.dropped(),
                 revision: timeline.revision(),
+                whole_since: timeline.whole_since(),
+                since: None,
             }
         })
     }

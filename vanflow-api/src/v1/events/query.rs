@@ -41,7 +41,7 @@ pub(crate) static PARAMETERS: &[&Parameter] = &[
         name: START,
         form: Form::Text,
         required: None,
-        description: "Only events that were not over by then: microseconds since the Unix epoch, RFC 3339, or relative, as in -1h.",
+        description: "Only events that were not over by then: microseconds since the Unix epoch, RFC 3339, or relative, as in -1h. Of a time that is not in memory any more they are those of the history, where one is kept. Without it the list is of what is in memory.",
     },
     &Parameter {
         name: END,
@@ -117,6 +117,13 @@ impl Query {
         })
     }
 
+    /// Since when events that are asked for can have been over, and until when they can have happened, where some of them need
+    /// not be among those that are in memory, all of which that is since `whole_since`.
+    pub(crate) fn before(&self, whole_since: Timestamp) -> Option<(u64, u64)> {
+        let start = self.start.filter(|start| *start <= whole_since.as_micros())?;
+        Some((start, self.end.unwrap_or(u64::MAX)))
+    }
+
     /// The events that are asked for, in order, and how many there are without the limit.
     pub(crate) fn select<'k>(&self, kept: &'k Kept) -> (Vec<&'k Arc<Event>>, usize) {
         let mut selected: Vec<_> = kept.events.iter().filter(|event| self.admits(event)).collect();
@@ -130,7 +137,7 @@ impl Query {
     }
 
     fn admits(&self, event: &Event) -> bool {
-        let end = event.end.unwrap_or(event.time).max(event.time).as_micros();
+        let end = event.last().as_micros();
         self.after.is_none_or(|after| event.number > after)
             && self.start.is_none_or(|start| end >= start)
             && self.end.is_none_or(|end| event.time.as_micros() <= end)

@@ -1,9 +1,12 @@
 //! What happened between one snapshot and the next.
 
+use std::sync::Arc;
+
 use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Record, Revision, Snapshot};
 
 use crate::v1::events::{
+    event::Event,
     links::Links,
     logs::Logs,
     moment::Beginning,
@@ -57,6 +60,18 @@ impl Recorder {
 
     pub(crate) fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+
+    /// Takes back what was recorded before this process began.
+    pub(crate) fn recall(
+        &mut self,
+        events: impl IntoIterator<Item = Arc<Event>>,
+        last_number: u64,
+        since: Timestamp,
+    ) {
+        if !self.is_off {
+            self.timeline.recall(events, last_number, since);
+        }
     }
 
     /// Looks at a snapshot that is not older than the last one.

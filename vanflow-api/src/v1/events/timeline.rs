@@ -84,6 +84,8 @@ pub(crate) struct Timeline {
     /// Grows with each change.
     revision: u64,
     dropped: u64,
+    /// What was over before is not among them, or not all of it.
+    whole_since: Timestamp,
     /// Of each kind and source how many events it may cause now, in millionths, and as of when.
     allowances: HashMap<(EventKind, String), (u64, Timestamp)>,
 }
@@ -95,6 +97,7 @@ impl Timeline {
         Self {
             options,
             now: Timestamp::default(),
+            whole_since: Timestamp::default(),
             events: BTreeMap::new(),
             next: 1,
             revision: 0,
@@ -105,12 +108,14 @@ impl Timeline {
 
     /// Time passed: what is too old leaves.
     pub(crate) fn advance(&mut self, now: Timestamp) {
+        if self.whole_since == Timestamp::default() {
+            self.whole_since = now;
+        }
         self.now = now;
         let retention = u64::try_from(self.options.retention.as_micros()).unwrap_or(u64::MAX);
-        let is_old =
-            |event: &Event| now.micros_since(event.end.unwrap_or(event.time).max(event.time)) > retention;
-        while let Some((&number, _)) = self.events.iter().next().filter(|(_, event)| is_old(event)) {
-            self.events.remove(&number);
+        let is_old = |event: &Event| now.micros_since(event.last()) > retention;
+        while self.events.first_key_value().is_some_and(|(_, event)| is_old(event)) {
+            self.evict();
             self.revision += 1;
         }
         let full = self.burst();
@@ -142,10 +147,50 @@ impl Timeline {
             count,
         };
         self.events.insert(number, Arc::new(event));
-        while self.events.len() > self.options.most {
-            self.events.pop_first();
-        }
+        self.evict_most();
         Some(number)
+    }
+
+    /// Takes back what was recorded before this began, up to the highest number that was given then.
+    pub(crate) fn recall(
+        &mut self,
+        events: impl IntoIterator<Item = Arc<Event>>,
+        last_number: u64,
+        since: Timestamp,
+    ) {
+        self.whole_since = since;
+        self.events.extend(events.into_iter().map(|event| (event.number, event)));
+        self.next = self.next.max(last_number + 1);
+        self.revision += 1;
+        self.evict_most();
+    }
+
+    /// What was over before that is not among those that are kept, or not all of it.
+    pub(crate) fn whole_since(&self) -> Timestamp {
+        self.whole_since
+    }
+
+    /// The time up to which it was looked for events.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// How long events are kept.
+    pub(crate) fn retention(&self) -> Duration {
+        self.options.retention
+    }
+
+    fn evict_most(&mut self) {
+        while self.events.len() > self.options.most {
+            self.evict();
+        }
+    }
+
+    /// The one with the lowest number leaves.
+    fn evict(&mut self) {
+        if let Some((_, event)) = self.events.pop_first() {
+            self.whole_since = self.whole_since.max(event.last());
+        }
     }
 
     /// Counts more to the event with that number: it gets a new number, which is answered. None where it is not kept any

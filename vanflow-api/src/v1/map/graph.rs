@@ -130,6 +130,10 @@ impl Graph {
         }
         builder.add_links(measured, at);
         builder.graph.note = match (measured, builder.has_presumed) {
+            (Some(Measured { is_of_rows: true, .. }), _) => Some(
+                "worked out from the connections and requests of then, as if each carried its octets evenly: what had none \
+                 and is not there any more is not known",
+            ),
             (None, _) => Some("nothing was measured then: traffic is not known"),
             (Some(_), true) => {
                 Some("some processes of then are not retained: they are known by their traffic alone")
@@ -339,13 +343,16 @@ impl<'v> Builder<'v> {
     }
 
     fn labelled(&mut self, labels: &EndLabels) -> usize {
-        let EndLabels { site_id, site_name, component_id, component_name, process_name } = labels;
+        let EndLabels { site_id, site_name, component_id, component_name, process_name, process_id } = labels;
         let site = self.site(site_id, Some(site_name));
+        if let Some(known) = process_id.as_ref().and_then(|id| self.processes.get(id)) {
+            return *known;
+        }
         let known = self.named.get(&(site, component_id.clone(), process_name.clone()));
         if let Some(Some(known)) = known {
             return *known;
         }
-        let id = format!("{process_name}@{site_id}");
+        let id = process_id.clone().unwrap_or_else(|| format!("{process_name}@{site_id}"));
         if let Some(known) = self.processes.get(&id) {
             return *known;
         }

@@ -13,10 +13,12 @@ use crate::wanted::Wanted;
 pub(super) struct Measured {
     /// When the last measurement was, in milliseconds since the epoch.
     pub(super) at_ms: i64,
-    flows: Vec<MeasuredFlow>,
-    by_key: HashMap<String, usize>,
+    /// Whether it is worked out from what has ended.
+    pub(super) is_of_rows: bool,
+    pub(super) flows: Vec<MeasuredFlow>,
+    pub(super) by_key: HashMap<String, usize>,
     /// Octets both ways, by [`link_key`].
-    links: HashMap<String, Rates>,
+    pub(super) links: HashMap<String, Rates>,
 }
 
 /// What connections with the same labels came to.
@@ -24,17 +26,17 @@ pub(super) struct Measured {
 pub(super) struct MeasuredFlow {
     pub(super) labels: FlowLabels,
     pub(super) rates: FlowRates,
-    counts: Counts,
+    pub(super) counts: Counts,
 }
 
 /// What was counted over the longest of [`WINDOWS`].
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    opened: f64,
-    requests: f64,
-    failed_requests: f64,
-    failures: [f64; FailureSide::ALL.len()],
-    refused: [f64; FailureSide::ALL.len()],
+pub(super) struct Counts {
+    pub(super) opened: f64,
+    pub(super) requests: f64,
+    pub(super) failed_requests: f64,
+    pub(super) failures: [f64; FailureSide::ALL.len()],
+    pub(super) refused: [f64; FailureSide::ALL.len()],
 }
 
 /// Where connections come from and go to, as metrics call it.
@@ -54,6 +56,8 @@ pub(super) struct EndLabels {
     pub(super) component_id: String,
     pub(super) component_name: String,
     pub(super) process_name: String,
+    /// Where it is known: no metric has it.
+    pub(super) process_id: Option<String>,
 }
 
 /// What a label has where it is not known.
@@ -203,7 +207,7 @@ fn read_key(key: &mut String, names: &[&str], labels: &SeriesLabels<'_>) {
     write_key(key, names, |name| labels.value(name));
 }
 
-fn write_key<'l>(key: &mut String, names: &[&str], value: impl Fn(&str) -> Option<&'l str>) {
+pub(super) fn write_key<'l>(key: &mut String, names: &[&str], value: impl Fn(&str) -> Option<&'l str>) {
     key.clear();
     for name in names {
         let value = value(name).unwrap_or_default();
