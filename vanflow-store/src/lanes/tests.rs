@@ -80,6 +80,8 @@ fn what_lanes_hold_is_counted_and_given_back_with_them() {
     world.lanes.exchange(lanes[0], &nothing, &untimed);
     let row = world.lanes.row(lanes[0]);
     assert!(row.latencies.is_none() && row.failures.is_none(), "there are none");
+    world.lanes.note_drained(lanes[0], 100);
+    assert!(world.lanes.drained.is_empty(), "it has a connection");
     world.lanes.forget(lanes[0], &untimed);
     let mut shares = Vec::new();
     for (number, lane) in [(1, lanes[0]), (2, lanes[0]), (3, lanes[1]), (90, lanes[0]), (4000, lanes[0])] {
@@ -174,4 +176,35 @@ fn requests_of_more_kinds_than_a_lane_distinguishes_are_those_of_which_nothing_i
     assert_eq!((kept.retained, kept.live), (9, 0));
     let ended = requests.ended.iter().find(|ended| of_none(ended.protocol)).expect("it is there");
     assert_eq!(ended.count, 9);
+}
+
+#[test]
+fn a_value_at_a_bound_is_in_the_range_below() {
+    let mut buckets = Buckets::<{ LATENCY_BOUNDS.len() + 1 }>::default();
+    for value in [1_000, 1_001, 2_000] {
+        buckets.add(&LATENCY_BOUNDS, value);
+    }
+    assert_eq!((buckets.counts[..3].to_vec(), buckets.sum), (vec![1, 2, 0], 4_001));
+    for value in [1_000, 2_000] {
+        buckets.take(&LATENCY_BOUNDS, value);
+    }
+    assert_eq!((buckets.counts[..3].to_vec(), buckets.sum), (vec![0, 1, 0], 1_001));
+}
+
+#[test]
+fn what_has_failed_and_leaves_is_no_more_among_those_that_failed() {
+    let mut world = World::new();
+    let lane = world.lane("10.0.0.1");
+    let share = ConnectionShare { is_live: false, has_failed: true, ..connection(1, None) };
+    let request = RequestShare { is_reported: true, class: Some(5), ..RequestShare::default() };
+    world.lanes.exchange(lane, &ConnectionShare::default(), &share);
+    world.lanes.exchange_request(lane, &RequestShare::default(), &request, &mut world.vocabulary);
+    let failed = |world: &World| {
+        let row = world.lanes.row(lane);
+        (row.failed, row.requests.as_deref().map_or(0, |requests| requests.kept[0].failed))
+    };
+    assert_eq!(failed(&world), (1, 1));
+    world.lanes.forget_request(lane, &request, &mut world.vocabulary);
+    world.lanes.forget(lane, &share);
+    assert_eq!(failed(&world), (0, 0));
 }

@@ -677,6 +677,14 @@ fn the_span_of_a_lane_is_that_of_its_connections_whichever_ends_first() {
     let fifteen = Timestamp::from_micros(times[1].as_micros() - 5);
     assert_eq!(span(&network, "west:5"), (Some(times[2]), Some(fifteen)));
     assert_eq!(span(&network, "west:6"), (Some(times[0]), Some(times[1])));
+    // What left the store started all the same; since the last that ended went elsewhere, ends are of what is there.
+    network.wait(40);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:5").with(Attribute::Octets, 1_u64)]);
+    assert_eq!(span(&network, "west:5"), (Some(times[2]), None));
+    network.report(west, &[change(RecordKind::BiflowTport, "west:5").with(Attribute::Connector, "east:3")]);
+    let snapshot = network.snapshot();
+    let empty = snapshot.lanes().find(|lane| lane.connector_id().is_none()).expect("it stays for a minute");
+    assert_eq!((empty.start(), empty.end()), (Some(times[2]), None), "of what was there once");
 }
 
 #[test]

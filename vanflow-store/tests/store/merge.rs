@@ -339,6 +339,7 @@ fn an_ended_record_lives_again_where_a_newer_start_has_no_end_or_one_of_0() {
     // faults 9
     let (mut network, controller, begun) = living_again();
     assert!(find(&network.snapshot(), "pod-1").is_live());
+    assert_eq!(network.store.stats().oddities.count(Oddity::EndBeforeStart), 0, "the end is there no more");
     let over = change(RecordKind::Process, "pod-1").with(Attribute::StartTime, begun.plus_micros(20));
     let end = change(RecordKind::Process, "pod-1").with(Attribute::EndTime, begun.plus_micros(15));
     network.report(controller, &[end, over.with(Attribute::EndTime, begun.plus_micros(25))]);
