@@ -52,6 +52,8 @@ mod ingest;
 mod leftovers;
 pub mod line;
 mod live;
+#[cfg(test)]
+mod machine;
 mod occasion;
 pub mod open_files;
 mod outbound;

@@ -18,6 +18,8 @@ use std::{io, path::PathBuf};
 use thiserror::Error;
 
 pub(crate) use self::keep::Keeper;
+#[cfg(test)]
+pub(crate) use self::write::whole;
 
 /// How many frames there are in a log, whatever is wrong with it.
 #[cfg(fuzzing)]

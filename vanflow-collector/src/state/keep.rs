@@ -125,8 +125,31 @@ impl Keeper {
         }
     }
 
+    /// From now on there is no room on the disk, or there is again.
+    #[cfg(test)]
+    pub(crate) fn fill_disk(&mut self, is_full: bool) {
+        let room = self.directory.join(LOG);
+        let length = self.log.as_ref().map(Writer::length);
+        self.directory = match is_full {
+            // A device is no directory.
+            true => {
+                Path::new("/dev/full").join(room.parent().unwrap_or(&room).strip_prefix("/").unwrap_or(&room))
+            }
+            false => self
+                .directory
+                .strip_prefix("/dev/full")
+                .map(|path| Path::new("/").join(path))
+                .expect("it was full"),
+        };
+        self.log = match (is_full, length) {
+            (true, length) => Some(Writer::full(length.unwrap_or_default())),
+            (false, Some(length)) if length > 0 => Writer::resume(&self.directory.join(LOG), length).ok(),
+            (false, _) => None,
+        };
+    }
+
     /// Writes what changed since it was last called. What goes wrong is reported, and tried again next time. Blocks.
-    fn write(&mut self, network: &Network) {
+    pub(crate) fn write(&mut self, network: &Network) {
         match self.try_write(network) {
             Ok(()) => {
                 if self.trouble.is_over() {

@@ -66,6 +66,8 @@ impl Loaded {
         let mut heard: Vec<(String, String, Timestamp)> = Vec::new();
         let mut positions: HashMap<String, usize> = HashMap::new();
         let mut frames = 0;
+        // Whether the records of each frame live.
+        let mut live = Vec::new();
         let length = reader.length();
         let outcome = ahead::read(reader, |entry, next| {
             progress.read(next, FIRST_READING * length);
@@ -90,6 +92,7 @@ impl Loaded {
                 });
             }
             frames += 1;
+            live.push(entry.ended.is_none());
         });
         (self.good, self.damage) = (outcome.good, outcome.damage);
 
@@ -101,7 +104,7 @@ impl Loaded {
             Ok(reader) => reader,
             Err(fault) => return Some(fault),
         };
-        let mut last = last_places(places).into_iter().peekable();
+        let mut last = last_places(places, &live).into_iter().peekable();
         let mut frame = 0;
         let again = ahead::read(reader, |entry, next| {
             progress.read(length + (FIRST_READING - 1) * next, FIRST_READING * length);
@@ -173,8 +176,9 @@ fn hash(id: &str) -> u64 {
 
 /// The frame and position of the last state of each record, in the order of the log.
 ///
-/// Records with one id and different starts are different records (faults 6).
-fn last_places(mut places: Vec<LogPosition>) -> Vec<(u32, u32)> {
+/// Records with one id and different starts are different records (faults 6). One that lives when another comes lives again
+/// as that one, and is written as that from then on (faults 9). `live` says of each frame whether its records do.
+fn last_places(mut places: Vec<LogPosition>, live: &[bool]) -> Vec<(u32, u32)> {
     places.sort_unstable_by_key(|place| (place.id, place.frame, place.position));
     let mut last = Vec::new();
     let mut starts = Vec::new();
@@ -184,8 +188,11 @@ fn last_places(mut places: Vec<LogPosition>) -> Vec<(u32, u32)> {
             // A record that did not know its start yet may be any that came later.
             let is_known = starts.contains(&state.start) || (state.start == 0 && !starts.is_empty());
             if !is_known {
+                let is_last = starts.is_empty();
                 starts.push(state.start);
-                last.push((state.frame, state.position));
+                if is_last || !live[state.frame as usize] {
+                    last.push((state.frame, state.position));
+                }
             }
         }
     }

@@ -133,7 +133,7 @@ impl Frames {
 }
 
 /// A record as one update.
-fn whole(record: &Record<'_>) -> UpdateBuf {
+pub(crate) fn whole(record: &Record<'_>) -> UpdateBuf {
     let attributes = record.fields().filter_map(|(code, field)| {
         let value = match field {
             Field::Uint(number) => ValueBuf::Uint(number),

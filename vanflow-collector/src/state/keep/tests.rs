@@ -109,6 +109,33 @@ fn kept(store: Store, now: Timestamp) -> (Store, Vec<Known>) {
 }
 
 #[tokio::test]
+async fn what_lived_again_and_ended_long_ago_does_not_come_back_with_its_life_before() {
+    // faults 9
+    let directory = directory();
+    let (mut keeper, mut store, _) = open(&directory, NOW);
+    let site = store.source_seen("s", SourceType::Controller, NOW);
+    let (network, publisher) = Network::new(store);
+    let mut begins = |start| {
+        let mut store = publisher.write();
+        report(&mut store, site, &[update(RecordKind::Site, "s", start)], after(start));
+        drop(store);
+        keeper.try_write(&network).expect("writes");
+    };
+    begins(1);
+    begins(2);
+    publisher.write().source_lost(site, after(2), after(3));
+    keeper.try_write(&network).expect("writes");
+    drop(keeper);
+    let (_, store, restored) = open(&directory, after(10));
+    assert_eq!(contents(&store).len(), 1, "{:?}", contents(&store));
+    assert!(contents(&store)[0].contains("presumed: true"), "{:?}", contents(&store));
+    assert_eq!(restored, [], "its source was lost");
+    drop(store);
+    let (_, store, restored) = open(&directory, after(3600));
+    assert_eq!((contents(&store), restored), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test]
 async fn records_come_back_as_they_were() {
     // faults 22
     let expected = contents(&store());
