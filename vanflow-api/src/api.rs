@@ -606,8 +606,11 @@ impl Api {
         // Rows of a history come and go without a revision of their own.
         let moment = before.map(|_| snapshot.now().as_micros()).or_else(|| query.moment(&snapshot));
         let tag = entity_tag(&self.shared.instance, &snapshot, moment, request.uri.query(), media);
-        let mut list = v2alpha1::List::new(snapshot, derivations, Arc::new(query), scope, media);
-        if let Some(before) = before {
+        let query = Arc::new(query);
+        let mut list = v2alpha1::List::new(snapshot, derivations, Arc::clone(&query), scope, media);
+        if let Some(after) = &query.after {
+            list = list.after(self.shared.rows.as_deref(), before, after)?;
+        } else if let Some(before) = before {
             list = list.looking_back(before).map_err(ApiError::History)?;
         }
         Ok(unless_known(&request.headers, tag, media, || Body::rendered(list)))

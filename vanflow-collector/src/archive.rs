@@ -78,7 +78,7 @@ impl Archivist {
         let (archive, remarks) =
             Archive::open(&settings.directory, history_tables(), settings.options.clone(), now.as_micros())?;
         remarks.iter().for_each(|remark| warn!("history in {directory}: {remark}"));
-        let mut ended = Ended::default();
+        let mut ended = Ended::replacing();
         let back = u64::try_from((retention + BEHIND).as_micros()).unwrap_or(u64::MAX);
         let lately = Span { from: now.as_micros().saturating_sub(back), until: u64::MAX };
         for table in tables() {

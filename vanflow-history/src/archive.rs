@@ -5,6 +5,7 @@
 //! DIR/log/00000000000000000007.log                         what is not in files yet
 //! DIR/connections/date=2026-11-26/hour=03/0…0006.parquet   what ended in that hour (UTC), of log 6
 //! DIR/connections/date=2026-11-26/hour=02/0…0001-0…0005.parquet   the same of logs 1 to 5
+//! DIR/rollup-1h/connections/date=2026-11-26/hour=02/0…0001-0…0005.parquet   what those come to
 //! ```
 //!
 //! A row is in the log, synced, before [`Archive::append`] returns. A log becomes files under its own number: written under
@@ -20,6 +21,7 @@ mod disk;
 mod log;
 mod merging;
 mod reading;
+mod rollup;
 #[cfg(test)]
 mod tests;
 
@@ -101,6 +103,8 @@ pub struct SealError {
 pub struct Archive {
     directory: PathBuf,
     tables: Vec<Table>,
+    /// What sums of each look like.
+    sums: Vec<Table>,
     options: ArchiveOptions,
     /// The latest end of what was there when it was opened.
     inherited_until: u64,
@@ -138,6 +142,8 @@ type Logged = (usize, Arc<Row>);
 struct Entry {
     table: usize,
     kept: Arc<Kept>,
+    /// What its rows come to, where that is kept.
+    sums: Option<Arc<Kept>>,
     /// Which logs it is of: the first and the last.
     logs: (u64, u64),
     /// When its rows ended: the earliest and the latest.
@@ -188,6 +194,7 @@ impl Archive {
             state.find_files(&disk, at, table, &directory.join(table.name), &mut remarks).map_err(failed)?;
         }
         state.give_up_what_was_merged();
+        state.find_sums(&disk, directory, &mut remarks).map_err(failed)?;
         let mut number = state.files.iter().map(|file| file.logs.1).max();
         for entry in fs::read_dir(directory.join(LOGS)).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -213,6 +220,7 @@ impl Archive {
         let inherited_until = in_files.chain(in_logs.map(|(at, row)| tables[*at].end(row))).max();
         let archive = Self {
             directory: directory.to_owned(),
+            sums: tables.iter().map(Table::of_sums).collect(),
             tables,
             options,
             inherited_until: inherited_until.unwrap_or(0),
@@ -398,8 +406,9 @@ impl Archive {
         let octets = write().map_err(|error| SealError { path: path.clone(), error })?;
         let ends = rows.iter().map(|row| table.end(row));
         let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0));
+        let sums = self.write_sums(at, rows, &path, ends.1);
         let kept = Arc::new(Kept::new(path, self.disk.clone()));
-        Ok(Entry { table: at, kept, logs, ends, rows: rows.len() as u64, octets })
+        Ok(Entry { table: at, kept, sums, logs, ends, rows: rows.len() as u64, octets })
     }
 
     fn retire(&self, now_micros: u64) {
@@ -417,7 +426,7 @@ impl Archive {
         let gone: Vec<_> = state.files.drain(..gone).collect();
         state.removed += gone.len() as u64;
         drop(state);
-        gone.iter().for_each(|file| file.kept.give_up());
+        gone.iter().for_each(Entry::give_up);
     }
 
     fn log_path(&self, number: u64) -> PathBuf {
@@ -433,6 +442,14 @@ impl Entry {
     /// Whether it has rows of that log, and of others.
     fn is_merged_of(&self, log: u64) -> bool {
         self.logs.0 < self.logs.1 && (self.logs.0..=self.logs.1).contains(&log)
+    }
+
+    /// Has it removed when nobody reads it any more.
+    fn give_up(&self) {
+        self.kept.give_up();
+        if let Some(sums) = &self.sums {
+            sums.give_up();
+        }
     }
 
     fn unreadable(&self, error: &ParquetError) -> UnreadableRows {
@@ -485,7 +502,7 @@ fn described(disk: &Disk, table: usize, its: &Table, path: &Path) -> Result<Opti
     let reader = Reader::open(its, file)?;
     let kept = || Arc::new(Kept::new(path.to_owned(), disk.clone()));
     let logs = logs_of(path).unwrap_or_default();
-    let entry = |ends| Entry { table, kept: kept(), logs, ends, rows: reader.rows(), octets };
+    let entry = |ends| Entry { table, kept: kept(), sums: None, logs, ends, rows: reader.rows(), octets };
     Ok(reader.ends().map(entry))
 }
 

@@ -2,12 +2,16 @@
 //!
 //! Who keeps rows says in a [`Table`] what they look like; what holds them knows nothing else of them.
 
+mod sums;
+
 #[cfg(feature = "archive")]
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
+
+pub use self::sums::{Part, Sum, Summed, Sums, Tally};
 
 /// What the rows of one kind look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub struct Table {
     pub end: usize,
     /// By which columns rows of the same five minutes are ordered: rows that are alike lie together, and take less.
     pub order: Vec<usize>,
+    /// What is summed up; without keys nothing is.
+    pub sums: Sums,
 }
 
 /// What every row of a table has, or can have.
@@ -169,6 +175,11 @@ impl Span {
         (self.from..=self.until).contains(&end)
     }
 
+    /// Whether it has all of those that ended between these times.
+    pub fn has_all(self, earliest: u64, latest: u64) -> bool {
+        self.from <= earliest && latest <= self.until
+    }
+
     /// Whether any of the rows that ended between these times can be.
     pub fn meets(self, earliest: u64, latest: u64) -> bool {
         self.from <= latest && earliest <= self.until
@@ -273,6 +284,22 @@ pub trait Rows: Send + Sync + std::fmt::Debug {
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows>;
+
+    /// The same, where sums will do in place of rows which all ended within `whole`, whatever else is looked for: who asks
+    /// decides by what they have in common.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rows::visit`].
+    fn visit_sums(
+        &self,
+        wanted: &Wanted<'_>,
+        whole: Span,
+        visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        let _ = whole;
+        self.visit(wanted, &mut |row| visit(Part::Row(row)))
+    }
 
     /// The row of the table of that name with that key, or the one with that identity that ended last.
     ///

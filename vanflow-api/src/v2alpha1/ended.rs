@@ -23,6 +23,9 @@ const CHANGES: usize = 4096;
 /// The kinds of records that connections and requests are reported in.
 const FLOWS: [RecordKind; 3] = [RecordKind::BiflowTport, RecordKind::BiflowApp, RecordKind::Flow];
 
+/// How many are remembered that can end again: as many as the store remembers when it evicts them.
+const MOST_AGAIN: usize = 20_000;
+
 /// What is known of what ended.
 #[derive(Debug)]
 pub struct Ended(Passing);
@@ -61,6 +64,28 @@ struct Passing {
     before: HashSet<u64>,
     hasher: RandomState,
     missed: u64,
+    /// What was given, and ends again; none where each is given once.
+    again: Option<Again>,
+}
+
+/// What was given with an end that was presumed, or is live again: what is given of it next is in place of that. The latest.
+#[derive(Debug, Default)]
+struct Again {
+    known: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Again {
+    fn add(&mut self, hash: u64) {
+        if self.known.insert(hash) {
+            self.order.push_back(hash);
+        }
+        if self.order.len() > MOST_AGAIN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +115,14 @@ impl Default for Ended {
 }
 
 impl Ended {
+    /// The same, for one who keeps rows by their keys: what goes on after its end was presumed, as its source fell silent, ends again,
+    /// and says that it is in place of its earlier row.
+    pub fn replacing() -> Self {
+        let mut passing = Passing::new(Moment::End);
+        passing.again = Some(Again::default());
+        Self(passing)
+    }
+
     /// Passes over the one with that key when it comes: it was kept before.
     pub fn skip(&mut self, key: &str) {
         self.0.skip(key);
@@ -117,8 +150,19 @@ impl Ended {
         derivations: &Derivations,
         due: Due,
     ) -> Vec<(usize, Row)> {
-        let due = self.0.due(snapshot, due).into_iter().filter(|(.., is_known)| !is_known);
-        rows(snapshot, derivations, due.map(|(record, ..)| record))
+        let due: Vec<_> = self.0.due(snapshot, due).into_iter().filter(|(.., is_known)| !is_known).collect();
+        let given = rows(
+            snapshot,
+            derivations,
+            due.iter().map(|(record, hash, _)| {
+                (*record, self.0.again.as_ref().is_some_and(|again| again.known.contains(hash)))
+            }),
+        );
+        if let Some(again) = &mut self.0.again {
+            let presumed = due.iter().filter(|(record, ..)| record.is_end_presumed());
+            presumed.for_each(|(_, hash, _)| again.add(*hash));
+        }
+        given
     }
 }
 
@@ -178,7 +222,8 @@ impl Opened {
             self.open.extend(open.map(|(record, hash, _)| (now + every, record.at(), *hash)));
         }
         let new = began.into_iter().filter(|(.., is_known)| !is_known).map(|(record, ..)| record);
-        (rows(snapshot, derivations, new), rows(snapshot, derivations, again.into_iter()))
+        let once = |record| (record, false);
+        (rows(snapshot, derivations, new.map(once)), rows(snapshot, derivations, again.into_iter().map(once)))
     }
 }
 
@@ -194,6 +239,24 @@ impl Passing {
             before: HashSet::new(),
             hasher: RandomState::new(),
             missed: 0,
+            again: None,
+        }
+    }
+
+    /// Notes that something is live that may have been given already.
+    fn revive(&mut self, record: Record<'_>) {
+        let Some(again) = &mut self.again else { return };
+        if !self.taken.contains_key(&record.at()) {
+            return;
+        }
+        let hash = key_hash(&self.hasher, record);
+        if self.taken.remove(&record.at()) == Some(hash) {
+            let pending = self.pending.len();
+            self.pending.retain(|pending| pending.record != record.at() || pending.hash != hash);
+            // What was not given yet is in place of nothing.
+            if self.pending.len() == pending {
+                again.add(hash);
+            }
         }
     }
 
@@ -238,8 +301,11 @@ impl Passing {
     }
 
     fn add(&mut self, record: Record<'_>) {
-        if self.moment == Moment::End && record.is_live() || record.flow_kind().is_none() {
+        if record.flow_kind().is_none() {
             return;
+        }
+        if self.moment == Moment::End && record.is_live() {
+            return self.revive(record);
         }
         let hash = key_hash(&self.hasher, record);
         let seen = self.taken.insert(record.at(), hash);
@@ -294,19 +360,19 @@ impl Passing {
     }
 }
 
-/// The rows of those, each with the position of its table.
+/// The rows of those, each with the position of its table; and of each whether it is in place of an earlier one.
 fn rows<'s>(
     snapshot: &'s Snapshot,
     derivations: &Derivations,
-    records: impl Iterator<Item = Record<'s>>,
+    records: impl Iterator<Item = (Record<'s>, bool)>,
 ) -> Vec<(usize, Row)> {
     // Nothing that takes a look at many records.
     let derived = derivations.of(snapshot, Needs::default());
     let view = View { snapshot, derived: &derived };
-    let row = |record: Record<'s>| {
+    let row = |(record, replaces): (Record<'s>, bool)| {
         let table = KEPT.iter().position(|(_, kind, _)| record.flow_kind() == Some(*kind))?;
         let collection = KEPT[table].0;
-        Some((table, row(collection.schema(), view, &collection.subject_of(record)?)))
+        Some((table, row(collection.schema(), view, &collection.subject_of(record)?, replaces)))
     };
     records.filter_map(row).collect()
 }

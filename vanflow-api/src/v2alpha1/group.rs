@@ -9,6 +9,8 @@
 
 use std::{collections::HashMap, fmt, iter};
 
+use vanflow_history::rows;
+
 use crate::{
     error::{ApiError, excerpt},
     query::value::{Cell, Kind},
@@ -37,7 +39,7 @@ pub(crate) struct Measure {
     /// Whether that is known, where a property says so.
     known: Option<&'static Property>,
     /// Whether a percentile is asked for, for which all values are kept.
-    is_kept: bool,
+    pub(crate) is_kept: bool,
 }
 
 /// One thing to say of a group.
@@ -208,6 +210,24 @@ impl Grouping {
         let key = self.keys.iter().map(|property| property.of(view, subject).into_owned());
         let group = groups.entry(key.collect()).or_insert_with(|| self.group());
         group.add(|measure| self.measures[measure].of(view, subject));
+    }
+
+    /// Counts so many things that have in common what their group is known by; `number` says what they come to, by position.
+    pub(crate) fn count_sum<'v>(
+        &self,
+        groups: &mut Groups,
+        view: View<'v>,
+        alike: &Subject<'v>,
+        records: u64,
+        number: impl Fn(usize) -> rows::Tally,
+    ) {
+        let tally = |at: usize| {
+            let rows::Tally { sum, bounds } = number(at);
+            Tally { sum, bounds, values: None }
+        };
+        let sum = Group { records, tallies: (0..self.measures.len()).map(tally).collect() };
+        let key = self.keys.iter().map(|property| property.of(view, alike).into_owned());
+        groups.entry(key.collect()).or_insert_with(|| self.group()).merge(sum);
     }
 
     /// The rows of these groups, in order.

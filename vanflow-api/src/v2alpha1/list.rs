@@ -7,9 +7,11 @@ use vanflow_store::{Revision, Snapshot};
 
 use crate::{
     body::{CHUNK, Progress, Render},
+    error::ApiError,
     json::{Json, Object},
     query::{csv, media::Media, value::Cell},
     v2alpha1::{
+        after,
         collection::{Collection, Scope},
         derivations::Derivations,
         group::Grouping,
@@ -89,6 +91,25 @@ impl List {
     pub(crate) fn looking_back(mut self, before: Before<'_>) -> Result<Self, UnreadableRows> {
         let Self { snapshot, derivations, query, scope, .. } = &self;
         self.answer = Some(Answer::looking_back(snapshot, derivations, query, *scope, before)?);
+        Ok(self)
+    }
+
+    /// The list from an item on, with what is not held any more.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such item, or a part of that cannot be read.
+    pub(crate) fn after(
+        mut self,
+        rows: Option<&dyn Rows>,
+        before: Option<Before<'_>>,
+        after: &str,
+    ) -> Result<Self, ApiError> {
+        let derived = self.derivations.of(&self.snapshot, self.query.collection.needs());
+        let view = View { snapshot: &self.snapshot, derived: &derived };
+        let (items, total) = after::select(&self.query, view, self.scope, rows, before, after)?;
+        let (left, total) = Left::items(items, total);
+        self.answer = Some(Answer { count: left.len(), derived, left, total, is_open: false });
         Ok(self)
     }
 

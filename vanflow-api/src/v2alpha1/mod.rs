@@ -4,6 +4,7 @@
 //! document derive. What no source reports but what follows from records, such as components and pairs, is worked out from a
 //! snapshot ([`view`]), once for all who ask ([`derivations`]).
 
+mod after;
 mod best;
 mod collection;
 mod component;

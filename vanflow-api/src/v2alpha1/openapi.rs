@@ -10,7 +10,7 @@ use crate::{
     v2alpha1::{
         collection::Collection,
         group,
-        query::{AGGREGATE, GROUP_BY, OPERATIONS, RESERVED, STATES},
+        query::{AFTER, AGGREGATE, GROUP_BY, OPERATIONS, RESERVED, STATES},
         schema::{Kind, Presence, Property, Schema},
     },
 };
@@ -97,7 +97,7 @@ fn names_properties(name: &str) -> bool {
 
 /// Whether lists of a collection take a parameter.
 fn takes(collection: Collection, name: &str) -> bool {
-    collection.flow_kind().is_some() || ![GROUP_BY, AGGREGATE].contains(&name)
+    collection.flow_kind().is_some() || ![GROUP_BY, AGGREGATE, AFTER].contains(&name)
 }
 
 fn of_schema(schema: &Schema, name: &str) -> String {
@@ -125,6 +125,11 @@ fn reserved(name: &str, collection: Option<Collection>) -> Value {
             integer,
         ),
         "offset" => ("How many items to pass over first.", integer),
+        AFTER => (
+            "The `key` of an item: what comes after it, whatever has come before it by now, so that no page has an item of \
+             the page before, and none is passed over. Empty for the first page.",
+            json!({ "type": "string" }),
+        ),
         "sortBy" if is_grouped => (
             "A property, a dot, and `asc` or `desc`. Ties break by identity; without it that is the order. Of groups it is \
              a column; without it the order is by what they are grouped by.",

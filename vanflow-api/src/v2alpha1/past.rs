@@ -3,10 +3,11 @@
 //!
 //! What rows look like follows from the tables of properties: a property that is added there is a column of new rows.
 
-use std::{borrow::Cow, ops::ControlFlow};
+use std::{borrow::Cow, collections::HashMap, ops::ControlFlow};
 
 use vanflow_history::rows::{
-    Column, ColumnKind, Condition, Held, Is, Row, Rows, Span, Table, UnreadableRows, Value, Wanted,
+    Column, ColumnKind, Condition, Held, Is, Part, Row, Rows, Span, Summed, Sums, Table, UnreadableRows,
+    Value, Wanted,
 };
 use vanflow_store::{FlowKind, Snapshot, Text};
 
@@ -16,7 +17,7 @@ use crate::{
     v2alpha1::{
         best::Best,
         collection::{Collection, Item, Scope},
-        group::{Grouping, Groups},
+        group::{Grouping, Groups, Measure, numbers},
         party::Party,
         query::{Filter, Page, Query},
         schema::{Cell, Kind, Presence, Property, Schema, UNKNOWN},
@@ -49,6 +50,10 @@ const ORDER: [&str; 3] = ["routingKey", "sourceSiteName", "destSiteName"];
 /// What rows have beside the properties, after them: who is not held any more cannot be asked for its component.
 const BESIDE: [&str; 2] = ["sourceComponentName", "destComponentName"];
 
+/// How many earlier rows of the same key a row is in place of, after all others: ends that were presumed as a source fell silent,
+/// of what went on when it came back.
+const REPLACES: &str = "replaces";
+
 fn table(name: &'static str, schema: &'static Schema) -> Table {
     let column = |property: &Property| Column {
         name: property.name,
@@ -62,18 +67,41 @@ fn table(name: &'static str, schema: &'static Schema) -> Table {
     };
     let position = |name| schema.position(name).expect("all records have these");
     let beside = BESIDE.map(|name| Column { name, kind: ColumnKind::Text });
+    let replaces = Column { name: REPLACES, kind: ColumnKind::Number };
     Table {
         name,
-        columns: schema.properties().map(column).chain(beside).collect(),
+        columns: schema.properties().map(column).chain(beside).chain([replaces]).collect(),
         key: position("key"),
         identity: position("identity"),
         end: position("endTime"),
         order: ORDER.into_iter().filter_map(|name| schema.position(name)).collect(),
+        sums: sums(schema),
     }
 }
 
-/// The row of what has ended.
-pub(crate) fn row<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject<'v>) -> Row {
+/// What is summed up: numbers, by what connections between the same ends have in common and by how they went. Clients from
+/// outside have an address each.
+fn sums(schema: &'static Schema) -> Sums {
+    const BESIDE_LANES: [&str; 6] =
+        ["routingKey", "protocol", "listenerError", "connectorError", "method", "status"];
+    let is_key = |property: &&Property| {
+        property.kind == Kind::Text
+            && (property.is_of_lane && property.name != "sourceHost" || BESIDE_LANES.contains(&property.name))
+    };
+    let position = |property: &Property| schema.position(property.name);
+    let summed = |property: &'static Property| {
+        let known = schema.known(property).and_then(position);
+        Some(Summed { column: position(property)?, known })
+    };
+    Sums {
+        keys: schema.properties().filter(is_key).filter_map(position).collect(),
+        numbers: numbers(schema).filter_map(summed).collect(),
+        start: schema.position("startTime"),
+    }
+}
+
+/// The row of what has ended, in place of an earlier one or not.
+pub(crate) fn row<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject<'v>, replaces: bool) -> Row {
     let value = |property: &Property| match property.of(view, subject) {
         Cell::Absent | Cell::Null => Value::None,
         Cell::Number(number) => Value::Number(number),
@@ -83,7 +111,8 @@ pub(crate) fn row<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject
     };
     let beside =
         components(view, subject).map(|name| name.map_or(Value::None, |name| Value::Text(name.into())));
-    Row { values: schema.properties().map(value).chain(beside).collect() }
+    let replaces = if replaces { Value::Number(1) } else { Value::None };
+    Row { values: schema.properties().map(value).chain(beside).chain([replaces]).collect() }
 }
 
 /// The names of the components at both ends.
@@ -199,7 +228,7 @@ impl<'r> Before<'r> {
     }
 
     /// Gives each row that a query lists and that is not held.
-    fn each(
+    pub(crate) fn each(
         self,
         query: &Query,
         view: View<'_>,
@@ -207,19 +236,76 @@ impl<'r> Before<'r> {
         columns: Option<Vec<&'static str>>,
         mut take: impl FnMut(Row),
     ) -> Result<(), UnreadableRows> {
-        let schema = query.collection.schema();
-        let service = match scope {
-            Scope::All => None,
-            Scope::Service(at) => match view.snapshot.service(at) {
-                Some(service) => Some(service),
-                None => return Ok(()),
-            },
-            Scope::Site(_) => return Ok(()),
+        let Some(its) = Its::new(view, scope) else { return Ok(()) };
+        let replaced = self.replaced()?;
+        let mut wanted = self.wanted(query, view, &its);
+        wanted.columns = columns;
+        self.rows.visit(&wanted, &mut |row| {
+            if self.interest.is_some_and(Interest::has_ended) {
+                return ControlFlow::Break(());
+            }
+            if self.lists(query, view, &its, &row) && !is_replaced(query, &replaced, &row) {
+                take(row);
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// When what is in place of earlier rows ended, by key: all of it that can be in place of one that is looked for.
+    fn replaced(&self) -> Result<HashMap<String, u64>, UnreadableRows> {
+        let mut replaced: HashMap<String, u64> = HashMap::new();
+        let Some(table) = tables().into_iter().find(|table| table.name == self.table) else {
+            return Ok(replaced);
         };
-        let its = service.map(|service| (service.address().to_cow(), service.protocol().map(Text::to_cow)));
+        let span = Span { from: self.span.from, until: u64::MAX };
+        let replaces = Condition { column: REPLACES, is: Is::Within(1, u64::MAX) };
+        let columns = ["key", "endTime", REPLACES];
+        let wanted = Wanted::all(self.table, span).with(replaces).of_columns(columns.to_vec());
+        let column = table.column(REPLACES);
+        self.rows.visit(&wanted, &mut |row| {
+            // Whoever has rows can give others, too.
+            if column.is_some_and(|at| matches!(row.values.get(at), Some(Value::Number(1..)))) {
+                let end = replaced.entry(table.key(&row).to_owned()).or_default();
+                *end = table.end(&row).max(*end);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(replaced)
+    }
+
+    /// The same, where sums will do in place of rows that ended within `whole`.
+    fn each_part(
+        self,
+        query: &Query,
+        view: View<'_>,
+        scope: Scope,
+        whole: Span,
+        mut take: impl FnMut(Part),
+    ) -> Result<(), UnreadableRows> {
+        let schema = query.collection.schema();
+        let Some(its) = Its::new(view, scope) else { return Ok(()) };
+        self.rows.visit_sums(&self.wanted(query, view, &its), whole, &mut |part| {
+            if self.interest.is_some_and(Interest::has_ended) {
+                return ControlFlow::Break(());
+            }
+            let is_listed = match &part {
+                Part::Row(row) => self.lists(query, view, &its, row),
+                Part::Sum(sum) => {
+                    let alike = Past { schema, row: &sum.alike };
+                    its.has(&alike) && query.admits(view, &Subject::Past(alike))
+                }
+            };
+            if is_listed {
+                take(part);
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn wanted(&self, query: &Query, view: View<'_>, its: &Its<'_>) -> Wanted<'r> {
         let mut wanted = Wanted::all(self.table, self.span);
         wanted.conditions = query.in_rows(view.snapshot.now());
-        if let Some((address, protocol)) = &its {
+        if let Some((address, protocol)) = &its.0 {
             let is = |column, text: &str| Condition { column, is: Is::OneOf(vec![text.into()]) };
             let known = [("routingKey", Some(address)), ("protocol", protocol.as_ref())];
             // What is not known is no text in a row.
@@ -227,26 +313,38 @@ impl<'r> Before<'r> {
             let known = known.filter(|(_, text)| !text.is_empty());
             wanted.conditions.extend(known.map(|(column, text)| is(column, text)));
         }
-        wanted.columns = columns;
-        self.rows.visit(&wanted, &mut |row| {
-            if self.interest.is_some_and(Interest::has_ended) {
-                return ControlFlow::Break(());
-            }
-            let is_listed = {
-                let past = Past { schema, row: &row };
-                let is_its = its.as_ref().is_none_or(|(address, protocol)| {
-                    *past.text("routingKey") == **address
-                        && protocol.as_ref().is_none_or(|protocol| *past.text("protocol") == **protocol)
-                });
-                is_its
-                    && query.collection.find(view, past.text("key")).is_none()
-                    && query.lists(view, &Subject::Past(past))
-            };
-            if is_listed {
-                take(row);
-            }
-            ControlFlow::Continue(())
-        })
+        wanted
+    }
+
+    fn lists(&self, query: &Query, view: View<'_>, its: &Its<'_>, row: &Row) -> bool {
+        let past = Past { schema: query.collection.schema(), row };
+        its.has(&past)
+            && query.collection.find(view, past.text("key")).is_none()
+            && query.lists(view, &Subject::Past(past))
+    }
+
+    /// Of which time sums will do, and which number of theirs each measure is: all that ended then is in the list, as far as
+    /// what it has in common with others says, and none of it is held.
+    fn whole(&self, query: &Query, snapshot: &Snapshot, grouping: &Grouping) -> Option<(Vec<usize>, Span)> {
+        let sums = sums(query.collection.schema());
+        let position = |property: &Property| query.collection.schema().position(property.name);
+        let is_key = |property: &Property| position(property).is_some_and(|at| sums.keys.contains(&at));
+        let number = |measure: &Measure| {
+            let column = position(measure.property)?;
+            sums.numbers.iter().position(|summed| summed.column == column && !measure.is_kept)
+        };
+        let summed = grouping.measures.iter().map(number).collect::<Option<_>>()?;
+        let mut keys = query.filters.iter().flat_map(Filter::looks_at).chain(grouping.keys.iter().copied());
+        if !keys.all(is_key) {
+            return None;
+        }
+        let (.., kind, _) = KEPT.into_iter().find(|(kept, ..)| *kept == query.collection)?;
+        let mut whole = query.ended_within(snapshot.now())?;
+        let ended = snapshot.ended_by_time(kind);
+        if let Some(first) = ended.range(0..ended.len().min(1)).next() {
+            whole.until = whole.until.min(first.end()?.as_micros().checked_sub(1)?);
+        }
+        Some((summed, whole))
     }
 
     /// A page of what is held and of what is not any more, in order, and how much there would be without paging.
@@ -286,6 +384,23 @@ impl<'r> Before<'r> {
         let schema = query.collection.schema();
         let mut groups = Groups::default();
         query.each_listed(view, scope, |_, subject| grouping.count(&mut groups, view, &subject));
+        // What is replaced is in sums.
+        if let Some((summed, whole)) = self.whole(query, view.snapshot, grouping)
+            && self.replaced()?.is_empty()
+        {
+            let count = |groups: &mut Groups, part: Part| match part {
+                Part::Row(row) => {
+                    grouping.count(groups, view, &Subject::Past(Past { schema, row: &row }));
+                }
+                Part::Sum(sum) => {
+                    let number = |measure: usize| sum.numbers[summed[measure]];
+                    let alike = Subject::Past(Past { schema, row: &sum.alike });
+                    grouping.count_sum(groups, view, &alike, sum.rows, number);
+                }
+            };
+            self.each_part(query, view, scope, whole, |part| count(&mut groups, part))?;
+            return Ok(grouping.rows(groups));
+        }
         let columns = query.filters.iter().flat_map(Filter::looks_at).chain(grouping.looks_at());
         let always = ["key", "identity", "startTime", "endTime", "routingKey", "protocol"];
         let columns = columns.map(|property| property.name).chain(always).collect();
@@ -397,8 +512,48 @@ fn passed<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject<'v>) ->
     }
 }
 
+/// Whether another row is in place of that one.
+fn is_replaced(query: &Query, replaced: &HashMap<String, u64>, row: &Row) -> bool {
+    if replaced.is_empty() {
+        return false;
+    }
+    let schema = query.collection.schema();
+    let past = Past { schema, row };
+    let end = if let Value::Number(end) = past.value("endTime") { *end } else { 0 };
+    replaced.get(past.text("key")).is_some_and(|last| *last > end)
+}
+
+/// The address and the protocol of a service, where what is asked for is of one.
+#[derive(Debug)]
+struct Its<'v>(Option<(Cow<'v, str>, Option<Cow<'v, str>>)>);
+
+impl<'v> Its<'v> {
+    /// None where there is nothing in that scope.
+    fn new(view: View<'v>, scope: Scope) -> Option<Self> {
+        match scope {
+            Scope::All => Some(Self(None)),
+            Scope::Service(at) => {
+                let service = view.snapshot.service(at)?;
+                Some(Self(Some((service.address().to_cow(), service.protocol().map(Text::to_cow)))))
+            }
+            Scope::Site(_) => None,
+        }
+    }
+
+    fn has(&self, past: &Past<'_>) -> bool {
+        self.0.as_ref().is_none_or(|(address, protocol)| {
+            *past.text("routingKey") == **address
+                && protocol.as_ref().is_none_or(|protocol| *past.text("protocol") == **protocol)
+        })
+    }
+}
+
 /// Where something belongs in a list: by what it is ordered, and among equals.
-fn place<'v>(query: &Query, view: View<'v>, subject: &Subject<'v>) -> (Option<Cell<'static>>, String) {
+pub(crate) fn place<'v>(
+    query: &Query,
+    view: View<'v>,
+    subject: &Subject<'v>,
+) -> (Option<Cell<'static>>, String) {
     let key = query.order.map(|order| order.property.of(view, subject).into_owned());
     (key, query.collection.schema().identity(view, subject).into_owned())
 }

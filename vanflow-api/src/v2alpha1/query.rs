@@ -43,6 +43,8 @@ pub(crate) struct Query {
     /// None where there is no limit.
     pub(crate) limit: Option<usize>,
     pub(crate) offset: usize,
+    /// The key of the item after which the page begins, empty for the first page; none where pages are by number.
+    pub(crate) after: Option<String>,
     /// Whether to go on after the list, where the client says so.
     pub(crate) watch: Option<bool>,
     /// The properties that are shown; none where all are.
@@ -155,9 +157,10 @@ impl Direction {
 const LOOK_BACK_MICROS: u64 = 15 * 60 * 1_000_000;
 
 /// The parameters that are no filters.
-pub(crate) const RESERVED: [&str; 11] = [
+pub(crate) const RESERVED: [&str; 12] = [
     "limit",
     "offset",
+    AFTER,
     "sortBy",
     "state",
     "timeRangeStart",
@@ -169,6 +172,7 @@ pub(crate) const RESERVED: [&str; 11] = [
     "watch",
 ];
 
+pub(crate) const AFTER: &str = "after";
 pub(crate) const GROUP_BY: &str = "groupBy";
 pub(crate) const AGGREGATE: &str = "aggregate";
 
@@ -287,6 +291,14 @@ impl Query {
                 why: "is for items; groups cannot be followed",
             });
         }
+        let after = given.text(AFTER);
+        if after.is_some() && collection.flow_kind().is_none() {
+            let why = "is for lists of connections and requests";
+            return Err(ApiError::Misplaced { parameter: AFTER, why });
+        }
+        if after.is_some() && (grouping.is_some() || watch == Some(true)) {
+            return Err(ApiError::Misplaced { parameter: AFTER, why: "is for pages of items" });
+        }
         let time = |name| schema.property(name).expect("all records have these");
         Ok(Self {
             collection,
@@ -303,6 +315,7 @@ impl Query {
             range: Range::new(&given, now)?,
             limit: given.size("limit")?,
             offset: given.size("offset")?.unwrap_or(0),
+            after: after.map(str::to_owned),
             watch,
             fields,
             grouping,
@@ -327,6 +340,7 @@ impl Query {
             range,
             limit: None,
             offset: 0,
+            after: None,
             watch: None,
             fields: None,
             grouping: None,
@@ -509,6 +523,13 @@ impl Query {
         };
         let start = rows::Condition { column: self.start.name, is: Is::Within(from, until) };
         conditions.chain((from > 0 || until < u64::MAX).then_some(start)).collect()
+    }
+
+    /// Of which time all that ended then is in the list, but for the filters.
+    pub(crate) fn ended_within(&self, now: Timestamp) -> Option<rows::Span> {
+        let is_all = self.range.operation == Operation::Intersects && self.state != State::Active;
+        let until = self.range.end.map_or(u64::MAX, |end| end.micros(now));
+        (is_all && !self.hides_gone()).then(|| rows::Span { from: self.range.from(now), until })
     }
 
     /// When something ended, 0 where it has not.

@@ -177,6 +177,9 @@ fn every_parameter_takes_what_the_document_says_and_nothing_else() {
             if path.starts_with("/api/v1/") && ["open", "service", "from", "to"].contains(&&*name) {
                 continue;
             }
+            if path.starts_with("/api/v2alpha1/") && name == "after" {
+                continue;
+            }
             let schema = if schema["type"] == "array" { schema["items"].clone() } else { schema };
             let (forbidden, allowed) = values(&schema);
             let needed = if needed.starts_with(&format!("{name}=")) { "" } else { needed };

@@ -7,7 +7,7 @@ use std::{
 
 use proptest::{collection::vec, option, prelude::*};
 use vanflow_api::{ApiOptions, Due, Ended, history_tables as tables};
-use vanflow_history::rows::{Column, Held, Row, Rows, Span, Table, UnreadableRows, Value, Wanted};
+use vanflow_history::rows::{Column, Held, Part, Row, Rows, Span, Table, UnreadableRows, Value, Wanted};
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{SourceId, Store, StoreOptions};
 
@@ -39,6 +39,31 @@ impl Rows for Kept {
             }
         }
         Ok(())
+    }
+
+    fn visit_sums(
+        &self,
+        wanted: &Wanted<'_>,
+        whole: Span,
+        visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        let tables = tables();
+        let its = tables.iter().find(|its| its.name == wanted.table).unwrap();
+        // Of a minute in three there are sums.
+        let is_summed_up = |row: &Row| whole.has(its.end(row)) && its.end(row) / (60 * SECOND) % 3 != 0;
+        let mut summed_up = Vec::new();
+        let all = Wanted::all(wanted.table, wanted.span);
+        self.visit(&all, &mut |row| {
+            if is_summed_up(&row) {
+                summed_up.push(row);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let _ = its.sum_up(&summed_up).into_iter().map(Part::Sum).try_for_each(&mut *visit);
+        self.visit(wanted, &mut |row| match is_summed_up(&row) {
+            true => ControlFlow::Continue(()),
+            false => visit(Part::Row(row)),
+        })
     }
 
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
@@ -110,7 +135,7 @@ impl Collector {
         let rows: Arc<dyn Rows> = kept.clone();
         let mut options = ApiOptions::default();
         options.rows = Some(rows);
-        Self { fixture: Fixture::with_options(store, options), source, ended: Ended::default(), kept }
+        Self { fixture: Fixture::with_options(store, options), source, ended: Ended::replacing(), kept }
     }
 
     fn report(&mut self, updates: &[UpdateBuf], second: u64) {
@@ -213,12 +238,17 @@ fn any_query() -> impl Strategy<Value = String> {
         Just("sortBy=sourceProcessName.asc"),
         Just("groupBy=sourceHost&aggregate=count,sum(octetCount),p95(duration)"),
         Just("groupBy=sourceProcessName&aggregate=count,max(duration)"),
+        Just(
+            "groupBy=routingKey,protocol&aggregate=count,sum(octetCount),min(latency),max(octetReverseCount)"
+        ),
+        Just("aggregate=count,sum(duration)"),
     ];
     let filter = prop_oneof![
         Just("connectorError=*".to_owned()),
         Just("connectorError!=*".to_owned()),
         Just("state=terminated".to_owned()),
         Just("octetCount=3".to_owned()),
+        Just("destSiteName=west".to_owned()),
         Just("timeRangeOperation=within".to_owned()),
         (0..LENGTH).prop_map(|second| format!("timeRangeEnd={}", EPOCH + second * SECOND)),
         (0..20_usize).prop_map(|limit| format!("limit={limit}")),
@@ -238,7 +268,7 @@ fn makes_sense(query: &str) -> bool {
     let given = |name: &str| query.matches(&format!("{name}=")).count();
     let is_once = ["limit", "offset", "state", "timeRangeEnd", "timeRangeOperation", "fields"];
     let is_of_requests = query.starts_with("application");
-    let is_of_connections = ["connectorError", "sourceHost"];
+    let is_of_connections = ["connectorError", "sourceHost", "latency"];
     let ends_before_it_starts = {
         let micros = |name: &str| {
             let (_, after) = query.split_once(&format!("{name}="))?;
@@ -388,6 +418,108 @@ fn what_ends_last_is_kept_when_there_is_no_more_time() {
     assert_eq!(collector.kept.rows.lock().unwrap().len(), 0);
     let rows = collector.fixture.api.take_ended(&mut collector.ended, Due::All);
     assert_eq!(rows.len(), 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn pages_after_one_another_have_each_item_once_while_more_come(
+        flows in vec(any_flow(), 1..40),
+        limit in 1..7_usize,
+        order in prop::sample::select(vec!["", "&sortBy=startTime.asc", "&sortBy=startTime.desc", "&sortBy=sourceHost.asc"]),
+    ) {
+        let mut collector = Collector::new(15, Kept::default());
+        let half = LENGTH / 2;
+        let keys = |collector: &Collector, query: &str| -> Vec<String> {
+            let list = collector.fixture.get(&format!("/api/v2alpha1/connections?timeRangeStart={EPOCH}{order}{query}"));
+            assert_eq!(list.status, 200, "{}", list.text());
+            let list = list.json();
+            list["results"].as_array().unwrap().iter().map(|item| item["key"].as_str().unwrap().to_owned()).collect()
+        };
+        (0..=half).for_each(|second| collector.report(&updates(&flows, second), second));
+        let before = keys(&collector, "");
+        let (mut pages, mut last, mut second) = (Vec::new(), String::new(), half);
+        loop {
+            let page = keys(&collector, &format!("&limit={limit}&after={}", last.replace('@', "%40")));
+            let Some(next) = page.last() else { break };
+            last.clone_from(next);
+            pages.extend(page);
+            // More come while they are read, and others are evicted.
+            for _ in 0..20 {
+                second += 1;
+                collector.report(&updates(&flows, second), second);
+            }
+        }
+        let distinct: std::collections::BTreeSet<_> = pages.iter().collect();
+        prop_assert_eq!(distinct.len(), pages.len(), "one is there twice: {:?}", pages);
+        let after = keys(&collector, "");
+        // What was there before is there, in the order in which it is in the end.
+        let expected: Vec<_> = after.iter().filter(|key| pages.contains(key)).collect();
+        prop_assert_eq!(pages.iter().collect::<Vec<_>>(), expected);
+        prop_assert!(before.iter().all(|key| pages.contains(key)), "{:?} of {:?}", pages, before);
+    }
+}
+
+/// faults 28: a router is silent until then, and goes on; the connection ends much later.
+#[test]
+fn what_ends_again_as_its_router_came_back_is_there_once() {
+    for back in [40, 70] {
+        let mut collector = Collector::new(15, Kept::default());
+        let flow = Flow { start: 10, lasts: 90, late: 0, has_error: false, octets: 3, has_request: false };
+        for second in 0..=130 {
+            let now = Timestamp::from_micros(EPOCH + second * SECOND);
+            if second == 30 {
+                collector.fixture.publisher.write().source_lost(collector.source, now, now);
+            }
+            if second == back {
+                let mut store = collector.fixture.publisher.write();
+                collector.source = store.source_seen("gv_ZW:0", SourceType::Router, now);
+                drop(store);
+                let again = updates(std::slice::from_ref(&flow), flow.start);
+                collector.report(&again, second);
+            } else {
+                let is_heard = !(30..back).contains(&second);
+                let updates =
+                    if is_heard { updates(std::slice::from_ref(&flow), second) } else { Vec::new() };
+                collector.report(&updates, second);
+            }
+        }
+        let keys: Vec<_> = {
+            let rows = collector.kept.rows.lock().unwrap();
+            rows.iter().map(|(at, row)| tables()[*at].key(row).to_owned()).collect()
+        };
+        assert_eq!(keys.len(), 2, "an end was presumed, and came: {keys:?}");
+        assert_eq!(keys[0], keys[1]);
+        let end = EPOCH + 100 * SECOND;
+        let list = collector.fixture.get("/api/v2alpha1/connections?timeRangeStart=0").json();
+        assert_eq!((&list["count"], &list["results"][0]["endTime"]), (&1.into(), &end.into()), "{list}");
+        let groups =
+            "/api/v2alpha1/connections?timeRangeStart=0&groupBy=routingKey&aggregate=count,sum(octetCount)";
+        let groups = collector.fixture.get(groups).json();
+        assert_eq!(groups["results"][0]["count"], 1, "{groups}");
+        let one = collector.fixture.get(&format!("/api/v2alpha1/connections/{}", keys[0])).json();
+        assert_eq!(one["results"]["endTime"], end, "{one}");
+    }
+}
+
+#[test]
+fn a_page_after_nothing_that_is_kept_is_refused() {
+    let mut collector = Collector::new(15, Kept::default());
+    (0..30).for_each(|second| collector.report(&updates(&[ended(1)], second), second));
+    for (query, error) in [
+        (
+            "connections?after=nobody",
+            "`after` is `nobody`, but must be the `key` of an item that is still kept, or empty for the first page",
+        ),
+        ("connections?after=&groupBy=protocol", "`after` is for pages of items"),
+        ("connections?after=&watch=1", "`after` is for pages of items"),
+        ("sites?after=", "`after` is for lists of connections and requests"),
+    ] {
+        let answer = collector.fixture.get(&format!("/api/v2alpha1/{query}"));
+        assert_eq!(answer.status, http::StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(answer.json()["message"], error, "{query}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use insta::assert_snapshot;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, time::interval};
-use vanflow_history::rows::{Column, ColumnKind, Value};
+use vanflow_history::rows::{Column, ColumnKind, Sums, Value};
 
 use super::{outbox::Counts, *};
 
@@ -48,6 +48,7 @@ fn things() -> Table {
         identity: 2,
         end: 1,
         order: vec![6],
+        sums: Sums::default(),
     }
 }
 

@@ -48,7 +48,7 @@ impl Archive {
         state.merged += files.len() as u64;
         drop(state);
         // They are removed when nobody reads them any more.
-        files.iter().for_each(|file| file.kept.give_up());
+        files.iter().for_each(Entry::give_up);
         Ok(true)
     }
 
@@ -113,7 +113,7 @@ impl State {
             let has = |whole: &Entry| folder(whole) == folder(file) && file.logs.1 <= whole.logs.1;
             let is_in_another = whole.as_ref().is_some_and(has);
             if is_in_another {
-                file.kept.give_up();
+                file.give_up();
             } else {
                 whole = Some(file.clone());
             }

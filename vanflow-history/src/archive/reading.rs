@@ -5,7 +5,7 @@ use std::{fs::File, ops::ControlFlow, sync::Arc};
 use parquet::errors::ParquetError;
 
 use super::{Archive, Entry, Log, Reader};
-use crate::rows::{Held, Row, Rows, Table, UnreadableRows, Wanted};
+use crate::rows::{Held, Part, Row, Rows, Span, Table, UnreadableRows, Wanted};
 
 impl Rows for Archive {
     fn visit(
@@ -13,32 +13,19 @@ impl Rows for Archive {
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
-        let Some(at) = self.tables.iter().position(|known| known.name == wanted.table) else {
-            return Ok(());
-        };
-        let table = &self.tables[at];
-        let (in_logs, files) = {
-            let state = self.state();
-            let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
-            let is_asked = |row: &Row| wanted.admits(table, row);
-            let in_logs =
-                logged.filter(|(of, row)| *of == at && is_asked(row)).map(|(_, row)| Arc::clone(row));
-            let is_asked = |file: &&Entry| file.table == at && wanted.span.meets(file.ends.0, file.ends.1);
-            (in_logs.collect::<Vec<_>>(), state.files.iter().filter(is_asked).cloned().collect::<Vec<_>>())
-        };
-        for row in in_logs {
-            if visit(Arc::unwrap_or_clone(row)).is_break() {
-                return Ok(());
-            }
-        }
-        for file in files {
-            match visit_file(table, &file, wanted, visit) {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => return Ok(()),
-                Err(error) => return Err(file.unreadable(&error)),
-            }
-        }
-        Ok(())
+        self.parts(wanted, None, &mut |part| match part {
+            Part::Row(row) => visit(row),
+            Part::Sum(_) => ControlFlow::Continue(()),
+        })
+    }
+
+    fn visit_sums(
+        &self,
+        wanted: &Wanted<'_>,
+        whole: Span,
+        visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        self.parts(wanted, Some(whole), visit)
     }
 
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
@@ -58,8 +45,8 @@ impl Rows for Archive {
         };
         files.sort_by_key(|file| std::cmp::Reverse(file.ends.1));
         for file in files {
-            // A key is of one row, and a later one of that identity is not further back.
-            if found.as_ref().is_some_and(|row| table.key(row) == name || table.end(row) >= file.ends.1) {
+            // A later one is not further back.
+            if found.as_ref().is_some_and(|row| table.end(row) >= file.ends.1) {
                 break;
             }
             let read = || Reader::with_filters(table, File::open(&file.kept.path)?)?.find(name);
@@ -92,6 +79,49 @@ impl Rows for Archive {
             held.octets += file.octets;
         }
         held
+    }
+}
+
+impl Archive {
+    /// Gives what is looked for: what files come to of which all is within `whole`, and else rows.
+    fn parts(
+        &self,
+        wanted: &Wanted<'_>,
+        whole: Option<Span>,
+        visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        let Some(at) = self.tables.iter().position(|known| known.name == wanted.table) else {
+            return Ok(());
+        };
+        let table = &self.tables[at];
+        let (in_logs, files) = {
+            let state = self.state();
+            let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
+            let is_asked = |row: &Row| wanted.admits(table, row);
+            let in_logs =
+                logged.filter(|(of, row)| *of == at && is_asked(row)).map(|(_, row)| Arc::clone(row));
+            let is_asked = |file: &&Entry| file.table == at && wanted.span.meets(file.ends.0, file.ends.1);
+            (in_logs.collect::<Vec<_>>(), state.files.iter().filter(is_asked).cloned().collect::<Vec<_>>())
+        };
+        for row in in_logs {
+            if visit(Part::Row(Arc::unwrap_or_clone(row))).is_break() {
+                return Ok(());
+            }
+        }
+        for file in files {
+            let is_whole = whole.is_some_and(|whole| whole.has_all(file.ends.0, file.ends.1));
+            let sums = if is_whole { self.sums_of(&file) } else { None };
+            let visited = match sums {
+                Some(sums) => Ok(sums.into_iter().map(Part::Sum).try_for_each(&mut *visit)),
+                None => visit_file(table, &file, wanted, &mut |row| visit(Part::Row(row))),
+            };
+            match visited {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Err(error) => return Err(file.unreadable(&error)),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use tempfile::TempDir;
 
 use super::{disk::Disk, merging::MANY, *};
-use crate::rows::{Column, ColumnKind, Condition, Is, Rows, Span, Value, Wanted};
+use crate::rows::{Column, ColumnKind, Condition, Is, Part, Rows, Span, Sum, Summed, Sums, Value, Wanted};
 
 /// 26 November 2026, 03:14 UTC.
 const AT: u64 = 1_795_662_840_000_000;
@@ -33,6 +33,11 @@ fn table() -> Table {
         identity: 1,
         end: 2,
         order: vec![3],
+        sums: Sums {
+            keys: vec![3],
+            numbers: vec![Summed { column: 4, known: Some(5) }, Summed { column: 2, known: None }],
+            start: None,
+        },
     }
 }
 
@@ -66,10 +71,46 @@ fn rows(archive: &Archive, span: Span) -> BTreeMap<String, Row> {
     rows
 }
 
+/// What rows come to, and how many of the parts of that were sums.
+fn sums(archive: &Archive, wanted: &Wanted<'_>, whole: Span) -> (Vec<Sum>, usize) {
+    let (mut rows, mut sums): (Vec<Row>, Vec<Sum>) = (Vec::new(), Vec::new());
+    archive
+        .visit_sums(wanted, whole, &mut |part| {
+            match part {
+                Part::Row(row) => rows.push(row),
+                Part::Sum(sum) => sums.push(sum),
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let count = sums.len();
+    let mut all: BTreeMap<Row, Sum> = BTreeMap::new();
+    for sum in table().sum_up(&rows).into_iter().chain(sums) {
+        let Some(known) = all.get_mut(&sum.alike) else {
+            all.insert(sum.alike.clone(), sum);
+            continue;
+        };
+        known.rows += sum.rows;
+        for (tally, other) in known.numbers.iter_mut().zip(sum.numbers) {
+            tally.sum = tally.sum.saturating_add(other.sum);
+            let (bounds, others) = (tally.bounds, other.bounds);
+            tally.bounds = bounds.zip(others).map(|(one, other)| (one.0.min(other.0), one.1.max(other.1)));
+            tally.bounds = tally.bounds.or(bounds).or(others);
+        }
+    }
+    (all.into_values().collect(), count)
+}
+
 const ALL: Span = Span { from: 0, until: u64::MAX };
 
 fn any_row() -> impl Strategy<Value = Row> {
-    let text = || option::of("[a-zé\"\\\\\n]{0,4}");
+    let text = || {
+        prop_oneof![
+            4 => Just(Some("catalog".to_owned())),
+            1 => Just(Some("orders".to_owned())),
+            1 => option::of("[a-zé\"\\\\\n]{0,4}"),
+        ]
+    };
     let texts = vec("[a-z,]{0,3}", 0..3);
     (0..3 * HOUR, text(), option::of(any::<u64>()), option::of(any::<bool>()), texts).prop_map(
         |(since, service, octets, is_inferred, trace)| {
@@ -98,6 +139,8 @@ enum Step {
     Ask(u64, u64),
     /// For rows that have something, and for some of their columns.
     AskFor(u64, u64, Vec<Condition>, Vec<&'static str>),
+    /// For what rows come to, where sums of a shorter time will do.
+    AskForSums(u64, u64, u64),
 }
 
 fn any_condition() -> impl Strategy<Value = Condition> {
@@ -128,6 +171,8 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(from, length, conditions, columns)| {
                 Step::AskFor(AT + from, AT + from + length, conditions, columns)
             }),
+        3 => (0..3 * HOUR, 0..4 * HOUR, 0..HOUR)
+            .prop_map(|(from, length, less)| Step::AskForSums(AT + from, AT + from + length, less)),
     ]
 }
 
@@ -185,6 +230,13 @@ proptest! {
                     expected.sort();
                     found.sort();
                     prop_assert_eq!(found, expected);
+                }
+                Step::AskForSums(from, until, less) => {
+                    let wanted = Wanted::all("connections", Span { from, until });
+                    let whole = Span { from, until: until.saturating_sub(less) };
+                    let expected = plain.iter().filter(|row| wanted.span.has(table().end(row)));
+                    let expected = table().sum_up(expected);
+                    prop_assert_eq!(sums(&archive, &wanted, whole).0, expected);
                 }
             }
         }
@@ -613,4 +665,37 @@ fn what_is_kept_beside_rows_is_what_it_was_where_another_cannot_be_written() {
             break;
         }
     }
+}
+
+#[test]
+fn sums_of_whole_files_are_read_in_place_of_their_rows_and_go_with_them() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    for number in 0..4 {
+        let several = (0..5).map(|at| (0, row(&format!("a:{number}{at}@0"), AT + number * HOUR / 8 + at)));
+        archive.append(&several.collect::<Vec<_>>(), AT).unwrap();
+        archive.seal_all().unwrap();
+    }
+    let path = directory.path().join("rollup-1h/connections/date=2026-11-26/hour=03");
+    let wanted = Wanted::all("connections", ALL);
+    let (expected, count) = sums(&archive, &wanted, ALL);
+    assert_eq!((expected.len(), expected[0].rows, count), (1, 20, 4));
+    let some = Span { from: 0, until: AT + HOUR / 8 };
+    assert_eq!(sums(&archive, &wanted, some), (expected.clone(), 1), "others are not whole");
+    while archive.merge(AT + 9 * HOUR).unwrap() {}
+    assert_eq!(sums(&archive, &wanted, ALL), (expected.clone(), 1));
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+    drop(archive);
+    // What is of no file, or not finished, is removed; what is damaged is worked out from rows.
+    fs::write(path.join("00000000000000000099.parquet"), "of nothing").unwrap();
+    fs::write(path.join("00000000000000000098.unfinished"), "half of it").unwrap();
+    let (archive, remarks) = open(&directory, ArchiveOptions::default(), AT + 9 * HOUR);
+    assert_eq!(remarks, Vec::<Remark>::new());
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+    let only = fs::read_dir(&path).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&only).unwrap();
+    fs::write(&only, &whole[1..]).unwrap();
+    assert_eq!(sums(&archive, &wanted, ALL), (expected, 0));
+    archive.seal(AT + 365 * 24 * HOUR).unwrap();
+    assert!(!path.exists());
 }

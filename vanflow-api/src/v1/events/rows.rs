@@ -6,7 +6,7 @@
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use vanflow_history::rows::{
-    Column, ColumnKind, Condition, Is, Row, Rows, Span, Table, UnreadableRows, Value, Wanted,
+    Column, ColumnKind, Condition, Is, Row, Rows, Span, Sums, Table, UnreadableRows, Value, Wanted,
 };
 use vanflow_proto::Timestamp;
 
@@ -51,6 +51,7 @@ pub(crate) fn table() -> Table {
         identity: position("identity"),
         end: position(RECORDED),
         order: vec![position("kind"), position("subjectId")],
+        sums: Sums::default(),
         columns,
     }
 }

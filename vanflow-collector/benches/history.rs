@@ -1,0 +1,211 @@
+//! What a history on disk costs, and how fast it answers: a day of the emulated network, in virtual time, seeded.
+//!
+//! ```sh
+//! cargo bench -p vanflow-collector --bench history                     # an hour of 100 connections a second
+//! cargo bench -p vanflow-collector --bench history -- 24 116 history   # a day of ten million, left in that directory
+//! ```
+//!
+//! Hours, connections a second, and a directory; the same arguments give the same rows, to the octet. Prints what a
+//! connection takes on disk, how many rows are written in a second of one core, and what questions take that are asked of all
+//! of it, the median of five.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::Request;
+use http_body_util::BodyExt;
+use vanflow_api::{Api, ApiOptions, Due, Ended, Network, Publisher, history_tables};
+use vanflow_collector::demo::{DemoOptions, Van};
+use vanflow_history::{
+    Archive, ArchiveOptions,
+    rows::{Row, Rows},
+};
+use vanflow_proto::{
+    Message, Timestamp,
+    discovery::{Discovery, Settings},
+};
+use vanflow_store::{Follower, Store, StoreOptions};
+
+/// 26 November 2026, 00:00 UTC.
+const BEGIN: u64 = 1_795_651_200_000_000;
+const SECOND: u64 = 1_000_000;
+const HOUR: u64 = 3600 * SECOND;
+
+fn main() {
+    // Cargo passes `--bench`.
+    let arguments: Vec<_> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let number = |at: usize| arguments.get(at).and_then(|argument| argument.parse::<f64>().ok());
+    let (hours, rate) = (number(0).unwrap_or(1.0), number(1).unwrap_or(100.0));
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let directory = arguments.get(2).map_or(temporary.path().to_owned(), PathBuf::from);
+    let end = BEGIN + (hours * HOUR as f64) as u64;
+    make(&directory, rate, end);
+    ask(&directory, end);
+}
+
+/// A network, and a collector that keeps what ends in it.
+struct Made {
+    van: Van,
+    publisher: Publisher,
+    follower: Follower,
+    discovery: Discovery,
+    api: Api,
+    ended: Ended,
+}
+
+impl Made {
+    fn new(rate: f64) -> Self {
+        let start = Timestamp::from_micros(BEGIN);
+        let mut van = Van::new(DemoOptions { rate, ..DemoOptions::default() }, start);
+        van.announce();
+        let (network, publisher) = Network::new(Store::new(StoreOptions::default()));
+        let mut discovery = Discovery::new(Settings::default(), 0);
+        discovery.attached(start);
+        let api = Api::new(network, ApiOptions::default());
+        Self { van, publisher, follower: Follower::new(), discovery, api, ended: Ended::replacing() }
+    }
+
+    /// What ended in a second, and what happened.
+    fn second(&mut self, now: Timestamp, due: Due) -> Vec<(usize, Row)> {
+        let sent = self.van.advance(now);
+        let mut store = self.publisher.write();
+        for sent in sent {
+            self.follower.advance(&mut store, &mut self.discovery, sent.at);
+            let message =
+                Message::decode(&sent.outgoing.message).expect("the network sends what can be read");
+            self.follower.hear(&mut store, &mut self.discovery, &sent.outgoing.address, &message, sent.at);
+        }
+        while store.advance(now) {}
+        drop(store);
+        self.publisher.publish();
+        let mut rows = self.api.take_ended(&mut self.ended, due);
+        rows.extend(self.api.take_events());
+        rows
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn make(directory: &Path, rate: f64, end: u64) {
+    let mut made = Made::new(rate);
+    made.second(Timestamp::from_micros(BEGIN + SECOND), Due::Settled);
+    let direct: Vec<_> = made.van.sources().map(|source| Arc::clone(source.direct())).collect();
+    direct.iter().for_each(|direct| {
+        made.van.flush(direct);
+    });
+    let (archive, _) = Archive::open(directory, history_tables(), ArchiveOptions::default(), BEGIN)
+        .expect("it can be written");
+    let (mut rows, mut writing, mut longest) = (0, Duration::ZERO, Duration::ZERO);
+    for now in (BEGIN + 2 * SECOND..=end).step_by(SECOND as usize) {
+        let due = if now + SECOND > end { Due::All } else { Due::Settled };
+        let new = made.second(Timestamp::from_micros(now), due);
+        rows += new.len();
+        let begun = Instant::now();
+        archive.append(&new, now).expect("there is room");
+        archive.seal(now).expect("there is room");
+        writing += begun.elapsed();
+        longest = longest.max(begun.elapsed());
+    }
+    let begun = Instant::now();
+    archive.seal_all().expect("there is room");
+    while archive.merge(end + HOUR).expect("there is room") {}
+    writing += begun.elapsed();
+    println!("{rows} rows of {:.1} hours", (end - BEGIN) as f64 / HOUR as f64);
+    println!(
+        "written, merged and synced: {:.0} rows/s; at most {longest:.1?} at a time",
+        rows as f64 / writing.as_secs_f64()
+    );
+    for table in history_tables() {
+        let held = archive.held(table.name);
+        let each = held.octets as f64 / (held.rows as f64).max(1.0);
+        println!("{:12} {:10} rows, {each:.1} octets each", table.name, held.rows);
+    }
+    println!("sums: {} octets", size(&directory.join("rollup-1h")));
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn ask(directory: &Path, end: u64) {
+    let begun = Instant::now();
+    let (archive, _) =
+        Archive::open(directory, history_tables(), ArchiveOptions::default(), end).expect("it is there");
+    println!("opened in {:.1?}", begun.elapsed());
+    let archive = Arc::new(archive);
+    let (network, publisher) = Network::new(Store::new(StoreOptions::default()));
+    publisher.write().advance(Timestamp::from_micros(end + HOUR));
+    publisher.publish();
+    let mut options = ApiOptions::default();
+    let rows: Arc<dyn Rows> = archive;
+    options.rows = Some(rows);
+    let api = Api::new(network, options);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let get = |path: &str| {
+        let (request, ()) = Request::get(path).body(()).expect("a path").into_parts();
+        let response = api.respond(&request);
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        runtime.block_on(response.into_body().collect()).expect("it comes whole").to_bytes()
+    };
+    let middle = BEGIN + (end - BEGIN) / 2 / HOUR * HOUR;
+    let all = format!("timeRangeStart={BEGIN}&timeRangeEnd={end}");
+    let hour = format!("timeRangeStart={middle}&timeRangeEnd={}", (middle + HOUR).min(end));
+    let list = get(&format!("/api/v2alpha1/connections?{hour}&limit=1"));
+    let list: serde_json::Value = serde_json::from_slice(&list).expect("JSON");
+    let one = &list["results"][0];
+    let text = |name: &str| one[name].as_str().unwrap_or_default().replace('@', "%40").replace(':', "%3A");
+    let connections = "/api/v2alpha1/connections";
+    for (what, path) in [
+        ("a page of 20 of an hour", format!("{connections}?{hour}&limit=20&sortBy=endTime.desc")),
+        (
+            "the same, of one service",
+            format!("{connections}?{hour}&limit=20&sortBy=endTime.desc&routingKey={}", text("routingKey")),
+        ),
+        ("one by key", format!("{connections}/{}", text("key"))),
+        ("one by identity", format!("{connections}/{}", text("identity"))),
+        (
+            "top talkers of all of it, by sums",
+            format!(
+                "{connections}?{all}&groupBy=sourceProcessName,routingKey&aggregate=count,sum(octetCount)"
+            ),
+        ),
+        (
+            "the same, by rows",
+            format!(
+                "{connections}?{all}&groupBy=sourceProcessName,routingKey&aggregate=count,sum(octetCount)&octetCount!=77777"
+            ),
+        ),
+        (
+            "p95 by service of all of it",
+            format!("{connections}?{all}&groupBy=routingKey&aggregate=p95(latency)"),
+        ),
+        ("a map of a minute", format!("/api/v1/map?time={}", middle + 14 * 60 * SECOND)),
+        ("events of an hour", format!("/api/v1/events?{hour}")),
+    ] {
+        let mut took: Vec<_> = (0..5)
+            .map(|_| {
+                let begun = Instant::now();
+                let length = get(&path).len();
+                (begun.elapsed(), length)
+            })
+            .collect();
+        took.sort_unstable();
+        println!("{what}: {:.1?}, {} octets", took[2].0, took[2].1);
+    }
+    if let Ok(status) = fs::read_to_string("/proc/self/status") {
+        status
+            .lines()
+            .filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS"))
+            .for_each(|line| println!("{line}"));
+    }
+}
+
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let octets = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(octets).sum()
+}
