@@ -198,25 +198,58 @@ pub(crate) struct Replayed {
     speed: Speed,
     /// Looks at the network once in each second of the capture: what happens in one is an event however fast it passes.
     observer: Api,
+    /// How often metrics are kept for charts, in the time of the capture, where they are.
+    remember_every: Option<Duration>,
+    remembered: Timestamp,
+    /// Whether anything was heard since.
+    has_heard: bool,
+    now: Timestamp,
 }
 
 impl Replayed {
     /// A replay into a store that may hold records of known sources.
-    pub(crate) fn new(ingest: Ingest, known: &[Known], speed: Speed, observer: Api) -> Self {
+    pub(crate) fn new(
+        ingest: Ingest,
+        known: &[Known],
+        speed: Speed,
+        observer: Api,
+        remember_every: Option<Duration>,
+    ) -> Self {
         // Nothing is sent, so there is nothing to keep out of step with others.
         let mut discovery = Discovery::new(discovery::Settings::default(), 0);
         known.iter().for_each(|known| discovery.restore(known));
-        Self { ingest, discovery, speed, observer }
+        let remembered = Timestamp::default();
+        Self {
+            ingest,
+            discovery,
+            speed,
+            observer,
+            remember_every,
+            remembered,
+            has_heard: false,
+            now: remembered,
+        }
     }
 
     /// The capture is at its end. What was not answered by then never will be.
-    pub(crate) fn ended(&self) {
+    pub(crate) fn ended(&mut self) {
+        self.remember(self.now, true);
         self.ingest.report(|status| {
             status.attached = true;
             status.flushed = true;
             status.complete = true;
             status.detail = "replayed a capture to its end".into();
         });
+    }
+
+    /// Keeps what is measured where it is time to. Silence measures nothing.
+    fn remember(&mut self, now: Timestamp, is_last: bool) {
+        let Some(every) = self.remember_every else { return };
+        let is_due = u128::from(now.micros_since(self.remembered)) >= every.as_micros() || is_last;
+        if is_due && std::mem::take(&mut self.has_heard) {
+            self.remembered = now;
+            self.observer.remember(now);
+        }
     }
 
     fn follow(&mut self, now: Timestamp) {
@@ -249,6 +282,7 @@ impl Listener for Replayed {
 
     fn hear(&mut self, message: &Captured, now: Timestamp) {
         let Captured { link, message, .. } = message;
+        self.has_heard = true;
         match Message::decode(message) {
             Ok(message) => {
                 let heard = self.discovery.hear(now, link, &message);
@@ -277,6 +311,8 @@ impl Listener for Replayed {
         }
         self.ingest.publish();
         self.observer.observe_events();
+        self.remember(now, false);
+        self.now = now;
     }
 }
 
@@ -443,5 +479,35 @@ mod tests {
         report(&mut ingest, "a:0", &[update(RecordKind::Link, "a:1")], NOW);
         ingest.publish();
         assert_eq!(network.changed().now_or_never(), Some(true));
+    }
+
+    #[tokio::test]
+    async fn a_replay_measures_in_the_time_of_the_capture() {
+        let (network, publisher) = Network::new(Store::new(StoreOptions::default()));
+        let mut options = vanflow_api::ApiOptions::default();
+        options.history = Some(vanflow_api::HistoryOptions::default());
+        let api = Api::new(network, options);
+        let every = Some(Duration::from_secs(5));
+        let mut replayed = Replayed::new(Ingest::new(publisher), &[], Speed::Max, api.clone(), every);
+        replayed.begin(NOW);
+        for second in 0..=12 {
+            let beat = vanflow_proto::Heartbeat { id: "a:0", now: after(second) };
+            let message = Encoder::new(Dialect::Router).heartbeat("mc/sfe.a:0", 1, &beat);
+            replayed.hear(&Captured { micros: 0, link: "mc/sfe.a:0".into(), message }, after(second));
+            replayed.tick(after(second));
+        }
+        // Silence measures nothing, however long it is.
+        (13..100).for_each(|second| replayed.tick(after(second)));
+        replayed.ended();
+        let seconds = NOW.as_micros() / 1_000_000;
+        let path = format!(
+            "/prometheus/api/v1/query?query=timestamp(vanflow_collector_ready)&time={}",
+            seconds + 100
+        );
+        let asked = |path: &str| http::Request::get(path).body(()).expect("a request").into_parts().0;
+        let answer = api.respond(&asked(&path)).into_body();
+        let answer = http_body_util::BodyExt::collect(answer).await.expect("it is read").to_bytes();
+        let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!(answer["data"]["result"][0]["value"][1], (seconds + 13).to_string(), "{answer}");
     }
 }

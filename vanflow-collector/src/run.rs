@@ -366,7 +366,13 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         flow_log.begin(&api);
         tokio::spawn(flow_log.keep(api.clone(), keep_until.clone()))
     });
-    let collecting = tokio::spawn(upstream.collect(ingest, known, tap, api.clone(), leave.clone()));
+    // A replay measures in the time of the capture.
+    let (remember_every, remember_replayed) = match upstream {
+        Upstream::Replay(..) => (None, remember_every),
+        _ => (remember_every, None),
+    };
+    let replaying = (api.clone(), remember_replayed);
+    let collecting = tokio::spawn(upstream.collect(ingest, known, tap, replaying, leave.clone()));
     let (log, access_logging) = settings.access_log.as_ref().map(AccessLog::open).transpose()?.unzip();
     let pool = Pool::new(settings.http.limits.query_timeout).map_err(RunError::Threads)?;
     let monitored = {
@@ -539,13 +545,13 @@ impl Upstream {
     }
 
     /// Collects until it is time to leave. Of `known` sources the store holds records; `tap` sees what a router sends, and
-    /// `api` what happens in a replay, however fast that is.
+    /// `api` what happens in a replay, however fast that is, and keeps what is measured so often.
     async fn collect(
         self,
         ingest: Ingest,
         known: Vec<Known>,
         tap: Option<Tap>,
-        api: Api,
+        (api, remember_every): (Api, Option<Duration>),
         leave: CancellationToken,
     ) {
         match self {
@@ -559,7 +565,7 @@ impl Upstream {
                 demo.shut_down().await;
             }
             Self::Replay(capture, speed) => {
-                let mut replayed = Replayed::new(ingest, &known, speed, api);
+                let mut replayed = Replayed::new(ingest, &known, speed, api, remember_every);
                 capture.replay(speed, &mut replayed, &leave).await;
                 replayed.ended();
                 // Time stands still from here on; watches go on as long as there is somebody who could report them.

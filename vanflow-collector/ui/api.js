@@ -3,9 +3,6 @@
  * @module
  */
 
-/** Where the collector is: the page may be below it, and both behind a path of a proxy. */
-const ROOT = new URL(document.documentElement.dataset.root ?? '', document.baseURI);
-
 /** An answer that is none, in the words of the server where it has some. */
 export class ApiError extends Error {
   /**
@@ -19,11 +16,12 @@ export class ApiError extends Error {
 }
 
 /**
- * The address of a path below the collector, such as `api/v1/verdict`.
+ * The address of a path below the collector, such as `api/v1/verdict`. The page may be below the collector, and both behind a
+ * path of a proxy.
  * @param {string} path
  */
 export function address(path) {
-  return new URL(path, ROOT);
+  return new URL((document.documentElement.dataset.root ?? '') + path, document.baseURI);
 }
 
 /**

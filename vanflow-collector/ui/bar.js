@@ -4,8 +4,8 @@
  */
 import * as addresses from './address.js';
 import * as api from './api.js';
-import { chart } from './chart.js';
-import { adorn, choice, fill, h, s, say, sign } from './dom.js';
+import { chart, ticks } from './chart.js';
+import { adorn, choice, dialog, fill, h, s, say, sign } from './dom.js';
 import * as filters from './filter.js';
 import * as units from './units.js';
 
@@ -75,6 +75,8 @@ export class Bar {
     this.input.addEventListener('change', () => this.take());
     this.spans = choice('Range of time', addresses.SPANS.map((span) => ({ value: String(span), text: SPAN_TEXTS.get(span) ?? '' })),
       (span) => shell.go({ span: Number(span) }));
+    this.when = h('button', { class: 'btn when', type: 'button', 'aria-keyshortcuts': 'w', title: 'Choose a time of the past (w)', onclick: () => this.pick() },
+      s('svg', { width: 14, height: 14, viewBox: '0 0 14 14', 'aria-hidden': 'true' }, s('path', { d: 'M1.500 3h11v9.500h-11zM1.500 6h11M4.500 1v3M9.500 1v3' })), h('span', null, 'Time'));
     this.ribbon = h('div', { class: 'rib' });
     this.ribbon.addEventListener('click', (event) => this.clicked(event));
     this.liveDot = h('span', { class: 'dot' });
@@ -88,7 +90,7 @@ export class Bar {
         s('svg', { width: 14, height: 14, viewBox: '0 0 14 14', 'aria-hidden': 'true' },
           s('circle', { cx: 6, cy: 6, r: 4 }), s('path', { d: 'M9 9l3.5 3.5' })),
         this.chips, this.input, h('kbd', { 'aria-hidden': 'true' }, '/')),
-      h('div', { class: 'range' }, this.spans.element),
+      h('div', { class: 'range' }, this.spans.element), this.when,
       this.ribbon, this.live);
     this.showAttachment();
     this.showTime();
@@ -160,6 +162,7 @@ export class Bar {
       }, '×'))));
     this.input.placeholder = terms.length > 0 ? '' : 'site, service, component, status 5xx …';
     this.spans.show(String(address.span));
+    this.when.setAttribute('aria-pressed', String(address.end !== null || !SPAN_TEXTS.has(address.span)));
     this.showTime();
     this.drawRibbon();
   }
@@ -324,7 +327,8 @@ export class Bar {
     fill(this.ribbon, line,
       first !== undefined && nothing.length > 0 && x(first) > 160 ? h('span', { class: 'no' }, `no history before ${units.minute(first)}`) : null,
       points.length === 0 ? h('span', { class: 'no' }, 'no history yet') : null);
-    for (const at of chartTicks(range, width)) {
+    for (const at of ticks(range, Math.max(1, Math.floor(width / 110)))) {
+      if (x(at) < 18 || x(at) > width - 18) continue;
       const mark = h('span', null, range.end - range.start > 2 * 86400e6 ? units.moment(at, 0).slice(0, 6) : units.minute(at));
       mark.style.left = `${(x(at) / width) * 100}%`;
       this.ribbon.append(mark);
@@ -334,6 +338,34 @@ export class Bar {
       mark.style.left = `${(x(event.time) / width) * 100}%`;
       this.ribbon.append(mark);
     }
+  }
+
+  /** Asks for a range of the past, as far back as anything is held of it. */
+  pick() {
+    const now = this.shell.now();
+    const shown = addresses.bounds(this.address, now);
+    const held = heldSince(this.last, now);
+    /** @param {string} name @param {number} at */
+    const field = (name, at) => h('input', { type: 'datetime-local', name, step: 1, required: true, value: written(at), min: written(Math.min(shown.start, ...Object.values(held))), max: written(now) });
+    const from = field('from', shown.start);
+    const until = field('until', shown.end);
+    const said = (/** @type {string} */ what, /** @type {number} */ since) => h('li', null, `${what} since ${units.moment(since, now)}`);
+    const opened = dialog('pick', 'Time',
+      h('form', {
+        method: 'dialog',
+        onsubmit: () => {
+          const [start, end] = [from, until].map((input) => Date.parse(`${input.value}Z`) * 1000);
+          this.shell.go({ span: Math.max(60, Math.round((end - start) / 1e6)), end: end >= now - 1e6 ? null : end });
+        },
+      },
+      h('label', null, 'From', from), h('label', null, 'Until', until), h('span', null, 'UTC'),
+      h('p', null, 'Lists, charts and events are of the range, the map is of its end. Held are'),
+      h('ul', null, said('connections and requests', held.records), said('charts, and traffic on the map', held.charts)),
+      h('p', null, h('button', { class: 'btn' }, 'Show'),
+        h('button', { class: 'btn', type: 'button', onclick: () => { opened.close(); this.shell.live(); } }, 'Live'),
+        h('button', { class: 'btn', type: 'button', onclick: () => opened.close() }, 'Cancel'))));
+    const check = () => until.setCustomValidity(from.value >= until.value ? 'It has to be after the beginning.' : '');
+    for (const input of [from, until]) input.addEventListener('input', check);
   }
 
   /** @param {MouseEvent} event */
@@ -347,17 +379,16 @@ export class Bar {
 }
 
 /**
- * @param {{ start: number, end: number }} range
- * @param {number} width
+ * Since when anything is held: in memory or, where a history is kept there, on disk.
+ * @param {import('./answers.js').Verdict | null} verdict
+ * @param {number} now
  */
-function chartTicks(range, width) {
-  const steps = [300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
-  const most = Math.max(1, Math.floor(width / 110));
-  const step = (steps.find((each) => (range.end - range.start) / 1e6 / each <= most) ?? 172800) * 1e6;
-  const found = [];
-  for (let at = Math.ceil(range.start / step) * step; at < range.end; at += step) {
-    const share = (at - range.start) / (range.end - range.start);
-    if (share * width > 18 && (1 - share) * width > 18) found.push(at);
-  }
-  return found;
+export function heldSince(verdict, now) {
+  const { retention = 900e6, historySince = now } = verdict?.memory ?? {};
+  return { records: Math.min(now - retention, ...(verdict?.ended ?? []).map(({ since = now }) => since)), charts: historySince };
+}
+
+/** A time as fields for times take it, in UTC. @param {number} at */
+function written(at) {
+  return new Date(at / 1000).toISOString().slice(0, 19);
 }

@@ -122,6 +122,21 @@ export function sign(severity, label = '') {
 }
 
 /**
+ * Opens what has to be closed before anything else is done.
+ * @param {string} name of its class
+ * @param {string} title
+ * @param {...(Child | Child[])} children
+ * @returns {HTMLDialogElement}
+ */
+export function dialog(name, title, ...children) {
+  const element = h('dialog', { class: name, 'aria-labelledby': 'dialog-title' }, h('h2', { id: 'dialog-title' }, title), ...children);
+  element.addEventListener('close', () => element.remove());
+  document.body.append(element);
+  element.showModal();
+  return element;
+}
+
+/**
  * A group of buttons of which one is pressed.
  * @template {string} V
  * @param {string} label

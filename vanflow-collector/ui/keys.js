@@ -2,7 +2,7 @@
  * What keys do. Single letters can be switched off, since some people speak their letters (WCAG 2.1.4).
  * @module
  */
-import { h } from './dom.js';
+import { dialog, h } from './dom.js';
 
 const STORED = 'vanflow-keys';
 
@@ -59,14 +59,10 @@ export function showList(shortcuts) {
   const letters = h('input', { type: 'checkbox', id: 'letters' });
   letters.checked = lettersOn();
   letters.addEventListener('change', () => setLetters(letters.checked));
-  const dialog = h('dialog', { class: 'keys', 'aria-labelledby': 'keys-title' },
-    h('h2', { id: 'keys-title' }, 'Keys'),
+  dialog('keys', 'Keys',
     h('dl', null, shortcuts.filter((each) => each.text).flatMap((each) => [
       h('dt', null, h('kbd', null, each.name ?? each.key)), h('dd', null, each.text),
     ])),
     h('p', null, letters, h('label', { for: 'letters' }, ' single letters are keys')),
     h('form', { method: 'dialog' }, h('button', { class: 'btn' }, 'Close')));
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
 }

@@ -27,8 +27,15 @@ let pausedAt = null;
 let held = new Map();
 /** @type {{ view: import('./views.js').View, mounted: import('./views.js').Mounted, element: HTMLElement, ended: AbortController, asked: Record<string, string> } | null} */
 let screen = null;
+/** Clocks that differ by more show another time, µs. */
+const OTHER_TIME = 60e6;
+/** An answer takes long after so many seconds. */
+const SLOW = 1.5;
 /** Ends what was fetched of the past for an address that is no more. */
 let past = new AbortController();
+/** What was asked and is not answered yet, since when by the clock of the browser. */
+const waiting = { names: new Set(), since: 0 };
+const wait = h('p', { class: 'note', hidden: true });
 
 function read() {
   const found = addresses.parse(location.hash);
@@ -69,6 +76,7 @@ function show() {
       frozen: () => address.end ?? pausedAt, announce: (text) => say(status, text),
       link: (change) => addresses.format(addresses.changed(address, change)),
     });
+    element.prepend(wait);
     screen = { view, mounted, element, ended, asked: {} };
     document.title = `${view.title} · VAN-Flow`;
     if (verdict) mounted.verdict?.(verdict);
@@ -101,23 +109,45 @@ function subscribe() {
   past.abort();
   past = new AbortController();
   const { signal } = past;
+  waiting.names = new Set(Object.entries(wanted).filter(([name, path]) => !live || path !== before[name]).map(([name]) => name));
+  waiting.since = performance.now();
+  showWait();
   for (const [name, path] of Object.entries(wanted)) {
     /** @param {any} answer */
     const receive = (answer) => {
+      answered(name);
       if (pausedAt !== null) {
         held.set(name, answer);
         bar.show(address, { pausedAt, news: news() });
       } else mounted.receive(name, answer);
     };
     /** @param {api.ApiError} error */
-    const fail = (error) => mounted.fail?.(name, error);
+    const fail = (error) => {
+      answered(name);
+      mounted.fail?.(name, error);
+    };
     if (live) stream.set(`v${name}`, { path, receive, fail });
     else {
-      api.get(path, signal).then((answer) => mounted.receive(name, answer), (error) => {
+      api.get(path, signal).then((answer) => {
+        answered(name);
+        mounted.receive(name, answer);
+      }, (error) => {
         if (!signal.aborted) fail(error);
       });
     }
   }
+}
+
+/** @param {string} name */
+function answered(name) {
+  if (waiting.names.delete(name)) showWait();
+}
+
+/** Says that an answer takes long, once it does. */
+function showWait() {
+  const passed = (performance.now() - waiting.since) / 1000;
+  wait.hidden = waiting.names.size === 0 || passed < SLOW;
+  if (!wait.hidden) say(wait, `The collector is looking through what it holds of that time, for ${Math.floor(passed)} s now …`);
 }
 
 /** How many are new since the pause, as far as the view counts them. */
@@ -204,6 +234,7 @@ function shortcuts() {
     { key: 'ArrowLeft', name: '← → ↑ ↓', text: 'nearest box on the map', act: () => {} },
     { key: 'p', text: 'pause, go on', act: pause },
     { key: 'l', text: 'live', act: live },
+    { key: 'w', text: 'when: a time of the past', act: () => bar.pick() },
     { key: '[', name: '[ ]', text: 'back and forth in time', act: () => step(-1) },
     { key: ']', text: '', act: () => step(1) },
     { key: 't', text: 'dark, light', act: theme },
@@ -230,7 +261,14 @@ stream.set('verdict', {
   path: 'v1/verdict',
   receive: (answer) => {
     verdict = answer;
+    const before = stream.offset;
     stream.offset = answer.now - Date.now() * 1000;
+    if (Math.abs(stream.offset - before) > OTHER_TIME) {
+      // Its clock shows another time, that of a capture: what was asked was about the wrong one.
+      leave();
+      show();
+      void bar.drawRibbon(true);
+    }
     bar.verdict(answer);
     if (pausedAt === null) screen?.mounted.verdict?.(answer);
   },
@@ -243,6 +281,7 @@ setInterval(() => {
   if (document.hidden) return;
   void stream.probe();
   bar.tick(stream.heard);
+  showWait();
   if (pausedAt === null) {
     screen?.mounted.tick?.();
     panel.tick();

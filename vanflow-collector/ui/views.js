@@ -6,11 +6,10 @@
  * need another path. A view draws what it receives, and asks only for what no stream can carry (ranges of metrics).
  * @module
  */
-import { connections } from './views/connections.js';
+import { connections, requests } from './views/flows.js';
 import { health } from './views/health.js';
 import { infra } from './views/infra.js';
 import { map } from './views/map.js';
-import { requests } from './views/requests.js';
 import { services } from './views/services.js';
 
 /**

@@ -125,7 +125,7 @@ pub(crate) enum When {
 /// What is asked.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Whether all is well, and whether what is seen is complete; 1 is the exit code where not
+    /// Whether all is well, and whether what is seen is complete; 1 is the exit code where something is bad
     Status,
     /// The sites
     Sites(List),

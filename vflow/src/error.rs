@@ -81,7 +81,7 @@ pub(crate) enum Error {
     /// A file that cannot be read or written.
     #[error("cannot {verb} {path}: {reason}")]
     File {
-        /// `read` or `write`.
+        /// `read`, `write` or `remove`.
         verb: &'static str,
         /// The file.
         path: PathBuf,

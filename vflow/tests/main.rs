@@ -3,6 +3,7 @@
 mod captures;
 mod escaping;
 mod export;
+mod https;
 mod misuse;
 mod server;
 mod support;

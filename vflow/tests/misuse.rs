@@ -158,6 +158,24 @@ async fn a_file_that_exists_is_not_overwritten() {
 }
 
 #[tokio::test]
+async fn a_recording_of_nothing_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("van.jsonl");
+    let path = path.display();
+    // Bound and let go: nobody listens there.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("it listens");
+    let address = listener.local_addr().expect("it has an address");
+    drop(listener);
+    let outcome = typed(&format!("record {path} --router amqp://{address} --for 1s"), &PIPE).await;
+    let lines: Vec<_> = outcome.err.lines().collect();
+    assert_eq!(lines[0], format!("recording what amqp://{address} sends to {path}; interrupt it to end"));
+    assert!(lines[1].starts_with("not attached: ") && lines[1].ends_with("; trying again"), "{}", lines[1]);
+    assert_eq!(lines[2..], [format!("nothing came, and {path} is not there")]);
+    assert_eq!(outcome.code, NOT_REACHABLE);
+    assert_eq!(folder.path().read_dir().expect("a folder").count(), 0);
+}
+
+#[tokio::test]
 async fn nobody_there_is_3_and_says_how_to_name_another() {
     // Bound and let go: nobody listens there.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("it listens");

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 /// An answer.
 pub(crate) struct Reply {
@@ -32,16 +33,35 @@ pub(crate) struct Asked {
 pub(crate) async fn serve(
     reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
 ) -> (String, Arc<Mutex<Vec<Asked>>>) {
+    serve_by(None, reply).await
+}
+
+/// The same, by TLS where it is given.
+pub(crate) async fn serve_by(
+    tls: Option<ServerConfig>,
+    reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+) -> (String, Arc<Mutex<Vec<Asked>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
-    let url = format!("http://{}", listener.local_addr().expect("it has an address"));
+    let address = listener.local_addr().expect("it has an address");
+    let url = match tls {
+        Some(_) => format!("https://localhost:{}", address.port()),
+        None => format!("http://{address}"),
+    };
+    let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (noted, reply) = (Arc::clone(&asked), Arc::new(reply));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (noted, reply) = (Arc::clone(&noted), Arc::clone(&reply));
+            let (noted, reply, tls) = (Arc::clone(&noted), Arc::clone(&reply), tls.clone());
             tokio::spawn(async move {
-                // Whoever has read enough has gone.
-                let _ = answer(stream, &noted, &*reply).await;
+                // Whoever has read enough, or trusts nobody, has gone.
+                let _ = match tls {
+                    None => answer(stream, &noted, &*reply).await,
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => answer(stream, &noted, &*reply).await,
+                        Err(error) => Err(error),
+                    },
+                };
             });
         }
     });
@@ -49,7 +69,7 @@ pub(crate) async fn serve(
 }
 
 async fn answer(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     noted: &Mutex<Vec<Asked>>,
     reply: &(dyn Fn(&Asked) -> Reply + Send + Sync),
 ) -> std::io::Result<()> {
@@ -68,9 +88,10 @@ async fn answer(
     noted.lock().expect("nobody panicked").push(asked);
     let text = format!("HTTP/1.1 {} Played\r\nconnection: close\r\n\r\n{}", reply.status, reply.body);
     stream.write_all(text.as_bytes()).await?;
+    stream.flush().await?;
     if reply.goes_on {
         // Until the other side leaves.
         let _ = stream.read(&mut [0]).await?;
     }
-    Ok(())
+    stream.shutdown().await
 }

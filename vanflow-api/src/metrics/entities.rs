@@ -145,6 +145,11 @@ pub(crate) fn site_and_name(router: Option<Record<'_>>) -> [String; 2] {
     [site, router.and_then(|router| router.text(Attribute::Name))].map(text)
 }
 
+/// The name of a link, which tells it from others between the same routers.
+pub(crate) fn link_name(link: Record<'_>) -> String {
+    text(link.text(Attribute::Name))
+}
+
 fn text(text: Option<Text<'_>>) -> String {
     text.filter(|text| *text != "").map_or_else(|| UNKNOWN.to_owned(), |text| text.to_string())
 }

@@ -12,7 +12,7 @@ use crate::{
     link::{self, Ends},
     metrics::{
         ends::UNKNOWN,
-        entities::site_and_name,
+        entities::{link_name, site_and_name},
         exposition::{Gathered, SampleValue},
         labels::LabelSet,
         table::Name,
@@ -71,7 +71,8 @@ impl Links {
         let [sent, received, downs] = growth;
         let (connects, accepts) = (site_and_name(ends.connects), site_and_name(ends.accepts));
         let role = link::role(link).unwrap_or(UNKNOWN).to_owned();
-        let between: Vec<_> = connects.iter().chain(&accepts).cloned().chain([role]).collect();
+        let between: Vec<_> =
+            connects.iter().chain(&accepts).cloned().chain([role, link_name(link)]).collect();
         if reported[2].is_some() {
             self.add(Name::LinkErrors, between.clone(), downs);
         }

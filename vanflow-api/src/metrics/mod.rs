@@ -37,7 +37,7 @@ pub(crate) use scrapes::{Reader, Scrapes};
 pub use turned_away::{FailedLogIn, TurnedAway};
 
 pub(crate) use ends::flow_labels;
-pub(crate) use entities::site_and_name;
+pub(crate) use entities::{link_name, site_and_name};
 pub(crate) use exposition::{ExpositionFormat, Fed};
 
 use crate::network::Network;

@@ -93,7 +93,7 @@ macro_rules! metrics {
         &["routing_key", "source_site_id", "source_site_name", "dest_site_id", "dest_site_name", $($label),*]
     };
     (@labels LINK $($label:literal),*) => {
-        &["site_id", "router_name", "dest_site_id", "dest_router_name", "role", $($label),*]
+        &["site_id", "router_name", "dest_site_id", "dest_router_name", "role", "link", $($label),*]
     };
     (@labels FLOW $($label:literal),*) => {
         &[

@@ -18,6 +18,7 @@ pub(crate) fn filters(property: Filtered, comparison: Comparison) -> [Value; 2] 
     let name = property.name;
     let how = match (property.kind, comparison) {
         (Kind::Text, Comparison::Beginning) => "begins so",
+        (Kind::Text | Kind::Texts, Comparison::Containing) => "contains this",
         (Kind::Text, Comparison::Whole) => "is so, or begins so where the value ends with `*`",
         (Kind::OneOf(_), _) => "is so; the beginning of one of the values will do",
         (Kind::Texts, Comparison::Beginning) => "has a text that begins so, or is this list in JSON",

@@ -33,6 +33,8 @@ pub(crate) enum Comparison {
     Beginning,
     /// All of it; or how it begins, where the filter ends with `*`.
     Whole,
+    /// Any part of it, whatever the case of letters.
+    Containing,
 }
 
 /// One of the values that will do.
@@ -91,6 +93,12 @@ pub(crate) fn conditions<'p, 'q: 'p, P: Copy>(
 }
 
 impl Condition {
+    /// That any part of a text is so, or none of it.
+    pub(crate) fn containing(kind: Kind, text: &str, is_negated: bool) -> Self {
+        let wanted = vec![Wanted::Text(text.to_lowercase())];
+        Self { kind, comparison: Comparison::Containing, is_negated, wanted }
+    }
+
     /// A condition that no value meets yet.
     fn new(kind: Kind, comparison: Comparison, is_negated: bool) -> Self {
         Self { kind, comparison, is_negated, wanted: Vec::new() }
@@ -171,7 +179,9 @@ impl Condition {
             (Wanted::Number(wanted), Cell::Number(number)) => wanted == number,
             (Wanted::Truth(wanted), Cell::Truth(truth)) => wanted == truth,
             (Wanted::Text(wanted), Cell::Text(text)) => self.is_text(text, wanted),
-            (Wanted::Text(wanted), Cell::Texts(texts)) if self.kind == Kind::Parted => {
+            (Wanted::Text(wanted), Cell::Texts(texts))
+                if self.kind == Kind::Parted && self.comparison != Comparison::Containing =>
+            {
                 texts.iter().any(|text| {
                     is_alike(text, wanted)
                         || text.split('@').any(|part| !wanted.is_empty() && is_alike(part, wanted))
@@ -201,7 +211,7 @@ impl Condition {
                 let texts: Vec<Box<str>> = self.wanted.iter().map(text).collect::<Option<_>>()?;
                 match self.comparison {
                     Comparison::Beginning => Some(Is::Beginning(texts)),
-                    Comparison::Whole => None,
+                    Comparison::Whole | Comparison::Containing => None,
                 }
             }
             Kind::Number | Kind::Instant => {
@@ -224,6 +234,7 @@ impl Condition {
                 text == wanted
                     || wanted.strip_suffix('*').is_some_and(|beginning| text.starts_with(beginning))
             }
+            Comparison::Containing => contains(text, wanted),
         }
     }
 
@@ -241,6 +252,15 @@ impl Condition {
 
 fn is_alike(left: &str, right: &str) -> bool {
     left.to_lowercase() == right.to_lowercase()
+}
+
+/// Whether a text has another one in it, which is in lower case.
+fn contains(text: &str, wanted: &str) -> bool {
+    if !text.is_ascii() {
+        return text.to_lowercase().contains(wanted);
+    }
+    let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
+    wanted.is_empty() || text.windows(wanted.len()).any(|part| part.eq_ignore_ascii_case(wanted))
 }
 
 /// A number of digits alone: `parse` would take a sign as well.
@@ -354,6 +374,30 @@ mod tests {
             assert_eq!(by(Comparison::Beginning, value).admits(&cell, None), beginning, "{value}");
             assert_eq!(by(Comparison::Whole, value).admits(&cell, None), whole, "{value}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_text_is_found_whatever_the_case_of_letters() {
+        for (value, text, expected) in [
+            ("ES", "west", true),
+            ("est", "WEST", true),
+            ("west", "wes", false),
+            ("", "west", true),
+            ("übe", "Hier ÜBER", true),
+            ("*", "west", false),
+        ] {
+            for is_negated in [false, true] {
+                let condition = Condition::containing(Kind::Text, value, is_negated);
+                assert_eq!(
+                    condition.admits(&Cell::text(text), None),
+                    expected != is_negated,
+                    "{value} {text}"
+                );
+            }
+        }
+        let parted = Condition::containing(Kind::Parted, "ADR", false);
+        assert!(parted.admits(&Cell::Texts(vec!["shop:9@adr-1@tcp".into()]), None));
+        assert!(!Condition::containing(Kind::Text, "", false).admits(&Cell::Null, None), "what is not there");
     }
 
     #[test]

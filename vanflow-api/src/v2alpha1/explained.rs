@@ -151,12 +151,14 @@ impl Explained {
         // One that has no connection any more is shown nowhere.
         let Some(flow) = Flow::of_lane(lane) else { return Shown { sum: 0, is_asked: false } };
         let sum = self.sum(view, &flow);
-        let filters = query.filters.iter().filter(|filter| filter.property.is_of_lane);
+        let mut tests = query.tests().filter(|test| test.is_of_lane());
         // Whatever a request has from its lane is a property of its connection, under the same name.
         let subject = Subject::Flow(flow);
-        let is_asked = filters.into_iter().all(|filter| {
-            let of_connection = CONNECTION.property(filter.property.name);
-            of_connection.is_none_or(|property| filter.admits_by(property, view, &subject))
+        let is_asked = tests.all(|test| {
+            test.passes(|filter| {
+                let of_connection = CONNECTION.property(filter.property.name);
+                of_connection.is_none_or(|property| filter.admits_by(property, view, &subject))
+            })
         });
         Shown { sum, is_asked }
     }

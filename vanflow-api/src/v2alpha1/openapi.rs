@@ -10,7 +10,7 @@ use crate::{
     v2alpha1::{
         collection::Collection,
         group,
-        query::{AFTER, AGGREGATE, GROUP_BY, OPERATIONS, RESERVED, STATES},
+        query::{AFTER, AGGREGATE, GROUP_BY, OPERATIONS, RESERVED, SEARCH, STATES},
         schema::{Kind, Presence, Property, Schema},
     },
 };
@@ -65,6 +65,17 @@ pub(crate) fn parameters() -> Map<String, Value> {
     let mut parameters = Map::new();
     for name in RESERVED.into_iter().filter(|name| !names_properties(name)) {
         parameters.insert(prefixed(name), reserved(name, None));
+    }
+    for (component, name, description) in [
+        (
+            prefixed(SEARCH),
+            SEARCH,
+            "Only items that have this in any of their texts, whatever the case of letters. Of several values each has to be there.",
+        ),
+        (prefixed(&not(SEARCH)), "search!", "Only items that have none of these in any of their texts."),
+    ] {
+        let schema = json!({ "type": "array", "items": { "type": "string" } });
+        parameters.insert(component, document::parameter(name, description, &schema));
     }
     for collection in collections() {
         let schema = collection.schema();
@@ -213,6 +224,8 @@ fn path(route: &Route) -> Value {
             for name in RESERVED.into_iter().filter(|name| takes(collection, name)) {
                 refer(&if names_properties(name) { of_schema(schema, name) } else { prefixed(name) });
             }
+            refer(&prefixed(SEARCH));
+            refer(&prefixed(&not(SEARCH)));
             for property in schema.properties() {
                 refer(&of_schema(schema, property.name));
                 refer(&of_schema(schema, &not(property.name)));

@@ -19,7 +19,7 @@ use crate::{
         collection::{Collection, Item, Scope},
         group::{Grouping, Groups, Measure, numbers},
         party::Party,
-        query::{Filter, Page, Query},
+        query::{Filter, Page, Query, Test},
         schema::{Cell, Kind, Presence, Property, Schema, UNKNOWN},
         view::{Subject, View},
     },
@@ -334,7 +334,8 @@ impl<'r> Before<'r> {
             sums.numbers.iter().position(|summed| summed.column == column && !measure.is_kept)
         };
         let summed = grouping.measures.iter().map(number).collect::<Option<_>>()?;
-        let mut keys = query.filters.iter().flat_map(Filter::looks_at).chain(grouping.keys.iter().copied());
+        let looked_at = query.tests().flat_map(Test::filters).flat_map(Filter::looks_at);
+        let mut keys = looked_at.chain(grouping.keys.iter().copied());
         if !keys.all(is_key) {
             return None;
         }
@@ -401,7 +402,8 @@ impl<'r> Before<'r> {
             self.each_part(query, view, scope, whole, |part| count(&mut groups, part))?;
             return Ok(grouping.rows(groups));
         }
-        let columns = query.filters.iter().flat_map(Filter::looks_at).chain(grouping.looks_at());
+        let columns =
+            query.tests().flat_map(Test::filters).flat_map(Filter::looks_at).chain(grouping.looks_at());
         let always = ["key", "identity", "startTime", "endTime", "routingKey", "protocol"];
         let columns = columns.map(|property| property.name).chain(always).collect();
         self.each(query, view, scope, Some(columns), |row| {

@@ -16,7 +16,7 @@ use crate::{
         best::Best,
         collection::{Item, Scope},
         connection::{Flow, Request},
-        query::{EndBounds, Filter, Page, Query},
+        query::{EndBounds, Page, Query, Test},
         schema::{Cell, Kind, Property},
         view::{Subject, View},
     },
@@ -34,7 +34,7 @@ pub(crate) struct Plan<'v> {
     ended: Range<usize>,
     lanes: Lanes<'v>,
     /// The filters that take a look at each record.
-    filters: Vec<&'v Filter>,
+    filters: Vec<Test<'v>>,
     wanted: Wanted,
 }
 
@@ -103,8 +103,7 @@ impl<'v> Plan<'v> {
     /// None where the query is about anything else than connections and requests.
     pub(crate) fn new(query: &'v Query, view: View<'v>, scope: Scope) -> Option<Self> {
         let kind = query.collection.flow_kind()?;
-        let (of_lanes, filters): (Vec<_>, Vec<_>) =
-            query.filters.iter().partition(|filter| filter.property.is_of_lane);
+        let (of_lanes, filters): (Vec<_>, Vec<_>) = query.tests().partition(|test| test.is_of_lane());
         let lanes = match scope {
             Scope::All if of_lanes.is_empty() => Lanes::all(),
             Scope::All => Lanes::new(view, kind, &of_lanes, |_| true),
@@ -140,7 +139,7 @@ impl<'v> Lanes<'v> {
     fn new(
         view: View<'v>,
         kind: FlowKind,
-        filters: &[&Filter],
+        filters: &[Test<'_>],
         is_in_scope: impl Fn(Lane<'v>) -> bool,
     ) -> Self {
         let mut are_asked = vec![false; view.snapshot.lane_slots()];

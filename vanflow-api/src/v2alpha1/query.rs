@@ -12,7 +12,7 @@ use crate::{
     error::{ApiError, excerpt},
     query::{
         fields,
-        filter::{Comparison, Condition, conditions},
+        filter::{Comparison, Condition, conditions, operand},
         nearest::suggestion,
         string::{Pair, pairs},
         time::Time,
@@ -36,6 +36,8 @@ pub(crate) struct Query {
     start: &'static Property,
     end: &'static Property,
     pub(crate) filters: Vec<Filter>,
+    /// Filters of several properties at a time.
+    either: Vec<Either>,
     /// By identity where there is none.
     pub(crate) order: Option<Order>,
     state: State,
@@ -77,6 +79,47 @@ impl Filter {
     pub(crate) fn admits_by<'v>(&self, property: &Property, view: View<'v>, subject: &Subject<'v>) -> bool {
         let is_known = self.known.map(|known| known.of(view, subject) == Cell::Truth(true));
         self.condition.admits(&property.of(view, subject), is_known)
+    }
+}
+
+/// Properties of which any may be so, or none.
+#[derive(Debug)]
+pub(crate) struct Either {
+    filters: Vec<Filter>,
+    is_negated: bool,
+}
+
+/// What an item has to meet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Test<'q> {
+    One(&'q Filter),
+    Either(&'q Either),
+}
+
+impl<'q> Test<'q> {
+    pub(crate) fn filters(self) -> &'q [Filter] {
+        match self {
+            Self::One(filter) => std::slice::from_ref(filter),
+            Self::Either(either) => &either.filters,
+        }
+    }
+
+    /// Whether it is the same for all of a lane.
+    pub(crate) fn is_of_lane(self) -> bool {
+        self.filters().iter().all(|filter| filter.property.is_of_lane)
+    }
+
+    /// Whether something passes.
+    pub(crate) fn admits<'v>(self, view: View<'v>, subject: &Subject<'v>) -> bool {
+        self.passes(|filter| filter.admits(view, subject))
+    }
+
+    /// Whether something passes of which another says whether it passes a filter.
+    pub(crate) fn passes(self, admits: impl FnMut(&Filter) -> bool) -> bool {
+        match self {
+            Self::One(_) | Self::Either(Either { is_negated: true, .. }) => self.filters().iter().all(admits),
+            Self::Either(_) => self.filters().iter().any(admits),
+        }
     }
 }
 
@@ -173,6 +216,13 @@ pub(crate) const RESERVED: [&str; 12] = [
 ];
 
 pub(crate) const AFTER: &str = "after";
+
+/// Any text of an item.
+pub(crate) const SEARCH: &str = "search";
+
+/// What stands between the names of properties of which any may be so.
+const OR: char = '|';
+
 pub(crate) const GROUP_BY: &str = "groupBy";
 pub(crate) const AGGREGATE: &str = "aggregate";
 
@@ -254,12 +304,10 @@ impl Query {
         }
         let find = |name: &str| schema.property(name).ok_or_else(|| no_property("filter by", name, schema));
         let asked = pairs.iter().filter(|pair| !RESERVED.contains(&&*pair.name));
-        let filters = conditions(asked, Comparison::Beginning, find, Property::filtered)?;
-        let filters = filters.into_iter().map(|(property, condition)| Filter {
-            property,
-            known: schema.known(property),
-            condition,
-        });
+        let (of_several, of_one): (Vec<_>, Vec<_>) =
+            asked.partition(|pair| pair.name.contains(OR) || operand(&pair.name).0 == SEARCH);
+        let filters = filters_of(schema, of_one, find)?;
+        let either = either(schema, &of_several, find)?;
         let given = Given(&pairs);
         let (group_by, aggregate) = (given.text(GROUP_BY), given.text(AGGREGATE));
         if collection.flow_kind().is_none()
@@ -304,7 +352,8 @@ impl Query {
             collection,
             start: time("startTime"),
             end: time("endTime"),
-            filters: filters.collect(),
+            filters,
+            either,
             order,
             state: match given.one_of("state", STATES)? {
                 None => State::Unsaid,
@@ -539,14 +588,66 @@ impl Query {
 
     /// Whether something passes the filters.
     pub(crate) fn admits<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> bool {
-        self.filters.iter().all(|filter| filter.admits(view, subject))
+        self.tests().all(|test| test.admits(view, subject))
     }
+
+    /// What items have to meet, all of it.
+    pub(crate) fn tests(&self) -> impl Iterator<Item = Test<'_>> {
+        self.filters.iter().map(Test::One).chain(self.either.iter().map(Test::Either))
+    }
+}
+
+fn filters_of<'p, 'q: 'p>(
+    schema: &'static Schema,
+    pairs: impl IntoIterator<Item = &'p Pair<'q>>,
+    find: impl Fn(&str) -> Result<&'static Property, ApiError>,
+) -> Result<Vec<Filter>, ApiError> {
+    let found = conditions(pairs, Comparison::Beginning, find, Property::filtered)?;
+    let filter = |(property, condition)| Filter { property, known: schema.known(property), condition };
+    Ok(found.into_iter().map(filter).collect())
+}
+
+/// Filters of several properties at a time: those that a parameter names, or all texts.
+fn either(
+    schema: &'static Schema,
+    pairs: &[&Pair<'_>],
+    find: impl Fn(&str) -> Result<&'static Property, ApiError>,
+) -> Result<Vec<Either>, ApiError> {
+    let mut found: Vec<Either> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for pair in pairs {
+        let (name, is_negated) = operand(&pair.name);
+        if name == SEARCH {
+            // Several texts have to be there, each anywhere.
+            let texts = schema.properties().filter(|property| property.kind.is_text());
+            let filter = |property: &'static Property| Filter {
+                property,
+                known: None,
+                condition: Condition::containing(property.kind, &pair.value, is_negated),
+            };
+            found.push(Either { filters: texts.map(filter).collect(), is_negated });
+        } else if !names.contains(&&*pair.name) {
+            names.push(&pair.name);
+            let not = if is_negated { "!" } else { "" };
+            let mut filters = Vec::new();
+            for property in name.split(OR) {
+                let own: Vec<_> = pairs
+                    .iter()
+                    .filter(|other| other.name == pair.name)
+                    .map(|other| Pair { name: format!("{property}{not}").into(), ..(**other).clone() })
+                    .collect();
+                filters.extend(filters_of(schema, &own, &find)?);
+            }
+            found.push(Either { filters, is_negated });
+        }
+    }
+    Ok(found)
 }
 
 /// A property that a schema does not have.
 pub(crate) fn no_property(verb: &'static str, name: &str, schema: &'static Schema) -> ApiError {
     let known = || schema.properties().map(|property| property.name);
-    let reserved = RESERVED.into_iter().filter(|_| verb == "filter by");
+    let reserved = RESERVED.into_iter().chain([SEARCH]).filter(|_| verb == "filter by");
     let suggestion = suggestion(name, known().chain(reserved));
     let known = format!("{suggestion}it has {}", known().collect::<Vec<_>>().join(", "));
     ApiError::NoProperty { verb, name: excerpt(name), record: schema.name, known }

@@ -270,8 +270,8 @@ impl Watch {
             }
             let Some(subject) = collection.subject_of(record) else { continue };
             let is_listed = record.is_live() || self.query.is_in_time_of(view, &subject);
-            let mut own = self.query.filters.iter().filter(|filter| !filter.property.is_of_lane);
-            let has_passed = again.was_asked && own.all(|filter| filter.admits(view, &subject));
+            let mut own = self.query.tests().filter(|test| !test.is_of_lane());
+            let has_passed = again.was_asked && own.all(|test| test.admits(view, &subject));
             if is_listed && (has_passed || self.query.admits(view, &subject)) {
                 self.line(json, None, |json| {
                     collection.schema().render(json, view, &subject, self.query.fields.as_deref())

@@ -89,7 +89,7 @@ fn what_a_site_has_is_there_until_it_goes() {
             "skupper_site_link_errors_total{site_id=\"west-1\",role=\"inter-router\"} 0",
             "skupper_site_listeners_total{site_id=\"west-1\"} 2",
             "skupper_site_connectors_total{site_id=\"west-1\"} 1",
-            "skupper_link_errors_total{site_id=\"west-1\",router_name=\"unknown\",dest_site_id=\"unknown\",dest_router_name=\"unknown\",role=\"inter-router\"} 0",
+            "skupper_link_errors_total{site_id=\"west-1\",router_name=\"unknown\",dest_site_id=\"unknown\",dest_router_name=\"unknown\",role=\"inter-router\",link=\"unknown\"} 0",
             "skupper_router_certificate_errors_total{site_id=\"west-1\",router_name=\"unknown\"} 0",
         ]
     );

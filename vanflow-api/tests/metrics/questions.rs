@@ -162,14 +162,15 @@ fn octets_of_links_are_those_since_they_were_first_seen_and_routers_have_those_o
         record(RecordKind::Link, "gv_ZW:7")
             .with(Attribute::Parent, "gv_ZW:0")
             .with(Attribute::Peer, "e:7")
+            .with(Attribute::Name, "link1")
             .with(Attribute::Role, "inter-router")
             .with(Attribute::Octets, 1000)
             .with(Attribute::OctetsReverse, 70),
     ]);
     let link = |fixture: &Fixture, metric: &str| {
-        by(fixture, metric, &["site_id", "router_name", "dest_site_id", "dest_router_name", "role"])
+        by(fixture, metric, &["site_id", "router_name", "dest_site_id", "dest_router_name", "role", "link"])
     };
-    let between = "west-1 0/west east-1 0/east inter-router".to_owned();
+    let between = "west-1 0/west east-1 0/east inter-router link1".to_owned();
     assert_eq!(link(&fixture, "skupper_link_sent_bytes_total"), [(between.clone(), 0.0)]);
     let counted = |octets, reverse| {
         let link = change(RecordKind::Link, "gv_ZW:7");

@@ -210,6 +210,11 @@ fn measured(seconds: u64) -> Fixture {
         let mut store = fixture.publisher.write();
         let source = store.source_seen("r1:0", SourceType::Router, Timestamp::from_micros(EPOCH));
         apply(&mut store, source, &network(), Timestamp::from_micros(EPOCH));
+        // A second link between the same routers has octets of its own.
+        let spare =
+            new(RecordKind::Link, "r1:10").with(Attribute::Parent, "r1:0").with(Attribute::Peer, "r2:9");
+        let spare = spare.with(Attribute::Name, "spare").with(Attribute::Octets, 0);
+        apply(&mut store, source, &[spare], Timestamp::from_micros(EPOCH));
         source
     };
     for second in (0..=seconds).step_by(5) {
@@ -218,7 +223,8 @@ fn measured(seconds: u64) -> Fixture {
         store.advance(now);
         let octets = 1_000 + 1_000 * second;
         let link = new(RecordKind::Link, "r1:9").with(Attribute::Octets, 7 * octets);
-        apply(&mut store, source, &[connection("r1:20", "10.0.0.1", octets), link], now);
+        let spare = new(RecordKind::Link, "r1:10").with(Attribute::Octets, 2 * octets);
+        apply(&mut store, source, &[connection("r1:20", "10.0.0.1", octets), link, spare], now);
         drop(store);
         fixture.publisher.publish();
         fixture.api.remember(now);
@@ -237,7 +243,8 @@ fn rates_are_those_of_the_history() {
         assert_eq!(edge[name]["10s"], rate, "{name}");
         assert_eq!(edge[name]["1m"], rate, "{name}");
     }
-    assert_eq!(map["links"][0]["octetRate"]["1m"], 7_000.0);
+    assert_eq!(find(&map["links"], "name", "east")["octetRate"]["1m"], 7_000.0);
+    assert_eq!(find(&map["links"], "name", "spare")["octetRate"]["1m"], 2_000.0);
     // The sum of a closed area is that of what is in it.
     let closed = ask(&fixture, "map?level=site");
     assert_eq!(closed["edges"][0]["octetRate"]["10s"], 10_000.0);

@@ -388,3 +388,53 @@ fn nothing_is_looked_at_for_an_answer_that_nobody_waits_for() {
     assert_eq!(wanted.compute(|| counts(&fixture, path)).0, 0);
     assert_eq!(counts(&fixture, path), whole, "others are answered as before");
 }
+
+#[test]
+fn a_filter_of_several_properties_asks_whether_any_of_them_is_so() {
+    let fixture = captured();
+    let total = |query: &str| counts(&fixture, &format!("connections?limit=0&state=all{query}")).1;
+    let all = total("");
+    let sources = total("&sourceProcessName=frontend");
+    let servers = total("&destProcessName=frontend");
+    let both = total("&sourceProcessName=frontend&destProcessName=frontend");
+    let either = total("&sourceProcessName|destProcessName=frontend");
+    assert!(sources > 0 && either > 0 && either < all, "{sources} {servers} {either} {all}");
+    assert_eq!(either, sources + servers - both);
+    assert_eq!(total("&sourceProcessName%7CdestProcessName!=frontend"), all - either, "neither is");
+    assert_eq!(total("&sourceProcessName|destProcessName=frontend&sourceProcessName|destProcessName=*"), all);
+    // Of records, one by one, as of what lanes have in common.
+    let [port, key] = ["sourcePort", "key"]
+        .map(|name| column(&fixture, "connections?state=all&limit=1", name)[0].as_str().unwrap().to_owned());
+    assert_eq!(
+        column(&fixture, &format!("connections?state=all&key|sourcePort={key}"), "sourcePort"),
+        [json!(port)]
+    );
+}
+
+#[test]
+fn a_text_is_looked_for_in_all_texts_of_an_item() {
+    let fixture = captured();
+    let total = |query: &str| counts(&fixture, &format!("connections?limit=0&state=all{query}")).1;
+    let all = total("");
+    let found = total("&search=RONTEN");
+    assert!(found > 0 && found < all, "{found} of {all}");
+    assert_eq!(total("&search!=ronten"), all - found);
+    assert_eq!(total("&search=ronten&search=no+such+text"), 0, "each has to be there");
+    assert_eq!(total("&search="), all);
+    for item in results(&fixture, "connections?state=all&search=ronten") {
+        assert!(item.to_string().to_lowercase().contains("ronten"), "{item}");
+    }
+}
+
+#[test]
+fn filters_of_several_properties_say_which_there_is_not() {
+    let fixture = captured();
+    for (query, message) in [
+        ("sourceProcessName|banana=x", "one cannot filter by `banana`, which no Connection has; it has "),
+        ("octetCount|sourcePort=many", "`octetCount` is `many`, but must be a whole number"),
+        ("serch=x", "one cannot filter by `serch`, which no Connection has; did you mean search? "),
+    ] {
+        let error = fixture.get(&format!("/api/v2alpha1/connections?{query}")).json();
+        assert!(error["message"].as_str().unwrap().starts_with(message), "{query}: {error}");
+    }
+}

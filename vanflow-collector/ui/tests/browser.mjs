@@ -6,7 +6,7 @@
  * numbers of a live network are never the same. `RENEW=1` takes new ones; look at them before they are kept. `ONLY=words` runs
  * those tests alone that have them in their name.
  *
- * Usage: node tests/browser.mjs URL BROWSER [URL-OF-A-COLLECTOR-WITHOUT-A-ROUTER]
+ * Usage: node tests/browser.mjs URL BROWSER [URL-OF-A-COLLECTOR-WITHOUT-A-ROUTER [CAPTURE=URL-OF-A-COLLECTOR-THAT-HAS-IT …]]
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { createServer, request as ask } from 'node:http';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
-const [url, executablePath, detached] = process.argv.slice(2);
+const [url, executablePath, detached, ...captures] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FORMS = [
   { name: 'light', width: 1280, height: 800, colorScheme: 'light' },
@@ -392,6 +392,80 @@ await test('it works below a path of a proxy, and below /view/', async () => {
   server.closeAllConnections();
   server.close();
 });
+
+await test('what is looked for is looked for among all, not among those that are shown', () => withPage({}, async (page) => {
+  // The service that is asked for least: most of the newest are of others.
+  const { results } = await (await fetch(`${url}/api/v2alpha1/connections?groupBy=routingKey&aggregate=count&sortBy=count.asc&limit=1`)).json();
+  const [{ routingKey, count }] = results;
+  for (const text of [routingKey.toUpperCase(), `service:${routingKey}`]) {
+    await open(page, `connections?filter=${encodeURIComponent(text)}`);
+    await page.waitForFunction((least) => document.querySelectorAll('tr[data-key]').length >= least, Math.min(count, 60));
+    const services = await page.$$eval('tr[data-key] .sv', (cells) => [...new Set(cells.map((cell) => cell.textContent))]);
+    assert.deepEqual(services, [routingKey]);
+  }
+  await open(page, 'connections?filter=component%3Acatalog');
+  const names = await page.$$eval('tr[data-key]', (rows) => rows.map((row) => [...row.querySelectorAll('.p .nm')].map((cell) => cell.textContent ?? '')));
+  assert.ok(names.length > 0 && names.every((ends) => ends.some((name) => name.startsWith('catalog'))), JSON.stringify(names));
+}));
+
+await test('a range of the past is chosen by its times, no further back than anything is held', () => withPage({}, async (page) => {
+  await open(page, 'connections');
+  await page.keyboard.press('w');
+  await page.waitForSelector('dialog.pick[open]');
+  await accessible(page);
+  const until = page.locator('dialog input[name=until]');
+  const most = await until.getAttribute('max') ?? '';
+  const back = (/** @type {number} */ seconds) => new Date(Date.parse(`${most}Z`) - seconds * 1000).toISOString().slice(0, 19);
+  await page.locator('dialog input[name=from]').fill(back(20));
+  await until.fill(back(25));
+  await page.getByRole('button', { name: 'Show', exact: true }).click();
+  assert.ok(await page.isVisible('dialog.pick'), 'it ends before it begins');
+  await until.fill(back(5));
+  await page.getByRole('button', { name: 'Show', exact: true }).click();
+  await page.waitForSelector('dialog', { state: 'detached' });
+  await page.waitForSelector('.live[data-kind=past]');
+  assert.match(page.url(), /span=60&end=\d{16}/);
+  await page.waitForSelector('tr[data-key]');
+  await page.keyboard.press('w');
+  await page.getByRole('button', { name: 'Live', exact: true }).click();
+  await page.waitForSelector('.live[data-kind=now]');
+}));
+
+await test('an answer that takes long is said to be on its way', () => withPage({}, async (page) => {
+  await open(page, 'connections');
+  await page.route('**/api/v2alpha1/connections?*limit=300*', async (route) => {
+    await page.waitForSelector('.note:has-text("is looking through")');
+    await route.continue();
+  });
+  await page.keyboard.press('[');
+  await page.waitForSelector('.note:has-text("is looking through")');
+  await page.waitForSelector('.note:has-text("is looking through")', { state: 'hidden' });
+  await page.waitForSelector('tr[data-key]');
+}));
+
+for (const capture of captures) {
+  const [name, root] = capture.split('=');
+  for (const view of views) {
+    for (const form of [FORMS[0], FORMS[3]]) {
+      await test(`${view} of the capture ${name} is shown, ${form.name}`, () => withPage(form, async (page) => {
+        await open(page, view, root);
+        await page.waitForTimeout(500);
+        if (pictures) await page.screenshot({ path: `${pictures}/${name}-${view}-${form.name.replace(' ', '-')}.png` });
+        assert.equal(await page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth)), 0);
+        await accessible(page);
+      }, { root }));
+    }
+  }
+  await test(`of the capture ${name} the page lists what the API does, each link once`, () => withPage({}, async (page) => {
+    const ask = async (/** @type {string} */ path) => (await fetch(`${root}/api/${path}`)).json();
+    await open(page, 'connections', root);
+    const { timeRangeCount } = await ask('v2alpha1/connections?limit=0&state=all&timeRangeStart=-900s');
+    await page.waitForFunction((least) => document.querySelectorAll('tr[data-key]').length === least, Math.min(timeRangeCount, 60));
+    await open(page, 'infra', root);
+    const { links } = await ask('v1/map');
+    await page.waitForFunction((count) => [...document.querySelectorAll('table.links tr[data-key]:not(.gone)')].length === count, links.length);
+  }, { root }));
+}
 
 await test('the first map is there soon', () => withPage({}, async (page) => {
   await page.goto(`${url}/healthz`);

@@ -22,12 +22,14 @@ test('what is written is what was read', () => {
   assert.deepEqual(filters.parse('site: "" -'), [{ key: '', value: '-', negated: false }]);
 });
 
-test('terms become parameters of the list, and what has none is left to the page', () => {
+test('terms become parameters of the list, also those of either end and of any text; what has none is left to the page', () => {
   const terms = filters.parse('service:catalog status:5xx -site:factory router:dc-1 component:cart checkout');
   assert.deepEqual(filters.parameters(terms, 'applicationflows'), [
     ['routingKey', 'catalog'], ['status', '5'], ['traceSites!', 'factory'], ['traceRouters', '0/dc-1'],
+    ['sourceProcessName|destProcessName', 'cart'], ['search', 'checkout'],
   ]);
-  assert.deepEqual(filters.rest(terms, 'applicationflows').map((term) => term.value), ['cart', 'checkout']);
+  assert.deepEqual(filters.rest(terms, 'applicationflows'), []);
+  assert.deepEqual(filters.rest(terms, 'services').map((term) => term.value), ['5xx', 'factory', 'dc-1', 'cart', 'checkout']);
   assert.equal(new URLSearchParams(filters.parameters(filters.parse('-site:factory'), 'connections')).toString(), 'traceSites%21=factory');
 });
 

@@ -43,3 +43,13 @@ test('arrows lead to the nearest in their direction, and nowhere where there is 
   assert.equal(geometry.nearest({ x: 0, y: 0 }, points, 'left'), points[2]);
   assert.equal(geometry.nearest({ x: 0, y: 0 }, points, 'top'), null);
 });
+
+test('labels of lines that meet at one end stand where only their own line runs', () => {
+  const end = { x: 0, y: 0 };
+  const fan = [-60, 0, 60].map((y) => geometry.curve(end, 'right', { x: 300, y }, 'left'));
+  const placed = geometry.placeLabels(fan.map((curve, item) => ({ item, curve, width: 60, height: 18 })), [], fan);
+  assert.equal(placed.length, 3);
+  for (const { item, box } of placed) {
+    for (const [index, curve] of fan.entries()) assert.equal(geometry.crosses(curve, box), index === item, `${item} ${index}`);
+  }
+});

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { kindWord, lanesOf, subjectLabel } from '../views/lanes.js';
+import { kindWord, lanesOf, marksOf, repeated, subjectLabel } from '../views/health.js';
 
 let number = 0;
 /** @param {number} time @param {string} kind @param {object} [more] */
 function event(time, kind, more = {}) {
   number += 1;
-  return /** @type {import('../views/lanes.js').Event} */ ({
+  return /** @type {import('../views/health.js').Event} */ ({
     number, time, kind, severity: 'bad', subject: { type: 'link', id: 'l', name: 'dc-1 – cloud-1' }, text: kind, ...more,
   });
 }
@@ -42,7 +42,7 @@ test('client disconnects of all clients share a lane', () => {
 });
 
 test('a finding that no event tells of is a span since it began', () => {
-  const finding = /** @type {import('../views/lanes.js').Finding} */ ({
+  const finding = /** @type {import('../views/health.js').Finding} */ ({
     severity: 'bad', about: 'network', kind: 'serviceFails', subject: { type: 'service', id: 's', name: 'loyalty:8080' },
     text: 'loyalty:8080 refuses every connection', since: -50,
   });
@@ -58,7 +58,7 @@ test('the worst lanes come first, and those that have no room are counted', () =
     event(50, 'warning', { severity: 'warn', subject: { type: 'router', id: 'r', name: '0/cloud-2' } }),
   ];
   const { lanes, folded } = lanesOf(events, [], 0, 100, 2);
-  assert.deepEqual(lanes.map((lane) => lane.label), ['link dc-1 – cloud-1', 'router cloud-2']);
+  assert.deepEqual(lanes.map((lane) => lane.label), ['link dc-1 – cloud-1', 'router warnings']);
   assert.equal(folded, 1);
 });
 
@@ -70,4 +70,20 @@ test('kinds and subjects have words', () => {
   assert.equal(kindWord('linkDown'), 'down');
   assert.equal(kindWord('newKind'), 'newKind');
   assert.equal(subjectLabel({ type: 'service', id: 'x', name: 'a:1' }), 'a:1');
+});
+
+test('what routers warn of again and again is one lane and one line, with how often and since when', () => {
+  const warning = (/** @type {number} */ time, more = {}) => event(time, 'warning', { severity: 'warn', subject: { type: 'router', id: 'r', name: '0/dc-1' }, text: 'dc-1 logged a warning', ...more });
+  const events = [
+    warning(50, { detail: 'lost 7 of 9', endTime: 55, count: 3 }), warning(40, { detail: 'slow' }), warning(30, { detail: 'lost 1 of 2' }),
+    warning(20, { subject: { type: 'router', id: 's' }, detail: 'slow' }), event(10, 'linkDown'),
+  ];
+  assert.deepEqual(repeated(events).map((each) => [each.kind, each.time, each.since, each.count]), [
+    ['warning', 55, 30, 4], ['warning', 40, 40, 1], ['warning', 20, 20, 1], ['linkDown', 10, undefined, undefined],
+  ]);
+  const { lanes } = lanesOf(events, [], 0, 100, 9);
+  assert.deepEqual(lanes.map((lane) => lane.label), ['link dc-1 – cloud-1', 'router warnings']);
+  const many = Array.from({ length: 10 }, (_, index) => ({ time: index * 10e6, severity: /** @type {const} */ ('warn'), text: 'slow', count: 2 }));
+  assert.deepEqual(marksOf(many, (at) => at / 1e6).map(({ mark, count }) => [mark.time, count]), [[0, 8], [40e6, 8], [80e6, 4]]);
+  assert.deepEqual(marksOf(many.slice(0, 3), (at) => at / 1e6).length, 3);
 });

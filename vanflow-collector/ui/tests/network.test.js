@@ -3,9 +3,10 @@ import { test } from 'node:test';
 
 // A module of the page asks the document where the collector is.
 Object.assign(globalThis, { document: { documentElement: { dataset: {} }, baseURI: 'http://collector.example/' } });
-const { lastLives } = await import('../views/infra.js');
+const { bothSides, lastLives } = await import('../views/infra.js');
 const { present } = await import('../views/health.js');
-const { joined } = await import('../views/network.js');
+const { heldSince } = await import('../bar.js');
+const { joined } = await import('../views/way.js');
 
 test('of what came back the last life is shown, with how many it had before', () => {
   const rows = [
@@ -35,4 +36,18 @@ test('a source that came back with another identity is not shown as lost', () =>
   assert.deepEqual(present([source('edge', 'lost'), source('edge', 'complete'), source('gone', 'lost')]), {
     shown: [source('edge', 'complete'), source('gone', 'lost')], replaced: 1,
   });
+});
+
+test('a link that both of its routers report is one, with what each says, and two links between them stay two', () => {
+  const link = (/** @type {string} */ identity, /** @type {string} */ by, more = {}) => ({ identity, by, routerId: 'west', destinationRouterId: 'east', endTime: 0, ...more });
+  const rows = [link('a', 'west'), link('b', 'east'), link('c', 'west'), link('d', 'east', { endTime: 7 })];
+  const found = bothSides(rows, (row) => row.by);
+  assert.deepEqual(found.map((row) => [row.identity, row.far?.identity]), [['a', 'b'], ['c', undefined], ['d', undefined]]);
+});
+
+test('a time can be chosen as far back as anything is held: in memory, or on disk', () => {
+  const verdict = (/** @type {object} */ more) => /** @type {import('../answers.js').Verdict} */ (/** @type {unknown} */ ({ memory: { retention: 900e6, historySince: 500e6 }, ...more }));
+  assert.deepEqual(heldSince(verdict({}), 2000e6), { records: 1100e6, charts: 500e6 });
+  assert.deepEqual(heldSince(verdict({ ended: [{ since: 300e6 }, {}] }), 2000e6), { records: 300e6, charts: 500e6 });
+  assert.deepEqual(heldSince(null, 2000e6), { records: 1100e6, charts: 2000e6 });
 });

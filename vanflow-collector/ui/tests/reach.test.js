@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { learn, reached, reachOf } from '../views/reach.js';
+import { learn, reached, reachOf } from '../views/tail.js';
 import { parse } from '../address.js';
 
 test('where there is little, the whole range is asked for', () => {

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 
 // A module of the page asks the document where the collector is.
 Object.assign(globalThis, { document: { documentElement: { dataset: {} }, baseURI: 'http://collector.example/' } });
-const { anyOf, applying, matchersOf } = await import('../views/matchers.js');
-const { errorsOf, ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf, troubleOf } = await import('../views/servicerows.js');
+const { anyOf, applying, matchersOf } = await import('../filter.js');
+const { errorsOf, ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf, troubleOf } = await import('../views/services.js');
 
 const services = [
   { identity: '1', name: 'catalog:8080', protocol: 'tcp', observedApplicationProtocols: ['http2'] },
@@ -23,7 +23,7 @@ const figures = {
   'loyalty:8080': { failed: 33, connections: 33, open: 0 },
 };
 
-/** @returns {import('../views/servicerows.js').Row[]} */
+/** @returns {import('../views/services.js').Row[]} */
 function rows() {
   return rowsOf({
     services, listeners, connectors,

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { failureOf, failureWord, outcomeOf, routerText } from '../views/failure.js';
-import { scaleOf, sharesOf, splitLatency } from '../views/latency.js';
-import { roomsOf } from '../views/waydraw.js';
-import { areasOf, cheapest, hopsOf, partyName, wayInWords } from '../views/waypath.js';
+import { failureOf, failureWord, outcomeOf, routerText, scaleOf, sharesOf, splitLatency } from '../views/outcome.js';
+import { areasOf, cheapest, hopsOf, partyName, roomsOf, wayInWords } from '../views/way.js';
 
 const routers = [
   { identity: 'gzbr8:0', name: '0/cloud-1', siteName: 'public-cloud', mode: 'interior' },

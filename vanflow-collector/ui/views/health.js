@@ -10,7 +10,6 @@ import { fill, h, quantity, s, sign } from '../dom.js';
 import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
-import { kindWord, lanesOf } from './lanes.js';
 import { failure, jsonAddress, nothing, nothingLeft } from './parts.js';
 
 /** @typedef {import('../answers.js').Verdict} Verdict */
@@ -23,6 +22,8 @@ import { failure, jsonAddress, nothing, nothingLeft } from './parts.js';
 const MOST_EVENTS = 200;
 const MOST_LANES = 8;
 const LANE = 25;
+/** From more marks on they are put together. */
+const MANY = 6;
 /** Where lanes begin: behind their labels. */
 const LABELS = 157;
 
@@ -98,7 +99,7 @@ class Health {
     return [
       { id: 'time', title: 'Time', class: 'tm_', value: (row) => row.time, cell: (row) => h('time', { title: units.whole(row.time) }, units.moment(row.time, now())) },
       { id: 'kind', title: 'What', class: 'k', value: (row) => [row.kind, row.severity], cell: (row) => [sign(row.severity, row.severity === 'bad' ? 'bad:' : row.severity === 'warn' ? 'look:' : ''), kindWord(row.kind)] },
-      { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime], cell: (row) => [h('span', null, emphasized(row.text, row.subject)), h('small', { title: row.detail }, row.detail ?? '')] },
+      { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime, row.count], cell: (row) => [h('span', null, emphasized(row.text, row.subject), howOften(row)), h('small', { title: row.detail }, row.detail ?? '')] },
       { id: 'site', title: 'Site', class: 'who', value: (row) => row.siteName, cell: (row) => row.siteName ?? '' },
     ];
   }
@@ -211,7 +212,7 @@ class Health {
     const span = units.text(units.duration(this.context.address().span * 1e6));
     this.when.textContent = this.context.address().end === null ? `last ${span}, ${units.range(start, end, now)}` : units.range(start, end, now);
     if (!this.loaded) return;
-    const events = this.filtered();
+    const events = repeated(this.filtered());
     // What one points at stays where it is.
     if (!this.pointed) this.table.update(events);
     this.more.hidden = this.total <= this.events.length;
@@ -226,7 +227,7 @@ class Health {
     const range = this.rangeNow();
     const verdict = this.context.verdict();
     const live = this.context.address().end === null;
-    const { lanes, folded } = lanesOf(/** @type {import('./lanes.js').Event[]} */ (this.filtered().filter((event) => event.subject)),
+    const { lanes, folded } = lanesOf(/** @type {Event[]} */ (this.filtered().filter((event) => event.subject)),
       live && !this.context.address().filter ? verdict?.findings ?? [] : [], range.start, range.end, MOST_LANES);
     this.line.hidden = lanes.length === 0;
     // To the second, so that it does not shiver while nothing happens.
@@ -297,6 +298,11 @@ function verdictParts(verdict, link) {
   ];
 }
 
+/** How often a router warned of it, and since when. @param {NetworkEvent & { since?: number }} event */
+function howOften({ count = 1, since, time }) {
+  return since === undefined || count < 2 ? '' : ` ${units.count(count)} times since ${units.moment(since, time)}`;
+}
+
 /**
  * A text in which the name of what it is about stands out.
  * @param {string} text
@@ -357,7 +363,29 @@ function meter(share) {
 }
 
 /**
- * @param {import('./lanes.js').Lane[]} lanes
+ * Marks that touch would be a smear: of those that are near one stands, with all their words, and how many they are. Where there
+ * are many, there is room for that number.
+ * @param {Mark[]} marks by time
+ * @param {(at: number) => number} x
+ */
+export function marksOf(marks, x) {
+  const apart = marks.length > MANY ? 40 : 6;
+  /** @type {{ mark: Mark, words: string, count: number }[]} */
+  const found = [];
+  for (const mark of marks) {
+    const last = found[found.length - 1];
+    const words = `${units.clock(mark.time)} ${mark.text}`;
+    if (!last || x(mark.time) - x(last.mark.time) >= apart) found.push({ mark, words, count: mark.count });
+    else {
+      last.count += mark.count;
+      if (last.words.length < 400) last.words += `\n${words}`;
+    }
+  }
+  return found;
+}
+
+/**
+ * @param {Lane[]} lanes
  * @param {number} folded
  * @param {{ start: number, end: number }} range
  * @param {number} width
@@ -378,21 +406,18 @@ function lanesDrawn(lanes, folded, range, width) {
     const y = 10 + index * LANE + LANE / 2;
     const label = lane.label.length > 23 ? `${lane.label.slice(0, 22)}…` : lane.label;
     element.append(s('text', { class: 'ln', x: 0, y: y + 4 }, label, s('title', null, lane.label)), s('path', { class: 'lr', d: `M${LABELS} ${y}H${right}` }));
-    // Marks that touch would be a smear: of those within a few pixels one stands, with all their words.
     for (const span of lane.spans) element.append(...spanDrawn(span, lane.label, x(span.from), x(span.to), y));
-    let last = -Infinity;
-    for (const mark of lane.marks) {
+    for (const { mark, words, count } of marksOf(lane.marks, x)) {
       const at = x(mark.time);
-      if (at - last < 6) continue;
-      last = at;
-      element.append(markDrawn(mark.severity, at, y, lane.marks.filter((each) => Math.abs(x(each.time) - at) < 6).map((each) => `${units.clock(each.time)} ${each.text}`).join('\n')));
+      element.append(markDrawn(mark.severity, at, y, words));
+      if (count > 1) element.append(s('text', { class: 'gx', x: at + 8, y: y + 4 }, units.count(count)));
     }
   });
   if (folded > 0) element.append(s('text', { class: 'gx', x: 0, y: height - 2 }, `+${folded} more in the list`));
   return element;
 }
 
-/** @param {import('./lanes.js').Span} span @param {string} label @param {number} from @param {number} to @param {number} y */
+/** @param {Span} span @param {string} label @param {number} from @param {number} to @param {number} y */
 function spanDrawn(span, label, from, to, y) {
   const title = s('title', null, `${units.clock(span.from)}–${units.clock(span.to)} ${span.text}`);
   const kind = span.severity === 'bad' ? 'bad' : span.severity === 'warn' ? 'warn' : 'other';
@@ -413,11 +438,189 @@ function spanDrawn(span, label, from, to, y) {
   ];
 }
 
-/** @param {import('./lanes.js').Severity} severity @param {number} x @param {number} y @param {string} words */
+/** @param {Severity} severity @param {number} x @param {number} y @param {string} words */
 function markDrawn(severity, x, y, words) {
   const title = s('title', null, words);
   if (severity === 'bad') return s('path', { class: 'xm', d: `M${x - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` }, title);
   if (severity === 'warn') return s('path', { class: 'tm', d: `M${x} ${y - 5}l5.500 9.500h-11Z` }, title);
   if (severity === 'fine') return s('circle', { class: 'fm', cx: x, cy: y, r: 4 }, title);
   return s('rect', { class: 'im', x: x - 3.5, y: y - 3.5, width: 7, height: 7 }, title);
+}
+
+// Events as lanes of a time line: a lane a subject, spans for what lasted, marks for what happened at a moment.
+
+/** @typedef {'bad' | 'warn' | 'unknown' | 'change' | 'fine'} Severity */
+/** @typedef {{type: string, id: string, name?: string}} Subject */
+
+/** An event of `/api/v1/events`; times in microseconds since the epoch.
+ * @typedef {object} Event
+ * @property {number} number
+ * @property {number} time
+ * @property {number} [endTime]
+ * @property {string} kind
+ * @property {Severity} severity
+ * @property {Subject} subject
+ * @property {string} [siteName]
+ * @property {string} text
+ * @property {string} [detail]
+ * @property {number} [count] */
+
+/** @typedef {{from: number, to: number, severity: Severity, text: string}} Span */
+/** @typedef {{time: number, severity: Severity, text: string, count: number}} Mark */
+/** @typedef {{key: string, label: string, severity: Severity, spans: Span[], marks: Mark[]}} Lane */
+
+const RANK = { bad: 0, warn: 1, unknown: 2, change: 3, fine: 4 };
+
+/** What begins a span, and what ends it.
+ * @type {Readonly<Record<string, ReadonlyArray<string>>>} */
+const ENDS = {
+  linkDown: ['linkUp'],
+  routerLost: ['routerStarted', 'routerRestarted'],
+  siteEnded: ['siteStarted'],
+  sourceIncomplete: ['sourceComplete', 'sourceLost'],
+  sourceLost: ['sourceSeen'],
+  serviceWithoutConnector: ['serviceServed'],
+  serviceRefused: ['serviceAnswers'],
+};
+const ENDING = new Set(Object.values(ENDS).flat());
+
+/** Times of what is one moment differ by less, µs. */
+const SAME = 1e6;
+
+/** One word for a kind of event, for a narrow column.
+ * @type {Readonly<Record<string, string>>} */
+const WORDS = {
+  linkDown: 'down', linkUp: 'up', routerStarted: 'started', routerRestarted: 'back', routerLost: 'lost',
+  siteStarted: 'started', siteEnded: 'ended', sourceIncomplete: 'incomplete', sourceComplete: 'complete',
+  sourceLost: 'lost', sourceSeen: 'seen', serviceWithoutConnector: 'no server', serviceServed: 'served',
+  serviceRefused: 'refused', serviceAnswers: 'answers', processStarted: 'started', processEnded: 'ended',
+  clientDisconnects: 'cut off', warning: 'warning', certificate: 'certificate',
+};
+
+/** @param {string} kind @returns {string} */
+export function kindWord(kind) {
+  return WORDS[kind] ?? kind;
+}
+
+/** The lanes of what happened between two times: the worst first, then what happened last.
+ *
+ * A finding that no event of the time tells of is a span from when it began.
+ * @param {ReadonlyArray<Event>} events in any order
+ * @param {ReadonlyArray<Finding>} findings of now; empty for a time that is past
+ * @param {number} from
+ * @param {number} to
+ * @param {number} most how many lanes there is room for
+ * @returns {{lanes: Lane[], folded: number}} */
+export function lanesOf(events, findings, from, to, most) {
+  /** @type {Map<string, Lane>} */
+  const lanes = new Map();
+  /** @type {Map<string, {event: Event, lane: Lane}>} */
+  const open = new Map();
+  for (const event of [...events].sort((a, b) => a.time - b.time || a.number - b.number)) {
+    const key = laneKey(event);
+    const lane = lanes.get(key) ?? { key, label: laneLabel(event), severity: 'fine', spans: [], marks: [] };
+    lanes.set(key, lane);
+    if (ENDING.has(event.kind)) {
+      const begun = open.get(key);
+      if (begun && ENDS[begun.event.kind]?.includes(event.kind)) {
+        open.delete(key);
+        span(begun.lane, begun.event, event.time, from, to);
+        continue;
+      }
+    }
+    if (ENDS[event.kind] && event.endTime === undefined) {
+      const begun = open.get(key);
+      if (begun) span(begun.lane, begun.event, event.time, from, to);
+      open.set(key, { event, lane });
+    } else if (event.endTime !== undefined && event.endTime > event.time) {
+      span(lane, event, event.endTime, from, to);
+    } else if (event.time >= from && event.time <= to && !endsSpan(lane, event)) {
+      lane.marks.push({ time: event.time, severity: event.severity, text: event.text, count: event.count ?? 1 });
+      worse(lane, event.severity);
+    }
+  }
+  for (const { event, lane } of open.values()) span(lane, event, to, from, to);
+  for (const finding of findings) {
+    if (finding.about !== 'network' || !finding.subject || finding.since === undefined || finding.since >= to) continue;
+    const key = `${finding.subject.type}:${finding.subject.id}`;
+    const lane = lanes.get(key) ?? {
+      key, label: subjectLabel(finding.subject), severity: finding.severity, spans: [], marks: [],
+    };
+    if (lane.spans.some((other) => other.to >= to) || finding.kind === 'linkFlaps') continue;
+    lanes.set(key, lane);
+    lane.spans.push({ from: Math.max(from, finding.since), to, severity: finding.severity, text: finding.text });
+    worse(lane, finding.severity);
+  }
+  const shown = [...lanes.values()].filter((lane) => lane.spans.length + lane.marks.length > 0);
+  shown.sort((a, b) => RANK[a.severity] - RANK[b.severity] || latest(b) - latest(a) || (a.label < b.label ? -1 : 1));
+  return { lanes: shown.slice(0, most), folded: Math.max(0, shown.length - most) };
+}
+
+/** What a subject is called where its type is not plain.
+ * @param {Subject} subject
+ * @returns {string} */
+export function subjectLabel(subject) {
+  const name = (subject.name ?? subject.id).replace(/^0\//, '');
+  return ['service', 'collector'].includes(subject.type) ? name : `${subject.type} ${name}`;
+}
+
+/** What many report of many has a lane together. @param {Event} event */
+function shared({ kind, severity }) {
+  return kind === 'clientDisconnects' ? 'client disconnects' : kind === 'warning' && severity === 'warn' ? 'router warnings' : undefined;
+}
+
+/** @param {Event} event */
+function laneKey(event) {
+  return shared(event) ?? `${event.subject.type}:${event.subject.id}`;
+}
+
+/** @param {Event} event */
+function laneLabel(event) {
+  return shared(event) ?? subjectLabel(event.subject);
+}
+
+/**
+ * The events, what a router warns of again and again once, as the latest of it: with how often, and since when.
+ * @template {{ kind: string, time: number, endTime?: number, subject?: Subject, text: string, detail?: string, count?: number }} E
+ * @param {ReadonlyArray<E>} events the latest first
+ * @returns {(E & { since?: number })[]}
+ */
+export function repeated(events) {
+  /** @type {Map<string, E & { since?: number }>} */
+  const latest = new Map();
+  return events.flatMap((event) => {
+    if (event.kind !== 'warning') return [event];
+    const key = JSON.stringify([event.subject?.id, event.text, event.detail?.replace(/\d+/g, '#')]);
+    const known = latest.get(key);
+    const one = { ...event, since: event.time, time: event.endTime ?? event.time, count: event.count ?? 1 };
+    if (!known) {
+      latest.set(key, one);
+      return [one];
+    }
+    known.count = (known.count ?? 1) + one.count;
+    known.since = event.time;
+    return [];
+  });
+}
+
+/** Whether an event says no more than that a span of its lane is over. @param {Lane} lane @param {Event} event */
+function endsSpan(lane, event) {
+  return ENDING.has(event.kind) && lane.spans.some((span) => Math.abs(span.to - event.time) <= SAME);
+}
+
+/** @param {Lane} lane @param {Event} event @param {number} end @param {number} from @param {number} to */
+function span(lane, event, end, from, to) {
+  if (end < from || event.time > to) return;
+  lane.spans.push({ from: Math.max(from, event.time), to: Math.min(to, end), severity: event.severity, text: event.text });
+  worse(lane, event.severity);
+}
+
+/** @param {Lane} lane @param {Severity} severity */
+function worse(lane, severity) {
+  if (RANK[severity] < RANK[lane.severity]) lane.severity = severity;
+}
+
+/** @param {Lane} lane */
+function latest(lane) {
+  return Math.max(...lane.spans.map((span) => span.to), ...lane.marks.map((mark) => mark.time));
 }

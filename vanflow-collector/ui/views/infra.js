@@ -9,14 +9,13 @@ import { h, quantity, sign } from '../dom.js';
 import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
-import { applying } from './matchers.js';
-import { network } from './network.js';
+import { network } from './way.js';
 import { failure, jsonAddress, listBar, nothing, nothingLeft } from './parts.js';
 
 /** @typedef {import('../address.js').Address} Address */
 /** @typedef {import('../filter.js').Term} Term */
 /** @typedef {import('../chart.js').Point} Point */
-/** @typedef {import('./network.js').Link} Link */
+/** @typedef {import('./way.js').KnownLink} Link */
 
 /** @typedef {{ key: string, identity: string, name: string, startTime: number, endTime: number, namespace: string | null,
  *   platform: string | null, provider: string | null, version: string | null, derived: boolean }} Site */
@@ -26,7 +25,7 @@ import { failure, jsonAddress, listBar, nothing, nothingLeft } from './parts.js'
 /** `lives` is how often it ended within the range and came back. */
 /** @typedef {Router & { siteName: string | undefined, links: number, down: number, rate: number | undefined, lives: number }} RouterRow */
 /** @typedef {Link & { sent: number | undefined, received: number | undefined, points: Point[], flapped: boolean, lives: number,
- *   reporter?: string }} LinkRow */
+ *   far?: Link }} LinkRow `far` is what the other side says of it */
 
 /** How often metrics and links are asked for, in seconds. */
 const EVERY = 5;
@@ -164,7 +163,7 @@ class Infra {
     const range = this.rangeNow();
     const step = Math.max(EVERY, Math.ceil(address.span / STEPS));
     const window = Math.max(20, 2 * step);
-    const by = (/** @type {string} */ metric, /** @type {number} */ seconds) => `sum by (router_name, dest_router_name) (rate(${metric}[${seconds}s]))`;
+    const by = (/** @type {string} */ metric, /** @type {number} */ seconds) => `sum by (router_name, dest_router_name, link) (rate(${metric}[${seconds}s]))`;
     const both = (/** @type {string} */ of) => `sum by (router_name) (rate(skupper_router_sent_bytes_total${of})) + sum by (router_name) (rate(skupper_router_received_bytes_total${of}))`;
     try {
       const [sent, received, routers, series, found] = await Promise.all([
@@ -175,7 +174,7 @@ class Infra {
         network(signal),
       ]);
       if (asking !== this.asking) return;
-      const pair = (/** @type {Record<string, string>} */ labels) => `${units.router(labels.router_name ?? '')} ${units.router(labels.dest_router_name ?? '')}`;
+      const pair = (/** @type {Record<string, string>} */ labels) => seriesKey(labels.router_name, labels.dest_router_name, labels.link);
       this.rates = {
         sent: new Map(sent.map(({ labels, value }) => [pair(labels), value])),
         received: new Map(received.map(({ labels, value }) => [pair(labels), value])),
@@ -197,8 +196,9 @@ class Infra {
     if (!this.lists.sites || !this.lists.routers || !this.lists.links) return;
     const sites = lastLives(this.lists.sites, (site) => site.identity);
     const routers = lastLives(this.lists.routers, (router) => `${router.siteId} ${router.name}`);
-    const links = lastLives(this.lists.links, (link) => `${link.routerName} ${link.destinationRouterName} ${link.name}`);
-    const { terms, note } = applying(filter.parse(this.context.address().filter), KEYS, 'sites, routers and links');
+    const links = bothSides(lastLives(this.lists.links, (link) => seriesKey(link.routerName, link.destinationRouterName, link.name)),
+      (link) => this.more.get(link.identity)?.parent);
+    const { terms, note } = filter.applying(filter.parse(this.context.address().filter), KEYS, 'sites, routers and links');
     this.note.textContent = [note, this.noRates].filter(Boolean).join(' ');
     this.note.hidden = this.note.textContent === '';
     const siteNames = new Map(sites.map((site) => [site.identity, site.name]));
@@ -219,7 +219,7 @@ class Infra {
       };
     });
     const linkRows = links.map((link) => {
-      const pair = `${units.router(link.routerName ?? '')} ${units.router(link.destinationRouterName ?? '')}`;
+      const pair = seriesKey(link.routerName, link.destinationRouterName, link.name);
       const more = this.more.get(link.identity);
       /** @type {LinkRow} */
       const row = {
@@ -227,11 +227,6 @@ class Infra {
         flapped: (more?.downSince ?? 0) >= this.range.start && (more?.downCount ?? 0) > 0,
       };
       return row;
-    });
-    // Routers up to 2.x report a link from both sides: each says then who reports it.
-    const pairs = linkRows.map((row) => [row.routerId, row.destinationRouterId].join(' '));
-    linkRows.forEach((row, index) => {
-      if (pairs.indexOf(pairs[index]) !== pairs.lastIndexOf(pairs[index])) row.reporter = units.router(routers.find((router) => router.identity === row.parent)?.name ?? '');
     });
     this.put('sites', this.sites, siteRows.filter((row) => filter.matches(terms, { ...row, routerName: row.routers }, 'site')));
     this.put('routers', this.routers, routerRows.filter((row) => filter.matches(terms, row, 'router')));
@@ -279,6 +274,33 @@ export function lastLives(rows, who) {
     found.set(who(row), { ...row, lives: (found.get(who(row))?.lives ?? -1) + 1 });
   }
   return [...found.values()];
+}
+
+/**
+ * What the series of a link are found by: the routers at its ends, and its name.
+ * @param {...(string | null | undefined)} names
+ */
+function seriesKey(...names) {
+  return names.map((name) => units.router(name || 'unknown')).join(' ');
+}
+
+/**
+ * Each link once. Routers up to 2.x report one from both sides: the row is that of the router that set it up, with what the
+ * other says of it.
+ * @template {{ identity: string, routerId: string, destinationRouterId?: string | null, endTime: number }} R
+ * @param {R[]} rows
+ * @param {(row: R) => string | undefined} reporter the router that reports a row
+ * @returns {(R & { far?: R })[]}
+ */
+export function bothSides(rows, reporter) {
+  /** @param {R} row */
+  const isFar = (row) => row.destinationRouterId && row.destinationRouterId !== row.routerId && reporter(row) === row.destinationRouterId;
+  const far = rows.filter(isFar);
+  const near = rows.filter((row) => !far.includes(row)).map((row) => {
+    const at = far.findIndex((other) => other.routerId === row.routerId && other.destinationRouterId === row.destinationRouterId && !other.endTime === !row.endTime);
+    return at < 0 ? row : { ...row, far: far.splice(at, 1)[0] };
+  });
+  return [...near, ...far];
 }
 
 /** How often it came back. @param {number} lives */
@@ -377,22 +399,29 @@ function routerColumns(context, now) {
 function linkColumns(now, range) {
   return [
     {
-      id: 'name', title: 'Link', head: true, class: 'nm_', value: (row) => [row.routerName, row.destinationRouterName, row.reporter],
+      id: 'name', title: 'Link', head: true, class: 'nm_', value: (row) => [row.routerName, row.destinationRouterName, row.far],
       cell: (row) => [
         h('b', null, `${units.router(row.routerName ?? 'not reported')} → ${units.router(row.destinationRouterName ?? 'not reported')}`),
-        row.reporter ? h('small', null, `as ${row.reporter} reports it`) : h('small', null, [row.sourceSiteName, row.destinationSiteName].every((name) => name && name !== 'unknown') ? `${row.sourceSiteName} → ${row.destinationSiteName}` : 'not all of its sites are known'),
+        h('small', null, [row.sourceSiteName, row.destinationSiteName].every((name) => name && name !== 'unknown') ? `${row.sourceSiteName} → ${row.destinationSiteName}` : 'not all of its sites are known',
+          row.far ? ', both sides report it' : ''),
       ],
     },
     {
-      id: 'state', title: 'State', class: 'st_', value: (row) => [row.status, row.upSince, row.downSince, row.endTime, row.why, row.flapped, row.lives],
+      id: 'state', title: 'State', class: 'st_', value: (row) => [row.status, row.far?.status, row.upSince, row.downSince, row.endTime, row.why, row.flapped, row.lives],
       cell: (row) => linkState(row, now()),
     },
     {
       id: 'downs', title: 'Was down', class: 'n w', value: (row) => row.downCount,
       cell: (row) => [label('was down '), row.downCount === undefined ? said(null) : row.downCount === 0 ? 'never' : row.downCount === 1 ? 'once' : `${units.count(row.downCount)} times`],
     },
-    { id: 'cost', title: 'Cost', class: 'n w', value: (row) => row.cost, cell: (row) => [label('cost '), row.cost === undefined ? said(null) : String(row.cost)] },
-    { id: 'role', title: 'Role', class: 'w', value: (row) => [row.role, row.name], cell: (row) => [label('role '), said(row.role), h('small', null, row.name ?? '')] },
+    {
+      id: 'cost', title: 'Cost', class: 'n w', value: (row) => [row.cost, row.far?.cost],
+      cell: (row) => [label('cost '), perspectives(row.cost, row.far?.cost) || said(null)],
+    },
+    {
+      id: 'role', title: 'Role', class: 'w', value: (row) => [row.role, row.name, row.far?.name],
+      cell: (row) => [label('role '), said(row.role), h('small', { title: row.far ? 'what each side calls it' : null }, perspectives(row.name, row.far?.name))],
+    },
     {
       id: 'tls', title: 'TLS', class: 'w', value: (row) => [row.tls, row.host],
       cell: (row) => [
@@ -412,9 +441,17 @@ function linkColumns(now, range) {
   ];
 }
 
+/** What both sides say, once where they agree. @param {...(string | number | null | undefined)} said */
+function perspectives(...said) {
+  return [...new Set(said.filter((each) => each !== undefined && each !== null))].join(' / ');
+}
+
 /** @param {LinkRow} row @param {number} now */
 function linkState(row, now) {
   if (row.endTime) return since(row, now, 'up');
+  if (row.far && row.far.status !== row.status) {
+    return h('span', { class: 'o bad' }, sign('bad', 'bad:'), `${row.status} says one side, ${row.far.status} the other`);
+  }
   if (row.status === 'down') {
     return [
       h('span', { class: 'o bad' }, sign('bad', 'bad:'), row.downSince ? `down since ${units.moment(row.downSince, now)}` : 'down'),

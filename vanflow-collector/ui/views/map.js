@@ -6,7 +6,7 @@ import { choice, fill, h, quantity, say, sign } from '../dom.js';
 import * as filters from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
-import { narrowed } from './map/narrow.js';
+import { narrowed } from './map/geometry.js';
 import { legend, Picture, rate } from './map/picture.js';
 
 /**

@@ -7,12 +7,11 @@ import { timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { choice, h, s, say } from '../dom.js';
 import * as filter from '../filter.js';
+import { applying, matchersOf } from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
-import { scaleOf, scaleText } from './latency.js';
-import { applying, matchersOf } from './matchers.js';
+import { scaleOf, scaleText } from './outcome.js';
 import { chip, failure, jsonAddress, listBar, nothing, nothingLeft } from './parts.js';
-import { learn, reached } from './reach.js';
 
 /** @typedef {import('../address.js').Address} Address */
 /** @typedef {import('../filter.js').Term} Term */
@@ -32,8 +31,8 @@ import { learn, reached } from './reach.js';
  * @property {(row: R) => boolean} [aging] whether it changes with time alone
  */
 
-/** How many there are: of a list, or by a query of metrics.
- * @typedef {{ list: filter.List, parameters: [string, string][] } | { query: (matchers: readonly string[], seconds: number) => string }} Count */
+/** How many there are: of the list, or by a query of metrics.
+ * @typedef {{ parameters: [string, string][] } | { query: (matchers: readonly string[], seconds: number) => string }} Count */
 
 /** What opens below a row. @typedef {{ element: HTMLElement, update: (row: any) => void, close: () => void }} Opened */
 
@@ -61,8 +60,6 @@ import { learn, reached } from './reach.js';
 /** How many rows are asked for: live many times a second, of the past once. */
 const LIVE = 60;
 const PAST = 300;
-/** How many are asked for where the page itself has to look for what the filter says. */
-const SEARCHED = 200;
 /** Keys of the filter that metrics have labels for. */
 const LABELLED = ['service', 'site', 'component', 'process', 'from', 'to'];
 /** Rows change at most so often, ms; those that are new are marked for as long. */
@@ -72,8 +69,7 @@ const EVERY = 5;
 
 /** @param {Address} address */
 export function limitOf(address) {
-  if (address.end !== null) return PAST;
-  return filter.parse(address.filter).some(({ key }) => ['', 'component', 'process'].includes(key)) ? SEARCHED : LIVE;
+  return address.end === null ? LIVE : PAST;
 }
 
 /**
@@ -305,15 +301,11 @@ export class Tail {
   /** What the answers come to, in order, each once. @returns {R[]} */
   wanted() {
     const address = this.context.address();
-    const terms = filter.rest(this.applying().terms, this.options.list);
     const only = this.options.chips.find((each) => each.id === onlyOf(address));
     /** @type {Map<string, R>} */
     const found = new Map();
-    const first = [...this.answers.first ?? [], ...this.answers.firstb ?? []].sort((a, b) => b.startTime - a.startTime);
-    const tail = this.answers.tailb ? [...this.answers.tail ?? [], ...this.answers.tailb].sort((a, b) => b.startTime - a.startTime) : this.answers.tail ?? [];
-    for (const row of [...first, ...tail]) {
+    for (const row of [...this.answers.first ?? [], ...this.answers.tail ?? []]) {
       if (only?.keep && !only.keep(row)) continue;
-      if (terms.length > 0 && !filter.matches(terms, row)) continue;
       found.set(row.key, found.get(row.key) ?? row);
     }
     return [...found.values()].slice(0, PAST);
@@ -386,10 +378,9 @@ export class Tail {
     const only = onlyOf(address);
     for (const each of this.chips) each.show(only === each.id, units.count(this.counts[each.id]));
     const { open, rate } = this.counts;
-    const { terms, note } = this.applying();
-    const within = filter.rest(terms, this.options.list).length > 0 ? `${filter.format(filter.rest(terms, this.options.list))} is looked for among the newest ${limitOf(address)} only.` : '';
-    say(this.note, [note, within].filter(Boolean).join(' '));
-    this.note.hidden = this.note.textContent === '';
+    const { note } = this.applying();
+    say(this.note, note);
+    this.note.hidden = note === '';
     this.bar.summary.replaceChildren(...this.options.summary({
       ...(open === undefined ? {} : { open }), ...(rate === undefined ? {} : { rate }),
     }).map((child) => (child instanceof Node ? child : String(child))));
@@ -411,12 +402,11 @@ export class Tail {
         const answer = await api.query(count.query(matchers, address.span), at, signal);
         return answer[0] ? Math.max(0, answer[0].value) : undefined;
       }
-      if (filter.rest(terms, this.options.list).length > 0) return undefined;
       // What was open in the past is what had not ended at the end of the range.
       const wasOpen = address.end !== null && count.parameters.some(([name, value]) => name === 'state' && value === 'active');
       const parameters = count.parameters.map(([name, value]) => /** @type {[string, string]} */ ([name, wasOpen && name === 'state' ? 'all' : value]));
-      const path = api.withQuery(`v2alpha1/${count.list}`, [
-        ...timeParameters(wasOpen ? { ...address, span: 0 } : address), ...parameters, ...filter.parameters(terms, count.list), ['limit', '0'],
+      const path = api.withQuery(`v2alpha1/${this.options.list}`, [
+        ...timeParameters(wasOpen ? { ...address, span: 0 } : address), ...parameters, ...filter.parameters(terms, this.options.list), ['limit', '0'],
       ]);
       const answer = /** @type {import('../answers.js').Page<unknown>} */ (await api.get(path, signal));
       return answer.timeRangeCount;
@@ -483,7 +473,6 @@ export class Tail {
     const what = this.options.title.toLowerCase().replace(/s$/, '');
     if (address.filter) {
       return nothingLeft(this.context, what, async (terms) => {
-        if (filter.rest(terms, this.options.list).length > 0) return undefined;
         const path = api.withQuery(`v2alpha1/${this.options.list}`, [
           ...timeParameters(address), ['state', 'all'], ...filter.parameters(terms, this.options.list), ['limit', '0'],
         ]);
@@ -506,4 +495,69 @@ export class Tail {
 function most(values) {
   const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
   return sorted[Math.floor((sorted.length - 1) * 0.95)] ?? 0;
+}
+
+// How far back a live tail asks: no further than it has to, since the newest of a quarter of an hour are looked for among all of it, many times a second.
+
+/** Among so many the newest are found at once. */
+const MANY = 5000;
+/** How far back may be asked, in seconds. */
+const STEPS = [15, 60, 300];
+
+/**
+ * How far back to ask from now on.
+ * @param {object} answer
+ * @param {number} answer.rows how many rows came
+ * @param {number} answer.limit how many were asked for
+ * @param {number} answer.among how many the newest were looked for among
+ * @param {number} answer.age how long ago the oldest of the rows began, in seconds
+ * @param {number | undefined} reach how far back was asked, in seconds; undefined where it was the whole range
+ * @param {number} span of the range, in seconds
+ * @returns {number | undefined} seconds; undefined is the whole range
+ */
+export function reachOf({ rows, limit, among, age }, reach, span) {
+  if (rows < limit) {
+    // Too narrow: what is there may be further back.
+    const wider = STEPS.find((step) => step > (reach ?? span));
+    return reach === undefined || wider === undefined || wider >= span ? undefined : wider;
+  }
+  if (reach === undefined && among <= MANY) return undefined;
+  // As traffic is not even, four times as far as it would have done.
+  const fitting = STEPS.find((step) => step >= 4 * age);
+  if (fitting === undefined || fitting >= span) return reach;
+  return reach === undefined ? fitting : Math.min(reach, fitting);
+}
+
+/** @type {Map<string, number>} */
+const reaches = new Map();
+
+/**
+ * How far back is asked now, in seconds; undefined where it is the whole range.
+ * @param {string} list
+ * @param {import('../address.js').Address} address
+ */
+export function reached(list, address) {
+  return reaches.get(keyOf(list, address));
+}
+
+/**
+ * Takes in an answer.
+ * @param {string} list
+ * @param {import('../address.js').Address} address
+ * @param {Parameters<typeof reachOf>[0]} answer
+ * @returns {boolean} whether another question is to be asked from now on
+ */
+export function learn(list, address, answer) {
+  const key = keyOf(list, address);
+  const before = reaches.get(key);
+  const after = reachOf(answer, before, address.span);
+  if (after === before) return false;
+  if (after === undefined) reaches.delete(key);
+  else reaches.set(key, after);
+  return true;
+}
+
+/** @param {string} list @param {import('../address.js').Address} address */
+function keyOf(list, address) {
+  return JSON.stringify([list, address.filter, address.span, address.own.order, address.own.only]);
 }

@@ -1,7 +1,7 @@
 //! `vflow record`: what a router sends, written as it comes, to be read with `--input`.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -77,6 +77,16 @@ pub(crate) async fn record(
     tokio::join!(handle.close(), async { while events.next().await.is_some() {} });
     let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
     let (written, octets) = tape.finish(&record.file)?;
+    if written == 0 {
+        // An empty file would be taken for a capture, and be in the way of the next attempt.
+        fs::remove_file(&record.file).map_err(|error| Error::File {
+            verb: "remove",
+            path: record.file.clone(),
+            reason: error.to_string(),
+        })?;
+        say(err, &format!("nothing came, and {} is not there", record.file.display()));
+        return Ok(if was_attached { RIGHT } else { NOT_REACHABLE });
+    }
     say(
         err,
         &format!(

@@ -380,7 +380,7 @@ impl<'v> Builder<'v> {
     }
 
     fn add_links(&mut self, measured: Option<&Measured>, at: Timestamp) {
-        let mut between = HashMap::<[String; 4], Vec<usize>>::new();
+        let mut between = HashMap::<[String; 5], Vec<usize>>::new();
         for record in self.there(RecordKind::Link) {
             let ends = self.view.ends(record);
             // One that is reported from both sides is one link.
@@ -390,9 +390,9 @@ impl<'v> Builder<'v> {
             let Ends { connects: Some(connects), accepts: Some(accepts), .. } = ends else { continue };
             let known = |router: Record<'_>| self.routers.get(&*router.id().to_cow()).copied();
             let (Some(from), Some(to)) = (known(connects), known(accepts)) else { continue };
-            let labels =
-                [metrics::site_and_name(Some(connects)), metrics::site_and_name(Some(accepts))].concat();
-            let labels: [String; 4] = labels.try_into().unwrap_or_default();
+            let [site, router] = metrics::site_and_name(Some(connects));
+            let [far_site, far_router] = metrics::site_and_name(Some(accepts));
+            let labels = [site, router, far_site, far_router, metrics::link_name(record)];
             between.entry(labels).or_default().push(self.graph.links.len());
             let down_count = record.uint(Attribute::DownCount);
             let came_up = record.uint(Attribute::UpTimeStamp);
@@ -413,9 +413,9 @@ impl<'v> Builder<'v> {
         }
         let Some(measured) = measured else { return };
         for (labels, links) in between {
-            // Octets of several links between the same routers are measured together.
+            // Links of one name between the same routers cannot be told apart.
             if let [only] = links[..]
-                && let Some(octets) = measured.link([0, 1, 2, 3].map(|place| labels[place].as_str()))
+                && let Some(octets) = measured.link([0, 1, 2, 3, 4].map(|place| labels[place].as_str()))
             {
                 self.graph.links[only].octets = octets;
             }

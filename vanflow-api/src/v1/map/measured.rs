@@ -17,7 +17,7 @@ pub(super) struct Measured {
     pub(super) is_of_rows: bool,
     pub(super) flows: Vec<MeasuredFlow>,
     pub(super) by_key: HashMap<String, usize>,
-    /// Octets both ways, by [`link_key`].
+    /// Octets both ways, by [`LINK_KEY`].
     pub(super) links: HashMap<String, Rates>,
 }
 
@@ -74,7 +74,7 @@ const KEY: [&str; 7] = [
     "routing_key",
 ];
 
-const LINK_KEY: [&str; 4] = ["site_id", "router_name", "dest_site_id", "dest_router_name"];
+const LINK_KEY: [&str; 5] = ["site_id", "router_name", "dest_site_id", "dest_router_name", "link"];
 
 impl Measured {
     /// What a history says of a moment, in milliseconds since the epoch. None where nothing was measured then, and not all
@@ -144,8 +144,8 @@ impl Measured {
         self.by_key.get(&key).copied()
     }
 
-    /// Octets over the links between two routers: site and name of the one that connects, and of the other.
-    pub(super) fn link(&self, between: [&str; 4]) -> Option<Rates> {
+    /// Octets over a link: site and name of the router that connects, those of the other, and the name of the link.
+    pub(super) fn link(&self, between: [&str; 5]) -> Option<Rates> {
         let mut key = String::new();
         write_key(&mut key, &LINK_KEY, |name| {
             LINK_KEY.iter().position(|known| *known == name).map(|position| between[position])

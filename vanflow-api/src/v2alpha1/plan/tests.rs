@@ -212,7 +212,13 @@ fn report(updates: Vec<UpdateBuf>, retention_minutes: u64, mut look: impl FnMut(
     store.snapshot()
 }
 
-const FILTERS: [&str; 32] = [
+const FILTERS: [&str; 38] = [
+    "sourceProcessName|destProcessName=p1",
+    "sourceProcessName|destProcessName!=p1",
+    "sourceHost|octetCount=1",
+    "sourceHost|octetCount!=1",
+    "search=SITE",
+    "search!=p1",
     "sourceHost=10.0.0.1",
     "sourceHost=10.0.0",
     "sourceProcessName=p1",

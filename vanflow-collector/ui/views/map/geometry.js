@@ -179,24 +179,28 @@ export function detours(direct, boxes) {
 }
 
 /**
- * Chooses where labels stand. The first in the list choose first; one that finds no room is left out.
+ * Chooses where labels stand: on their line, where no other line runs if there is such a place, so that it is plain whose they
+ * are where several meet. The first in the list choose first; one that finds no room is left out, one that says little also where
+ * another line runs.
  * @template T
- * @param {{ item: T, curve: Curve, width: number, height: number }[]} wanted
+ * @param {{ item: T, curve: Curve, width: number, height: number, little?: boolean }[]} wanted
  * @param {Box[]} taken
+ * @param {Iterable<Curve>} [lines]
  * @returns {{ item: T, box: Box }[]}
  */
-export function placeLabels(wanted, taken) {
+export function placeLabels(wanted, taken, lines = []) {
   const occupied = [...taken];
+  const others = [...lines].map((line) => ({ line, points: Array.from({ length: 33 }, (_, step) => at(line, step / 32)) }));
   const placed = [];
-  for (const { item, curve: line, width, height } of wanted) {
-    for (const t of [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74]) {
-      const point = at(line, t);
-      const box = { x: point.x - width / 2, y: point.y - height / 2, width, height };
-      if (occupied.some((other) => overlap(box, other, 3))) continue;
-      occupied.push(box);
-      placed.push({ item, box });
-      break;
-    }
+  for (const { item, curve: line, width, height, little } of wanted) {
+    const free = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82].map((t) => {
+      const { x, y } = at(line, t);
+      return { x: x - width / 2, y: y - height / 2, width, height };
+    }).filter((box) => !occupied.some((other) => overlap(box, other, 3)));
+    const box = free.find((each) => others.every((other) => other.line === line || !other.points.some((point) => overlap(each, { ...point, width: 0, height: 0 })))) ?? (little ? undefined : free[0]);
+    if (!box) continue;
+    occupied.push(box);
+    placed.push({ item, box });
   }
   return placed;
 }
@@ -225,4 +229,31 @@ export function nearest(from, others, direction) {
     }
   }
   return best;
+}
+
+// The map of sites for a narrow screen: the sites in two columns, in the order that the map has them, so that nothing of it is too small to be read.
+
+/** @typedef {import('../../answers.js').NetworkMap} NetworkMap */
+
+const GAP = { x: 66, y: 40 };
+const MARGIN = 6;
+const HEIGHT = 94;
+
+/**
+ * @param {NetworkMap} map
+ * @param {number} width CSS pixels
+ * @returns {NetworkMap}
+ */
+export function narrowed(map, width) {
+  const boxWidth = Math.max(120, Math.min(240, (width - 2 * MARGIN - GAP.x) / 2));
+  const middle = (/** @type {{ x: number, width: number }} */ area) => area.x + area.width / 2;
+  const byPlace = [...map.areas].sort((a, b) => middle(a) - middle(b) || a.y - b.y || a.id.localeCompare(b.id));
+  const half = Math.ceil(byPlace.length / 2);
+  const columns = [byPlace.slice(0, half), byPlace.slice(half)].map((column) => column.sort((a, b) => a.y - b.y || a.x - b.x));
+  const areas = columns.flatMap((column, index) => column.map((area, row) => ({
+    ...area, x: MARGIN + index * (boxWidth + GAP.x), y: MARGIN + row * (HEIGHT + GAP.y) + index * 40, width: boxWidth, height: HEIGHT,
+  })));
+  const last = Math.max(...areas.map((area) => area.y + area.height));
+  // Routers and their links have no room here: how many there are is in the words of each site.
+  return { ...map, width, height: last + MARGIN, areas, nodes: [], routers: [], links: [] };
 }

@@ -385,9 +385,9 @@ export class Picture {
       ...map.routers.map((router) => ({ x: router.x - 9, y: router.y - 9, width: 18, height: 18 })),
     ];
     const placed = geometry.placeLabels(wanted.map((item) => ({
-      item, curve: item.curve, height: size + 8,
+      item, curve: item.curve, height: size + 8, little: item.class === 'unk',
       width: textWidth(item.text, size, 600) + 12 + (item.severity ? 14 : 0),
-    })), taken);
+    })), taken, links.values());
     this.layers.labels.update(placed, ({ item }) => item.id, ({ item, box }) => [item.text, item.class, box, size],
       ({ item, box }, group) => {
         group.setAttribute('class', `${item.kind} ${item.class}`);

@@ -1,0 +1,233 @@
+//! Scripts and styles as they are written, without what a browser has no use for: comments, indentation, and spaces
+//! that separate nothing. No name is changed, and every line stays the line it was, so that an error names where it is in the repository.
+
+/// What is not closed at the end of a line, or of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unclosed {
+    /// The line that it is in.
+    pub(crate) line: usize,
+}
+
+/// After these words a slash begins a regular expression.
+const BEFORE_EXPRESSIONS: &[&str] = &[
+    "return",
+    "typeof",
+    "case",
+    "in",
+    "of",
+    "delete",
+    "void",
+    "instanceof",
+    "new",
+    "do",
+    "else",
+    "await",
+    "yield",
+];
+
+/// What is served of a file of that name.
+pub(crate) fn file(name: &str, text: &str) -> Result<String, Unclosed> {
+    match name.rsplit_once('.') {
+        Some((_, "js")) => script(text),
+        Some((_, "css")) => style(text),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A script.
+fn script(text: &str) -> Result<String, Unclosed> {
+    let mut lean = Lean::new(text, separates_in_script);
+    // The braces that are open in each template that is being left for an expression.
+    let mut templates: Vec<usize> = Vec::new();
+    while let Some(next) = lean.peek() {
+        match next {
+            '/' if lean.follows("//") => lean.skip_to_line_end(),
+            '/' if lean.follows("/*") => lean.skip_comment()?,
+            '/' if lean.expects_value() => lean.expression()?,
+            '\'' | '"' => lean.quoted(next)?,
+            '`' => {
+                lean.take();
+                lean.template(&mut templates)?;
+            }
+            '{' => {
+                if let Some(open) = templates.last_mut() {
+                    *open += 1;
+                }
+                lean.take();
+            }
+            '}' => {
+                lean.take();
+                match templates.last_mut() {
+                    Some(0) => {
+                        templates.pop();
+                        lean.template(&mut templates)?;
+                    }
+                    Some(open) => *open -= 1,
+                    None => {}
+                }
+            }
+            _ => lean.take(),
+        }
+    }
+    if templates.is_empty() { Ok(lean.kept) } else { Err(lean.unclosed()) }
+}
+
+/// A style sheet.
+fn style(text: &str) -> Result<String, Unclosed> {
+    let mut lean = Lean::new(text, separates_in_style);
+    while let Some(next) = lean.peek() {
+        match next {
+            '/' if lean.follows("/*") => lean.skip_comment()?,
+            '\'' | '"' => lean.quoted(next)?,
+            '}' => {
+                // The last declaration needs none.
+                if lean.kept.ends_with(';') {
+                    lean.kept.pop();
+                }
+                lean.take();
+            }
+            _ => lean.take(),
+        }
+    }
+    Ok(lean.kept)
+}
+
+/// Whether a space between the two has to stay.
+type Separates = fn(char, char) -> bool;
+
+fn separates_in_script(before: char, after: char) -> bool {
+    let is_word =
+        |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#') || !letter.is_ascii();
+    let is_number = before.is_ascii_digit() && after == '.';
+    let is_sign = before == after && matches!(before, '+' | '-');
+    (is_word(before) && is_word(after)) || is_number || is_sign || before == '/' || after == '/'
+}
+
+fn separates_in_style(before: char, after: char) -> bool {
+    !matches!(before, '{' | '}' | ';' | ',' | ':' | '>') && !matches!(after, '{' | '}' | ';' | ',' | '>')
+}
+
+struct Lean<'a> {
+    left: std::str::Chars<'a>,
+    kept: String,
+    separates: Separates,
+    /// Whether there was space since what was kept last.
+    spaced: bool,
+}
+
+impl<'a> Lean<'a> {
+    fn new(text: &'a str, separates: Separates) -> Self {
+        Self { left: text.chars(), kept: String::with_capacity(text.len()), separates, spaced: false }
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.left.clone().next()
+    }
+
+    fn follows(&self, text: &str) -> bool {
+        self.left.as_str().starts_with(text)
+    }
+
+    fn unclosed(&self) -> Unclosed {
+        Unclosed { line: 1 + self.kept.matches('\n').count() }
+    }
+
+    /// The next character, which is part of no text.
+    fn take(&mut self) {
+        match self.left.next() {
+            Some('\n') => {
+                self.spaced = false;
+                self.kept.push('\n');
+            }
+            Some(letter) if letter.is_whitespace() => self.spaced = true,
+            Some(letter) => self.keep(letter),
+            None => {}
+        }
+    }
+
+    fn keep(&mut self, letter: char) {
+        let before = self.kept.chars().next_back().unwrap_or('\n');
+        if std::mem::take(&mut self.spaced) && before != '\n' && (self.separates)(before, letter) {
+            self.kept.push(' ');
+        }
+        self.kept.push(letter);
+    }
+
+    fn skip_to_line_end(&mut self) {
+        while self.peek().is_some_and(|letter| letter != '\n') {
+            self.left.next();
+        }
+    }
+
+    fn skip_comment(&mut self) -> Result<(), Unclosed> {
+        let rest = self.left.as_str();
+        let (comment, after) = rest.split_once("*/").ok_or_else(|| self.unclosed())?;
+        self.kept.extend(comment.chars().filter(|letter| *letter == '\n'));
+        self.left = after.chars();
+        self.spaced = true;
+        Ok(())
+    }
+
+    /// Whether what comes is a value, so that a slash does not divide.
+    fn expects_value(&self) -> bool {
+        let before = self.kept.trim_end();
+        let word =
+            before.rsplit(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap_or("");
+        match before.chars().next_back() {
+            Some(')' | ']' | '}' | '\'' | '"' | '`') => false,
+            _ => word.is_empty() || BEFORE_EXPRESSIONS.contains(&word),
+        }
+    }
+
+    /// A text on one line, as it is.
+    fn quoted(&mut self, quote: char) -> Result<(), Unclosed> {
+        self.left.next();
+        self.keep(quote);
+        self.verbatim(|letter, _| letter == quote)
+    }
+
+    /// A regular expression, as it is.
+    fn expression(&mut self) -> Result<(), Unclosed> {
+        self.left.next();
+        self.keep('/');
+        let mut is_class = false;
+        self.verbatim(move |letter, is_escaped| {
+            if !is_escaped && matches!(letter, '[' | ']') {
+                is_class = letter == '[';
+            }
+            letter == '/' && !is_class
+        })
+    }
+
+    /// Keeps what comes up to the first character that is no part of an escape and ends it.
+    fn verbatim(&mut self, mut ends: impl FnMut(char, bool) -> bool) -> Result<(), Unclosed> {
+        let mut is_escaped = false;
+        loop {
+            let letter = self.left.next().filter(|letter| *letter != '\n').ok_or_else(|| self.unclosed())?;
+            self.kept.push(letter);
+            let is_end = ends(letter, is_escaped) && !is_escaped;
+            is_escaped = letter == '\\' && !is_escaped;
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A template up to its end, or to the expression in it.
+    fn template(&mut self, templates: &mut Vec<usize>) -> Result<(), Unclosed> {
+        let mut before = ' ';
+        loop {
+            let letter = self.left.next().ok_or_else(|| self.unclosed())?;
+            self.kept.push(letter);
+            match (before, letter) {
+                ('\\', _) => before = ' ',
+                ('$', '{') => {
+                    templates.push(0);
+                    return Ok(());
+                }
+                (_, '`') => return Ok(()),
+                _ => before = letter,
+            }
+        }
+    }
+}
