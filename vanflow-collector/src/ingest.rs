@@ -485,7 +485,7 @@ mod tests {
     async fn a_replay_measures_in_the_time_of_the_capture() {
         let (network, publisher) = Network::new(Store::new(StoreOptions::default()));
         let mut options = vanflow_api::ApiOptions::default();
-        options.history = Some(vanflow_api::HistoryOptions::default());
+        options.history = Some(vanflow_history::HistoryOptions::default());
         let api = Api::new(network, options);
         let every = Some(Duration::from_secs(5));
         let mut replayed = Replayed::new(Ingest::new(publisher), &[], Speed::Max, api.clone(), every);

@@ -216,7 +216,7 @@ function sum(points) {
 
 /** @param {{ start: number, end: number }} range */
 function axis(range) {
-  return ticks(range, 5).map((at) => {
+  return ticks(range, 4).map((at) => {
     const mark = h('span', null, units.minute(at));
     mark.style.left = `${((at - range.start) / (range.end - range.start)) * 100}%`;
     return mark;

@@ -516,8 +516,11 @@ export function lanesOf(events, findings, from, to, most) {
   const lanes = new Map();
   /** @type {Map<string, {event: Event, lane: Lane}>} */
   const open = new Map();
+  /** The lane of each subject. @type {Map<string, string>} */
+  const known = new Map();
   for (const event of [...events].sort((a, b) => a.time - b.time || a.number - b.number)) {
     const key = laneKey(event);
+    if (!shared(event)) known.set(event.subject.id, key);
     const lane = lanes.get(key) ?? { key, label: laneLabel(event), severity: 'fine', spans: [], marks: [] };
     lanes.set(key, lane);
     if (ENDING.has(event.kind)) {
@@ -542,7 +545,7 @@ export function lanesOf(events, findings, from, to, most) {
   for (const { event, lane } of open.values()) span(lane, event, to, from, to);
   for (const finding of findings) {
     if (finding.about !== 'network' || !finding.subject || finding.since === undefined || finding.since >= to) continue;
-    const key = `${finding.subject.type}:${finding.subject.id}`;
+    const key = known.get(finding.subject.id) ?? `${finding.subject.type}:${finding.subject.id}`;
     const lane = lanes.get(key) ?? {
       key, label: subjectLabel(finding.subject), severity: finding.severity, spans: [], marks: [],
     };
@@ -569,9 +572,10 @@ function shared({ kind, severity }) {
   return kind === 'clientDisconnects' ? 'client disconnects' : kind === 'warning' && severity === 'warn' ? 'router warnings' : undefined;
 }
 
-/** @param {Event} event */
+/** Links and routers that come back have another identity, and the name that they had. @param {Event} event */
 function laneKey(event) {
-  return shared(event) ?? `${event.subject.type}:${event.subject.id}`;
+  const { type, id, name } = event.subject;
+  return shared(event) ?? `${type}:${['link', 'router'].includes(type) ? name ?? id : id}`;
 }
 
 /** @param {Event} event */
