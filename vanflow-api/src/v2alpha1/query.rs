@@ -384,6 +384,7 @@ impl Query {
             start: time("startTime"),
             end: time("endTime"),
             filters: Vec::new(),
+            either: Vec::new(),
             order: None,
             state: State::All,
             range,

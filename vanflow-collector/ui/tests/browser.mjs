@@ -403,9 +403,11 @@ await test('what is looked for is looked for among all, not among those that are
     const services = await page.$$eval('tr[data-key] .sv', (cells) => [...new Set(cells.map((cell) => cell.textContent))]);
     assert.deepEqual(services, [routingKey]);
   }
-  await open(page, 'connections?filter=component%3Acatalog');
-  const names = await page.$$eval('tr[data-key]', (rows) => rows.map((row) => [...row.querySelectorAll('.p .nm')].map((cell) => cell.textContent ?? '')));
-  assert.ok(names.length > 0 && names.every((ends) => ends.some((name) => name.startsWith('catalog'))), JSON.stringify(names));
+  await page.goto(`${url}/#connections?filter=component%3Acatalog`);
+  await page.waitForFunction(() => {
+    const rows = [...document.querySelectorAll('tr[data-key]')].map((row) => [...row.querySelectorAll('.p .nm')].map((cell) => cell.textContent ?? ''));
+    return rows.length > 0 && rows.every((ends) => ends.some((name) => name.startsWith('catalog')));
+  });
 }));
 
 await test('a range of the past is chosen by its times, no further back than anything is held', () => withPage({}, async (page) => {
