@@ -412,3 +412,38 @@ fn texts_and_ids_may_be_as_long_as_the_limit_and_no_longer() {
     let oddities = network.store.stats().oddities;
     assert_eq!([Oddity::TextTooLong, Oddity::IdTooLong].map(|oddity| oddities.count(oddity)), [1, 1]);
 }
+
+#[test]
+fn an_end_before_its_start_is_counted_once() {
+    let mut network = Network::new();
+    let west = network.west();
+    let count = |network: &Network| network.store.stats().oddities.count(Oddity::EndBeforeStart);
+    let flow = |id: &str, start: u64, end: u64| {
+        let update = change(RecordKind::BiflowTport, id).with(Attribute::StartTime, start);
+        update.with(Attribute::EndTime, end)
+    };
+    network.report(west, &[flow("west:5", 10, 10)]);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:6").with(Attribute::EndTime, 5_u64)]);
+    assert_eq!(count(&network), 0);
+    network.report(west, &[flow("west:7", 10, 9)]);
+    assert_eq!(count(&network), 1);
+    network.report(west, &[change(RecordKind::BiflowTport, "west:7").with(Attribute::Octets, 5_u64)]);
+    assert_eq!(count(&network), 1, "nothing is said of its end");
+}
+
+#[test]
+fn a_start_is_newer_than_the_one_before_or_where_none_is_known_than_the_end() {
+    // faults 9
+    let mut network = Network::new();
+    let controller = network.controller("site-west");
+    let report = |network: &mut Network, id: &str, attribute, time: u64| {
+        network.report(controller, &[change(RecordKind::Process, id).with(attribute, time)]);
+        find(&network.snapshot(), id).is_live()
+    };
+    report(&mut network, "pod-1", Attribute::StartTime, 1);
+    for id in ["pod-1", "pod-2"] {
+        assert!(!report(&mut network, id, Attribute::EndTime, 5));
+    }
+    assert!(!report(&mut network, "pod-2", Attribute::StartTime, 3), "its start was not known");
+    assert!(report(&mut network, "pod-1", Attribute::StartTime, 3));
+}
