@@ -221,7 +221,7 @@ impl Api {
         opened: &mut Opened,
         due: Due,
         now: Timestamp,
-    ) -> (Vec<(usize, Row)>, Vec<(usize, Row)>) {
+    ) -> (v2alpha1::Given, v2alpha1::Given) {
         let snapshot = opened.follow(|| self.shared.network.read());
         opened.rows(&snapshot, &self.shared.derivations, due, now.as_micros())
     }

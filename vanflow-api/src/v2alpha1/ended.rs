@@ -26,6 +26,9 @@ const FLOWS: [RecordKind; 3] = [RecordKind::BiflowTport, RecordKind::BiflowApp, 
 /// How many are remembered that can end again: as many as the store remembers when it evicts them.
 const MOST_AGAIN: usize = 20_000;
 
+/// Rows, each with the position of its table.
+pub(crate) type Given = Vec<(usize, Row)>;
+
 /// What is known of what ended.
 #[derive(Debug)]
 pub struct Ended(Passing);
@@ -204,7 +207,7 @@ impl Opened {
         derivations: &Derivations,
         due: Due,
         now: u64,
-    ) -> (Vec<(usize, Row)>, Vec<(usize, Row)>) {
+    ) -> (Given, Given) {
         let began = self.passing.due(snapshot, due);
         let mut again = Vec::new();
         if let Some(every) = self.every {

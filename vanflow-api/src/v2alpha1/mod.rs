@@ -32,6 +32,7 @@ mod workload;
 pub(crate) use collection::{Collection, Scope, service_with_id, site_with_id};
 pub(crate) use connection::Flow;
 pub(crate) use derivations::Derivations;
+pub(crate) use ended::Given;
 pub use ended::{Due, Ended, Opened};
 pub(crate) use flow::protocol_name;
 pub(crate) use list::{List, single};

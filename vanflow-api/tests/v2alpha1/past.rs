@@ -50,7 +50,8 @@ impl Rows for Kept {
         let tables = tables();
         let its = tables.iter().find(|its| its.name == wanted.table).unwrap();
         // Of a minute in three there are sums.
-        let is_summed_up = |row: &Row| whole.has(its.end(row)) && its.end(row) / (60 * SECOND) % 3 != 0;
+        let is_summed_up =
+            |row: &Row| whole.has(its.end(row)) && !(its.end(row) / (60 * SECOND)).is_multiple_of(3);
         let mut summed_up = Vec::new();
         let all = Wanted::all(wanted.table, wanted.span);
         self.visit(&all, &mut |row| {
