@@ -1,6 +1,6 @@
 """Checks what a collector sends to a ClickHouse against a real one: the engine, in this process, behind a small HTTP server.
 
-Usage: clickhouse.py COLLECTOR, built with the feature archive, with the package chdb-core at hand.
+Usage: clickhouse.py COLLECTOR VFLOW, the first built with the feature archive, with the package chdb-core at hand.
 """
 
 import http.server
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -33,6 +34,7 @@ class Engine:
         self.directory = directory
         self.lock = threading.Lock()
         self.inserts = 0
+        self.questions = 0
         self.server = None
         self.port = 0
 
@@ -59,7 +61,21 @@ class Engine:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self):
+                query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query, strict_parsing=True))
+                with engine.lock:
+                    engine.ask(f"USE {query['database']}")
+                    text = engine.ask(query["query"], query["default_format"]).bytes()
+                self.send_response(200)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
             def do_POST(self):
+                if engine.server is None:
+                    # A connection that was kept from before.
+                    self.close_connection = True
+                    return
                 query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query, strict_parsing=True))
                 body = self.rfile.read(int(self.headers["content-length"]))
                 statement = query.pop("query")
@@ -69,6 +85,10 @@ class Engine:
                         if statement.startswith("INSERT"):
                             engine.insert(statement, query, body)
                         else:
+                            if statement.startswith("SELECT"):
+                                # Whoever asks changes nothing. Here it would be so for all that follows.
+                                assert query.pop("readonly") == "1"
+                                engine.questions += 1
                             for name, value in query.items():
                                 quoted = value.replace("\\", "\\\\").replace("'", "\\'")
                                 engine.ask(f"SET {name} = '{quoted}'")
@@ -89,8 +109,9 @@ class Engine:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop_listening(self):
-        self.server.shutdown()
-        self.server.server_close()
+        server, self.server = self.server, None
+        server.shutdown()
+        server.server_close()
 
 
 class Collector:
@@ -137,6 +158,30 @@ def until(is_so, what):
     sys.exit(f"{what} did not come to be")
 
 
+def questions(known):
+    """Lists and records that are asked for, of all kinds."""
+    some = known["connections"]["results"][17]
+    request = known["applicationflows"]["results"][11]
+    span = f"timeRangeStart={some['endTime'] - 3_000_000}&timeRangeEnd={some['endTime'] + 1_000_000}"
+    service = urllib.parse.quote(some["routingKey"])
+    sort = "sortBy=endTime.desc&limit=7&offset=3"
+    odd = urllib.parse.quote("it's \\ {p0:String}\t%")
+    yield from [
+        f"connections?{EVER}&sortBy=key.asc&limit=50",
+        f"connections?{EVER}&routingKey={service}&{sort}",
+        f"connections?{EVER}&sourceSiteName={urllib.parse.quote(some['sourceSiteName'][:3])}&{sort}",
+        f"connections?{EVER}&connectorError=*&{sort}",
+        f"connections?{EVER}&routingKey={odd}",
+        f"connections?{span}&timeRangeOperation=intersects&sortBy=key.asc",
+        f"connections?{EVER}&groupBy=routingKey",
+        f"connections/{urllib.parse.quote(some['key'])}",
+        f"connections/{urllib.parse.quote(some['identity'])}",
+        f"applicationflows?{EVER}&status=200&method=GET&{sort}",
+        f"applicationflows?{EVER}&groupBy=status,routingKey",
+        f"applicationflows/{urllib.parse.quote(request['key'])}",
+    ]
+
+
 def compare(engine, name, rows):
     """What is in a table is what the API answers, row by row, each once."""
     (types,) = [dict(engine.rows(f"SELECT name, type FROM system.columns WHERE database = 'van' AND table = '{name}'"))]
@@ -161,7 +206,7 @@ def compare(engine, name, rows):
     print(f"{len(rows)} {name} are the same to the API and to ClickHouse")
 
 
-def main(program):
+def main(program, vflow):
     with tempfile.TemporaryDirectory() as directory:
         engine = Engine(directory)
         engine.listen()
@@ -204,8 +249,36 @@ def main(program):
             compare(engine, name, collector.get(f"api/v2alpha1/{path}?{EVER}")["results"])
         (made,) = engine.rows("SELECT create_table_query FROM system.tables WHERE database = 'van' AND name = 'requests'")
         assert "ReplacingMergeTree(written)" in made[0] and "TTL" in made[0], made
+        statement = "SELECT routingKey, count() AS number FROM requests FINAL GROUP BY 1 ORDER BY 1"
+        asked = [vflow, "sql", statement, "--history-clickhouse", url, "-o", "ndjson"]
+        lines = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
+        expected = {}
+        for request in collector.get(f"api/v2alpha1/applicationflows?{EVER}")["results"]:
+            expected[request["routingKey"]] = expected.get(request["routingKey"], 0) + 1
+        found = {line["routingKey"]: int(line["number"]) for line in map(json.loads, lines)}
+        assert found == expected, (found, expected)
+        print(f"`vflow sql` counts requests of {len(found)} services")
+        known = {path: collector.get(f"api/v2alpha1/{path}?{EVER}") for path in LISTS}
+        answers = {path: collector.get(f"api/v2alpha1/{path}") for path in questions(known)}
         collector.leave()
+
+        # One whose disk has nothing answers the same, from the ClickHouse.
+        asked = engine.questions
+        second = os.path.join(directory, "second")
+        collector = Collector(program, "--router", "amqp://127.0.0.1:9", "--history-dir", second, *keep)
+        for path, expected in answers.items():
+            found = collector.get(f"api/v2alpha1/{path}")
+            assert found == expected, (path, str(found)[:500], str(expected)[:500])
+        print(f"{len(answers)} questions have the same answers from the disk and from ClickHouse")
+        assert engine.questions >= asked + len(answers)
         engine.stop_listening()
+        try:
+            collector.get(f"api/v2alpha1/connections?{EVER}")
+            sys.exit("an answer that lacks what the ClickHouse has is none")
+        except urllib.error.HTTPError as error:
+            said = error.read().decode()
+            assert error.code == 500 and "the ClickHouse at http://127.0.0.1" in said, (error.code, said)
+        collector.leave()
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

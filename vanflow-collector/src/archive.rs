@@ -140,6 +140,11 @@ impl Archivist {
         }
     }
 
+    /// The archive itself.
+    pub(crate) fn archive(&self) -> Arc<Archive> {
+        self.archive.clone()
+    }
+
     /// What is kept, for those who ask.
     pub(crate) fn rows(&self) -> Arc<dyn Rows> {
         self.archive.clone()

@@ -4,6 +4,7 @@
 //! comes twice all the same, as after a restart, replaces itself: tables are of the kind that does so.
 
 mod outbox;
+mod reading;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,12 @@ mod tests;
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header::HeaderName};
+use http::{
+    HeaderValue, Method, Request,
+    header::{CONTENT_LENGTH, HeaderName},
+};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 use tokio::{
@@ -27,10 +32,14 @@ use vanflow_api::{
     metrics::{Health, Written},
     tables as tables_of_history,
 };
-use vanflow_history::rows::{Row, Table};
+use vanflow_history::{
+    Archive,
+    rows::{Row, Rows, Table},
+};
 
 use self::{
     outbox::{Batch, Outbox},
+    reading::{Both, Since},
     tables::Place,
 };
 use crate::{
@@ -91,6 +100,10 @@ pub enum ClickHouseError {
 pub(crate) struct Exporter {
     packer: Packer,
     sender: Sender,
+    /// The server, for those who ask.
+    reader: Server,
+    /// Where the outbox is.
+    directory: PathBuf,
 }
 
 /// Puts what has ended in the outbox.
@@ -153,20 +166,20 @@ impl Exporter {
             info!("{waiting} rows wait in {} for the ClickHouse", directory.display());
         }
         let (outbox, is_filled) = (Arc::new(outbox), Arc::new(Notify::new()));
-        let password = settings.password_file.map(|path| match std::fs::read_to_string(&path) {
-            Ok(text) => HeaderValue::from_str(text.trim_end_matches(['\r', '\n']))
-                .map_err(|error| ClickHouseError::Password { path, error: io::Error::other(error) }),
-            Err(error) => Err(ClickHouseError::Password { path, error }),
-        });
         let named = Named { what: "ClickHouse", option: "--history-clickhouse-ca" };
         let server = Server {
             client: outbound::client(named, &settings.url, settings.ca.as_deref())?,
             url: settings.url,
             user: settings.user.and_then(|user| HeaderValue::from_str(&user).ok()),
-            password: password.transpose()?.map(|mut password| {
-                password.set_sensitive(true);
-                password
-            }),
+            password: settings.password_file.map(password).transpose()?,
+        };
+        let reader = match settings.reader {
+            Some(reader) => Server {
+                user: HeaderValue::from_str(&reader).ok(),
+                password: settings.reader_password_file.map(password).transpose()?,
+                ..server.clone()
+            },
+            None => server.clone(),
         };
         let plain = tables_of_history();
         Ok(Self {
@@ -192,12 +205,36 @@ impl Exporter {
                 is_filled,
                 failing_since: None,
             },
+            reader,
+            directory,
+        })
+    }
+
+    /// The rows of the ClickHouse beside those of an archive. It has what ended before now.
+    pub(crate) fn rows(&self, archive: Arc<Archive>) -> Arc<dyn Rows> {
+        let (place, network) = (self.sender.place.clone(), self.packer.network.clone());
+        let now = clock::now().as_micros();
+        let since = self.whole_since(&archive, now);
+        Arc::new(Both::new(archive, self.reader.clone(), place, network, Since { whole: since, began: now }))
+    }
+
+    /// From when on all that ended is in the archive, but for what it has removed: since its directory is there.
+    fn whole_since(&self, archive: &Archive, now_micros: u64) -> u64 {
+        let path = self.directory.with_extension("since");
+        let noted = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+        noted.unwrap_or_else(|| {
+            let held = archive.tables().iter().filter_map(|table| archive.held(table.name).since);
+            let since = held.max().unwrap_or(now_micros);
+            if let Err(error) = std::fs::write(&path, since.to_string()) {
+                warn!("cannot write {}: {error}; what is on disk now is asked of the ClickHouse after the next start", path.display());
+            }
+            since
         })
     }
 
     /// Sends what ends, until `shutdown`, and then what can be sent within some seconds.
     pub(crate) async fn keep(self, api: Api, shutdown: CancellationToken) {
-        let Self { packer, sender } = self;
+        let Self { packer, sender, .. } = self;
         let take = move |packer: &mut Packer, turn| packer.take(&api, turn);
         let packed = CancellationToken::new();
         let sending = tokio::spawn(sender.send(packed.clone()));
@@ -392,12 +429,30 @@ impl Sender {
 impl Server {
     /// Has a statement done, with that for its data.
     async fn post(&self, statement: &str, settings: &[(&str, &str)], data: Bytes) -> Result<(), Failure> {
+        self.answer(statement, settings, data).await.map(drop)
+    }
+
+    /// What it answers to a question, which changes nothing there.
+    async fn ask(&self, statement: &str, settings: &[(&str, &str)]) -> Result<Incoming, Failure> {
+        let settings: Vec<_> = settings.iter().copied().chain([("readonly", "1")]).collect();
+        self.answer(statement, &settings, Bytes::new()).await
+    }
+
+    async fn answer(
+        &self,
+        statement: &str,
+        settings: &[(&str, &str)],
+        data: Bytes,
+    ) -> Result<Incoming, Failure> {
         let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let mut uri = format!("{}/?query={}", self.url, encoded(statement));
         for (name, value) in settings {
             uri.push_str(&format!("&{name}={}", encoded(value)));
         }
+        let length = data.len();
         let mut request = Request::new(Full::new(data));
+        // It refuses a POST that does not say how long it is, one of nothing, too.
+        request.headers_mut().insert(CONTENT_LENGTH, length.into());
         *request.method_mut() = Method::POST;
         *request.uri_mut() =
             uri.parse().map_err(|error: http::uri::InvalidUri| Failure::Refused(error.to_string()))?;
@@ -408,21 +463,16 @@ impl Server {
             }
         }
         let unreachable = |why: String| Failure::Unreachable(why);
-        let answer = timeout(ANSWER_WITHIN, async {
-            let answer =
-                self.client.request(request).await.map_err(|error| unreachable(outbound::reasons(&error)))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
-            let body =
-                body.map_err(|error| unreachable(format!("its answer broke off: {error}")))?.to_bytes();
-            Ok((status, body))
-        });
-        let (status, body) = answer.await.map_err(|_| {
+        let answer = timeout(ANSWER_WITHIN, self.client.request(request)).await.map_err(|_| {
             unreachable(format!("it did not answer within {}", humantime::format_duration(ANSWER_WITHIN)))
-        })??;
+        })?;
+        let answer = answer.map_err(|error| unreachable(outbound::reasons(&error)))?;
+        let status = answer.status();
         if status.is_success() {
-            return Ok(());
+            return Ok(answer.into_body());
         }
+        let body = timeout(ANSWER_WITHIN, Limited::new(answer.into_body(), LONGEST_ANSWER).collect()).await;
+        let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
         let text = String::from_utf8_lossy(&body);
         let why = format!("it answers {}: {}", status.as_u16(), text.lines().next().unwrap_or_default());
         // What it says of the one who asks it says of all that is asked.
@@ -431,6 +481,17 @@ impl Server {
             _ => Failure::Unreachable(why),
         })
     }
+}
+
+/// The password in a file, for a header.
+fn password(path: PathBuf) -> Result<HeaderValue, ClickHouseError> {
+    let text = std::fs::read_to_string(&path);
+    let value = text.and_then(|text| {
+        HeaderValue::from_str(text.trim_end_matches(['\r', '\n'])).map_err(io::Error::other)
+    });
+    let mut value = value.map_err(|error| ClickHouseError::Password { path, error })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl std::fmt::Debug for Server {

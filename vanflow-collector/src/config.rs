@@ -15,6 +15,8 @@ mod skupper;
 pub use args::{Args, Command, Octets, Speed};
 pub use command_line::CommandLine;
 pub use limits::{LimitArgs, Limits};
+#[cfg(feature = "bucket")]
+pub use settings::Bucket;
 pub use settings::{
     Access, AccessLog, AccessLogFormat, Addresses, Auth, FlowLog, FlowLogFormat, FlowLogTarget, Http,
     Prometheus, Replay, Router, Settings, SettingsError, Source, State,

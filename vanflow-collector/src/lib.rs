@@ -31,6 +31,8 @@ mod answer;
 #[cfg(feature = "archive")]
 mod archive;
 mod auth;
+#[cfg(feature = "bucket")]
+mod bucket;
 mod capture;
 mod check;
 mod chore;
@@ -72,6 +74,8 @@ mod ui;
 
 pub use access_log::AccessLogError;
 pub use auth::AuthError;
+#[cfg(feature = "bucket")]
+pub use bucket::BucketError;
 pub use capture::CaptureError;
 pub use check::check;
 #[cfg(feature = "archive")]

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
@@ -25,8 +26,11 @@ use crate::http::Failure;
 /// How long it may take to be connected.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// Connections to servers.
-pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+/// What connects to servers.
+pub(crate) type Connector = HttpsConnector<HttpConnector>;
+
+/// Connections to servers, for requests with such bodies.
+pub(crate) type Client<B = Full<Bytes>> = legacy::Client<Connector, B>;
 
 /// A server, for people.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +81,14 @@ pub enum OutboundError {
 
 /// Connects to the server at that URL when it is asked something, and trusts it by the authorities in a file, or by those that
 /// this machine trusts.
-pub(crate) fn client(server: Named, url: &str, ca: Option<&Path>) -> Result<Client, OutboundError> {
+pub(crate) fn client<B: Body + Send>(
+    server: Named,
+    url: &str,
+    ca: Option<&Path>,
+) -> Result<Client<B>, OutboundError>
+where
+    B::Data: Send,
+{
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT_WITHIN));

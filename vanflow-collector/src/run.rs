@@ -35,6 +35,8 @@ use vanflow_proto::{
 };
 use vanflow_store::Store;
 
+#[cfg(feature = "bucket")]
+use crate::bucket::{BucketError, Uploader};
 use crate::{
     access_log::{AccessLog, AccessLogError, noting},
     announce,
@@ -97,6 +99,10 @@ pub enum RunError {
     #[cfg(feature = "archive")]
     #[error(transparent)]
     Archive(#[from] vanflow_history::ArchiveError),
+    /// Files cannot be sent to the bucket.
+    #[cfg(feature = "bucket")]
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     /// What has ended cannot be sent to the ClickHouse.
     #[cfg(feature = "archive")]
     #[error(transparent)]
@@ -303,13 +309,21 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     #[cfg(feature = "archive")]
     let archivist = {
         let (health, of_demo) = (health.clone(), matches!(source, Source::Demo(_)));
-        let archive = settings.archive;
+        let archive = settings.archive.clone();
         let opening = spawn_blocking(move || match archive {
             Some(archive) => Archivist::open(&archive, retention, clock::now(), health).map(Some),
             None if of_demo => Ok(Archivist::of_demo(retention, clock::now(), health)),
             None => Ok(None),
         });
         opening.await??
+    };
+    #[cfg(feature = "bucket")]
+    let uploader = match (settings.bucket, &archivist, settings.archive) {
+        (Some(bucket), Some(archivist), Some(kept)) => {
+            let (archive, health) = (archivist.archive(), health.clone());
+            Some(spawn_blocking(move || Uploader::new(bucket, archive, &kept.directory, health)).await??)
+        }
+        _ => None,
     };
     #[cfg(feature = "archive")]
     let exporter = match settings.clickhouse {
@@ -352,7 +366,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     options.history = settings.history;
     #[cfg(feature = "archive")]
     {
-        options.rows = archivist.as_ref().map(Archivist::rows);
+        options.rows = archivist.as_ref().map(|archivist| match &exporter {
+            Some(exporter) => exporter.rows(archivist.archive()),
+            None => archivist.rows(),
+        });
     }
     let remember_every = options.history.as_ref().map(|history| history.interval);
     let api = Api::new(network.clone(), options);
@@ -360,6 +377,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let archiving = archivist.map(|archivist| tokio::spawn(archivist.keep(api.clone(), keep_until.clone())));
     #[cfg(feature = "archive")]
     let exporting = exporter.map(|exporter| tokio::spawn(exporter.keep(api.clone(), keep_until.clone())));
+    #[cfg(feature = "bucket")]
+    let uploading = uploader.map(|uploader| tokio::spawn(uploader.keep(keep_until.clone())));
+    #[cfg(not(feature = "bucket"))]
+    let uploading = None;
     #[cfg(not(feature = "archive"))]
     let (archiving, exporting) = (None, None);
     let flow_logging = flow_log.map(|mut flow_log| {
@@ -408,6 +429,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         keeping,
         archiving,
         exporting,
+        uploading,
         flow_logging,
         serving,
         monitoring,
@@ -437,6 +459,7 @@ struct Parts {
     keeping: Option<JoinHandle<()>>,
     archiving: Option<JoinHandle<()>>,
     exporting: Option<JoinHandle<()>>,
+    uploading: Option<JoinHandle<()>>,
     flow_logging: Option<JoinHandle<()>>,
     serving: JoinHandle<()>,
     monitoring: Option<JoinHandle<()>>,
@@ -465,6 +488,7 @@ impl Parts {
                 self.keeping,
                 self.archiving,
                 self.exporting,
+                self.uploading,
                 self.flow_logging,
                 self.monitoring,
                 self.access_logging,

@@ -18,6 +18,7 @@
 
 mod columns;
 mod disk;
+mod finished;
 mod log;
 mod merging;
 mod reading;
@@ -37,7 +38,7 @@ use chrono::DateTime;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
-pub use self::columns::ParquetWriter;
+pub use self::{columns::ParquetWriter, finished::FinishedFile};
 use self::{
     columns::Reader,
     disk::{Disk, Kept},
@@ -57,6 +58,9 @@ pub struct ArchiveOptions {
     pub seal_after_micros: u64,
     /// How many rows the log may have before they are. They are in memory meanwhile.
     pub seal_rows: usize,
+    /// Whether files go only once they are elsewhere, too, as [`Archive::sent`] says; but for those that are more than
+    /// `keep_octets`.
+    pub keeps_unsent: bool,
 }
 
 impl Default for ArchiveOptions {
@@ -67,6 +71,7 @@ impl Default for ArchiveOptions {
             keep_octets: None,
             seal_after_micros: 5 * minute,
             seal_rows: 20_000,
+            keeps_unsent: false,
         }
     }
 }
@@ -132,6 +137,8 @@ struct State {
     apart: Vec<PathBuf>,
     removed: u64,
     merged: u64,
+    /// How many rows had to go though they were to be sent.
+    lost: u64,
 }
 
 /// A row, and the position of its table.
@@ -150,6 +157,8 @@ struct Entry {
     ends: (u64, u64),
     rows: u64,
     octets: u64,
+    /// Whether it is elsewhere, too.
+    is_sent: bool,
 }
 
 /// Something that was met in the directory, for the log of whoever opened it.
@@ -408,22 +417,13 @@ impl Archive {
         let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0));
         let sums = self.write_sums(at, rows, &path, ends.1);
         let kept = Arc::new(Kept::new(path, self.disk.clone()));
-        Ok(Entry { table: at, kept, sums, logs, ends, rows: rows.len() as u64, octets })
+        Ok(Entry { table: at, kept, sums, logs, ends, rows: rows.len() as u64, octets, is_sent: false })
     }
 
     fn retire(&self, now_micros: u64) {
         let before = now_micros.saturating_sub(self.options.keep_micros);
         let mut state = self.state();
-        state.files.sort_by_key(|file| file.ends.1);
-        let mut octets: u64 = state.files.iter().map(|file| file.octets).sum();
-        let is_too_much = |octets| self.options.keep_octets.is_some_and(|most| octets > most);
-        let gone = state.files.iter().take_while(|file| {
-            let goes = file.ends.1 < before || is_too_much(octets);
-            octets -= if goes { file.octets } else { 0 };
-            goes
-        });
-        let gone = gone.count();
-        let gone: Vec<_> = state.files.drain(..gone).collect();
+        let gone = state.take_old(before, self.options.keep_octets, self.options.keeps_unsent);
         state.removed += gone.len() as u64;
         drop(state);
         gone.iter().for_each(Entry::give_up);
@@ -502,7 +502,16 @@ fn described(disk: &Disk, table: usize, its: &Table, path: &Path) -> Result<Opti
     let reader = Reader::open(its, file)?;
     let kept = || Arc::new(Kept::new(path.to_owned(), disk.clone()));
     let logs = logs_of(path).unwrap_or_default();
-    let entry = |ends| Entry { table, kept: kept(), sums: None, logs, ends, rows: reader.rows(), octets };
+    let entry = |ends| Entry {
+        table,
+        kept: kept(),
+        sums: None,
+        logs,
+        ends,
+        rows: reader.rows(),
+        octets,
+        is_sent: false,
+    };
     Ok(reader.ends().map(entry))
 }
 

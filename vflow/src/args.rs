@@ -155,7 +155,7 @@ pub(crate) enum Command {
     Export(Export),
     /// A query in PromQL, as a table or a chart
     Query(Query),
-    /// Commands that answer SQL from a history, with DuckDB or ClickHouse
+    /// SQL over a history: commands that answer it, with DuckDB or ClickHouse, or what a ClickHouse answers
     Sql(Sql),
     /// Logs in to a collector: what is asked after that needs no password
     Login,
@@ -349,7 +349,11 @@ pub(crate) struct Sql {
     /// The directory where the collector keeps its history, as its own option says
     #[arg(long, env = "VANFLOW_HISTORY_DIR", value_name = "DIR")]
     pub(crate) history_dir: Option<PathBuf>,
-    /// The program to print the command for; all where it is not given
+    /// The ClickHouse that the collector sends its history to, as its own option says: the statement is answered by it.
+    /// --password-file has the password of the user in it, if it is not --user
+    #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE", value_name = "URL")]
+    pub(crate) history_clickhouse: Option<String>,
+    /// The program to print the command for, over the files in --history-dir; all where it is not given
     #[arg(long, value_enum, value_name = "PROGRAM")]
     pub(crate) with: Option<Engine>,
 }

@@ -27,7 +27,7 @@ pub(crate) use self::{
     path::path,
     query::query,
     record::record,
-    sql::sql,
+    sql::{Named as NamedClickHouse, answer as sql_answer, sql},
     status::status,
     top::top,
     verify::verify,

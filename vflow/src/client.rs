@@ -152,6 +152,12 @@ impl Client {
 
 /// What the body of a refusal says, in each API's form.
 fn reason(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    ["message", "error"].iter().find_map(|name| body[name].as_str()).map(str::to_owned)
+    match serde_json::from_slice::<Value>(body) {
+        Ok(body) => ["message", "error"].iter().find_map(|name| body[name].as_str()).map(str::to_owned),
+        // As a ClickHouse says it.
+        Err(_) => {
+            let text = String::from_utf8_lossy(body);
+            text.starts_with("Code: ").then(|| text.lines().next().unwrap_or_default().to_owned())
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::{ffi::OsString, io::Write};
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    args::{Cli, Command, Form, Output, When, join_not},
+    args::{Cli, Command, Form, Output, Sql, When, join_not},
     call::{self, Call},
     client::Client,
     error::{Error, RIGHT, WRONG_USE},
@@ -91,12 +91,21 @@ async fn answer(
         Command::Login => return call::login(&cli.connection, err).await,
         Command::Logout => return call::logout(&cli.connection, err).await,
         Command::Record(record) => return call::record(record, &cli.connection, err).await,
-        Command::Sql(sql) => return call::sql(sql, out, err),
+        Command::Sql(sql) if sql.history_clickhouse.is_none() || sql.with.is_some() => {
+            return call::sql(sql, out, err);
+        }
         Command::Verify(verify) => return call::verify(verify, cli.output.output, out),
         _ => {}
     }
     let zone = if cli.output.utc { Zone::Utc } else { surroundings.zone };
-    let client = Client::new(&cli.connection, |text| {
+    let mut connection = cli.connection;
+    let mut database = String::new();
+    if let Command::Sql(Sql { history_clickhouse: Some(url), .. }) = &cli.command {
+        let named = call::NamedClickHouse::parse(url)?;
+        (connection.server, database) = (named.server, named.database);
+        connection.user = connection.user.or(named.user);
+    }
+    let client = Client::new(&connection, |text| {
         // Whoever does not read messages is owed the answer all the same.
         let _ = writeln!(err, "warning: {}", visible(text));
     })?;
@@ -118,12 +127,12 @@ async fn answer(
         Command::Map(map) => call::map(&mut call, &map).await,
         Command::Export(export) => call::export(&mut call, &export).await,
         Command::Query(query) => call::query(&mut call, &query).await,
+        Command::Sql(sql) => call::sql_answer(&mut call, &sql.statement, &database).await,
         Command::Completions { .. }
         | Command::Man { .. }
         | Command::Login
         | Command::Logout
         | Command::Record(_)
-        | Command::Sql(_)
         | Command::Verify(_) => Ok(RIGHT),
     }
 }

@@ -6,5 +6,6 @@ mod export;
 mod https;
 mod misuse;
 mod server;
+mod sql;
 mod support;
 mod tail;

@@ -189,7 +189,7 @@ impl Health {
         let _ = self.rows.set(rows);
     }
 
-    /// What became of what has ended, all in all, there: `history`, `flow-log` or `clickhouse`.
+    /// What became of what has ended, all in all, there: `history`, `flow-log`, `clickhouse` or `bucket`.
     pub fn wrote(&self, to: &'static str, written: Written) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(to, written);
     }

@@ -257,7 +257,7 @@ metrics! {
     EndedSince "vanflow_collector_ended_since_seconds" Gauge, NONE ["kind"]
         "When the earliest of them ended, in seconds since the Unix epoch.";
     EndedWritten "vanflow_collector_ended_written_total" Counter, NONE ["to"]
-        "Connections and requests that have ended and were written there: to the history, the flow-log or the clickhouse.";
+        "Connections and requests that have ended and were written there: to the history, the flow-log, the clickhouse or the bucket.";
     EndedLost "vanflow_collector_ended_lost_total" Counter, NONE ["to"]
         "Those that were not written there and will not be: the disk was full for too long, or they were evicted before.";
     Lanes "vanflow_collector_lanes" Gauge, NONE []

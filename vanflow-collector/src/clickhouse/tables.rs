@@ -6,7 +6,7 @@ use std::time::Duration;
 use vanflow_history::rows::{Column, ColumnKind, Table, Value};
 
 /// What rows have there beside their own columns: whose network it was, who saw it, and when it was written.
-const NETWORK: Column = Column { name: "network", kind: ColumnKind::Text };
+pub(super) const NETWORK: Column = Column { name: "network", kind: ColumnKind::Text };
 const OBSERVER: Column = Column { name: "observer", kind: ColumnKind::Text };
 const WRITTEN: Column = Column { name: "written", kind: ColumnKind::Instant };
 
@@ -162,7 +162,7 @@ fn definition(table: &Table, at: usize) -> String {
     format!("{} {kind}", quoted(column.name))
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
 }
 

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use insta::assert_snapshot;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, time::interval};
-use vanflow_history::rows::{Column, ColumnKind, Sums, Value};
+use vanflow_history::rows::{Column, ColumnKind, Condition, Is, Span, Sums, Value, Wanted};
 
 use super::{outbox::Counts, *};
 
@@ -139,6 +139,7 @@ struct State {
 impl Played {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
+        assert!(parts.headers.contains_key("content-length"), "a ClickHouse refuses it");
         let body = body.collect().await.unwrap().to_bytes();
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let given: BTreeMap<_, _> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -204,6 +205,8 @@ fn sender(folder: &TempDir, address: SocketAddr) -> Exporter {
         database: "van".to_owned(),
         user: Some("writer".to_owned()),
         password_file: Some(folder.path().join("password")),
+        reader: None,
+        reader_password_file: None,
         ca: None,
         cluster: None,
         keep: None,
@@ -234,7 +237,7 @@ async fn what_a_server_does_not_take_waits_and_is_sent_under_its_name_until_it_i
     // Nobody is there.
     let (address, ends) = played.listen("127.0.0.1:0".parse().unwrap()).await;
     ends.cancel();
-    let Exporter { sender, packer } = sender(&folder, address);
+    let Exporter { sender, packer, .. } = sender(&folder, address);
     let (outbox, is_filled) = (packer.outbox, packer.is_filled);
     let table = requests();
     for number in 0..3 {
@@ -295,4 +298,41 @@ fn rows_are_packed_by_table_with_whose_they_are() {
     let waiting: Vec<_> =
         packer.outbox.waiting().into_iter().map(|batch| (batch.table, batch.rows)).collect();
     assert_eq!(waiting, [("connections".to_owned(), 4), ("requests".to_owned(), 3)]);
+}
+
+#[test]
+fn questions_are_names_of_columns_and_parameters_and_nothing_else() {
+    let odd = "it's \\ {p0:String}\t\"`\n";
+    let wanted = Wanted::all("things", Span { from: AT, until: u64::MAX })
+        .of_columns(vec!["routingKey"])
+        .with(Condition { column: "routingKey", is: Is::OneOf(vec!["a".into(), odd.into()]) })
+        .with(Condition { column: "protocol", is: Is::Beginning(vec!["t".into()]) })
+        .with(Condition { column: "octetCount", is: Is::Within(7, u64::MAX) })
+        .with(Condition { column: "startTime", is: Is::Within(0, AT) })
+        .with(Condition { column: "later", is: Is::Within(0, 9) });
+    let listed = reading::listing(&place(None), &things(), "van", &wanted).unwrap();
+    assert_snapshot!("listing", listed.text);
+    let values: Vec<_> = listed.parameters.iter().map(|(_, value)| &**value).collect();
+    assert_eq!(
+        values,
+        [
+            "van",
+            "1795662840123456",
+            "10413791999999999",
+            "a",
+            "it's \\\\ {p0:String}\\t\"`\\n",
+            "t",
+            "7",
+            "18446744073709551615",
+            "0",
+            "1795662840123456",
+        ]
+    );
+    let found = reading::finding(&place(None), &things(), "van", odd);
+    assert_snapshot!("finding", found.text);
+    assert_eq!(found.parameters.last().unwrap().1, "it's \\\\ {p0:String}\\t\"`\\n");
+
+    // A column that the table has not has no text.
+    let nothing = wanted.with(Condition { column: "later", is: Is::OneOf(vec!["x".into()]) });
+    assert_eq!(reading::listing(&place(None), &things(), "van", &nothing), None);
 }

@@ -239,6 +239,21 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_HISTORY_KEEP_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
     pub history_keep_size: Option<Octets>,
 
+    /// Sends finished files of --history-dir to this bucket, s3://bucket/prefix, too; what could not be sent stays on disk
+    /// within --history-keep-size, 10Gi by default then. AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION in the
+    /// environment say who sends them. Only in builds with the cargo feature bucket; any other refuses it.
+    #[arg(long, env = "VANFLOW_HISTORY_BUCKET", value_name = "URL", help_heading = KEEPING)]
+    pub history_bucket: Option<String>,
+
+    /// Where the server of --history-bucket is, http://host:port or https://host:port, if not at Amazon.
+    #[arg(long, env = "VANFLOW_HISTORY_BUCKET_ENDPOINT", value_name = "URL", help_heading = KEEPING)]
+    pub history_bucket_endpoint: Option<String>,
+
+    /// Trusts the certificate authorities in this PEM file when it connects to an https server of --history-bucket, in place
+    /// of those that this machine trusts.
+    #[arg(long, env = "VANFLOW_HISTORY_BUCKET_CA", value_name = "FILE", help_heading = KEEPING)]
+    pub history_bucket_ca: Option<PathBuf>,
+
     /// Sends what has ended to the ClickHouse at this URL, too, http://host:8123/database or https://user@host:8443/database:
     /// into tables that are made there. The database is vanflow by default. What it does not take waits in --history-dir.
     #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE", value_name = "URL", help_heading = KEEPING)]
@@ -247,6 +262,14 @@ pub struct Args {
     /// Reads the password of the user whom --history-clickhouse names from this file.
     #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE_PASSWORD_FILE", value_name = "FILE", help_heading = KEEPING)]
     pub history_clickhouse_password_file: Option<PathBuf>,
+
+    /// Asks --history-clickhouse as this user, one that needs to read and nothing else, where it writes as another.
+    #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE_READER", value_name = "USER", help_heading = KEEPING)]
+    pub history_clickhouse_reader: Option<String>,
+
+    /// Reads the password of --history-clickhouse-reader from this file.
+    #[arg(long, env = "VANFLOW_HISTORY_CLICKHOUSE_READER_PASSWORD_FILE", value_name = "FILE", help_heading = KEEPING)]
+    pub history_clickhouse_reader_password_file: Option<PathBuf>,
 
     /// Trusts the certificate authorities in this PEM file when it connects to an https --history-clickhouse, in place of
     /// those that this machine trusts.

@@ -15,6 +15,8 @@ use vanflow_history::{HistoryOptions, NETWORK_LABEL};
 use vanflow_proto::discovery;
 
 pub use self::access::{Access, AccessLog, AccessLogFormat, Addresses, Auth};
+#[cfg(feature = "bucket")]
+pub use self::keeping::Bucket;
 #[cfg(feature = "archive")]
 pub use self::keeping::{Archive, ClickHouse};
 pub use self::keeping::{FlowLog, FlowLogFormat, FlowLogTarget, State};
@@ -59,6 +61,9 @@ pub struct Settings {
     /// Where what has ended is kept, if it is.
     #[cfg(feature = "archive")]
     pub archive: Option<Archive>,
+    /// The bucket that finished files are sent to.
+    #[cfg(feature = "bucket")]
+    pub bucket: Option<Bucket>,
     /// The ClickHouse that what has ended is sent to.
     #[cfg(feature = "archive")]
     pub clickhouse: Option<ClickHouse>,
@@ -270,6 +275,9 @@ impl Settings {
         let archive = keeping::archive(&args)?;
         #[cfg(not(feature = "archive"))]
         let () = archive;
+        let bucket = keeping::bucket(&args)?;
+        #[cfg(not(feature = "bucket"))]
+        let () = bucket;
         #[cfg(feature = "archive")]
         let clickhouse = keeping::clickhouse(&args)?;
         let flow_log = keeping::flow_log(&args)?;
@@ -322,6 +330,8 @@ impl Settings {
             state: keeping::state(args.state, args.state_interval)?,
             #[cfg(feature = "archive")]
             archive,
+            #[cfg(feature = "bucket")]
+            bucket,
             #[cfg(feature = "archive")]
             clickhouse,
             flow_log,

@@ -17,7 +17,7 @@ const MOST_ROWS: u64 = 1 << 16;
 pub(super) const MANY: usize = 16;
 
 /// How long after its end an hour is over: what is reported later is a file of its own for a while.
-const LATE: u64 = HOUR / 6;
+pub(super) const LATE: u64 = HOUR / 6;
 
 impl Archive {
     /// Merges some small files of an hour; false where there are none. Blocks.
@@ -69,29 +69,37 @@ impl Archive {
 impl State {
     /// Files of one folder, one after the other, that can become one.
     fn small_files(&self, now_micros: u64) -> Option<Vec<Entry>> {
+        self.folders().into_values().find_map(|files| self.run_in(files, now_micros))
+    }
+
+    /// The files of each folder.
+    pub(super) fn folders(&self) -> BTreeMap<(usize, Option<&Path>), Vec<&Entry>> {
         let mut folders: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
         for file in &self.files {
             folders.entry((file.table, file.kept.path.parent())).or_default().push(file);
         }
-        folders.into_values().find_map(|mut files| {
-            let is_over = files.iter().all(|file| (file.ends.1 / HOUR + 1) * HOUR + LATE <= now_micros);
-            let least = if is_over { 2 } else { MANY };
-            files.sort_by_key(|file| file.logs);
-            let (mut run, mut rows): (Vec<Entry>, u64) = (Vec::new(), 0);
-            for file in files {
-                if rows + file.rows > MOST_ROWS || self.is_apart(&run, file) {
-                    if run.len() >= least {
-                        break;
-                    }
-                    (run, rows) = (Vec::new(), 0);
+        folders
+    }
+
+    /// Those of the files of a folder, one after the other, that can become one.
+    pub(super) fn run_in(&self, mut files: Vec<&Entry>, now_micros: u64) -> Option<Vec<Entry>> {
+        let is_over = files.iter().all(|file| (file.ends.1 / HOUR + 1) * HOUR + LATE <= now_micros);
+        let least = if is_over { 2 } else { MANY };
+        files.sort_by_key(|file| file.logs);
+        let (mut run, mut rows): (Vec<Entry>, u64) = (Vec::new(), 0);
+        for file in files {
+            if rows + file.rows > MOST_ROWS || self.is_apart(&run, file) {
+                if run.len() >= least {
+                    break;
                 }
-                if file.rows <= MOST_ROWS && !self.apart.contains(&file.kept.path) {
-                    rows += file.rows;
-                    run.push(file.clone());
-                }
+                (run, rows) = (Vec::new(), 0);
             }
-            (run.len() >= least).then_some(run)
-        })
+            if file.rows <= MOST_ROWS && !self.apart.contains(&file.kept.path) {
+                rows += file.rows;
+                run.push(file.clone());
+            }
+        }
+        (run.len() >= least).then_some(run)
     }
 
     /// Whether that file, or one between it and the last of those, is to stay as it is.

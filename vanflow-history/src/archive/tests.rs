@@ -699,3 +699,72 @@ fn sums_of_whole_files_are_read_in_place_of_their_rows_and_go_with_them() {
     archive.seal(AT + 365 * 24 * HOUR).unwrap();
     assert!(!path.exists());
 }
+
+/// The names of files that are finished.
+fn finished(archive: &Archive, now: u64) -> Vec<String> {
+    archive.finished(now).into_iter().map(|file| file.name).collect()
+}
+
+#[test]
+fn files_are_finished_when_nothing_can_be_merged_with_them_any_more() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    sealed(&archive, "a:1@7", AT);
+    sealed(&archive, "a:2@7", AT + SECOND);
+    // The hour is not over; then its files are merged first.
+    assert_eq!(finished(&archive, AT), Vec::<String>::new());
+    let later = AT + HOUR + HOUR / 4;
+    assert_eq!(finished(&archive, later), Vec::<String>::new());
+    archive.seal(later).unwrap();
+    let whole = archive.finished(later);
+    let name = format!("connections/date=2026-11-26/hour=03/{:020}-{:020}.parquet", 0, 1);
+    assert_eq!(whole.iter().map(|file| (&*file.name, file.rows)).collect::<Vec<_>>(), [(&*name, 2)]);
+    assert!(whole[0].path.ends_with(&name) && whole[0].path.exists());
+    archive.sent(&whole[0]);
+    assert_eq!(finished(&archive, later), Vec::<String>::new());
+
+    // What comes late is merged with it, and that is another file, which has the rows of the one that was sent.
+    sealed(&archive, "a:3@7", AT + 2 * SECOND);
+    assert_eq!(finished(&archive, later), Vec::<String>::new());
+    archive.seal(later).unwrap();
+    let again = archive.finished(later);
+    assert_eq!(again.iter().map(|file| file.rows).collect::<Vec<_>>(), [3]);
+    assert!(again[0].has_rows_of(&name) && !whole[0].has_rows_of(&again[0].name));
+    assert!(!again[0].has_rows_of(&name.replace("hour=03", "hour=04")) && !again[0].has_rows_of("notes.txt"));
+}
+
+#[test]
+fn a_file_that_is_to_be_sent_stays_until_it_was_and_only_where_there_is_room() {
+    // faults 37
+    let directory = TempDir::new().unwrap();
+    let mut options = ArchiveOptions::default();
+    (options.keeps_unsent, options.keep_micros) = (true, 24 * HOUR);
+    let (archive, _) = open(&directory, options.clone(), AT);
+    for hour in 0..4 {
+        sealed(&archive, &format!("a:{hour}@7"), AT + hour * HOUR);
+    }
+    let octets = archive.held("connections").octets;
+    let later = AT + 72 * HOUR;
+    archive.seal(later).unwrap();
+    let files = archive.finished(later);
+    assert_eq!(files.len(), 4);
+    // Out of turn: the oldest is not sent yet.
+    archive.sent(&files[1]);
+    archive.seal(later).unwrap();
+    assert_eq!(rows(&archive, ALL).into_keys().collect::<Vec<_>>(), ["a:0@7", "a:2@7", "a:3@7"]);
+    assert_eq!((archive.lost(), archive.removed()), (0, 1));
+    drop(archive);
+
+    // With less room the oldest goes, and is counted.
+    options.keep_octets = Some(octets / 4 * 2 + 10);
+    let (archive, _) = open(&directory, options, later);
+    archive.seal(later).unwrap();
+    assert_eq!(rows(&archive, ALL).into_keys().collect::<Vec<_>>(), ["a:2@7", "a:3@7"]);
+    assert_eq!((archive.lost(), archive.removed()), (1, 1));
+    // What was sent goes first.
+    let files = archive.finished(later);
+    archive.sent(&files[1]);
+    archive.seal(later).unwrap();
+    assert_eq!(rows(&archive, ALL).into_keys().collect::<Vec<_>>(), ["a:2@7"]);
+    assert_eq!(archive.lost(), 1);
+}

@@ -1,11 +1,14 @@
 //! `vflow sql`: how to open the history with a program that speaks SQL. There is none in here.
 
+mod clickhouse;
+
 use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
 };
 
+pub(crate) use self::clickhouse::{Named, answer};
 use crate::{
     args::{Engine, Sql},
     error::{Error, RIGHT},
@@ -22,7 +25,8 @@ struct View {
 pub(crate) fn sql(sql: &Sql, out: &mut dyn Write, err: &mut dyn Write) -> Result<u8, Error> {
     let Some(directory) = &sql.history_dir else {
         return Err(Error::usage(
-            "--history-dir DIR says where the collector keeps its history, as its own option does",
+            "--history-dir DIR says where the collector keeps its history, as its own option does, or --history-clickhouse URL \
+             where it sends it",
         ));
     };
     let directory = std::path::absolute(directory).map_err(|error| failed(directory, error.to_string()))?;

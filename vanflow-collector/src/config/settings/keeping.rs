@@ -31,6 +31,22 @@ pub struct Archive {
     pub options: vanflow_history::ArchiveOptions,
 }
 
+/// A bucket that finished files are sent to.
+#[cfg(feature = "bucket")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// As it was named.
+    pub url: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What names in it begin with: nothing, or folders with a slash at the end.
+    pub prefix: String,
+    /// Where its server is, if not where those of Amazon are.
+    pub endpoint: Option<String>,
+    /// The authorities to trust, a PEM file, where it is not those that this machine trusts.
+    pub ca: Option<PathBuf>,
+}
+
 /// A ClickHouse that what has ended is sent to.
 #[cfg(feature = "archive")]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +59,10 @@ pub struct ClickHouse {
     pub user: Option<String>,
     /// The file with the password.
     pub password_file: Option<PathBuf>,
+    /// Who asks it on behalf of those who ask, if it is another.
+    pub reader: Option<String>,
+    /// The file with the password of that one.
+    pub reader_password_file: Option<PathBuf>,
     /// The authorities to trust, a PEM file, where it is not those that this machine trusts.
     pub ca: Option<PathBuf>,
     /// The cluster whose servers share the tables; none where there is one server.
@@ -128,6 +148,11 @@ pub(super) fn archive(args: &Args) -> Result<Option<Archive>, SettingsError> {
         let size = at_least("--history-keep-size", size, LEAST_MEMORY, "1M or more")?;
         options.keep_octets = Some(size as u64);
     }
+    options.keeps_unsent = args.history_bucket.is_some();
+    if options.keeps_unsent {
+        // A bucket that is never there would fill the disk.
+        options.keep_octets.get_or_insert(10 << 30);
+    }
     Ok(Some(Archive { directory, options }))
 }
 
@@ -140,6 +165,7 @@ pub(super) fn clickhouse(args: &Args) -> Result<Option<ClickHouse>, SettingsErro
     let Some(text) = &args.history_clickhouse else {
         let options = [
             ("--history-clickhouse-password-file", args.history_clickhouse_password_file.is_some()),
+            ("--history-clickhouse-reader", args.history_clickhouse_reader.is_some()),
             ("--history-clickhouse-ca", args.history_clickhouse_ca.is_some()),
             ("--history-clickhouse-cluster", args.history_clickhouse_cluster.is_some()),
             ("--history-clickhouse-keep", args.history_clickhouse_keep.is_some()),
@@ -148,6 +174,13 @@ pub(super) fn clickhouse(args: &Args) -> Result<Option<ClickHouse>, SettingsErro
         needs("--history-clickhouse URL", &options)?;
         return Ok(None);
     };
+    if args.history_clickhouse_reader.is_none() {
+        let is_given = args.history_clickhouse_reader_password_file.is_some();
+        needs(
+            "--history-clickhouse-reader USER",
+            &[("--history-clickhouse-reader-password-file", is_given)],
+        )?;
+    }
     let Some(directory) = &args.history_dir else {
         return Err(SettingsError::Needs {
             option: "--history-clickhouse",
@@ -187,6 +220,8 @@ pub(super) fn clickhouse(args: &Args) -> Result<Option<ClickHouse>, SettingsErro
         database: database.to_owned(),
         user: (!user.is_empty()).then(|| user.into_owned()),
         password_file: args.history_clickhouse_password_file.clone(),
+        reader: args.history_clickhouse_reader.clone(),
+        reader_password_file: args.history_clickhouse_reader_password_file.clone(),
         ca: args.history_clickhouse_ca.clone(),
         cluster,
         keep: args
@@ -200,6 +235,57 @@ pub(super) fn clickhouse(args: &Args) -> Result<Option<ClickHouse>, SettingsErro
         network: args.network_id.clone(),
         observer: args.observer_id.clone(),
     }))
+}
+
+#[cfg(feature = "bucket")]
+pub(super) fn bucket(args: &Args) -> Result<Option<Bucket>, SettingsError> {
+    let Some(text) = &args.history_bucket else {
+        let options = [
+            ("--history-bucket-endpoint", args.history_bucket_endpoint.is_some()),
+            ("--history-bucket-ca", args.history_bucket_ca.is_some()),
+        ];
+        needs("--history-bucket URL", &options)?;
+        return Ok(None);
+    };
+    needs("--history-dir DIR", &[("--history-bucket", args.history_dir.is_none())])?;
+    let (bucket, prefix) = text
+        .strip_prefix("s3://")
+        .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
+        .filter(|(bucket, _)| !bucket.is_empty())
+        .ok_or_else(|| wrong("--history-bucket", text, "s3://bucket or s3://bucket/prefix"))?;
+    let prefix = prefix.trim_matches('/');
+    if let Some(endpoint) = &args.history_bucket_endpoint {
+        let is_one = url::Url::parse(endpoint)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !is_one {
+            return Err(wrong(
+                "--history-bucket-endpoint",
+                endpoint,
+                "http://host:port or https://host:port",
+            ));
+        }
+    }
+    Ok(Some(Bucket {
+        url: text.clone(),
+        bucket: bucket.to_owned(),
+        prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+        endpoint: args.history_bucket_endpoint.clone(),
+        ca: args.history_bucket_ca.clone(),
+    }))
+}
+
+/// Whether there is no bucket: what was built without it refuses all that is said of it.
+#[cfg(not(feature = "bucket"))]
+pub(super) fn bucket(args: &Args) -> Result<(), SettingsError> {
+    let options = [
+        ("--history-bucket", args.history_bucket.is_some()),
+        ("--history-bucket-endpoint", args.history_bucket_endpoint.is_some()),
+        ("--history-bucket-ca", args.history_bucket_ca.is_some()),
+    ];
+    match options.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => Err(SettingsError::NotBuilt { option, feature: "bucket" }),
+        None => Ok(()),
+    }
 }
 
 /// Whether that can be the name of a database or a cluster: nothing in it means anything in SQL.

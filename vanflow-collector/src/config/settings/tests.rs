@@ -378,6 +378,36 @@ fn a_clickhouse_is_named_by_a_url_that_says_no_more_than_where_it_is() {
     assert_eq!(without.to_string(), "--history-clickhouse needs --history-dir DIR: what waits is there");
 }
 
+#[cfg(feature = "bucket")]
+#[test]
+fn a_bucket_is_named_by_a_url_with_a_place_in_it_or_without() {
+    let settings_of = |line: &str| settings(&format!("--demo --history-dir dir {line}"));
+    let settings = settings_of("--history-bucket s3://history --history-bucket-endpoint http://s3:8333")
+        .expect("makes sense");
+    let bucket = settings.bucket.expect("one");
+    assert_eq!((&*bucket.bucket, &*bucket.prefix), ("history", ""));
+    assert_eq!(bucket.endpoint.as_deref(), Some("http://s3:8333"));
+    let options = settings.archive.expect("one").options;
+    assert_eq!((options.keeps_unsent, options.keep_octets), (true, Some(10 << 30)));
+    let settings =
+        settings_of("--history-bucket s3://history/van/west/ --history-keep-size 2G").expect("makes sense");
+    assert_eq!(settings.bucket.expect("one").prefix, "van/west/");
+    assert_eq!(settings.archive.expect("one").options.keep_octets, Some(2_000_000_000));
+    for (line, error) in [
+        (
+            "--history-bucket s3://",
+            "--history-bucket is `s3://`; it must be s3://bucket or s3://bucket/prefix",
+        ),
+        (
+            "--history-bucket s3://b --history-bucket-endpoint s3:8333",
+            "--history-bucket-endpoint is `s3:8333`; it must be http://host:port or https://host:port",
+        ),
+        ("--history-bucket-ca ca.pem", "--history-bucket-ca needs --history-bucket URL"),
+    ] {
+        assert_eq!(settings_of(line).expect_err("makes no sense").to_string(), error);
+    }
+}
+
 #[test]
 fn a_flow_log_is_as_it_was_asked_for_or_refused_with_what_makes_no_sense() {
     assert_eq!(settings("--demo").expect("makes sense").flow_log, None);
