@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use futures_util::FutureExt;
 use http::Request;
 use http_body_util::BodyExt;
+use tokio::runtime::{Builder, Runtime};
 use vanflow_api::{Api, ApiOptions, Network, Publisher};
 use vanflow_history::HistoryOptions;
 use vanflow_proto::{
@@ -54,6 +55,10 @@ fn api() -> &'static Api {
 /// What is answered to a question, as far as it is there at once: its status and so much of its text.
 pub fn ask(target: &str) -> Option<(u16, Vec<u8>)> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
+    // Bodies of watches use its timers.
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
+    let _within = runtime.enter();
     let response = api().respond(&parts);
     let status = response.status();
     assert!(!status.is_server_error(), "{target}: {status}");

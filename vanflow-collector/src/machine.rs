@@ -251,6 +251,7 @@ fn what_lived_again_and_is_gone_does_not_come_back_with_its_life_before() {
 }
 
 #[test]
+#[ignore = "takes minutes, and one thing that it found is not explained yet: docs/reliability.md"]
 #[expect(clippy::disallowed_methods, reason = "who asks for minutes of it wants minutes")]
 fn the_collector_knows_what_sources_have_whatever_happens() {
     // faults 1, 2, 6, 9, 22, 23, 27, 29

@@ -192,11 +192,13 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
                 is_changed
             }
         };
+        let mut is_changed = is_changed;
+        if place != AttributePlace::Rest && row.rest.is_some() && value != Value::Null {
+            // Also where the value is the one that was there: the one of the wrong type came between.
+            is_changed |= drop_misfit((&mut row.rest, &mut row.head.bulk), code, value, vocabulary);
+        }
         if is_changed {
             changed.add(code);
-            if place != AttributePlace::Rest && row.rest.is_some() {
-                drop_misfit((&mut row.rest, &mut row.head.bulk), code, value, vocabulary);
-            }
         }
     }
     let ended = row.head.present & 1 << END != 0;
@@ -389,11 +391,11 @@ fn fold_rest(
     }
 }
 
-/// A value of the right type takes the place of one of the wrong type that was kept beside it.
+/// A value of the right type takes the place of one of the wrong type that was kept beside it. Whether there was one.
 #[cold]
-fn drop_misfit((rest, bulk): Rest<'_>, code: u32, value: Value<'_>, vocabulary: &mut Vocabulary) {
+fn drop_misfit((rest, bulk): Rest<'_>, code: u32, value: Value<'_>, vocabulary: &mut Vocabulary) -> bool {
     if is_misfit(code, value) {
-        return;
+        return false;
     }
     if let Some(rest) = rest
         && let Ok(position) = rest.binary_search_by_key(&code, |(code, _)| *code)
@@ -403,5 +405,7 @@ fn drop_misfit((rest, bulk): Rest<'_>, code: u32, value: Value<'_>, vocabulary: 
         *bulk = bulk.saturating_sub(dropped);
         vocabulary.release_value(&value);
         vocabulary.rest_values -= 1;
+        return true;
     }
+    false
 }

@@ -212,6 +212,20 @@ proptest! {
 }
 
 #[test]
+fn an_attribute_that_is_said_twice_in_an_update_has_one_value_however_often_that_comes() {
+    // Found by fuzzing: octets as a text, which they never are, and then as a number.
+    let octets = Attribute::Octets.code();
+    let both = |number| UpdateBuf {
+        attributes: vec![(octets, ValueBuf::from("57999")), (octets, ValueBuf::Uint(number))],
+        ..change(RecordKind::BiflowTport, "a:1")
+    };
+    let once = reported(&[both(48)]);
+    let text = format!("{:?}", find(&once.snapshot(), "a:1"));
+    assert!(text.contains("octets: Uint(48)") && !text.contains("57999"), "{text}");
+    assert_eq!(seen(&once.store), seen(&reported(&[both(48), both(48)]).store));
+}
+
+#[test]
 fn a_late_duplicate_of_the_life_before_does_not_end_a_record_that_lives_again() {
     // faults 9
     let mut network = Network::new();
