@@ -59,7 +59,7 @@ async fn an_emulated_network_has_a_history_without_being_asked_for_one() {
     let collector = Collector::start(["--demo", "--demo-rate", "50"]).await;
     let is_kept = |verdict: &Value| {
         let kinds = verdict["ended"].as_array().expect("a list");
-        kinds.len() == 2 && kinds.iter().all(|kind| kind["rows"].as_u64() > Some(0))
+        kinds.len() == 3 && kinds.iter().all(|kind| kind["rows"].as_u64() > Some(0))
     };
     collector.until("/api/v1/verdict", is_kept).await;
     collector.leave().await;

@@ -30,7 +30,6 @@ use crate::{
     charts,
     error::ApiError,
     index,
-    interest::Interest,
     metrics::{Fed, Health, HistoryKept, Metrics, Scrapes, TurnedAway},
     negotiate::{self, EVENTS, JSON, compressed, entity_tag, unless_known, unless_known_as},
     network::Network,
@@ -507,7 +506,6 @@ impl Api {
             rows: self.shared.rows.as_deref(),
             events: &self.shared.events,
             maps: &self.shared.maps,
-            interest: request.extensions.get(),
             history: self.shared.history.as_ref().filter(|_| resource.needs_history()),
             detail: self.shared.metrics.detail(),
             media,
@@ -599,10 +597,8 @@ impl Api {
         }
         let (media, derivations) =
             (chosen_media(request, route, &Media::ALL)?, self.shared.derivations.clone());
-        let interest = request.extensions.get::<Interest>();
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
-        let before =
-            self.shared.rows.as_ref().and_then(|rows| Before::new(&**rows, &query, &snapshot, interest));
+        let before = self.shared.rows.as_ref().and_then(|rows| Before::new(&**rows, &query, &snapshot));
         // Rows of a history come and go without a revision of their own.
         let moment = before.map(|_| snapshot.now().as_micros()).or_else(|| query.moment(&snapshot));
         let tag = entity_tag(&self.shared.instance, &snapshot, moment, request.uri.query(), media);

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use vanflow_history::{History, QueryKind, error_body, respond_while};
 
-use crate::{metrics::Described, wanted::Wanted};
+use crate::{interest::Interest, metrics::Described};
 
 /// The answer to a query in the query string or, by POST, in a form, from a history that goes up to `now_ms`. Both can
 /// have parameters. What is asked about now is asked about that time.
@@ -18,9 +18,9 @@ pub(crate) fn answer(
 ) -> (StatusCode, Vec<u8>) {
     match history {
         Some((history, now_ms)) => {
-            let wanted = Wanted::current();
+            let interest = Interest::current();
             let form = String::from_utf8_lossy(form);
-            respond_while(kind, query, &form, history, now_ms, &|| !wanted.is_over())
+            respond_while(kind, query, &form, history, now_ms, &|| !interest.has_ended())
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, error_body("unavailable", NO_HISTORY)),
     }

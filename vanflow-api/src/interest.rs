@@ -1,22 +1,93 @@
-//! Whether somebody still waits for an answer that takes long to find.
+//! Whether anybody still waits for what is computed.
+//!
+//! An answer is computed in one go, on some thread, and its client may leave meanwhile, or be told that it takes too long.
+//! What goes through very many records asks now and then, and passes over the rest: nobody sees what comes of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-/// Whether whoever asks still waits: an extension of requests, from whoever took them from the network. What reads files for an
-/// answer looks at it, and gives up when it has ended; what it gives then is of no use to anybody.
+use crate::error::ApiError;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Interest>> = const { RefCell::new(None) };
+}
+
+/// Whether anybody waits for an answer. Clones are of the same answer.
 #[derive(Clone, Debug, Default)]
-pub struct Interest(Arc<AtomicBool>);
+pub struct Interest {
+    has_ended: Arc<AtomicBool>,
+    /// After how many times that it was asked for it is over, where a test says so.
+    #[cfg(test)]
+    patience: Option<Arc<std::sync::atomic::AtomicUsize>>,
+}
 
 impl Interest {
-    /// Nobody waits any more.
+    /// Nobody waits for it any more, and nobody will see what is made of it.
     pub fn end(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Computes some of that answer, on this thread.
+    pub fn compute<T>(&self, compute: impl FnOnce() -> T) -> T {
+        /// Puts back what there was, though it panics.
+        struct Before(Option<Interest>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _before = Before(CURRENT.replace(Some(self.clone())));
+        compute()
+    }
+
+    /// The answer that this thread computes; one that never ends where nobody says which.
+    pub(crate) fn current() -> Self {
+        CURRENT.with_borrow(Clone::clone).unwrap_or_default()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        #[cfg(test)]
+        if let Some(patience) = &self.patience
+            && patience
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .is_err()
+        {
+            return true;
+        }
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    /// One that nobody waits for any more once it was asked for so often.
+    #[cfg(test)]
+    pub(crate) fn for_so_long(patience: usize) -> Self {
+        Self { patience: Some(Arc::new(patience.into())), ..Self::default() }
+    }
+
+    /// An error where nobody waits for it any more.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.has_ended() { Err(ApiError::Abandoned) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_computed_knows_whether_anybody_waits_for_it_and_nothing_else_does() {
+        let interest = Interest::default();
+        assert!(!interest.compute(|| Interest::current().has_ended()));
+        interest.end();
+        assert!(interest.compute(|| Interest::current().has_ended()));
+        assert!(!interest.compute(|| Interest::default().compute(|| Interest::current().has_ended())));
+        assert!(!Interest::current().has_ended());
+        let panics = || interest.compute(|| panic!("this is what the test is about"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert!(!Interest::current().has_ended());
     }
 }

@@ -59,7 +59,6 @@ mod user;
 mod v1;
 mod v1alpha1;
 mod v2alpha1;
-mod wanted;
 mod watches;
 
 /// Which routers links are between is one rule for all APIs, and the store's.
@@ -75,7 +74,6 @@ pub use pace::STALL_LIMIT;
 pub use user::{AuthType, User};
 pub use v1::EventsOptions;
 pub use v2alpha1::{Due, Ended, Opened, history_tables, tables};
-pub use wanted::Wanted;
 pub use watches::{Client, WatchLimits};
 
 /// The example of the README is run as a test.

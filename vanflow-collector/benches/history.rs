@@ -9,6 +9,8 @@
 //! connection takes on disk, how many rows are written in a second of one core, and what questions take that are asked of all
 //! of it, the median of five.
 
+#![expect(clippy::print_stdout, reason = "what it measures is its output")]
+
 use std::{
     env, fs,
     path::{Path, PathBuf},

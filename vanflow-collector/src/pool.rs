@@ -27,7 +27,7 @@ use tokio::{
     task::AbortHandle,
     time::timeout,
 };
-use vanflow_api::Wanted;
+use vanflow_api::Interest;
 
 use crate::{
     answer::{Body, empty, whole},
@@ -39,18 +39,18 @@ tokio::task_local! {
     /// Whose turns the task takes.
     static TURNS: (Arc<Turns>, IpAddr);
     /// Whether anybody waits for what the task computes.
-    static WANTED: Wanted;
+    static INTEREST: Interest;
 }
 
 /// Computes something when it is the client's turn, where there are turns; at once where there are none.
 pub(crate) async fn in_turn<T>(compute: impl FnOnce() -> T) -> T {
     let _turn = turn().await;
-    while_wanted(compute)
+    while_somebody_waits(compute)
 }
 
-fn while_wanted<T>(compute: impl FnOnce() -> T) -> T {
-    match WANTED.try_with(Clone::clone) {
-        Ok(wanted) => wanted.compute(compute),
+fn while_somebody_waits<T>(compute: impl FnOnce() -> T) -> T {
+    match INTEREST.try_with(Clone::clone) {
+        Ok(interest) => interest.compute(compute),
         Err(_) => compute(),
     }
 }
@@ -118,9 +118,10 @@ impl Pool {
         let Some(runtime) = &self.shared.runtime else { return Err(Late) };
         let (head, begun) = oneshot::channel();
         let turns = (Arc::clone(&self.shared.turns), client);
-        let wanted = Wanted::default();
-        let task = runtime.spawn(WANTED.scope(wanted.clone(), TURNS.scope(turns, relay(answering, head))));
-        let task = Task { handle: task.abort_handle(), wanted };
+        let interest = Interest::default();
+        let task =
+            runtime.spawn(INTEREST.scope(interest.clone(), TURNS.scope(turns, relay(answering, head))));
+        let task = Task { handle: task.abort_handle(), interest };
         match timeout(self.shared.within + waits, begun).await {
             Err(_) => Err(Late),
             Ok(Ok((response, None))) => Ok(response),
@@ -200,7 +201,8 @@ async fn relay(answering: impl Future<Output = Response<Body>>, head: oneshot::S
 async fn computed(mut body: Pin<&mut Body>) -> Piece {
     loop {
         let turn = turn().await;
-        let step = poll_fn(|context| Poll::Ready(while_wanted(|| body.as_mut().poll_frame(context)))).await;
+        let step =
+            poll_fn(|context| Poll::Ready(while_somebody_waits(|| body.as_mut().poll_frame(context)))).await;
         drop(turn);
         if let Poll::Ready(piece) = step {
             return piece;
@@ -221,12 +223,12 @@ fn failed(error: Failure) -> Body {
 /// A task that ends when nobody wants its outcome any more.
 struct Task {
     handle: AbortHandle,
-    wanted: Wanted,
+    interest: Interest,
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.wanted.give_up();
+        self.interest.end();
         self.handle.abort();
     }
 }

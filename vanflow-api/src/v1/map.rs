@@ -48,7 +48,6 @@ use crate::{
     query::media::Media,
     v1::{Answer, Freshness, Question},
     v2alpha1::{Derivations, Needs, View},
-    wanted::Wanted,
 };
 
 /// The maps of one network: what was worked out last, and where everything lies.
@@ -81,9 +80,8 @@ struct Sources<'s> {
     derivations: &'s Derivations,
     /// What was measured.
     history: Option<&'s RwLock<Remembered>>,
-    /// What has ended and is kept, where it is, and whether somebody still waits for what is read of it.
+    /// What has ended and is kept, where it is.
     rows: Option<&'s dyn Rows>,
-    interest: Option<&'s Interest>,
     /// By what connections are measured.
     detail: Detail,
     /// Whether all of the network is known, and nothing of it has come just now.
@@ -102,7 +100,6 @@ pub(super) fn answer<'q>(question: &'q Question<'q>) -> Result<Answer<'q>, ApiEr
         derivations: question.derivations,
         history: question.history,
         rows: question.rows,
-        interest: question.interest,
         detail: question.detail,
         is_settled: is_settled(&question.snapshot, &question.network.status().borrow()),
     };
@@ -147,16 +144,17 @@ impl Maps {
             let position = drawn.kept.iter().position(|(known, _)| *known == key)?;
             Some(drawn.kept[position].1.clone())
         };
-        let wanted = Wanted::current();
+        let interest = Interest::current();
         if query.time.is_none() {
             // Of all who ask for the same at a time one works it out.
             let mut drawn = self.drawn();
             // Whoever waited for the map of somebody else may have left meanwhile.
-            wanted.check()?;
+            interest.check()?;
             if let Some(bytes) = known(&drawn) {
                 return Ok(bytes);
             }
-            let bytes = draw(query, sources, &graph(query, sources, &wanted)?, &mut drawn.places, &wanted)?;
+            let bytes =
+                draw(query, sources, &graph(query, sources, &interest)?, &mut drawn.places, &interest)?;
             drawn.keep(key, &bytes);
             return Ok(bytes);
         }
@@ -164,13 +162,12 @@ impl Maps {
             return Ok(bytes);
         }
         // Nobody who asks for the present waits for files of the past.
-        let graph = graph(query, sources, &wanted)?;
+        let graph = graph(query, sources, &interest)?;
         let mut drawn = self.drawn();
-        let bytes = draw(query, sources, &graph, &mut drawn.places, &wanted)?;
+        let bytes = draw(query, sources, &graph, &mut drawn.places, &interest)?;
         // What was given up for want of interest is no answer.
-        if !sources.interest.is_some_and(Interest::has_ended) {
-            drawn.keep(key, &bytes);
-        }
+        interest.check()?;
+        drawn.keep(key, &bytes);
         Ok(bytes)
     }
 
@@ -202,18 +199,18 @@ fn draw(
     sources: &Sources<'_>,
     graph: &Graph,
     places: &mut Places,
-    wanted: &Wanted,
+    interest: &Interest,
 ) -> Result<Bytes, ApiError> {
-    wanted.check()?;
+    interest.check()?;
     let open = query.sites(graph)?;
     let service = query.address(sources.snapshot)?;
     let choice = Choice { level: query.level, open: &open, service: service.as_deref(), limit: query.limit };
     let scene = Scene::new(graph, &choice);
-    wanted.check()?;
+    interest.check()?;
     // What is of the past lies where it lies now, as far as it is there now.
     let is_settled = sources.is_settled && query.time.is_none();
     let layout = places.lay_out(graph, &scene, &choice, is_settled);
-    wanted.check()?;
+    interest.check()?;
     let picture = Picture { graph, scene: &scene, layout: &layout, level: query.level };
     Ok(match query.form {
         Media::Svg => svg::svg(&picture).into(),
@@ -223,7 +220,7 @@ fn draw(
     })
 }
 
-fn graph(query: &Query, sources: &Sources<'_>, wanted: &Wanted) -> Result<Graph, ApiError> {
+fn graph(query: &Query, sources: &Sources<'_>, interest: &Interest) -> Result<Graph, ApiError> {
     let Sources { snapshot, derivations, history, detail, .. } = *sources;
     let needs = Needs { clients: true, ..Needs::default() };
     let derived = derivations.of(snapshot, needs);
@@ -233,19 +230,19 @@ fn graph(query: &Query, sources: &Sources<'_>, wanted: &Wanted) -> Result<Graph,
     let Some(time) = query.time else {
         let measured = remembered.and_then(|remembered| {
             let is_recent = remembered.latest.abs_diff(millis(snapshot.now().as_micros())) <= RECENT_MS;
-            is_recent.then(|| Measured::of(&remembered.history, remembered.latest, wanted))?
+            is_recent.then(|| Measured::of(&remembered.history, remembered.latest, interest))?
         });
-        return Ok(Graph::present(view, measured.as_ref(), detail, wanted));
+        return Ok(Graph::present(view, measured.as_ref(), detail, interest));
     };
     let at = time.micros(snapshot.now());
     let mut measured =
-        remembered.and_then(|remembered| Measured::of(&remembered.history, millis(at), wanted));
+        remembered.and_then(|remembered| Measured::of(&remembered.history, millis(at), interest));
     if measured.is_none()
         && let Some(rows) = sources.rows
     {
-        measured = Some(Measured::of_rows(rows, view, sources.interest, at).map_err(ApiError::History)?);
+        measured = Some(Measured::of_rows(rows, view, at).map_err(ApiError::History)?);
     }
-    Ok(Graph::past(view, Timestamp::from_micros(at), measured.as_ref(), wanted))
+    Ok(Graph::past(view, Timestamp::from_micros(at), measured.as_ref(), interest))
 }
 
 /// What was measured last is of now where that is no longer ago than this.

@@ -27,7 +27,6 @@ pub(crate) use stream::{Feeds, LONGEST_ANSWER, Refusal, Stream, Version};
 use crate::{
     api::Remembered,
     error::ApiError,
-    interest::Interest,
     json::Json,
     metrics::{Detail, Health},
     negotiate::JSON,
@@ -88,7 +87,6 @@ pub(crate) struct Question<'q> {
     pub(crate) events: &'q events::Events,
     pub(crate) maps: &'q Maps,
     /// Whether whoever asks still waits.
-    pub(crate) interest: Option<&'q Interest>,
     /// What was measured; none where it is not needed.
     pub(crate) history: Option<&'q RwLock<Remembered>>,
     /// By what connections are measured.

@@ -210,21 +210,15 @@ pub(crate) struct Before<'r> {
     rows: &'r dyn Rows,
     table: &'static str,
     span: Span,
-    interest: Option<&'r Interest>,
 }
 
 impl<'r> Before<'r> {
     /// What a query has to ask of a history beside what is held; none where all that can be in its answer is.
-    pub(crate) fn new(
-        rows: &'r dyn Rows,
-        query: &Query,
-        snapshot: &Snapshot,
-        interest: Option<&'r Interest>,
-    ) -> Option<Self> {
+    pub(crate) fn new(rows: &'r dyn Rows, query: &Query, snapshot: &Snapshot) -> Option<Self> {
         let (.., table) = KEPT.into_iter().find(|(kept, ..)| *kept == query.collection)?;
         let (from, until) = query.ends(snapshot.now())?;
         let gone = snapshot.flows_evicted_until().as_micros().max(rows.inherited_until());
-        (from <= gone).then_some(Self { rows, table, span: Span { from, until }, interest })
+        (from <= gone).then_some(Self { rows, table, span: Span { from, until } })
     }
 
     /// Gives each row that a query lists and that is not held.
@@ -240,8 +234,9 @@ impl<'r> Before<'r> {
         let replaced = self.replaced()?;
         let mut wanted = self.wanted(query, view, &its);
         wanted.columns = columns;
+        let interest = Interest::current();
         self.rows.visit(&wanted, &mut |row| {
-            if self.interest.is_some_and(Interest::has_ended) {
+            if interest.has_ended() {
                 return ControlFlow::Break(());
             }
             if self.lists(query, view, &its, &row) && !is_replaced(query, &replaced, &row) {
@@ -262,7 +257,11 @@ impl<'r> Before<'r> {
         let columns = ["key", "endTime", REPLACES];
         let wanted = Wanted::all(self.table, span).with(replaces).of_columns(columns.to_vec());
         let column = table.column(REPLACES);
+        let interest = Interest::current();
         self.rows.visit(&wanted, &mut |row| {
+            if interest.has_ended() {
+                return ControlFlow::Break(());
+            }
             // Whoever has rows can give others, too.
             if column.is_some_and(|at| matches!(row.values.get(at), Some(Value::Number(1..)))) {
                 let end = replaced.entry(table.key(&row).to_owned()).or_default();
@@ -284,8 +283,9 @@ impl<'r> Before<'r> {
     ) -> Result<(), UnreadableRows> {
         let schema = query.collection.schema();
         let Some(its) = Its::new(view, scope) else { return Ok(()) };
+        let interest = Interest::current();
         self.rows.visit_sums(&self.wanted(query, view, &its), whole, &mut |part| {
-            if self.interest.is_some_and(Interest::has_ended) {
+            if interest.has_ended() {
                 return ControlFlow::Break(());
             }
             let is_listed = match &part {
@@ -446,7 +446,6 @@ pub(crate) struct PassedEnd<'p> {
 pub(crate) fn each_passed(
     rows: &dyn Rows,
     view: View<'_>,
-    interest: Option<&Interest>,
     collection: Collection,
     (from, until): (u64, u64),
     mut take: impl FnMut(&Passed<'_>),
@@ -475,7 +474,7 @@ pub(crate) fn each_passed(
     ];
     let query = Query::between(collection, from, until);
     query.each_listed(view, Scope::All, |_, subject| take(&passed(collection.schema(), view, &subject)));
-    let Some(before) = Before::new(rows, &query, view.snapshot, interest) else { return Ok(()) };
+    let Some(before) = Before::new(rows, &query, view.snapshot) else { return Ok(()) };
     before.each(&query, view, Scope::All, Some(COLUMNS.to_vec()), |row| {
         let subject = Subject::Past(Past { schema: collection.schema(), row: &row });
         take(&passed(collection.schema(), view, &subject));

@@ -12,6 +12,7 @@ use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Connection, FlowKind, Lane, Record, RecordRef, order::ByIdentity};
 
 use crate::{
+    interest::Interest,
     v2alpha1::{
         best::Best,
         collection::{Item, Scope},
@@ -20,7 +21,6 @@ use crate::{
         schema::{Cell, Kind, Property},
         view::{Subject, View},
     },
-    wanted::Wanted,
 };
 
 /// How to find what a query asks for.
@@ -35,7 +35,7 @@ pub(crate) struct Plan<'v> {
     lanes: Lanes<'v>,
     /// The filters that take a look at each record.
     filters: Vec<Test<'v>>,
-    wanted: Wanted,
+    interest: Interest,
 }
 
 /// What is asked for of each lane.
@@ -119,8 +119,8 @@ impl<'v> Plan<'v> {
                 until.checked_add(1).map_or(order.len(), |after| order.rank(Timestamp::from_micros(after)));
             order.rank(Timestamp::from_micros(from)).min(until)..until
         });
-        let wanted = Wanted::current();
-        Some(Self { query, page: query.page(), view, kind, window, ended, lanes, filters, wanted })
+        let interest = Interest::current();
+        Some(Self { query, page: query.page(), view, kind, window, ended, lanes, filters, interest })
     }
 
     /// What is asked for, in order, and how much there would be without paging.
@@ -454,7 +454,7 @@ impl<'v> Plan<'v> {
 
     /// Whether a record of a lane that is asked for is in the list.
     fn has(&self, record: Record<'v>) -> bool {
-        if self.wanted.is_over() {
+        if self.interest.has_ended() {
             return false;
         }
         let micros = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_micros);

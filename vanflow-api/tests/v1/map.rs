@@ -293,9 +293,9 @@ fn a_map_that_nobody_waits_for_is_not_drawn_and_others_have_theirs_whole() {
     let path = "/api/v1/map?level=process";
     let undisturbed = measured(60).get(path).text().to_owned();
     let fixture = measured(60);
-    let wanted = vanflow_api::Wanted::default();
-    wanted.give_up();
-    let abandoned = wanted.compute(|| fixture.get(path));
+    let interest = vanflow_api::Interest::default();
+    interest.end();
+    let abandoned = interest.compute(|| fixture.get(path));
     assert_eq!(abandoned.status.as_u16(), 503);
     assert_eq!(
         abandoned.text(),

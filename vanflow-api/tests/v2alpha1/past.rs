@@ -283,7 +283,7 @@ fn makes_sense(query: &str) -> bool {
     };
     let is_repeated = is_once.iter().any(|name| given(name) > 1);
     let has_not = is_of_requests && is_of_connections.iter().any(|name| query.contains(name));
-    let is_of_items_and_groups = given("groupBy") > 0 && given("fields") > 0;
+    let is_of_items_and_groups = given("groupBy") + given("aggregate") > 0 && given("fields") > 0;
     !(is_repeated || has_not || is_of_items_and_groups || ends_before_it_starts)
 }
 

@@ -379,13 +379,13 @@ fn what_has_gone_is_listed_for_those_who_ask_for_it() {
 #[test]
 fn nothing_is_looked_at_for_an_answer_that_nobody_waits_for() {
     let fixture = captured();
-    let wanted = vanflow_api::Wanted::default();
+    let interest = vanflow_api::Interest::default();
     let path = "connections?groupBy=sourceHost&aggregate=count&octetCount!=7";
     let whole = counts(&fixture, path);
     assert!(whole.0 > 0);
-    assert_eq!(wanted.compute(|| counts(&fixture, path)), whole);
-    wanted.give_up();
-    assert_eq!(wanted.compute(|| counts(&fixture, path)).0, 0);
+    assert_eq!(interest.compute(|| counts(&fixture, path)), whole);
+    interest.end();
+    assert_eq!(interest.compute(|| counts(&fixture, path)).0, 0);
     assert_eq!(counts(&fixture, path), whole, "others are answered as before");
 }
 

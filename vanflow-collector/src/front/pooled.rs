@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header::RETRY_AFTER, request::Parts};
-use vanflow_api::{Api, Client, Interest, metrics::TurnedAway};
+use vanflow_api::{Api, Client, metrics::TurnedAway};
 
 use super::{Front, is_probe};
 use crate::{
@@ -45,9 +45,6 @@ impl Front {
             }
         }
         let asked = parts.clone();
-        // Ends with this: when the answer has begun, or is late, or its client is gone.
-        let waiting = Waiting::default();
-        parts.extensions.insert(waiting.0.clone());
         // A Prometheus that does not answer is given up in its own time: then the history answers.
         let is_passed_on =
             self.answers.prometheus.is_some() && vanflow_api::chart(asked.uri.path()).is_some();
@@ -93,16 +90,6 @@ pub(crate) async fn answer_monitor<B>(api: Api, pool: Pool, request: Request<B>)
     match pool.answer(client(&asked.extensions), Duration::ZERO, answering).await {
         Ok(response) => response,
         Err(Late) => counted_late(&api, &asked, pool.within()),
-    }
-}
-
-/// That somebody waits for an answer, for as long as it is there.
-#[derive(Default)]
-struct Waiting(Interest);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }
 

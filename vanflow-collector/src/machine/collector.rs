@@ -152,17 +152,17 @@ impl Process {
             self.discovery.advance(deadline);
             self.follow(deadline);
         }
-        if ticks % 2 == 0 {
+        if ticks.is_multiple_of(2) {
             for (source, is_incomplete) in self.ingest.tick(now) {
                 self.discovery.incomplete(now, &source, is_incomplete);
             }
             self.follow(now);
         }
         self.ingest.publish();
-        if ticks % 4 == 0 {
+        if ticks.is_multiple_of(4) {
             self.api.observe();
         }
-        if ticks % WRITES_EACH == 0 {
+        if ticks.is_multiple_of(WRITES_EACH) {
             self.write();
         }
     }

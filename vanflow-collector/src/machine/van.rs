@@ -191,13 +191,13 @@ impl Van {
             }
             let mut messages = Vec::new();
             let phase = ticks + position as u64;
-            if phase % 20 == 0 {
+            if phase.is_multiple_of(20) {
                 messages.push(peer.source.beacon());
             }
-            if phase % 4 == 0 {
+            if phase.is_multiple_of(4) {
                 messages.push(peer.source.heartbeat(now));
             }
-            if phase % 2 == 0 {
+            if phase.is_multiple_of(2) {
                 messages.extend(peer.source.emit());
             }
             if peer.answers_at.is_some_and(|at| at <= ticks) {

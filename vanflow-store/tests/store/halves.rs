@@ -756,7 +756,7 @@ fn a_connection_goes_to_the_connector_that_answered_all_of_its_requests() {
         let [request, answer] = answered(&network, number, 0);
         network.report(b, &[answer.with(Attribute::EndTime, network.now)]);
         network.report(a, &[request.with(Attribute::EndTime, network.now)]);
-        assert_eq!(servers(&network.snapshot()), [one.clone()]);
+        assert_eq!(servers(&network.snapshot()), std::slice::from_ref(&one));
     }
     network.wait(40);
     let snapshot = network.snapshot();

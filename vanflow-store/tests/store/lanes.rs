@@ -722,7 +722,7 @@ fn a_request_that_changes_is_counted_and_timed_once() {
         let snapshot = network.snapshot();
         let requests = lane_of(&snapshot, "west:5")
             .requests()
-            .find(|requests| requests.protocol().is_some_and(|its| its.to_string() == protocol));
+            .find(|requests| requests.protocol().is_some_and(|its| its == protocol));
         let requests = requests.expect("there are some");
         (requests.live(), requests.retained(), requests.failed(), requests.start(), requests.end())
     };

@@ -96,10 +96,10 @@ fn a_record_that_left_is_shared_by_nobody_any_more() {
     let mut network = Network::with_retention(30);
     let [one, two] = ["one", "two"].map(|id| network.controller(id));
     let site = network.started(RecordKind::Site, "site", "");
-    network.report(one, &[site.clone()]);
+    network.report(one, std::slice::from_ref(&site));
     network.report(two, &[site]);
     let end = change(RecordKind::Site, "site").with(Attribute::EndTime, network.now);
-    network.report(one, &[end.clone()]);
+    network.report(one, std::slice::from_ref(&end));
     network.report(two, &[end]);
     network.wait(40);
     assert_eq!(network.snapshot().find("site").count(), 0);
@@ -120,7 +120,7 @@ fn a_source_that_reports_a_record_of_another_is_kept_though_it_was_lost() {
     let mut network = Network::with_retention(30);
     let [one, two] = ["one", "two"].map(|id| network.controller(id));
     let site = network.started(RecordKind::Site, "site", "");
-    network.report(one, &[site.clone()]);
+    network.report(one, std::slice::from_ref(&site));
     network.store.source_lost(two, network.now, network.now);
     network.report(two, &[site]);
     network.wait(40);

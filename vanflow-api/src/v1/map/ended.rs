@@ -13,7 +13,6 @@ use super::{
     millis,
 };
 use crate::{
-    interest::Interest,
     query::value::UNKNOWN,
     v2alpha1::{Collection, Passed, PassedEnd, View, each_passed},
 };
@@ -25,17 +24,12 @@ impl Measured {
     /// # Errors
     ///
     /// Where the history cannot be read.
-    pub(super) fn of_rows(
-        rows: &dyn Rows,
-        view: View<'_>,
-        interest: Option<&Interest>,
-        at: u64,
-    ) -> Result<Self, UnreadableRows> {
+    pub(super) fn of_rows(rows: &dyn Rows, view: View<'_>, at: u64) -> Result<Self, UnreadableRows> {
         let mut measured = Self { at_ms: millis(at), is_of_rows: true, ..Self::default() };
         let now = view.snapshot.now().as_micros();
         let longest = at.saturating_sub(micros(WINDOWS[WINDOWS.len() - 1]));
         let span = (longest, at);
-        each_passed(rows, view, interest, Collection::Connections, span, |passed| {
+        each_passed(rows, view, Collection::Connections, span, |passed| {
             let Some(flow) = measured.flow_of(passed) else { return };
             let end = if passed.end == 0 { now.max(at) } else { passed.end };
             let lasted = (passed.start, end);
@@ -54,7 +48,7 @@ impl Measured {
                 }
             }
         })?;
-        each_passed(rows, view, interest, Collection::ApplicationFlows, span, |passed| {
+        each_passed(rows, view, Collection::ApplicationFlows, span, |passed| {
             let Some(flow) = measured.flow_of(passed) else { return };
             flow.rates.requests.add(rates(at, |from| is_after(passed.end, from, at)));
             let ended = is_after(passed.end, longest, at);

@@ -12,11 +12,11 @@ use super::{
     measured::{EndLabels, Measured, MeasuredFlow, UNKNOWN},
 };
 use crate::{
+    interest::Interest,
     link::{self, Ends, Side},
     metrics::{self, Detail},
     v1::subject::in_network,
     v2alpha1::{Flow, Party, View, processes},
-    wanted::Wanted,
 };
 
 /// All that there is at a moment. Everything is in an order that depends on identities alone.
@@ -111,11 +111,11 @@ impl Graph {
         view: View<'_>,
         measured: Option<&Measured>,
         detail: Detail,
-        wanted: &Wanted,
+        interest: &Interest,
     ) -> Self {
         let now = view.snapshot.now();
         let time = measured.map_or(now.as_micros(), |measured| measured.at_ms.unsigned_abs() * 1_000);
-        let mut builder = Builder::new(view, None, wanted);
+        let mut builder = Builder::new(view, None, interest);
         builder.add_lanes(measured, detail);
         builder.add_links(measured, now);
         builder.add_unplaced();
@@ -123,9 +123,14 @@ impl Graph {
     }
 
     /// What there was at a moment, as far as it is retained; traffic is what was measured then.
-    pub(super) fn past(view: View<'_>, at: Timestamp, measured: Option<&Measured>, wanted: &Wanted) -> Self {
-        let mut builder = Builder::new(view, Some(at), wanted);
-        for flow in measured.map_or(&[][..], Measured::flows).iter().take_while(|_| !wanted.is_over()) {
+    pub(super) fn past(
+        view: View<'_>,
+        at: Timestamp,
+        measured: Option<&Measured>,
+        interest: &Interest,
+    ) -> Self {
+        let mut builder = Builder::new(view, Some(at), interest);
+        for flow in measured.map_or(&[][..], Measured::flows).iter().take_while(|_| !interest.has_ended()) {
             builder.add_measured(flow);
         }
         builder.add_links(measured, at);
@@ -149,7 +154,7 @@ struct Builder<'v> {
     /// None for now.
     at: Option<Timestamp>,
     /// Where it is not wanted any more, the rest is left out.
-    wanted: &'v Wanted,
+    interest: &'v Interest,
     graph: Graph,
     sites: HashMap<String, usize>,
     processes: HashMap<String, usize>,
@@ -162,11 +167,11 @@ struct Builder<'v> {
 }
 
 impl<'v> Builder<'v> {
-    fn new(view: View<'v>, at: Option<Timestamp>, wanted: &'v Wanted) -> Self {
+    fn new(view: View<'v>, at: Option<Timestamp>, interest: &'v Interest) -> Self {
         let mut builder = Self {
             view,
             at,
-            wanted,
+            interest,
             graph: Graph::default(),
             sites: HashMap::new(),
             processes: HashMap::new(),
@@ -190,7 +195,7 @@ impl<'v> Builder<'v> {
         let mut parties: Vec<_> =
             processes(view).filter(|party| was_there(at, party.start(), party.end())).collect();
         parties.sort_by_cached_key(|party| party.id().into_owned());
-        for party in parties.into_iter().take_while(|_| !wanted.is_over()) {
+        for party in parties.into_iter().take_while(|_| !interest.has_ended()) {
             builder.add_party(&party);
         }
         for router in builder.there(RecordKind::Router) {
@@ -290,7 +295,7 @@ impl<'v> Builder<'v> {
     fn add_lanes(&mut self, measured: Option<&Measured>, detail: Detail) {
         let mut by_flow = HashMap::<usize, BTreeSet<usize>>::new();
         let lanes = self.view.snapshot.lanes().filter(|lane| lane.retained() > 0);
-        for lane in lanes.take_while(|_| !self.wanted.is_over()) {
+        for lane in lanes.take_while(|_| !self.interest.has_ended()) {
             let Some(flow) = Flow::of_lane(lane) else { continue };
             let (Some(source), Some(destination)) = (flow.source(self.view), flow.destination(self.view))
             else {

@@ -6,7 +6,7 @@ use vanflow_history::{Growth, History, SeriesLabels};
 use vanflow_store::{FailureReason, FailureSide};
 
 use super::figures::{Figures, FlowRates, Rates, WINDOWS};
-use crate::wanted::Wanted;
+use crate::interest::Interest;
 
 /// What was measured up to a moment.
 #[derive(Debug, Default)]
@@ -79,11 +79,11 @@ const LINK_KEY: [&str; 5] = ["site_id", "router_name", "dest_site_id", "dest_rou
 impl Measured {
     /// What a history says of a moment, in milliseconds since the epoch. None where nothing was measured then, and not all
     /// of it where that is not wanted any more.
-    pub(super) fn of(history: &History, at_ms: i64, wanted: &Wanted) -> Option<Self> {
+    pub(super) fn of(history: &History, at_ms: i64, interest: &Interest) -> Option<Self> {
         let mut measured = Self { at_ms: history.scraped_ms(at_ms)?, ..Self::default() };
         let mut key = String::new();
         let mut each = |name: &str, add: fn(&mut MeasuredFlow, &SeriesLabels<'_>, Rates, f64)| {
-            if wanted.is_over() {
+            if interest.has_ended() {
                 return;
             }
             history.growth(name, at_ms, WINDOWS, |labels, growth| {

@@ -384,8 +384,8 @@ fn a_map_that_is_given_up_halfway_goes_no_further_and_leaves_no_trace() {
     let api = api();
     let mut abandoned = 0;
     loop {
-        let wanted = Wanted::for_so_long(abandoned);
-        let (status, text) = wanted.compute(|| answered(&api, path));
+        let interest = Interest::for_so_long(abandoned);
+        let (status, text) = interest.compute(|| answered(&api, path));
         if status == 200 {
             assert_eq!(text, whole);
             break;
