@@ -5,6 +5,7 @@ mod alerts;
 mod architecture;
 mod attacks;
 mod captures;
+mod corpora;
 mod demo;
 mod deployment;
 mod events;
