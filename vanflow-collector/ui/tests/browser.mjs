@@ -435,12 +435,15 @@ await test('a range of the past is chosen by its times, no further back than any
 
 await test('an answer that takes long is said to be on its way', () => withPage({}, async (page) => {
   await open(page, 'connections');
+  let answer = () => {};
+  const said = new Promise((resolve) => { answer = () => resolve(undefined); });
   await page.route('**/api/v2alpha1/connections?*limit=300*', async (route) => {
-    await page.waitForSelector('.note:has-text("is looking through")');
+    await said;
     await route.continue();
   });
   await page.keyboard.press('[');
   await page.waitForSelector('.note:has-text("is looking through")');
+  answer();
   await page.waitForSelector('.note:has-text("is looking through")', { state: 'hidden' });
   await page.waitForSelector('tr[data-key]');
 }));
