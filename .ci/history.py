@@ -54,8 +54,8 @@ def collected(program, directory):
     """Has the emulated network end some connections and requests."""
     collector = Collector(program, "--demo", "--demo-rate", "100", "--history-dir", directory)
     while True:
-        kept = collector.get("api/v1/verdict").get("ended", [])
-        if len(kept) == 2 and all(kind["rows"] >= 200 for kind in kept):
+        kept = {kind["kind"]: kind["rows"] for kind in collector.get("api/v1/verdict").get("ended", [])}
+        if all(kept.get(name, 0) >= 200 for name in KINDS.values()):
             break
     collector.leave()
 
