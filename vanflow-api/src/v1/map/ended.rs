@@ -92,9 +92,12 @@ fn labels(end: &PassedEnd<'_>) -> EndLabels {
     }
 }
 
-/// What comes to a second of each of [`WINDOWS`] up to a time; `sum` says what there was since its beginning.
+/// What comes to a second of each of [`WINDOWS`] up to a time; `sum` says what there was since its beginning. Whole parts of
+/// 2^24 of one: as such, rates up to half a gigaoctet add up to the same in whichever order rows come.
 fn rates(at: u64, sum: impl Fn(u64) -> f64) -> Rates {
-    Rates(WINDOWS.map(|window| Some(sum(at.saturating_sub(micros(window))) / window.as_secs_f64())))
+    const PARTS: f64 = (1_u32 << 24) as f64;
+    let rate = |window: Duration| sum(at.saturating_sub(micros(window))) / window.as_secs_f64();
+    Rates(WINDOWS.map(|window| Some((rate(window) * PARTS).round() / PARTS)))
 }
 
 /// 1 for a time after the first and not after the second, 0 for others.
