@@ -30,6 +30,7 @@ use crate::{
     charts,
     error::ApiError,
     index,
+    interest::RowsWhileAwaited,
     metrics::{Fed, Health, HistoryKept, Metrics, Scrapes, TurnedAway},
     negotiate::{self, EVENTS, JSON, compressed, entity_tag, unless_known, unless_known_as},
     network::Network,
@@ -130,7 +131,7 @@ impl Api {
             scrapes,
             hasher: RandomState::new(),
             events,
-            rows: options.rows,
+            rows: options.rows.map(|rows| Arc::new(RowsWhileAwaited(rows)) as Arc<dyn Rows>),
             watches: Watches::new(options.watches),
             history: options.history.map(|options| {
                 let limit = options.memory;

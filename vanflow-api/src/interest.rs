@@ -5,11 +5,14 @@
 
 use std::{
     cell::RefCell,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
+
+use vanflow_history::rows::{Held, Part, Row, Rows, Span, UnreadableRows, Wanted};
 
 use crate::error::ApiError;
 
@@ -72,6 +75,46 @@ impl Interest {
     pub(crate) fn check(&self) -> Result<(), ApiError> {
         if self.has_ended() { Err(ApiError::Abandoned) } else { Ok(()) }
     }
+}
+
+/// Rows that come for as long as somebody waits for what is computed of them.
+#[derive(Debug)]
+pub(crate) struct RowsWhileAwaited(pub(crate) Arc<dyn Rows>);
+
+impl Rows for RowsWhileAwaited {
+    fn visit(
+        &self,
+        wanted: &Wanted<'_>,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        self.0.visit(wanted, &mut while_awaited(visit))
+    }
+
+    fn visit_sums(
+        &self,
+        wanted: &Wanted<'_>,
+        whole: Span,
+        visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        self.0.visit_sums(wanted, whole, &mut while_awaited(visit))
+    }
+
+    fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
+        self.0.find(table, name)
+    }
+
+    fn inherited_until(&self) -> u64 {
+        self.0.inherited_until()
+    }
+
+    fn held(&self, table: &str) -> Held {
+        self.0.held(table)
+    }
+}
+
+fn while_awaited<T>(visit: &mut dyn FnMut(T) -> ControlFlow<()>) -> impl FnMut(T) -> ControlFlow<()> {
+    let interest = Interest::current();
+    move |part| if interest.has_ended() { ControlFlow::Break(()) } else { visit(part) }
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ use vanflow_history::rows::{
 use vanflow_store::{FlowKind, Snapshot, Text};
 
 use crate::{
-    interest::Interest,
     v1::events,
     v2alpha1::{
         best::Best,
@@ -234,11 +233,7 @@ impl<'r> Before<'r> {
         let replaced = self.replaced()?;
         let mut wanted = self.wanted(query, view, &its);
         wanted.columns = columns;
-        let interest = Interest::current();
         self.rows.visit(&wanted, &mut |row| {
-            if interest.has_ended() {
-                return ControlFlow::Break(());
-            }
             if self.lists(query, view, &its, &row) && !is_replaced(query, &replaced, &row) {
                 take(row);
             }
@@ -257,11 +252,7 @@ impl<'r> Before<'r> {
         let columns = ["key", "endTime", REPLACES];
         let wanted = Wanted::all(self.table, span).with(replaces).of_columns(columns.to_vec());
         let column = table.column(REPLACES);
-        let interest = Interest::current();
         self.rows.visit(&wanted, &mut |row| {
-            if interest.has_ended() {
-                return ControlFlow::Break(());
-            }
             // Whoever has rows can give others, too.
             if column.is_some_and(|at| matches!(row.values.get(at), Some(Value::Number(1..)))) {
                 let end = replaced.entry(table.key(&row).to_owned()).or_default();
@@ -283,11 +274,7 @@ impl<'r> Before<'r> {
     ) -> Result<(), UnreadableRows> {
         let schema = query.collection.schema();
         let Some(its) = Its::new(view, scope) else { return Ok(()) };
-        let interest = Interest::current();
         self.rows.visit_sums(&self.wanted(query, view, &its), whole, &mut |part| {
-            if interest.has_ended() {
-                return ControlFlow::Break(());
-            }
             let is_listed = match &part {
                 Part::Row(row) => self.lists(query, view, &its, row),
                 Part::Sum(sum) => {

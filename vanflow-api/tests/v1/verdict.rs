@@ -173,16 +173,21 @@ fn a_link_that_was_down_long_ago_is_no_finding() {
     assert_eq!(said(&fixture, "linkFlaps"), Vec::<[Value; 2]>::new());
 }
 
-#[test]
-fn what_was_refused_is_counted_and_makes_the_verdict_incomplete() {
-    let health = Arc::new(Health::default());
-    health.refused();
+/// The verdict on one router, of which all is known, by a collector that fares like that.
+fn judged_with(health: Arc<Health>) -> Value {
     let mut options = ApiOptions::default();
     options.health = health;
     let mut fixture = Fixture::with_options(Store::new(StoreOptions::default()), options);
     fixture.report(&[new(RecordKind::Router, "gv_ZW:0").with(Attribute::Name, "0/west-1")]);
     attach(&fixture);
-    let verdict = ask(&fixture, "verdict");
+    ask(&fixture, "verdict")
+}
+
+#[test]
+fn what_was_refused_is_counted_and_makes_the_verdict_incomplete() {
+    let health = Arc::new(Health::default());
+    health.refused();
+    let verdict = judged_with(health);
     assert_eq!(verdict["state"], "incomplete");
     assert_eq!(verdict["text"], "1 message or record was refused.");
     assert_eq!(verdict["findings"][0]["text"], "1 message or record was refused");
@@ -194,12 +199,7 @@ fn sources_that_were_announced_and_not_heard_yet_make_the_verdict_incomplete() {
     let mut connection = Connection::default();
     connection.on_trial = 2;
     health.connection(connection);
-    let mut options = ApiOptions::default();
-    options.health = health;
-    let mut fixture = Fixture::with_options(Store::new(StoreOptions::default()), options);
-    fixture.report(&[new(RecordKind::Router, "gv_ZW:0").with(Attribute::Name, "0/west-1")]);
-    attach(&fixture);
-    let verdict = ask(&fixture, "verdict");
+    let verdict = judged_with(health);
     assert_eq!(verdict["state"], "incomplete");
     assert_eq!(verdict["text"], "2 sources were announced and not heard yet.");
     assert_eq!((&verdict["sources"]["onTrial"], &verdict["sources"]["total"]), (&2.into(), &1.into()));

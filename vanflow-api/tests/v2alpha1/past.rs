@@ -287,6 +287,16 @@ fn makes_sense(query: &str) -> bool {
     !(is_repeated || has_not || is_of_items_and_groups || ends_before_it_starts)
 }
 
+/// A collector that holds all that happened, and one that has to look for most of it in its history.
+fn all_and_few(flows: &[Flow]) -> [Collector; 2] {
+    let mut both = [10_000, 15].map(|retention| Collector::new(retention, Kept::default()));
+    for second in 0..=LENGTH {
+        let updates = updates(flows, second);
+        both.iter_mut().for_each(|collector| collector.report(&updates, second));
+    }
+    both
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -295,13 +305,7 @@ proptest! {
         flows in vec(any_flow(), 0..40),
         queries in vec(any_query().prop_filter("it makes no sense", |query| makes_sense(query)), 1..24),
     ) {
-        let mut all = Collector::new(10_000, Kept::default());
-        let mut few = Collector::new(15, Kept::default());
-        for second in 0..=LENGTH {
-            let updates = updates(&flows, second);
-            all.report(&updates, second);
-            few.report(&updates, second);
-        }
+        let [all, few] = all_and_few(&flows);
         for query in queries {
             let query = query.replace("services/shop@gv", &format!("services/{}", service_id(&all)));
             prop_assert_eq!(few.ask(&query), all.ask(&query), "{}", query);
@@ -317,13 +321,7 @@ proptest! {
         flows in vec(any_flow(), 1..30),
         moments in vec(0..LENGTH, 1..6),
     ) {
-        let mut all = Collector::new(10_000, Kept::default());
-        let mut few = Collector::new(15, Kept::default());
-        for second in 0..=LENGTH {
-            let updates = updates(&flows, second);
-            all.report(&updates, second);
-            few.report(&updates, second);
-        }
+        let [all, few] = all_and_few(&flows);
         for moment in moments {
             let edges = |collector: &Collector| {
                 let path = format!("/api/v1/map?level=process&time={}", EPOCH + moment * SECOND);

@@ -4,16 +4,13 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
 };
 
-use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 
-use crate::{answer::Body, http::Failure};
+use crate::answer::Body;
 
 /// Requests of clients behind proxies.
 #[derive(Debug)]
@@ -51,7 +48,15 @@ impl Behind {
 impl InProgress {
     /// The same body, with which the request is over.
     pub(super) fn until_end_of(self, body: Body) -> Body {
-        if body.is_end_stream() { body } else { Counted { body, _request: self }.boxed_unsync() }
+        if body.is_end_stream() {
+            return body;
+        }
+        // What is done with errors is nothing, but it goes with the body, and what it holds with it.
+        body.map_err(move |error| {
+            let _request = &self;
+            error
+        })
+        .boxed_unsync()
     }
 }
 
@@ -64,31 +69,6 @@ impl Drop for InProgress {
                 held.remove(&self.client);
             }
         }
-    }
-}
-
-struct Counted {
-    body: Body,
-    _request: InProgress,
-}
-
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = Failure;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -11,7 +11,6 @@ use vanflow_history::rows::{
 use vanflow_proto::Timestamp;
 
 use crate::{
-    interest::Interest,
     query::value::{Cell, Kind},
     v1::{
         events::{
@@ -100,7 +99,6 @@ fn event(table: &Table, row: &Row) -> Option<Event> {
 }
 
 /// The events of a history that were recorded since a time and had happened until another, by identity; each as it was last.
-/// Stops where nobody waits for them any more.
 pub(crate) fn read(
     rows: &dyn Rows,
     since: u64,
@@ -110,11 +108,7 @@ pub(crate) fn read(
     let mut events: HashMap<u64, (u64, Arc<Event>)> = HashMap::new();
     let had_happened = Condition { column: "time", is: Is::Within(0, until) };
     let wanted = Wanted::all(NAME, Span { from: since, until: u64::MAX }).with(had_happened);
-    let interest = Interest::current();
     rows.visit(&wanted, &mut |row| {
-        if interest.has_ended() {
-            return ControlFlow::Break(());
-        }
         if let Some(event) = event(&table, &row) {
             let recorded = table.end(&row);
             let known = events.entry(event.identity).or_insert_with(|| (recorded, Arc::new(event.clone())));
