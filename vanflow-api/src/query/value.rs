@@ -109,10 +109,10 @@ impl<'v> Cell<'v> {
         number.map_or(Self::Null, Self::Number)
     }
 
-    /// The first of these texts that it is but for the case of letters; otherwise what stands for none of them.
+    /// That of these texts that it is but for the case of letters; otherwise what stands for none of them.
     pub(crate) fn one_of(
         text: Option<Text<'v>>,
-        known: &'static [(&'static str, &'static str)],
+        known: &'static [&'static str],
         otherwise: &'static str,
     ) -> Self {
         Self::text(one_of(text, known, otherwise))
@@ -155,12 +155,11 @@ impl<'v> Cell<'v> {
 /// See [`Cell::one_of`].
 pub(crate) fn one_of(
     text: Option<Text<'_>>,
-    known: &'static [(&'static str, &'static str)],
+    known: &'static [&'static str],
     otherwise: &'static str,
 ) -> &'static str {
     let Some(text) = text.map(Text::to_cow) else { return otherwise };
-    let found = known.iter().find(|(reported, _)| text.eq_ignore_ascii_case(reported));
-    found.map_or(otherwise, |(_, shown)| shown)
+    known.iter().copied().find(|known| text.eq_ignore_ascii_case(known)).unwrap_or(otherwise)
 }
 
 impl Ord for Cell<'_> {

@@ -21,7 +21,7 @@ schema! {
         "key" Text Always "The identity and the start: identities can be given out again." => key(site.id(), site.start());
         "name" Text Always "The name of the site." => Cell::or_unknown(site.text(Attribute::Name));
         "namespace" Text Nullable "The namespace that the site is in." => Cell::or_null(site.text(Attribute::Namespace));
-        "platform" OneOf(&["kubernetes", "docker", "podman", "linux", UNKNOWN]) Always "`kubernetes`, `docker`, `podman`, `linux` or `unknown`." =>
+        "platform" OneOf(PLATFORMS) Always "`kubernetes`, `docker`, `podman`, `linux` or `unknown`." =>
             Cell::one_of(site.text(Attribute::Platform), PLATFORMS, UNKNOWN);
         "provider" Text Always "Who provides the infrastructure; empty where not known." =>
             Cell::or_empty(site.text(Attribute::Provider));
@@ -32,8 +32,7 @@ schema! {
     }
 }
 
-const PLATFORMS: &[(&str, &str)] =
-    &[("kubernetes", "kubernetes"), ("docker", "docker"), ("podman", "podman"), ("linux", "linux")];
+const PLATFORMS: &[&str] = &["kubernetes", "docker", "podman", "linux", UNKNOWN];
 
 schema! {
     /// A router.

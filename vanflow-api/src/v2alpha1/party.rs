@@ -10,6 +10,9 @@ use crate::v2alpha1::{
     view::{View, earliest, ended, known, later},
 };
 
+/// What a process can be.
+pub(super) const ROLES: &[&str] = &["internal", "external", "remote"];
+
 /// A process at an end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Party<'v> {
@@ -70,7 +73,6 @@ impl<'v> Party<'v> {
     }
 
     pub(crate) fn role(&self) -> &'static str {
-        const ROLES: &[(&str, &str)] = &[("internal", "internal"), ("remote", "remote")];
         match self {
             Self::Reported(record) => one_of(record.text(Attribute::Mode), ROLES, "external"),
             Self::Implied(_) => "remote",

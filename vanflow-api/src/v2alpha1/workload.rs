@@ -3,11 +3,10 @@
 use vanflow_proto::Attribute;
 
 use crate::v2alpha1::{
+    party::ROLES,
     schema::{Cell, schema},
     view::{Subject, instant, key},
 };
-
-const ROLES: [&str; 3] = ["internal", "external", "remote"];
 
 schema! {
     /// A process: a pod, a container, a program on a host; or what must be at a host because connections come from
@@ -29,7 +28,7 @@ schema! {
                 None => Cell::Text(process.id()),
             };
         "name" Text Always "Its name." => Cell::Text(process.name());
-        "role" OneOf(&ROLES) Always "`internal` to Skupper, `external`, or `remote` where no controller reports it." =>
+        "role" OneOf(ROLES) Always "`internal` to Skupper, `external`, or `remote` where no controller reports it." =>
             Cell::text(process.role());
         "services" Parted Nullable "The services that it serves: name, identity and protocol, with `@` between them." =>
             match view.services_of(process) {
@@ -50,7 +49,7 @@ schema! {
         "identity" Text Always "An identity made of the name." => Cell::text(component.id.as_str());
         "name" Text Always "The group." => Cell::text(component.name.as_str());
         "processCount" Number Always "How many processes it has." => Cell::Number(component.process_count);
-        "role" OneOf(&ROLES) Always "`external` where one of its processes is, else `remote` where one is, else `internal`." =>
+        "role" OneOf(ROLES) Always "`external` where one of its processes is, else `remote` where one is, else `internal`." =>
             Cell::text(component.role);
         "startTime" Instant Always "When the first of its processes came to be." => instant(component.start);
     }
