@@ -4,10 +4,11 @@
 //! so that a lane's figures are those of its records whatever the order in which those are reported. Only when an ended
 //! record leaves the store its share in the traffic totals stays behind.
 
-use std::{collections::VecDeque, sync::Arc};
-
-use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    hash::BuildHasher,
+    sync::Arc,
+};
 
 use crate::{
     distribution::{Distribution, signed},
@@ -17,6 +18,7 @@ use crate::{
     merge::Vocabulary,
     moves::{Move, Moves},
     pages::Pages,
+    parts::{PartedMap, Parts},
     row::RecordRef,
     schema::{CONNECTOR, PARENT, TportRow, place},
     share::{ConnectionShare, RequestShare},
@@ -83,6 +85,17 @@ pub(crate) enum Dependence {
     /// The connectors of the service of that parent, as they name none.
     ConnectorsOf(Key),
 }
+
+/// The lanes that depend on something: of a client's host there mostly is one, of a listener there may be a million, of
+/// which no change moves many.
+#[derive(Debug)]
+enum Dependents {
+    One(u32),
+    Several(Box<BTreeSet<u32>>),
+}
+
+/// What a lane takes in a set, in octets: of eleven places of a leaf half are taken.
+const IN_SET: usize = 12;
 
 /// The lane that connections of a path go into which start within some time.
 #[derive(Clone, Copy, Debug)]
@@ -294,11 +307,14 @@ pub(crate) struct EndedRequests {
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     rows: Pages<LaneRow>,
-    by_key: HashMap<LaneKey, u32, FixedState>,
+    /// Those that are in use, by their keys.
+    by_key: Parts<u32>,
     /// Where connections of a path were put last: most that start around the same time have the same ends.
-    routes: HashMap<Path, Route, FixedState>,
+    routes: PartedMap<Path, Route>,
     /// Lanes by what the ends of their connections depend on.
-    dependents: HashMap<Dependence, HashSet<u32, FixedState>, FixedState>,
+    dependents: PartedMap<Dependence, Dependents>,
+    /// Lanes in sets of `dependents`.
+    in_sets: usize,
     free: Vec<u32>,
     /// Lanes that lost their last connection, and the second in which to look whether they can go.
     drained: VecDeque<(u32, u32)>,
@@ -336,11 +352,11 @@ impl Lanes {
 
     /// The memory that lanes take, in octets.
     pub(crate) fn octets(&self) -> usize {
-        // Of a hash table, an entry, and a free place for each; a table of its own for each dependence.
-        const DEPENDENCE: usize = 2 * size_of::<(Dependence, HashSet<u32, FixedState>)>() + 64;
-        self.by_key.len() * (size_of::<LaneRow>() + 2 * size_of::<(LaneKey, u32)>())
+        // Of a hash table, an entry, and a free place for each.
+        (self.rows.len() - self.free.len()) * (size_of::<LaneRow>() + 2 * size_of::<u32>())
             + self.routes.len() * 2 * size_of::<(Path, Route)>()
-            + self.dependents.len() * DEPENDENCE
+            + self.dependents.len() * 2 * size_of::<(Dependence, Dependents)>()
+            + self.in_sets * IN_SET
             + self.drained.len() * size_of::<(u32, u32)>()
             + self.beside
     }
@@ -355,7 +371,7 @@ impl Lanes {
 
     /// The lane with that key: the one there is, or a new one.
     pub(crate) fn find_or_insert(&mut self, key: LaneKey, vocabulary: &mut Vocabulary) -> u32 {
-        if let Some(&lane) = self.by_key.get(&key) {
+        if let Some(lane) = self.find(&key) {
             return lane;
         }
         // The row's own use of these ends before the lane does.
@@ -379,9 +395,25 @@ impl Lanes {
                 lane
             }
         };
-        self.by_key.insert(key, lane);
+        self.note_key(key, lane);
         self.depend(lane, key, vocabulary);
         lane
+    }
+
+    fn find(&self, key: &LaneKey) -> Option<u32> {
+        self.by_key.find(self.by_key.hash(key), |&lane| self.row(lane).key == *key).copied()
+    }
+
+    /// Has a lane found by its key.
+    fn note_key(&mut self, key: LaneKey, lane: u32) {
+        let rows = &self.rows;
+        self.by_key.insert_unique(self.by_key.hash(key), lane, |hasher, &lane| {
+            hasher.hash_one(rows.get(lane as usize).expect("the lane is in use").key)
+        });
+    }
+
+    fn forget_key(&mut self, key: LaneKey, lane: u32) {
+        self.by_key.remove(self.by_key.hash(key), |&other| other == lane);
     }
 
     /// What the ends of connections of a lane depend on.
@@ -396,24 +428,42 @@ impl Lanes {
 
     fn depend(&mut self, lane: u32, key: LaneKey, vocabulary: &Vocabulary) {
         for dependence in Self::dependences(key, vocabulary) {
-            self.dependents.entry(dependence).or_default().insert(lane);
+            match self.dependents.get_or_insert_with(dependence, || Dependents::One(lane)) {
+                Dependents::One(only) if *only == lane => {}
+                one @ Dependents::One(_) => {
+                    let Dependents::One(other) = *one else { unreachable!("it is one") };
+                    *one = Dependents::Several(Box::new(BTreeSet::from([other, lane])));
+                    self.in_sets += 2;
+                }
+                Dependents::Several(lanes) => self.in_sets += usize::from(lanes.insert(lane)),
+            }
         }
     }
 
     fn depend_no_more(&mut self, lane: u32, key: LaneKey, vocabulary: &Vocabulary) {
         for dependence in Self::dependences(key, vocabulary) {
-            if let Some(lanes) = self.dependents.get_mut(&dependence) {
-                lanes.remove(&lane);
-                if lanes.is_empty() {
-                    self.dependents.remove(&dependence);
+            let is_last = match self.dependents.get_mut(&dependence) {
+                None => false,
+                Some(Dependents::One(only)) => *only == lane,
+                Some(Dependents::Several(lanes)) => {
+                    self.in_sets -= usize::from(lanes.remove(&lane));
+                    lanes.is_empty()
                 }
+            };
+            if is_last {
+                self.dependents.remove(&dependence);
             }
         }
     }
 
     /// The lanes of which the ends of connections depend on that, in no order.
     pub(crate) fn dependents(&self, dependence: Dependence) -> impl Iterator<Item = u32> {
-        self.dependents.get(&dependence).into_iter().flatten().copied()
+        let (one, several) = match self.dependents.get(&dependence) {
+            None => (None, None),
+            Some(Dependents::One(lane)) => (Some(*lane), None),
+            Some(Dependents::Several(lanes)) => (None, Some(lanes)),
+        };
+        one.into_iter().chain(several.into_iter().flat_map(|lanes| lanes.iter().copied()))
     }
 
     /// The lane that connections of that path which start then went into last, if that still holds.
@@ -437,17 +487,17 @@ impl Lanes {
     pub(crate) fn change_ends(&mut self, lane: u32, ends: Ends, vocabulary: &mut Vocabulary) -> bool {
         let old = self.row(lane).key;
         let new = LaneKey { path: old.path, ends };
-        if self.by_key.contains_key(&new) {
+        if self.find(&new).is_some() {
             return false;
         }
         for key in new.ends.keys() {
             vocabulary.scopes.share(key);
         }
         self.depend_no_more(lane, old, vocabulary);
-        self.by_key.remove(&old);
-        self.by_key.insert(new, lane);
-        self.depend(lane, new, vocabulary);
+        self.forget_key(old, lane);
         self.change(lane).key = new;
+        self.note_key(new, lane);
+        self.depend(lane, new, vocabulary);
         self.ends_revision = self.revision;
         for key in old.ends.keys() {
             vocabulary.scopes.release(key);
@@ -630,7 +680,7 @@ impl Lanes {
     fn release(&mut self, lane: u32, vocabulary: &mut Vocabulary) {
         let generation = self.row(lane).generation.wrapping_add(1);
         let row = std::mem::replace(self.row_mut(lane), LaneRow::new(LaneKey::NONE, generation));
-        self.by_key.remove(&row.key);
+        self.forget_key(row.key, lane);
         self.free.push(lane);
         self.depend_no_more(lane, row.key, vocabulary);
         if self.routes.get(&row.key.path).is_some_and(|route| route.lane == lane) {

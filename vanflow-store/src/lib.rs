@@ -71,6 +71,7 @@ pub mod network_status;
 mod oddity;
 pub mod order;
 mod pages;
+mod parts;
 mod record;
 mod row;
 mod schema;

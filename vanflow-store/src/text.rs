@@ -5,10 +5,7 @@
 
 use std::{hash::BuildHasher, sync::Arc};
 
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
-
-use crate::pages::Pages;
+use crate::{pages::Pages, parts::Parts};
 
 /// Stands for a text, or for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,27 +43,13 @@ fn text_at(table: &TextTable, slot: u32) -> &str {
 }
 
 /// The texts that are in use, each with the number of places that use it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Texts {
     table: TextTable,
     uses: Vec<u32>,
     free: Vec<u32>,
-    by_text: HashTable<u32>,
-    hasher: FixedState,
+    by_text: Parts<u32>,
     octets: usize,
-}
-
-impl Default for Texts {
-    fn default() -> Self {
-        Self {
-            table: TextTable::default(),
-            uses: Vec::new(),
-            free: Vec::new(),
-            by_text: HashTable::new(),
-            hasher: FixedState::default(),
-            octets: 0,
-        }
-    }
 }
 
 /// What a text costs beside its own octets: an `Arc`'s counts, and its place in three tables.
@@ -79,7 +62,7 @@ impl Texts {
         if let Some(number) = inline_number(text) {
             return Symbol(number | INLINE);
         }
-        let hash = self.hasher.hash_one(text);
+        let hash = self.by_text.hash(text);
         if let Some(&slot) = self.by_text.find(hash, |&slot| *text_at(&self.table, slot) == *text) {
             self.uses[slot as usize] += 1;
             return Symbol(slot + 1);
@@ -104,8 +87,8 @@ impl Texts {
                 slot
             }
         };
-        let (table, hasher) = (&self.table, &self.hasher);
-        self.by_text.insert_unique(hash, slot, |&slot| hasher.hash_one(text_at(table, slot)));
+        let table = &self.table;
+        self.by_text.insert_unique(hash, slot, |hasher, &slot| hasher.hash_one(text_at(table, slot)));
         Symbol(slot + 1)
     }
 
@@ -141,11 +124,8 @@ impl Texts {
             return;
         }
         let text = text_at(&self.table, slot as u32);
-        let (hash, octets) = (self.hasher.hash_one(text), text.len() + OVERHEAD);
-        if let Ok(entry) = self.by_text.find_entry(hash, |&other| other as usize == slot) {
-            let (slot, _) = entry.remove();
-            self.free.push(slot);
-        }
+        let (hash, octets) = (self.by_text.hash(text), text.len() + OVERHEAD);
+        self.free.extend(self.by_text.remove(hash, |&other| other as usize == slot));
         self.octets -= octets;
         *self.table.get_mut(slot) = "".into();
     }

@@ -102,7 +102,11 @@ impl Store {
         }
         let (ends, steady) = self.facts().ends(path, start, end);
         let lane = self.lanes.find_or_insert(LaneKey { path, ends }, &mut self.graph.vocabulary);
-        self.lanes.route(path, steady, lane);
+        // Of hosts that connect once there can be many.
+        let row = self.lanes.row(lane);
+        if row.retained > u32::from(row.first == at) {
+            self.lanes.route(path, steady, lane);
+        }
         lane
     }
 

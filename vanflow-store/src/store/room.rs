@@ -37,6 +37,13 @@ impl Default for Shares {
     }
 }
 
+impl Shares {
+    /// Has them worked out when they are asked for next.
+    pub(super) fn expire(&mut self) {
+        self.uses_left = 0;
+    }
+}
+
 /// A sum of what records are charged with, of which one is charged with something else now.
 #[inline]
 pub(super) fn charge(octets: &mut usize, before: u32, after: u32) {
