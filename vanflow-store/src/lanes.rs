@@ -91,6 +91,7 @@ pub(crate) enum Dependence {
 #[derive(Debug)]
 enum Dependents {
     One(u32),
+    #[expect(clippy::box_collection, reason = "where there are many of them each is one lane")]
     Several(Box<BTreeSet<u32>>),
 }
 
