@@ -1,7 +1,13 @@
-//! Routers that restart.
+//! Routers and controllers that restart.
+
+use std::time::Duration;
 
 use serde_json::Value;
-use vanflow_proto::source::{ExchangeOptions, Source};
+use tokio::time::sleep;
+use vanflow_proto::{
+    Attribute, RecordKind, UpdateBuf,
+    source::{ExchangeOptions, Source},
+};
 
 use crate::{
     network::{EPOCH, Network, listener, router},
@@ -99,4 +105,38 @@ async fn a_router_that_started_later_than_before_has_new_records() {
     network.add(started(restarted, 9_000_000, "backend"));
     network.report("a:0", |_| {});
     nothing_is_mixed(collector).await;
+}
+
+/// A controller's process that begins with those pods: it says so, and nothing of its site unless it is asked.
+fn controller(pods: &[&str]) -> Source {
+    let mut source = Source::controller("site-east");
+    source.update(UpdateBuf::new(RecordKind::Site, "site-east").with(Attribute::StartTime, EPOCH));
+    drop(source.emit());
+    for pod in pods {
+        let process = UpdateBuf::new(RecordKind::Process, *pod).with(Attribute::Parent, "site-east");
+        source.update(process.with(Attribute::StartTime, EPOCH).with(Attribute::Name, *pod));
+    }
+    source
+}
+
+#[tokio::test]
+async fn a_controller_that_restarts_without_a_pod_has_it_no_more() {
+    // faults 6: its identity and all that it repeats are what they were, and it says nothing of what ended meanwhile
+    let network = Network::start(ExchangeOptions::default()).await;
+    network.add(controller(&["cart", "stock"]));
+    let collector = network.collector(|_| {}).await;
+    collector.until("/api/v1alpha1/processes", |processes| len(processes) == 2).await;
+    collector.ready().await;
+
+    network.kill("site-east");
+    // That long it takes a process to begin, and no longer: nobody takes the controller for gone.
+    sleep(Duration::from_millis(1_500)).await;
+    network.add(controller(&["cart"]));
+    network.report("site-east", |_| {});
+    let processes = collector.until("/api/v1alpha1/processes", |processes| len(processes) == 1).await;
+    assert_eq!(processes[0]["name"], "cart", "{processes}");
+    let all = collector.get("/api/v1alpha1/processes?includeDeleted=1").await;
+    assert!(len(&all) == 2 && all[1]["name"] == "stock" && all[1]["endTime"].is_u64(), "{all}");
+    collector.ready().await;
+    collector.leave().await;
 }

@@ -10,7 +10,8 @@
 //! are asked at the same time, and while 1,024 clients hold connections; what 20 scrapes that are not read take of its
 //! resident memory; how long it takes to leave, with all records kept on disk and with none; and how long to start with all of
 //! them. Works with former collectors too: `COLLECTOR=path` names another binary. `start` after the number leaves the attacks
-//! out.
+//! out. `rate` is another bench: what the process takes of memory every half minute, with an emulated network of so many
+//! connections a second and a retention of two minutes, beside what it says of itself.
 
 use std::{
     env, fs,
@@ -33,6 +34,9 @@ const ATTACK: Duration = Duration::from_secs(15);
 fn main() {
     let connections: usize =
         env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
+    if env::args().any(|argument| argument == "rate") {
+        return stay_at(connections);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(run(connections));
 }
@@ -71,6 +75,54 @@ async fn run(connections: usize) {
     })
     .await
     .expect("no panic");
+    let _ = fs::remove_dir_all(state);
+}
+
+/// Collects what a network of so many connections a second has, from another process, and prints what that takes.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn stay_at(rate: usize) {
+    const RETENTION: Duration = Duration::from_secs(120);
+    let free = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let router = free.local_addr().expect("it is bound").to_string();
+    drop(free);
+    let state = env::temp_dir().join(format!("vanflow-under-attack-{}", std::process::id()));
+    let rate = rate.to_string();
+    let network =
+        ["--demo", "--demo-rate", &rate, "--demo-listen", &router, "--retention", "1s", "--history", "1s"];
+    let network = Collector::start_with(&network, &state.join("network"));
+    thread::sleep(Duration::from_secs(2));
+    let router = format!("amqp://{router}");
+    let options = ["--router", &router, "--retention", "2m"];
+    let collector = Collector::start_with(&options, &state.join("collector"));
+    let began = Instant::now();
+    let (mut least, mut most) = (u64::MAX, 0);
+    for number in 0..=16 {
+        thread::sleep((number * Duration::from_secs(30)).saturating_sub(began.elapsed()));
+        let metrics = collector.get(collector.port, "/metrics").unwrap_or_default();
+        let metrics = String::from_utf8_lossy(&metrics);
+        let of = |name: &str| -> f64 {
+            let samples = metrics.lines().filter_map(|line| line.strip_prefix(name));
+            samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        };
+        let resident = collector.resident();
+        print(&format!(
+            "after {:3} s: {}; the store says {}, the history {}; allocated {}; {} records",
+            began.elapsed().as_secs(),
+            mebi(resident),
+            mebi(of("vanflow_collector_store_bytes") as u64),
+            mebi(of("vanflow_collector_history_bytes") as u64),
+            mebi(of("process_heap_bytes") as u64),
+            of("vanflow_collector_store_records")
+        ));
+        if began.elapsed() > 2 * RETENTION {
+            (least, most) = (least.min(resident), most.max(resident));
+        }
+    }
+    print(&format!(
+        "{:.1} % more at most than at least, once what came first had left",
+        (most as f64 / least as f64 - 1.0) * 100.0
+    ));
+    drop((network, collector));
     let _ = fs::remove_dir_all(state);
 }
 
@@ -175,6 +227,10 @@ struct Collector {
 
 impl Collector {
     fn start(router: &str, options: &[&str], state: &Path) -> Self {
+        Self::start_with(&[&["--router", router], options].concat(), state)
+    }
+
+    fn start_with(options: &[&str], state: &Path) -> Self {
         let [port, metrics] = [(); 2].map(|()| {
             let free = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
             free.local_addr().expect("it is bound").port()
@@ -182,7 +238,7 @@ impl Collector {
         let binary = env::var_os("COLLECTOR")
             .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_vanflow-collector")), PathBuf::from);
         let child = Command::new(binary)
-            .args(["--router", router, "--listen", &format!("127.0.0.1:{port}"), "--log", "error"])
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--log", "error"])
             .args(["--metrics-listen", &format!("127.0.0.1:{metrics}")])
             .arg("--state")
             .arg(state)

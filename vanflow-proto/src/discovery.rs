@@ -11,7 +11,7 @@
 //!  unknown ──────────────────────────▶ known ───────────────────────────────────▶ lost, and unknown again
 //!             SourceSeen, Listen         │  ▲                SourceLost, Leave
 //!                                        ▼  │
-//!              something may have been missed, EpochStarted; message-ids fall back, SourceRestarted
+//!              something may have been missed, EpochStarted; message-ids of a router fall back, SourceRestarted
 //! ```
 //!
 //! Whoever can announce one source can announce thousands that do not exist. So only [`Settings::unheard`] sources that were
@@ -26,7 +26,9 @@
 //!
 //! An epoch starts for a known source when the connection is back after it was lost, when a receiver on one of its
 //! addresses is back after it failed, and when its HEARTBEATs are back after a gap (faults 27). They come every 2 s; a
-//! pause of [`Settings::gap`] means that three or more in a row were lost, and records may have been lost with them. Time
+//! pause of [`Settings::gap`] means that three or more in a row were lost, and records may have been lost with them. And
+//! one starts for a controller when its BEACONs and HEARTBEATs come at other times than before, or two of these in a row do
+//! not come: it is another process then, which repeats what it has, but does not know what the former one had (faults 6). Time
 //! in which nobody here looked ([`Discovery::detached`], [`Discovery::resumed`]) is no gap. A source of which the caller
 //! kept records on disk ([`Discovery::restore`]) counts as known before its first message, so that an epoch starts for it
 //! with the first connection.
@@ -57,6 +59,7 @@ use std::{
 };
 
 mod answers;
+mod beat;
 mod count;
 mod output;
 mod settings;
@@ -67,6 +70,7 @@ pub use output::{Action, Event, Extent, FlushOutcome, Heard, Known, Output};
 pub use settings::Settings;
 
 use answers::{Answer, Epoch};
+use beat::Beat;
 use settings::SECOND;
 use source::{Address, Flush, Source};
 use trials::{Trial, Trials, Verdict};
@@ -274,10 +278,13 @@ impl Discovery {
             self.flush(now, &id);
         } else if let Body::Heartbeat(heartbeat) = &message.body
             && heartbeat.id == &*id
-            && self.is_after_a_gap(now, &id)
         {
-            self.start_epoch(&id);
-            self.flush(now, &id);
+            let is_another = self.is_another_process(now, &id, |beat| beat.heard(heartbeat.now));
+            if is_another || self.is_after_a_gap(now, &id) {
+                self.start_epoch(&id);
+                self.flush(now, &id);
+                self.sources.get_mut(&id)?.beat.heard(heartbeat.now);
+            }
         }
         let source = self.sources.get_mut(&id)?;
         source.addresses[position].is_shown = true;
@@ -378,9 +385,13 @@ impl Discovery {
         let Some(id) = known.or_else(|| self.seen(now, beacon)) else { return };
         let Some(source) = self.sources.get_mut(&id) else { return };
         source.last_heard = source.last_heard.max(now);
+        let attached = self.attached.unwrap_or_default();
         if source.beacon_restarted(message_id) {
             source.restart(&self.settings);
             self.outputs.push_back(Output::Event(Event::SourceRestarted { source: Arc::clone(&id) }));
+            self.flush(now, &id);
+        } else if self.is_another_process(now, &id, |beat| beat.announced(now, attached)) {
+            self.start_epoch(&id);
             self.flush(now, &id);
         }
     }
@@ -474,6 +485,7 @@ impl Discovery {
         source.answered = false;
         source.flushed = None;
         source.retry = self.settings.shortest_retry;
+        source.beat.forget();
         source.addresses.iter_mut().for_each(|address| address.is_shown = false);
         self.outputs.push_back(Output::Event(Event::EpochStarted { source: Arc::clone(id) }));
     }
@@ -484,6 +496,16 @@ impl Discovery {
         let beats = matches!(source.source_type(), SourceType::Router | SourceType::Controller);
         let since = source.last_heartbeat.map(|last| last.max(attached));
         beats && since.is_some_and(|since| now.micros_since(since) >= self.settings.gap)
+    }
+
+    /// Whether what is heard shows that a controller's process is not the one of before.
+    fn is_another_process(&mut self, now: Timestamp, id: &Arc<str>, hear: impl FnOnce(&mut Beat)) -> bool {
+        let Some(source) = self.sources.get_mut(id) else { return false };
+        if source.source_type() != SourceType::Controller {
+            return false;
+        }
+        hear(&mut source.beat);
+        source.beat.is_broken(now, self.settings.longest_retry)
     }
 
     /// Whether records show that the source answers FLUSH.

@@ -37,6 +37,10 @@ pub(super) struct Van {
 struct Peer {
     source: Source,
     is_there: bool,
+    /// When its process has begun to speak, in ticks.
+    begins_at: u64,
+    /// The same of the process before.
+    former_beat: u64,
     partitioned_until: u64,
     /// The plain model: all that lives, by id.
     records: BTreeMap<String, Attributes>,
@@ -58,13 +62,23 @@ impl Van {
             van.peers.push(Peer {
                 source,
                 is_there: true,
+                begins_at: peer as u64,
+                former_beat: peer as u64,
                 partitioned_until: 0,
                 records: BTreeMap::new(),
                 answers_at: None,
             });
-            van.begin(peer, own(peer, now));
+            van.begin_own(peer, own(peer, now));
         }
         van
+    }
+
+    /// A source has itself. Controllers say so only when they are asked for everything.
+    fn begin_own(&mut self, peer: usize, update: UpdateBuf) {
+        self.begin(peer, update);
+        if peer >= ROUTERS {
+            self.peers[peer].source.emit();
+        }
     }
 
     /// Whether a record with that id was ever reported.
@@ -127,32 +141,41 @@ impl Van {
         }
     }
 
-    /// What a process that begins anew has: itself, and some of what it had before.
-    pub(super) fn restart(&mut self, peer: usize, keeps: u16, now: Timestamp) {
+    /// A process ends and another begins, which has itself, and some of what was there before.
+    ///
+    /// A router has another start and counts its messages anew. A controller has the identity of its site, counts nothing,
+    /// and its record of the site and those of pods are as old as what they are about. It takes a second at least to begin;
+    /// then it sends a BEACON, all of its pods unasked, and a HEARTBEAT 2 s later.
+    pub(super) fn restart(&mut self, peer: usize, keeps: u16, now: Timestamp, ticks: u64) {
         if !self.peers[peer].is_there {
             return;
         }
         self.peers[peer].source = new_source(peer);
         self.peers[peer].answers_at = None;
         let before = std::mem::take(&mut self.peers[peer].records);
-        self.begin(peer, own(peer, now));
-        for number in 0..RECORDS {
-            // Routers count up from where they begin: they have none of those ids again. Pods keep theirs.
-            let is_kept =
-                peer >= ROUTERS && keeps >> number & 1 == 1 && before.contains_key(&id(peer, number));
-            if is_kept {
-                self.begin(peer, record(peer, number, now));
-            }
+        if peer < ROUTERS {
+            // It counts up from where it begins: it has none of those ids again.
+            self.begin_own(peer, own(peer, now));
+            return;
+        }
+        self.peers[peer].begin_again(ticks);
+        let mut again = |id: String, begin: fn(&mut Self, usize, UpdateBuf)| {
+            let Some(attributes) = before.get(&id) else { return };
+            begin(self, peer, update(id, attributes));
+        };
+        again(own_id(peer), Self::begin_own);
+        for number in (0..RECORDS).filter(|number| keeps >> number & 1 == 1) {
+            again(id(peer, number), Self::begin);
         }
     }
 
-    pub(super) fn set_gone(&mut self, peer: usize, is_gone: bool, now: Timestamp) {
+    pub(super) fn set_gone(&mut self, peer: usize, is_gone: bool, now: Timestamp, ticks: u64) {
         if self.peers[peer].is_there != is_gone {
             return;
         }
         self.peers[peer].is_there = !is_gone;
         if !is_gone {
-            self.restart(peer, 0, now);
+            self.restart(peer, 0, now, ticks);
         }
     }
 
@@ -186,18 +209,18 @@ impl Van {
     pub(super) fn tick(&mut self, now: Timestamp, ticks: u64) {
         for position in 0..self.peers.len() {
             let peer = &mut self.peers[position];
-            if !peer.is_there {
+            if !peer.is_there || ticks < peer.begins_at {
                 continue;
             }
             let mut messages = Vec::new();
-            let phase = ticks + position as u64;
-            if phase.is_multiple_of(20) {
+            let age = ticks - peer.begins_at;
+            if age.is_multiple_of(20) {
                 messages.push(peer.source.beacon());
             }
-            if phase.is_multiple_of(4) {
+            if age.is_multiple_of(4) && age > 0 {
                 messages.push(peer.source.heartbeat(now));
             }
-            if phase.is_multiple_of(2) {
+            if age.is_multiple_of(2) && age > 0 {
                 messages.extend(peer.source.emit());
             }
             if peer.answers_at.is_some_and(|at| at <= ticks) {
@@ -232,12 +255,38 @@ impl Van {
     /// A source is asked to repeat everything. Whether that reached it.
     pub(super) fn flushed(&mut self, source: &str, ticks: u64) -> bool {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.source.id() == source) else { return false };
-        if !peer.is_there || peer.partitioned_until > ticks {
+        if !peer.is_there || ticks < peer.begins_at || peer.partitioned_until > ticks {
             return false;
         }
         peer.answers_at = Some(ticks + 1);
         true
     }
+}
+
+impl Peer {
+    /// Its next process begins, at a time that tells it from the two before: of one that begins on the beat of another its
+    /// BEACON shows that, or two HEARTBEATs that are missing, and what comes late here hides either.
+    fn begin_again(&mut self, ticks: u64) {
+        const BEAT: u64 = 4;
+        let before = [self.begins_at % BEAT, self.former_beat];
+        self.former_beat = before[0];
+        self.begins_at = ticks + 2;
+        while before.contains(&(self.begins_at % BEAT)) {
+            self.begins_at += 1;
+        }
+    }
+}
+
+/// A record as it is, whole.
+fn update(id: String, attributes: &Attributes) -> UpdateBuf {
+    let code = Attribute::RecordType.code();
+    let type_code = match attributes.get(&code) {
+        Some(ValueBuf::Uint(kind)) => u32::try_from(*kind).ok(),
+        _ => None,
+    };
+    let attributes = attributes.iter().filter(|(attribute, _)| **attribute != code);
+    let attributes = attributes.map(|(attribute, value)| (*attribute, value.clone())).collect();
+    UpdateBuf { type_code, id, attributes }
 }
 
 fn new_source(peer: usize) -> Source {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     answers::{Answer, Epoch},
+    beat::Beat,
     count::Count,
     settings::Settings,
 };
@@ -28,6 +29,8 @@ pub(super) struct Source {
     pub(super) generation: u32,
     /// Of the last message on [`BEACON_ADDRESS`].
     pub(super) beacons: Count,
+    /// When a controller is heard.
+    pub(super) beat: Beat,
     /// Whether the store knows records of it by halves.
     pub(super) incomplete: bool,
     pub(super) flush: Flush,
@@ -91,6 +94,7 @@ impl Source {
             clock_offset: 0,
             generation: 0,
             beacons: Count::default(),
+            beat: Beat::default(),
             incomplete: false,
             flush: Flush::Idle,
             retry: 0,

@@ -2,6 +2,7 @@ use super::*;
 use crate::{Dialect, Encoder, Heartbeat, UpdateBuf};
 
 mod flushes;
+mod restarts;
 mod settling;
 mod sources;
 mod trials;

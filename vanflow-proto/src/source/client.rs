@@ -188,8 +188,9 @@ impl Client {
     ) -> Result<(), ClientError> {
         let mut beacons = time::interval(BEACON_INTERVAL);
         let mut heartbeats = time::interval(HEARTBEAT_INTERVAL);
-        beacons.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beacons.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        // On its beat whatever comes between: another would be another process's.
+        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let messages = tokio::select! {
                 _ = beacons.tick() => vec![source.beacon()],
