@@ -44,7 +44,7 @@ use crate::{
     user::{self, User},
     v1::{self, Feeds, Freshness, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
-    v2alpha1::{self, Before, Derivations, Due, Ended, Opened, Scope},
+    v2alpha1::{self, Before, Derivations, Due, Ended, MOST_ROWS, Opened, Scope},
     watches::Watches,
 };
 
@@ -73,6 +73,7 @@ struct Shared {
     events: Events,
     history: Option<RwLock<Remembered>>,
     rows: Option<Arc<dyn Rows>>,
+    most_rows: usize,
     watches: Arc<Watches>,
 }
 
@@ -132,6 +133,7 @@ impl Api {
             hasher: RandomState::new(),
             events,
             rows: options.rows.map(|rows| Arc::new(RowsWhileAwaited(rows)) as Arc<dyn Rows>),
+            most_rows: options.most_rows.unwrap_or(MOST_ROWS),
             watches: Watches::new(options.watches),
             history: options.history.map(|options| {
                 let limit = options.memory;
@@ -599,7 +601,8 @@ impl Api {
         let (media, derivations) =
             (chosen_media(request, route, &Media::ALL)?, self.shared.derivations.clone());
         // The window of a list moves with the time: what was in it can leave it though nothing changes.
-        let before = self.shared.rows.as_ref().and_then(|rows| Before::new(&**rows, &query, &snapshot));
+        let most = self.shared.most_rows;
+        let before = self.shared.rows.as_ref().and_then(|rows| Before::new(&**rows, &query, &snapshot, most));
         // Rows of a history come and go without a revision of their own.
         let moment = before.map(|_| snapshot.now().as_micros()).or_else(|| query.moment(&snapshot));
         let tag = entity_tag(&self.shared.instance, &snapshot, moment, request.uri.query(), media);
@@ -608,9 +611,14 @@ impl Api {
         if let Some(after) = &query.after {
             list = list.after(self.shared.rows.as_deref(), before, after)?;
         } else if let Some(before) = before {
-            list = list.looking_back(before).map_err(ApiError::History)?;
+            list = list.looking_back(before)?;
         }
-        Ok(unless_known(&request.headers, tag, media, || Body::rendered(list)))
+        let answered = list.answered();
+        let mut response = unless_known(&request.headers, tag, media, || Body::rendered(list));
+        for (_, header, time) in answered.named() {
+            response.headers_mut().insert(HeaderName::from_static(header), HeaderValue::from(time));
+        }
+        Ok(response)
     }
 
     fn list(
@@ -682,7 +690,7 @@ impl Api {
         };
         if let Some(allowed) = allowed {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         }
     }
 }
@@ -694,6 +702,8 @@ impl fmt::Debug for Api {
     }
 }
 
+/// Headers that pages of other origins may read.
+const EXPOSED: &str = "ETag, Vanflow-Answered-From, Vanflow-Answered-Until";
 const DURATIONS_HOLD_MICROS: u64 = 10_000_000;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 

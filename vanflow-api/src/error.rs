@@ -44,6 +44,11 @@ pub(crate) enum ApiError {
     #[error(transparent)]
     History(UnreadableRows),
     #[error(
+        "there are more than {most} {what} that are not held any more in this answer, and they do not fit in memory: ask \
+         for a page of them, by limit and after, or for a shorter time"
+    )]
+    TooMuch { most: usize, what: &'static str },
+    #[error(
         "all {limit} watches are taken that {whose} at a time: end one, or ask without watching; whoever runs this can \
          allow more"
     )]
@@ -68,6 +73,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
             Self::Missing { .. }
+            | Self::TooMuch { .. }
             | Self::Malformed { .. }
             | Self::Backwards { .. }
             | Self::Misplaced { .. }

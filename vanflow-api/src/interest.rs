@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use vanflow_history::rows::{Held, Part, Row, Rows, Span, UnreadableRows, Wanted};
+use vanflow_history::rows::{Held, Part, Row, Rows, Span, Summing, UnreadableRows, Wanted};
 
 use crate::error::ApiError;
 
@@ -93,10 +93,14 @@ impl Rows for RowsWhileAwaited {
     fn visit_sums(
         &self,
         wanted: &Wanted<'_>,
-        whole: Span,
+        summing: &Summing,
         visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
-    ) -> Result<(), UnreadableRows> {
-        self.0.visit_sums(wanted, whole, &mut while_awaited(visit))
+    ) -> Result<Span, UnreadableRows> {
+        self.0.visit_sums(wanted, summing, &mut while_awaited(visit))
+    }
+
+    fn since(&self, table: &str) -> u64 {
+        self.0.since(table)
     }
 
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {

@@ -22,6 +22,8 @@ pub struct ApiOptions {
     pub history: Option<HistoryOptions>,
     /// What connections and requests are looked up in that are not held any more; see [`tables`](crate::tables).
     pub rows: Option<Arc<dyn Rows>>,
+    /// How many of those there are in memory for an answer at a time; what needs more is refused. 50,000 by default.
+    pub most_rows: Option<usize>,
     /// How events are kept.
     pub events: EventsOptions,
     /// How many watches there may be at a time; see [`Client`](crate::Client).

@@ -241,7 +241,10 @@ fn other_origins_are_for_those_who_allow_them() {
     let any = with_cors(Cors::Any);
     let answer = any.ask(request_with(path, &[origin]));
     assert_eq!(allowed(&answer).as_deref(), Some("*"));
-    assert_eq!(answer.header("access-control-expose-headers"), Some("ETag"));
+    assert_eq!(
+        answer.header("access-control-expose-headers"),
+        Some("ETag, Vanflow-Answered-From, Vanflow-Answered-Until")
+    );
     assert_eq!(allowed(&any.get("/nowhere")).as_deref(), Some("*"), "errors are to be read, too");
 
     let some =

@@ -12,19 +12,22 @@
 #![expect(clippy::print_stdout, reason = "what it measures is its output")]
 
 use std::{
+    collections::HashSet,
     env, fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
 use vanflow_api::{Api, ApiOptions, Due, Ended, Network, Publisher, history_tables};
 use vanflow_collector::demo::{DemoOptions, Van};
 use vanflow_history::{
     Archive, ArchiveOptions,
-    rows::{Row, Rows},
+    rows::{Row, Rows, Span, Value, Wanted},
 };
 use vanflow_proto::{
     Message, Timestamp,
@@ -47,6 +50,7 @@ fn main() {
     let end = BEGIN + (hours * HOUR as f64) as u64;
     make(&directory, rate, end);
     ask(&directory, end);
+    ninety_days(&directory, end);
 }
 
 /// A network, and a collector that keeps what ends in it.
@@ -125,7 +129,99 @@ fn make(directory: &Path, rate: f64, end: u64) {
         let each = held.octets as f64 / (held.rows as f64).max(1.0);
         println!("{:12} {:10} rows, {each:.1} octets each", table.name, held.rows);
     }
-    println!("sums: {} octets", size(&directory.join("rollup-1h")));
+    for folder in ["rollup-1m", "rollup-5m", "rollup-1h"] {
+        println!("{folder}: {} octets", size(&directory.join(folder)));
+    }
+}
+
+/// An API about what an archive has, and about nothing else.
+fn api_of(archive: Archive, end: u64) -> Api {
+    let (network, publisher) = Network::new(Store::new(StoreOptions::default()));
+    publisher.write().advance(Timestamp::from_micros(end + HOUR));
+    publisher.publish();
+    let mut options = ApiOptions::default();
+    let rows: Arc<dyn Rows> = Arc::new(archive);
+    options.rows = Some(rows);
+    Api::new(network, options)
+}
+
+fn get(api: &Api, path: &str) -> Bytes {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (request, ()) = Request::get(path).body(()).expect("a path").into_parts();
+    let response = api.respond(&request);
+    let status = response.status();
+    let body = runtime.block_on(response.into_body().collect()).expect("it comes whole").to_bytes();
+    assert!(status.is_success(), "{path}: {}", String::from_utf8_lossy(&body));
+    body
+}
+
+/// Prints what answers take, the median of five.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn measure(api: &Api, what: &str, path: &str) {
+    let mut took: Vec<_> = (0..5)
+        .map(|_| {
+            let begun = Instant::now();
+            let length = get(api, path).len();
+            (begun.elapsed(), length)
+        })
+        .collect();
+    took.sort_unstable();
+    println!("{what}: {:.1?}, {} octets", took[2].0, took[2].1);
+}
+
+/// Ninety days with as many sums an hour as that day has: of all that is summed up together one is there.
+fn ninety_days(directory: &Path, end: u64) {
+    const DAY: u64 = 24 * HOUR;
+    let table = history_tables().swap_remove(0);
+    let mut each = Vec::new();
+    {
+        let (archive, _) =
+            Archive::open(directory, history_tables(), ArchiveOptions::default(), end).expect("it is there");
+        let mut seen = HashSet::new();
+        let all = Wanted::all(table.name, Span { from: 0, until: u64::MAX });
+        let mut take = |row: Row| {
+            let keys: Vec<_> = table.sums.keys.iter().map(|column| row.values[*column].clone()).collect();
+            if seen.insert((table.end(&row) / HOUR, keys)) {
+                each.push(row);
+            }
+            ControlFlow::Continue(())
+        };
+        archive.visit(&all, &mut take).expect("it can be read");
+    }
+    let temporary = tempfile::tempdir_in(directory).expect("a temporary directory");
+    let mut options = ArchiveOptions::default();
+    (options.seal_rows, options.keep_micros) = (usize::MAX, 400 * DAY);
+    let (archive, _) =
+        Archive::open(temporary.path(), history_tables(), options, BEGIN).expect("it can be written");
+    let start = table.sums.start.expect("rows start");
+    for day in 0..90 {
+        let later = |row: &Row| {
+            let mut row = row.clone();
+            for column in [start, table.end] {
+                if let Value::Number(time) = &mut row.values[column] {
+                    *time += day * DAY;
+                }
+            }
+            row.values[table.key] = Value::Text(format!("{}+{day}", table.key(&row)).into());
+            (0, row)
+        };
+        archive.append(&each.iter().map(later).collect::<Vec<_>>(), BEGIN).expect("there is room");
+        archive.seal_all().expect("there is room");
+    }
+    let last = BEGIN + 90 * DAY;
+    while archive.merge(last + DAY).expect("there is room") {}
+    println!(
+        "{} sums of an hour in a day, ninety days: {} octets",
+        each.len(),
+        size(&temporary.path().join("rollup-1h"))
+    );
+    let api = api_of(archive, last);
+    let chart =
+        format!("/api/v2alpha1/connections?timeRangeStart={BEGIN}&timeRangeEnd={last}&groupBy=routingKey");
+    for step in ["1d", "6h", "1h"] {
+        let path = format!("{chart}&step={step}&aggregate=count,sum(octetCount)");
+        measure(&api, &format!("a chart of ninety days by service and {step}"), &path);
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -134,25 +230,11 @@ fn ask(directory: &Path, end: u64) {
     let (archive, _) =
         Archive::open(directory, history_tables(), ArchiveOptions::default(), end).expect("it is there");
     println!("opened in {:.1?}", begun.elapsed());
-    let archive = Arc::new(archive);
-    let (network, publisher) = Network::new(Store::new(StoreOptions::default()));
-    publisher.write().advance(Timestamp::from_micros(end + HOUR));
-    publisher.publish();
-    let mut options = ApiOptions::default();
-    let rows: Arc<dyn Rows> = archive;
-    options.rows = Some(rows);
-    let api = Api::new(network, options);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let get = |path: &str| {
-        let (request, ()) = Request::get(path).body(()).expect("a path").into_parts();
-        let response = api.respond(&request);
-        assert!(response.status().is_success(), "{path}: {}", response.status());
-        runtime.block_on(response.into_body().collect()).expect("it comes whole").to_bytes()
-    };
+    let api = api_of(archive, end);
     let middle = BEGIN + (end - BEGIN) / 2 / HOUR * HOUR;
     let all = format!("timeRangeStart={BEGIN}&timeRangeEnd={end}");
     let hour = format!("timeRangeStart={middle}&timeRangeEnd={}", (middle + HOUR).min(end));
-    let list = get(&format!("/api/v2alpha1/connections?{hour}&limit=1"));
+    let list = get(&api, &format!("/api/v2alpha1/connections?{hour}&limit=1"));
     let list: serde_json::Value = serde_json::from_slice(&list).expect("JSON");
     let one = &list["results"][0];
     let text = |name: &str| one[name].as_str().unwrap_or_default().replace('@', "%40").replace(':', "%3A");
@@ -181,18 +263,14 @@ fn ask(directory: &Path, end: u64) {
             "p95 by service of all of it",
             format!("{connections}?{all}&groupBy=routingKey&aggregate=p95(latency)"),
         ),
+        (
+            "a chart of all of it by service and five minutes",
+            format!("{connections}?{all}&groupBy=routingKey&step=5m&aggregate=count,sum(octetCount)"),
+        ),
         ("a map of a minute", format!("/api/v1/map?time={}", middle + 14 * 60 * SECOND)),
         ("events of an hour", format!("/api/v1/events?{hour}")),
     ] {
-        let mut took: Vec<_> = (0..5)
-            .map(|_| {
-                let begun = Instant::now();
-                let length = get(&path).len();
-                (begun.elapsed(), length)
-            })
-            .collect();
-        took.sort_unstable();
-        println!("{what}: {:.1?}, {} octets", took[2].0, took[2].1);
+        measure(&api, what, &path);
     }
     if let Ok(status) = fs::read_to_string("/proc/self/status") {
         status

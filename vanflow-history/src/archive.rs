@@ -5,7 +5,9 @@
 //! DIR/log/00000000000000000007.log                         what is not in files yet
 //! DIR/connections/date=2026-11-26/hour=03/0…0006.parquet   what ended in that hour (UTC), of log 6
 //! DIR/connections/date=2026-11-26/hour=02/0…0001-0…0005.parquet   the same of logs 1 to 5
-//! DIR/rollup-1h/connections/date=2026-11-26/hour=02/0…0001-0…0005.parquet   what those come to
+//! DIR/rollup-1m/connections/date=2026-11-26/hour=02/0…0001-0…0005.parquet   what rows come to, by the minute
+//! DIR/rollup-1h/connections/date=2026-11-26/0…0001-0…0005.parquet   the same by the hour, of a day
+//! DIR/since                                                from when on all of it is there
 //! ```
 //!
 //! A row is in the log, synced, before [`Archive::append`] returns. A log becomes files under its own number: written under
@@ -23,6 +25,7 @@ mod log;
 mod merging;
 mod reading;
 mod rollup;
+mod summing;
 #[cfg(test)]
 mod tests;
 
@@ -43,8 +46,9 @@ use self::{
     columns::Reader,
     disk::{Disk, Kept},
     log::Log,
+    rollup::{DAY, ROLLUPS, Since},
 };
-use crate::rows::{Row, Table, UnreadableRows};
+use crate::rows::{Is, Row, Table, UnreadableRows, Value, Wanted};
 
 /// How an archive keeps rows.
 #[derive(Clone, Debug)]
@@ -52,8 +56,11 @@ use crate::rows::{Row, Table, UnreadableRows};
 pub struct ArchiveOptions {
     /// How long rows are kept after their end, in microseconds. Whole files go.
     pub keep_micros: u64,
-    /// How many octets files may take; beyond that the oldest go. None where there is no bound.
+    /// How many octets files may take; beyond that the oldest go: of sums those that are more than half of that, the finest
+    /// first, and then rows. None where there is no bound.
     pub keep_octets: Option<u64>,
+    /// How long after it what rows come to is kept, in microseconds: by the minute, by five minutes and by the hour. Whole files go.
+    pub keep_sums_micros: [u64; 3],
     /// How long rows are in the log before they are in a file, in microseconds.
     pub seal_after_micros: u64,
     /// How many rows the log may have before they are. They are in memory meanwhile.
@@ -69,6 +76,7 @@ impl Default for ArchiveOptions {
         Self {
             keep_micros: 7 * 24 * 60 * minute,
             keep_octets: None,
+            keep_sums_micros: [15, 90, 400].map(|days| days * 24 * 60 * minute),
             seal_after_micros: 5 * minute,
             seal_rows: 20_000,
             keeps_unsent: false,
@@ -133,6 +141,10 @@ struct State {
     /// What logs have that are to become files, by number.
     sealing: BTreeMap<u64, Arc<Vec<Logged>>>,
     files: Vec<Entry>,
+    /// What rows come to, of these and of files that are gone.
+    rollups: Vec<Entry>,
+    /// From when on all is there, by table.
+    whole_since: Vec<Since>,
     /// Files that stay as they are: they cannot be read, or have columns that their table has not.
     apart: Vec<PathBuf>,
     removed: u64,
@@ -144,18 +156,24 @@ struct State {
 /// A row, and the position of its table.
 type Logged = (usize, Arc<Row>);
 
-/// A file of rows.
+/// A file of rows, or of what rows come to.
 #[derive(Clone, Debug)]
 struct Entry {
     table: usize,
+    /// Which of the rollups it is of; none where it has rows.
+    rollup: Option<usize>,
     kept: Arc<Kept>,
-    /// What its rows come to, where that is kept.
-    sums: Option<Arc<Kept>>,
     /// Which logs it is of: the first and the last.
     logs: (u64, u64),
     /// When its rows ended: the earliest and the latest.
     ends: (u64, u64),
     rows: u64,
+    /// Of how many rows sums are.
+    summed: u64,
+    /// When the first of its rows started; 0 where that is not known.
+    first_start: u64,
+    /// Whether any of its rows is in place of an earlier one.
+    has_replacing: bool,
     octets: u64,
     /// Whether it is elsewhere, too.
     is_sent: bool,
@@ -200,11 +218,18 @@ impl Archive {
         let mut remarks = Vec::new();
         let mut state = State::default();
         for (at, table) in tables.iter().enumerate() {
-            state.find_files(&disk, at, table, &directory.join(table.name), &mut remarks).map_err(failed)?;
+            let folder = directory.join(table.name);
+            state.find_files(&disk, (at, None), table, &folder, &mut remarks).map_err(failed)?;
+            let sums = table.of_sums();
+            for (level, rollup) in ROLLUPS.iter().enumerate() {
+                let folder = directory.join(rollup.folder).join(table.name);
+                let place = (at, Some(level));
+                state.find_files(&disk, place, &sums, &folder, &mut remarks).map_err(failed)?;
+            }
         }
-        state.give_up_what_was_merged();
-        state.find_sums(&disk, directory, &mut remarks).map_err(failed)?;
-        let mut number = state.files.iter().map(|file| file.logs.1).max();
+        merging::give_up_what_was_merged(&mut state.files);
+        merging::give_up_what_was_merged(&mut state.rollups);
+        let mut number = state.files.iter().chain(&state.rollups).map(|file| file.logs.1).max();
         for entry in fs::read_dir(directory.join(LOGS)).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let Some((of_log, _)) = logs_of(&path).filter(|(first, last)| first == last) else {
@@ -224,12 +249,16 @@ impl Archive {
             number = number.max(Some(of_log));
         }
         state.number = number.map_or(0, |number| number + 1);
+        // A log that is there yet becomes files once more: until then its rows are in the log alone.
+        let has_log = |file: &Entry| file.logs.0 == file.logs.1 && state.sealing.contains_key(&file.logs.0);
+        state.files.retain(|file| !has_log(file));
+        state.rollups.retain(|file| !has_log(file));
         let in_files = state.files.iter().map(|file| file.ends.1);
         let in_logs = state.sealing.values().flat_map(|rows| rows.iter());
         let inherited_until = in_files.chain(in_logs.map(|(at, row)| tables[*at].end(row))).max();
         let archive = Self {
             directory: directory.to_owned(),
-            sums: tables.iter().map(Table::of_sums).collect(),
+            sums: rollup::sums_of(&tables),
             tables,
             options,
             inherited_until: inherited_until.unwrap_or(0),
@@ -238,6 +267,7 @@ impl Archive {
             disk,
             _lock: lock,
         };
+        archive.find_since().map_err(failed)?;
         if let Err(error) = archive.seal(now_micros) {
             remarks.push(format!("{error}; it is tried again"));
         }
@@ -358,9 +388,10 @@ impl Archive {
             let Some((number, rows)) = next else { return Ok(()) };
             let files = self.write_files(number, &rows)?;
             let mut state = self.state();
-            // After a crash between the files and the end of their log, they are there already.
-            state.files.retain(|file| !files.iter().any(|new| new.kept.path == file.kept.path));
+            let (rollups, files): (Vec<_>, Vec<_>) =
+                files.into_iter().partition(|file| file.rollup.is_some());
             state.files.extend(files);
+            state.rollups.extend(rollups);
             state.sealing.remove(&number);
             drop(state);
             // If it cannot be removed, it comes to the same files the next time.
@@ -376,15 +407,18 @@ impl Archive {
         }
         let mut files = Vec::new();
         for ((at, hour), mut rows) in parts {
-            let folder = self.directory.join(self.tables[at].name).join(folder(hour));
+            let folder = self.directory.join(self.tables[at].name).join(folder_of(hour * HOUR, HOUR));
             // A log that outlived its files: by now they are in another.
             let is_merged = |file: &Entry| {
                 file.table == at && file.is_merged_of(number) && file.kept.path.starts_with(&folder)
             };
             if !self.state().files.iter().any(is_merged) {
                 self.tables[at].sort(&mut rows);
-                files.push(self.write_file(at, &rows, &folder, (number, number))?);
+                files.push(self.write_file(at, None, &rows, &folder, (number, number))?);
             }
+        }
+        for at in 0..self.tables.len() {
+            self.write_rollups(at, &rollup::rows_of(rows, at), number, &mut files)?;
         }
         Ok(files)
     }
@@ -393,11 +427,13 @@ impl Archive {
     fn write_file(
         &self,
         at: usize,
+        rollup: Option<usize>,
         rows: &[Row],
         folder: &Path,
         logs: (u64, u64),
     ) -> Result<Entry, SealError> {
-        let table = &self.tables[at];
+        let table = if rollup.is_some() { &self.sums[at] } else { &self.tables[at] };
+        let summed = rollup.map(|_| rollup::summed(rows));
         let path = folder.join(match logs {
             (first, last) if first == last => format!("{first:020}.parquet"),
             (first, last) => format!("{first:020}-{last:020}.parquet"),
@@ -406,7 +442,7 @@ impl Archive {
         let write = || -> Result<u64, ParquetError> {
             self.disk.create_folder(folder)?;
             let mut file = self.disk.create(&unfinished)?;
-            columns::write(table, rows, &mut file)?;
+            columns::write(table, rows, summed, &mut file)?;
             file.flush()?;
             file.sync()?;
             self.disk.rename(&unfinished, &path)?;
@@ -414,18 +450,43 @@ impl Archive {
         };
         let octets = write().map_err(|error| SealError { path: path.clone(), error })?;
         let ends = rows.iter().map(|row| table.end(row));
-        let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0));
-        let sums = self.write_sums(at, rows, &path, ends.1);
+        let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0) + last_of_step(rollup));
         let kept = Arc::new(Kept::new(path, self.disk.clone()));
-        Ok(Entry { table: at, kept, sums, logs, ends, rows: rows.len() as u64, octets, is_sent: false })
+        let start = |row: &Row| match table.sums.start.map(|column| &row.values[column]) {
+            Some(Value::Number(start)) => *start,
+            _ => 0,
+        };
+        Ok(Entry {
+            table: at,
+            rollup,
+            kept,
+            logs,
+            ends,
+            rows: rows.len() as u64,
+            summed: summed.unwrap_or(0),
+            first_start: rows.iter().map(start).min().unwrap_or(0),
+            has_replacing: rows.iter().any(|row| table.replaces(row)),
+            octets,
+            is_sent: false,
+        })
     }
 
     fn retire(&self, now_micros: u64) {
-        let before = now_micros.saturating_sub(self.options.keep_micros);
+        let before = |keep| now_micros.saturating_sub(keep);
+        let ArchiveOptions { keep_micros, keep_octets, keep_sums_micros, keeps_unsent, .. } = self.options;
         let mut state = self.state();
-        let gone = state.take_old(before, self.options.keep_octets, self.options.keeps_unsent);
-        state.removed += gone.len() as u64;
+        let mut gone =
+            state.take_old_rollups(keep_sums_micros.map(before), keep_octets.map(|octets| octets / 2));
+        let of_sums: u64 = state.rollups.iter().map(|file| file.octets).sum();
+        let of_rows = keep_octets.map(|octets| octets.saturating_sub(of_sums));
+        let rows = state.take_old(before(keep_micros), of_rows, keeps_unsent);
+        state.removed += rows.len() as u64;
+        gone.extend(rows);
+        state.forget(&gone);
         drop(state);
+        if !gone.is_empty() {
+            self.keep_since();
+        }
         gone.iter().for_each(Entry::give_up);
     }
 
@@ -447,9 +508,23 @@ impl Entry {
     /// Has it removed when nobody reads it any more.
     fn give_up(&self) {
         self.kept.give_up();
-        if let Some(sums) = &self.sums {
-            sums.give_up();
-        }
+    }
+
+    /// Whether any of its rows can be one that is looked for, as far as can be said without a look at it.
+    fn can_have(&self, table: &Table, wanted: &Wanted<'_>) -> bool {
+        let name = |column: Option<usize>| column.map(|at| table.columns[at].name);
+        let (start, replaces) = (name(table.sums.start), name(table.sums.replaces));
+        wanted.span.meets(self.ends.0, self.ends.1)
+            && wanted.conditions.iter().all(|condition| match condition.is {
+                Is::Within(_, until) if start == Some(condition.column) => self.first_start <= until,
+                Is::Within(1.., _) if replaces == Some(condition.column) => self.has_replacing,
+                _ => true,
+            })
+    }
+
+    /// How long a time what is in its folder is of.
+    fn folder_micros(&self) -> u64 {
+        self.rollup.map_or(HOUR, |level| ROLLUPS[level].folder_micros)
     }
 
     fn unreadable(&self, error: &ParquetError) -> UnreadableRows {
@@ -462,7 +537,7 @@ impl State {
     fn find_files(
         &mut self,
         disk: &Disk,
-        at: usize,
+        place: (usize, Option<usize>),
         table: &Table,
         folder: &Path,
         remarks: &mut Vec<Remark>,
@@ -475,11 +550,17 @@ impl State {
             let entry = entry?;
             let path = entry.path();
             if entry.file_type()?.is_dir() {
-                self.find_files(disk, at, table, &path, remarks)?;
+                self.find_files(disk, place, table, &path, remarks)?;
                 continue;
             }
             match path.extension().and_then(|end| end.to_str()) {
-                Some("parquet") if logs_of(&path).is_some() => match described(disk, at, table, &path) {
+                Some("parquet")
+                    if place.1.is_some_and(|level| rollup::is_of_earlier_version(&path, level)) =>
+                {
+                    disk.remove_file(&path)?;
+                }
+                Some("parquet") if logs_of(&path).is_some() => match described(disk, place, table, &path) {
+                    Ok(Some(file)) if file.rollup.is_some() => self.rollups.push(file),
                     Ok(Some(file)) => self.files.push(file),
                     Ok(None) => {}
                     Err(error) => {
@@ -496,19 +577,27 @@ impl State {
 }
 
 /// What a file has; none where it has no rows.
-fn described(disk: &Disk, table: usize, its: &Table, path: &Path) -> Result<Option<Entry>, ParquetError> {
+fn described(
+    disk: &Disk,
+    (table, rollup): (usize, Option<usize>),
+    its: &Table,
+    path: &Path,
+) -> Result<Option<Entry>, ParquetError> {
     let file = File::open(path)?;
     let octets = file.metadata()?.len();
     let reader = Reader::open(its, file)?;
     let kept = || Arc::new(Kept::new(path.to_owned(), disk.clone()));
     let logs = logs_of(path).unwrap_or_default();
-    let entry = |ends| Entry {
+    let entry = |ends: (u64, u64)| Entry {
         table,
+        rollup,
         kept: kept(),
-        sums: None,
         logs,
-        ends,
+        ends: (ends.0, ends.1 + last_of_step(rollup)),
         rows: reader.rows(),
+        summed: reader.summed(),
+        first_start: its.sums.start.map_or(0, |column| reader.least(column)),
+        has_replacing: its.sums.replaces.is_some_and(|column| reader.has_any(column)),
         octets,
         is_sent: false,
     };
@@ -519,11 +608,17 @@ const LOGS: &str = "log";
 const UNFINISHED: &str = "unfinished";
 const HOUR: u64 = 60 * 60 * 1_000_000;
 
-/// The folder of what ended in that hour since the epoch.
-fn folder(hour: u64) -> PathBuf {
-    let seconds = i64::try_from(hour.saturating_mul(60 * 60)).unwrap_or(i64::MAX);
+/// The folder of what ended in the hour or the day that begins then, in microseconds since the epoch.
+fn folder_of(begin: u64, length: u64) -> PathBuf {
+    let seconds = i64::try_from(begin / 1_000_000).unwrap_or(i64::MAX);
     let time = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
-    [time.format("date=%Y-%m-%d").to_string(), time.format("hour=%H").to_string()].iter().collect()
+    let date = PathBuf::from(time.format("date=%Y-%m-%d").to_string());
+    if length == DAY { date } else { date.join(time.format("hour=%H").to_string()) }
+}
+
+/// How much later than the step begins the last of what is summed up in it can have ended.
+fn last_of_step(rollup: Option<usize>) -> u64 {
+    rollup.map_or(0, |level| ROLLUPS[level].step - 1)
 }
 
 /// The numbers of the logs that a file is of, the first and the last.

@@ -11,7 +11,9 @@ use std::ops::ControlFlow;
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
-pub use self::sums::{Part, Sum, Summed, Sums, Tally};
+#[cfg(feature = "archive")]
+pub(crate) use self::sums::{BEFORE_KEYS, Slot, Summary, merge_slots, rows_of_slots, slot_of};
+pub use self::sums::{Part, Sum, Summed, Summing, Sums, Tally};
 
 /// What the rows of one kind look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub enum ColumnKind {
 }
 
 /// A value of a row.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// There is none.
     #[default]
@@ -285,8 +287,10 @@ pub trait Rows: Send + Sync + std::fmt::Debug {
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows>;
 
-    /// The same, where sums will do in place of rows which all ended within `whole`, whatever else is looked for: who asks
-    /// decides by what they have in common.
+    /// The same, where sums will do in place of some of the rows: who asks decides by what they have in common. What was
+    /// replaced is not in sums, and can be among the rows. Where rows are not there any more, what ended in the steps at
+    /// both ends is counted as a whole, and what was open at the end is not: this gives of which time all that ended is in
+    /// it.
     ///
     /// # Errors
     ///
@@ -294,11 +298,17 @@ pub trait Rows: Send + Sync + std::fmt::Debug {
     fn visit_sums(
         &self,
         wanted: &Wanted<'_>,
-        whole: Span,
+        summing: &Summing,
         visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
-    ) -> Result<(), UnreadableRows> {
-        let _ = whole;
-        self.visit(wanted, &mut |row| visit(Part::Row(row)))
+    ) -> Result<Span, UnreadableRows> {
+        self.visit(wanted, &mut |row| visit(Part::Row(row)))?;
+        Ok(Span { from: wanted.span.from.max(self.since(wanted.table)), until: summing.whole.until })
+    }
+
+    /// From when on all rows of the table of that name are here, in microseconds: what ended before can have been removed.
+    fn since(&self, table: &str) -> u64 {
+        let _ = table;
+        0
     }
 
     /// The row of the table of that name with that key, or the one with that identity that ended last.

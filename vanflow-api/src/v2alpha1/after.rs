@@ -54,6 +54,7 @@ pub(crate) fn select(
         }
     });
     if let Some(before) = before {
+        let (mut past, is_bounded) = (0, before.has_room(query.page().end()));
         before
             .each(query, view, scope, None, |row| {
                 total += 1;
@@ -63,10 +64,13 @@ pub(crate) fn select(
                     &Subject::Past(past::Past { schema: query.collection.schema(), row: &row }),
                 );
                 if comes_after(&place) {
+                    past += 1;
                     best.add(place.0, || place.1, Listed::Past(row));
                 }
+                before.goes_on(is_bounded || before.has_room(past))
             })
             .map_err(ApiError::History)?;
+        before.fits(is_bounded || before.has_room(past), before.table())?;
     }
     Ok((best.into_sorted(query.offset), total))
 }

@@ -30,6 +30,10 @@ pub(crate) struct Grouping {
     pub(crate) measures: Vec<Measure>,
     /// The column that the rows are ordered by; by the keys where there is none.
     order: Option<(usize, Direction)>,
+    /// The length in microseconds of the steps that are told apart, by when things ended; none where time makes no difference.
+    pub(crate) step: Option<u64>,
+    /// When things ended.
+    end: &'static Property,
 }
 
 /// A number that is taken of each record.
@@ -41,6 +45,9 @@ pub(crate) struct Measure {
     /// Whether a percentile is asked for, for which all values are kept.
     pub(crate) is_kept: bool,
 }
+
+/// The column that says where a step begins.
+pub(crate) const TIME: &str = "time";
 
 /// One thing to say of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +114,14 @@ impl Grouping {
         group_by: Option<&str>,
         aggregate: Option<&str>,
         order: Option<&str>,
+        step: Option<u64>,
     ) -> Result<Option<Self>, ApiError> {
-        if group_by.is_none() && aggregate.is_none() {
+        if group_by.is_none() && aggregate.is_none() && step.is_none() {
             return Ok(None);
         }
+        let end = schema.property("endTime").expect("all records have it");
         let mut grouping =
-            Self { keys: Vec::new(), aggregates: Vec::new(), measures: Vec::new(), order: None };
+            Self { keys: Vec::new(), aggregates: Vec::new(), measures: Vec::new(), order: None, step, end };
         for name in group_by.into_iter().flat_map(|names| names.split(',')).map(str::trim) {
             let property = schema.property(name).ok_or_else(|| no_property("group by", name, schema))?;
             if !grouping.keys.iter().any(|key| key.name == property.name) {
@@ -133,6 +142,16 @@ impl Grouping {
         let measured =
             self.measures.iter().flat_map(|measure| iter::once(measure.property).chain(measure.known));
         self.keys.iter().copied().chain(measured)
+    }
+
+    /// Whether the least or the greatest of anything is asked for.
+    pub(crate) fn has_bounds(&self) -> bool {
+        self.aggregates.iter().any(|aggregate| matches!(aggregate.function, Function::Min | Function::Max))
+    }
+
+    /// Where the step begins in which something ended, where steps are told apart.
+    pub(crate) fn begin<'v>(&self, view: View<'v>, subject: &Subject<'v>) -> Option<Cell<'static>> {
+        self.step.map(|step| Cell::Number(self.end.number(view, subject) / step * step))
     }
 
     fn add(&mut self, schema: &'static Schema, text: &str) -> Result<(), ApiError> {
@@ -196,7 +215,8 @@ impl Grouping {
             Some(measure) => format!("{}({})", aggregate.function, self.measures[measure].property.name),
             None => aggregate.function.to_string(),
         });
-        self.keys.iter().map(|key| key.name.to_owned()).chain(aggregates).collect()
+        let time = self.step.map(|_| TIME.to_owned());
+        time.into_iter().chain(self.keys.iter().map(|key| key.name.to_owned())).chain(aggregates).collect()
     }
 
     /// A group without anything in it.
@@ -207,7 +227,8 @@ impl Grouping {
 
     /// Counts something in its group.
     pub(crate) fn count<'v>(&self, groups: &mut Groups, view: View<'v>, subject: &Subject<'v>) {
-        let key = self.keys.iter().map(|property| property.of(view, subject).into_owned());
+        let keys = self.keys.iter().map(|property| property.of(view, subject).into_owned());
+        let key = self.begin(view, subject).into_iter().chain(keys);
         let group = groups.entry(key.collect()).or_insert_with(|| self.group());
         group.add(|measure| self.measures[measure].of(view, subject));
     }
@@ -218,7 +239,7 @@ impl Grouping {
         groups: &mut Groups,
         view: View<'v>,
         alike: &Subject<'v>,
-        records: u64,
+        (begin, records): (u64, u64),
         number: impl Fn(usize) -> rows::Tally,
     ) {
         let tally = |at: usize| {
@@ -226,7 +247,8 @@ impl Grouping {
             Tally { sum, bounds, values: None }
         };
         let sum = Group { records, tallies: (0..self.measures.len()).map(tally).collect() };
-        let key = self.keys.iter().map(|property| property.of(view, alike).into_owned());
+        let keys = self.keys.iter().map(|property| property.of(view, alike).into_owned());
+        let key = self.step.map(|_| Cell::Number(begin)).into_iter().chain(keys);
         groups.entry(key.collect()).or_insert_with(|| self.group()).merge(sum);
     }
 
@@ -234,7 +256,7 @@ impl Grouping {
     pub(crate) fn rows(&self, groups: HashMap<Vec<Cell<'_>>, Group>) -> Vec<Vec<Cell<'static>>> {
         let mut rows: Vec<_> = groups.into_iter().map(|(key, group)| self.row(key, group)).collect();
         // There is one group without keys, also where nothing is in it.
-        if rows.is_empty() && self.keys.is_empty() {
+        if rows.is_empty() && self.keys.is_empty() && self.step.is_none() {
             rows.push(self.row(Vec::new(), self.group()));
         }
         rows.sort_unstable_by(|left, right| {
@@ -365,7 +387,7 @@ mod tests {
         let some = |text: &'static str| Some(text).filter(|text| !text.is_empty());
         let [group_by, aggregate, order] =
             [group_by, aggregate, order].map(|text| some(Box::leak(text.to_owned().into_boxed_str())));
-        Grouping::new(Collection::Connections.schema(), group_by, aggregate, order)
+        Grouping::new(Collection::Connections.schema(), group_by, aggregate, order, None)
             .map(|grouping| grouping.expect("something is asked for"))
             .map_err(|error| error.to_string())
     }

@@ -15,7 +15,7 @@ use crate::{
         collection::{Collection, Scope},
         derivations::Derivations,
         group::Grouping,
-        past::{self, Before, Listed},
+        past::{self, Answered, Before, Listed},
         query::Query,
         schema::Property,
         view::{Derived, View},
@@ -40,6 +40,8 @@ struct Answer {
     left: Left,
     count: usize,
     total: usize,
+    /// Of which time it is.
+    answered: Answered,
     /// Whether what is before the first item was written.
     is_open: bool,
 }
@@ -87,8 +89,8 @@ impl List {
     ///
     /// # Errors
     ///
-    /// Where a part of that cannot be read.
-    pub(crate) fn looking_back(mut self, before: Before<'_>) -> Result<Self, UnreadableRows> {
+    /// Where a part of that cannot be read, or it does not fit in memory.
+    pub(crate) fn looking_back(mut self, before: Before<'_>) -> Result<Self, ApiError> {
         let Self { snapshot, derivations, query, scope, .. } = &self;
         self.answer = Some(Answer::looking_back(snapshot, derivations, query, *scope, before)?);
         Ok(self)
@@ -109,8 +111,14 @@ impl List {
         let view = View { snapshot: &self.snapshot, derived: &derived };
         let (items, total) = after::select(&self.query, view, self.scope, rows, before, after)?;
         let (left, total) = Left::items(items, total);
-        self.answer = Some(Answer { count: left.len(), derived, left, total, is_open: false });
+        let answered = before.map(Before::answered).unwrap_or_default();
+        self.answer = Some(Answer { count: left.len(), derived, left, total, answered, is_open: false });
         Ok(self)
+    }
+
+    /// Of which time the answer is, where that is not what was asked for.
+    pub(crate) fn answered(&self) -> Answered {
+        self.answer.as_ref().map(|answer| answer.answered).unwrap_or_default()
     }
 
     /// The state of the network that the list shows.
@@ -134,7 +142,7 @@ impl Answer {
             }
             Some(grouping) => Left::groups(query.groups(view, scope, grouping), query, grouping),
         };
-        Self { count: left.len(), derived, left, total, is_open: false }
+        Self { count: left.len(), derived, left, total, answered: Answered::default(), is_open: false }
     }
 
     /// The answer with what is not held any more.
@@ -144,17 +152,20 @@ impl Answer {
         query: &Query,
         scope: Scope,
         before: Before<'_>,
-    ) -> Result<Self, UnreadableRows> {
+    ) -> Result<Self, ApiError> {
         let derived = derivations.of(snapshot, query.collection.needs());
         let view = View { snapshot, derived: &derived };
-        let (left, total) = match &query.grouping {
+        let ((left, total), answered) = match &query.grouping {
             None => {
                 let (items, total) = before.select(query, view, scope)?;
-                Left::items(items, total)
+                (Left::items(items, total), before.answered())
             }
-            Some(grouping) => Left::groups(before.groups(query, view, scope, grouping)?, query, grouping),
+            Some(grouping) => {
+                let (rows, answered) = before.groups(query, view, scope, grouping)?;
+                (Left::groups(rows, query, grouping), answered)
+            }
         };
-        Ok(Self { count: left.len(), derived, left, total, is_open: false })
+        Ok(Self { count: left.len(), derived, left, total, answered, is_open: false })
     }
 
     fn open(&self, json: &mut Json, query: &Query, media: Media) {
@@ -175,6 +186,12 @@ impl Answer {
             json.uint(self.count as u64);
             json.raw(",\"timeRangeCount\":");
             json.uint(self.total as u64);
+            for (member, _, time) in self.answered.named() {
+                json.raw(",\"");
+                json.raw(member);
+                json.raw("\":");
+                json.uint(time);
+            }
             json.raw("}\n");
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     v2alpha1::{
         collection::Collection,
         group,
-        query::{AFTER, AGGREGATE, GROUP_BY, OPERATIONS, RESERVED, SEARCH, STATES},
+        query::{AFTER, AGGREGATE, GROUP_BY, OPERATIONS, RESERVED, SEARCH, STATES, STEP},
         schema::{Kind, Presence, Property, Schema},
     },
 };
@@ -108,7 +108,7 @@ fn names_properties(name: &str) -> bool {
 
 /// Whether lists of a collection take a parameter.
 fn takes(collection: Collection, name: &str) -> bool {
-    collection.flow_kind().is_some() || ![GROUP_BY, AGGREGATE, AFTER].contains(&name)
+    collection.flow_kind().is_some() || ![GROUP_BY, AGGREGATE, STEP, AFTER].contains(&name)
 }
 
 fn of_schema(schema: &Schema, name: &str) -> String {
@@ -181,6 +181,13 @@ fn reserved(name: &str, collection: Option<Collection>) -> Value {
              `p1(…)` to `p99(…)`, of a number. `count` where it is not given; without `groupBy` of all items in one row. \
              What is not known is left out. Percentiles are exact: values at the nearest rank.",
             json!({ "type": "string", "pattern": format!("^({aggregate})(,({aggregate}))*$") }),
+        ),
+        STEP => (
+            "Groups by time, too: a length as in `1m`, `1h` or `1d`. Of what ended in the range there is a row for each step \
+             in which any did, and for each value of `groupBy`; `time` says where the step begins, in microseconds since \
+             the epoch. What has not ended is in none. Steps of whole minutes or hours are answered from sums that are kept \
+             for longer than rows.",
+            json!({ "type": "string", "pattern": "^([0-9]+[a-z]+)+$" }),
         ),
         _ => (
             "With 1, the list is followed by one JSON object per line for each item that changes or ends, until the \
@@ -481,6 +488,22 @@ fn list(collection: Collection) -> Value {
     }
     let items = json!({ "anyOf": forms });
     let count = |description: &str| json!({ "type": "integer", "minimum": 0, "description": description });
+    let mut properties = json!({
+        "results": { "type": "array", "items": items },
+        "count": count("How many items are in the list."),
+        "timeRangeCount": count("How many there would be without `limit` and `offset`."),
+    });
+    if collection.flow_kind().is_some() {
+        properties["answeredFrom"] = count(
+            "Only where that is not what was asked for: of what ended from then on, in microseconds since the epoch, all is \
+             in the answer. What ended before is not kept any more; or it is kept in steps, of which the answer has all \
+             that ended in the first one. In every form it is in the header `vanflow-answered-from`, too.",
+        );
+        properties["answeredUntil"] = count(
+            "The same of the other end, and `vanflow-answered-until`: the answer has all that ended in the last step, and \
+             nothing that was open then.",
+        );
+    }
     json!({
         "description": "The list; with `watch`, the list and what changes after it",
         "content": {
@@ -488,11 +511,7 @@ fn list(collection: Collection) -> Value {
                 "type": "object",
                 "required": ["results", "count", "timeRangeCount"],
                 "additionalProperties": false,
-                "properties": {
-                    "results": { "type": "array", "items": items },
-                    "count": count("How many items are in the list."),
-                    "timeRangeCount": count("How many there would be without `limit` and `offset`."),
-                },
+                "properties": properties,
             } },
             "application/x-ndjson": { "schema": {
                 "type": "string",

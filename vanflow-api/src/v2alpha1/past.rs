@@ -6,12 +6,13 @@
 use std::{borrow::Cow, collections::HashMap, ops::ControlFlow};
 
 use vanflow_history::rows::{
-    Column, ColumnKind, Condition, Held, Is, Part, Row, Rows, Span, Summed, Sums, Table, UnreadableRows,
-    Value, Wanted,
+    Column, ColumnKind, Condition, Held, Is, Part, Row, Rows, Span, Summed, Summing, Sums, Table,
+    UnreadableRows, Value, Wanted,
 };
 use vanflow_store::{FlowKind, Snapshot, Text};
 
 use crate::{
+    error::ApiError,
     v1::events,
     v2alpha1::{
         best::Best,
@@ -96,6 +97,7 @@ fn sums(schema: &'static Schema) -> Sums {
         keys: schema.properties().filter(is_key).filter_map(position).collect(),
         numbers: numbers(schema).filter_map(summed).collect(),
         start: schema.position("startTime"),
+        replaces: Some(schema.properties().count() + BESIDE.len()),
     }
 }
 
@@ -203,21 +205,48 @@ impl Listed {
     }
 }
 
+/// Of which time all that ended is in an answer, in microseconds, where that is not what was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) from: Option<u64>,
+    pub(crate) until: Option<u64>,
+}
+
+impl Answered {
+    /// The same by name, in JSON and in headers.
+    pub(crate) fn named(self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let named = [
+            ("answeredFrom", "vanflow-answered-from", self.from),
+            ("answeredUntil", "vanflow-answered-until", self.until),
+        ];
+        named.into_iter().filter_map(|(member, header, time)| Some((member, header, time?)))
+    }
+}
+
 /// Rows of a collection, and the time of which there are some that are not held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Before<'r> {
     rows: &'r dyn Rows,
     table: &'static str,
     span: Span,
+    /// How many rows are in memory at a time.
+    most: usize,
 }
+
+/// How many rows a list has that are not held any more, unless options say something else: what they take is some 100 MB.
+pub(crate) const MOST_ROWS: usize = 50_000;
+
+/// How many groups there can be for each row that there can be, and how many numbers of which percentiles are taken.
+const GROUPS_FOR_A_ROW: usize = 4;
+const NUMBERS_FOR_A_ROW: usize = 320;
 
 impl<'r> Before<'r> {
     /// What a query has to ask of a history beside what is held; none where all that can be in its answer is.
-    pub(crate) fn new(rows: &'r dyn Rows, query: &Query, snapshot: &Snapshot) -> Option<Self> {
+    pub(crate) fn new(rows: &'r dyn Rows, query: &Query, snapshot: &Snapshot, most: usize) -> Option<Self> {
         let (.., table) = KEPT.into_iter().find(|(kept, ..)| *kept == query.collection)?;
         let (from, until) = query.ends(snapshot.now())?;
         let gone = snapshot.flows_evicted_until().as_micros().max(rows.inherited_until());
-        (from <= gone).then_some(Self { rows, table, span: Span { from, until } })
+        (from <= gone).then_some(Self { rows, table, span: Span { from, until }, most })
     }
 
     /// Gives each row that a query lists and that is not held.
@@ -227,17 +256,17 @@ impl<'r> Before<'r> {
         view: View<'_>,
         scope: Scope,
         columns: Option<Vec<&'static str>>,
-        mut take: impl FnMut(Row),
+        mut take: impl FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
         let Some(its) = Its::new(view, scope) else { return Ok(()) };
         let replaced = self.replaced()?;
         let mut wanted = self.wanted(query, view, &its);
         wanted.columns = columns;
-        self.rows.visit(&wanted, &mut |row| {
-            if self.lists(query, view, &its, &row) && !is_replaced(query, &replaced, &row) {
-                take(row);
-            }
-            ControlFlow::Continue(())
+        self.rows.visit(&wanted, &mut |row| match self.lists(query, view, &its, &row)
+            && !is_replaced(query, &replaced, &row)
+        {
+            true => take(row),
+            false => ControlFlow::Continue(()),
         })
     }
 
@@ -269,24 +298,31 @@ impl<'r> Before<'r> {
         query: &Query,
         view: View<'_>,
         scope: Scope,
-        whole: Span,
-        mut take: impl FnMut(Part),
-    ) -> Result<(), UnreadableRows> {
+        (summing, columns): (Summing, Vec<&'static str>),
+        mut take: impl FnMut(Part) -> ControlFlow<()>,
+    ) -> Result<Span, UnreadableRows> {
         let schema = query.collection.schema();
-        let Some(its) = Its::new(view, scope) else { return Ok(()) };
-        self.rows.visit_sums(&self.wanted(query, view, &its), whole, &mut |part| {
+        let asked = Span { from: self.span.from, until: summing.whole.until };
+        let Some(its) = Its::new(view, scope) else { return Ok(asked) };
+        let replaced = self.replaced()?;
+        let mut wanted = self.wanted(query, view, &its);
+        wanted.columns = Some(columns);
+        self.rows.visit_sums(&wanted, &summing, &mut |part| {
             let is_listed = match &part {
-                Part::Row(row) => self.lists(query, view, &its, row),
+                Part::Row(row) => self.lists(query, view, &its, row) && !is_replaced(query, &replaced, row),
                 Part::Sum(sum) => {
                     let alike = Past { schema, row: &sum.alike };
                     its.has(&alike) && query.admits(view, &Subject::Past(alike))
                 }
             };
-            if is_listed {
-                take(part);
-            }
-            ControlFlow::Continue(())
+            if is_listed { take(part) } else { ControlFlow::Continue(()) }
         })
+    }
+
+    /// Of which time all that is in the answer ended, where rows are needed for that: some may be gone.
+    pub(crate) fn answered(self) -> Answered {
+        let from = self.rows.since(self.table);
+        Answered { from: (self.span.from < from).then_some(from), until: None }
     }
 
     fn wanted(&self, query: &Query, view: View<'_>, its: &Its<'_>) -> Wanted<'r> {
@@ -341,7 +377,7 @@ impl<'r> Before<'r> {
         query: &Query,
         view: View<'_>,
         scope: Scope,
-    ) -> Result<(Vec<Listed>, usize), UnreadableRows> {
+    ) -> Result<(Vec<Listed>, usize), ApiError> {
         let schema = query.collection.schema();
         let page = Page { offset: 0, limit: Some(query.page().end()) };
         let mut best = Best::new(page.end(), query.is_descending());
@@ -353,12 +389,35 @@ impl<'r> Before<'r> {
             }
         }
         let mut past = 0;
+        let is_bounded = self.has_room(page.end());
         self.each(query, view, scope, None, |row| {
             past += 1;
             let (key, identity) = place(query, view, &Subject::Past(Past { schema, row: &row }));
             best.add(key, || identity, Listed::Past(row));
-        })?;
+            self.goes_on(is_bounded || self.has_room(past))
+        })
+        .map_err(ApiError::History)?;
+        self.fits(is_bounded || self.has_room(past), self.table)?;
         Ok((best.into_sorted(query.offset), total + past))
+    }
+
+    pub(crate) fn goes_on(self, is_room: bool) -> ControlFlow<()> {
+        if is_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// The name of the table.
+    pub(crate) fn table(self) -> &'static str {
+        self.table
+    }
+
+    /// Whether so many rows can be in memory.
+    pub(crate) fn has_room(self, count: usize) -> bool {
+        count <= self.most
+    }
+
+    /// An error where what an answer needs does not fit in memory.
+    pub(crate) fn fits(self, is_room: bool, what: &'static str) -> Result<(), ApiError> {
+        if is_room { Ok(()) } else { Err(ApiError::TooMuch { most: self.most, what }) }
     }
 
     /// The rows of groups of what is held and of what is not any more.
@@ -368,14 +427,21 @@ impl<'r> Before<'r> {
         view: View<'_>,
         scope: Scope,
         grouping: &Grouping,
-    ) -> Result<Vec<Vec<Cell<'static>>>, UnreadableRows> {
+    ) -> Result<(Vec<Vec<Cell<'static>>>, Answered), ApiError> {
         let schema = query.collection.schema();
         let mut groups = Groups::default();
         query.each_listed(view, scope, |_, subject| grouping.count(&mut groups, view, &subject));
-        // What is replaced is in sums.
-        if let Some((summed, whole)) = self.whole(query, view.snapshot, grouping)
-            && self.replaced()?.is_empty()
-        {
+        let kept = grouping.measures.iter().filter(|measure| measure.is_kept).count();
+        let mut numbers = 0;
+        let mut is_room = |groups: &Groups, rows: usize| {
+            numbers += kept * rows;
+            groups.len() / GROUPS_FOR_A_ROW <= self.most && numbers / NUMBERS_FOR_A_ROW <= self.most
+        };
+        let columns =
+            query.tests().flat_map(Test::filters).flat_map(Filter::looks_at).chain(grouping.looks_at());
+        let always = ["key", "identity", "startTime", "endTime", "routingKey", "protocol"];
+        let columns = columns.map(|property| property.name).chain(always).collect();
+        if let Some((summed, whole)) = self.whole(query, view.snapshot, grouping) {
             let count = |groups: &mut Groups, part: Part| match part {
                 Part::Row(row) => {
                     grouping.count(groups, view, &Subject::Past(Past { schema, row: &row }));
@@ -383,20 +449,31 @@ impl<'r> Before<'r> {
                 Part::Sum(sum) => {
                     let number = |measure: usize| sum.numbers[summed[measure]];
                     let alike = Subject::Past(Past { schema, row: &sum.alike });
-                    grouping.count_sum(groups, view, &alike, sum.rows, number);
+                    grouping.count_sum(groups, view, &alike, (sum.begin, sum.rows), number);
                 }
             };
-            self.each_part(query, view, scope, whole, |part| count(&mut groups, part))?;
-            return Ok(grouping.rows(groups));
+            let summing = Summing { whole, step: grouping.step, has_bounds: grouping.has_bounds() };
+            let given = self
+                .each_part(query, view, scope, (summing, columns), |part| {
+                    count(&mut groups, part);
+                    self.goes_on(is_room(&groups, 0))
+                })
+                .map_err(ApiError::History)?;
+            self.fits(is_room(&groups, 0), "groups")?;
+            let differs = |given: u64, asked: u64| (given != asked).then_some(given);
+            let answered = Answered {
+                from: differs(given.from, self.span.from),
+                until: differs(given.until, whole.until),
+            };
+            return Ok((grouping.rows(groups), answered));
         }
-        let columns =
-            query.tests().flat_map(Test::filters).flat_map(Filter::looks_at).chain(grouping.looks_at());
-        let always = ["key", "identity", "startTime", "endTime", "routingKey", "protocol"];
-        let columns = columns.map(|property| property.name).chain(always).collect();
         self.each(query, view, scope, Some(columns), |row| {
             grouping.count(&mut groups, view, &Subject::Past(Past { schema, row: &row }));
-        })?;
-        Ok(grouping.rows(groups))
+            self.goes_on(is_room(&groups, 1))
+        })
+        .map_err(ApiError::History)?;
+        self.fits(is_room(&groups, 0), "groups, or numbers that percentiles are taken of,")?;
+        Ok((grouping.rows(groups), self.answered()))
     }
 }
 
@@ -461,10 +538,11 @@ pub(crate) fn each_passed(
     ];
     let query = Query::between(collection, from, until);
     query.each_listed(view, Scope::All, |_, subject| take(&passed(collection.schema(), view, &subject)));
-    let Some(before) = Before::new(rows, &query, view.snapshot) else { return Ok(()) };
+    let Some(before) = Before::new(rows, &query, view.snapshot, MOST_ROWS) else { return Ok(()) };
     before.each(&query, view, Scope::All, Some(COLUMNS.to_vec()), |row| {
         let subject = Subject::Past(Past { schema: collection.schema(), row: &row });
         take(&passed(collection.schema(), view, &subject));
+        ControlFlow::Continue(())
     })
 }
 

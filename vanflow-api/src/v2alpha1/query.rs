@@ -15,7 +15,7 @@ use crate::{
         filter::{Comparison, Condition, conditions, operand},
         nearest::suggestion,
         string::{Pair, pairs},
-        time::Time,
+        time::{Time, duration},
         value::Cell,
     },
     v2alpha1::{
@@ -171,6 +171,8 @@ enum Operation {
     Intersects,
     Contains,
     Within,
+    /// What ended in it: not to be asked for, but what steps are of.
+    Ended,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -200,7 +202,7 @@ impl Direction {
 const LOOK_BACK_MICROS: u64 = 15 * 60 * 1_000_000;
 
 /// The parameters that are no filters.
-pub(crate) const RESERVED: [&str; 12] = [
+pub(crate) const RESERVED: [&str; 13] = [
     "limit",
     "offset",
     AFTER,
@@ -208,10 +210,11 @@ pub(crate) const RESERVED: [&str; 12] = [
     "state",
     "timeRangeStart",
     "timeRangeEnd",
-    "timeRangeOperation",
+    OPERATION,
     "fields",
     GROUP_BY,
     AGGREGATE,
+    STEP,
     "watch",
 ];
 
@@ -225,9 +228,15 @@ const OR: char = '|';
 
 pub(crate) const GROUP_BY: &str = "groupBy";
 pub(crate) const AGGREGATE: &str = "aggregate";
+pub(crate) const STEP: &str = "step";
+
+/// The shortest step that groups are told apart by, in microseconds.
+const LEAST_STEP: u64 = 1_000_000;
 
 /// The values of `state`.
 pub(crate) const STATES: [&str; 3] = ["all", "active", "terminated"];
+
+const OPERATION: &str = "timeRangeOperation";
 
 /// The values of `timeRangeOperation`.
 pub(crate) const OPERATIONS: [&str; 3] = ["intersects", "contains", "within"];
@@ -310,14 +319,18 @@ impl Query {
         let either = either(schema, &of_several, find)?;
         let given = Given(&pairs);
         let (group_by, aggregate) = (given.text(GROUP_BY), given.text(AGGREGATE));
+        let step = given.typed(STEP, |value| {
+            let step = duration(value).filter(|step| *step >= LEAST_STEP && step.is_multiple_of(LEAST_STEP));
+            step.ok_or_else(|| "a time of whole seconds, as in 1m, 1h or 1d".to_owned())
+        })?;
         if collection.flow_kind().is_none()
-            && let Some(parameter) = [(group_by, GROUP_BY), (aggregate, AGGREGATE)]
+            && let Some(parameter) = [(group_by, GROUP_BY), (aggregate, AGGREGATE), (given.text(STEP), STEP)]
                 .into_iter()
                 .find_map(|(given, name)| given.map(|_| name))
         {
             return Err(ApiError::Misplaced { parameter, why: "is for lists of connections and requests" });
         }
-        let grouping = Grouping::new(schema, group_by, aggregate, given.text("sortBy"))?;
+        let grouping = Grouping::new(schema, group_by, aggregate, given.text("sortBy"), step)?;
         let order = if grouping.is_none() { order(schema, &given)? } else { None };
         let watch = given.typed("watch", |value| match value {
             "1" | "true" => Ok(true),
@@ -348,6 +361,14 @@ impl Query {
             return Err(ApiError::Misplaced { parameter: AFTER, why: "is for pages of items" });
         }
         let time = |name| schema.property(name).expect("all records have these");
+        let mut range = Range::new(&given, now)?;
+        if step.is_some() {
+            if given.text(OPERATION).is_some() {
+                let why = "is not for steps, which are of what ended in the range";
+                return Err(ApiError::Misplaced { parameter: OPERATION, why });
+            }
+            range.operation = Operation::Ended;
+        }
         Ok(Self {
             collection,
             start: time("startTime"),
@@ -361,7 +382,7 @@ impl Query {
                 Some("terminated") => State::Terminated,
                 Some(_) => State::All,
             },
-            range: Range::new(&given, now)?,
+            range,
             limit: given.size("limit")?,
             offset: given.size("offset")?.unwrap_or(0),
             after: after.map(str::to_owned),
@@ -497,7 +518,9 @@ impl Query {
                 start.is_none_or(Time::is_moving) && self.can_have_ended() || end.is_some_and(Time::is_moving)
             }
             Operation::Contains => start.is_none_or(Time::is_moving) || end.is_none_or(Time::is_moving),
-            Operation::Within => start.is_none_or(Time::is_moving) || end.is_some_and(Time::is_moving),
+            Operation::Within | Operation::Ended => {
+                start.is_none_or(Time::is_moving) || end.is_some_and(Time::is_moving)
+            }
         };
         // Of connections and requests it is known how many ended before the window: they leave it in that order.
         let ended = self.collection.flow_kind().map(|kind| snapshot.ended_by_time(kind));
@@ -544,6 +567,7 @@ impl Query {
             Operation::Intersects => (true, (self.range.from(now), u64::MAX), end.is_none()),
             Operation::Contains => (true, (end.unwrap_or(now.as_micros()), u64::MAX), false),
             Operation::Within => (false, (0, end.unwrap_or(u64::MAX)), false),
+            Operation::Ended => (false, (self.range.from(now).max(1), end.unwrap_or(u64::MAX)), true),
         };
         EndBounds {
             has_live: has_live && self.state != State::Terminated,
@@ -570,6 +594,7 @@ impl Query {
             Operation::Intersects => (0, self.range.end.map_or(u64::MAX, |end| end.micros(now))),
             Operation::Contains => (0, self.range.from(now)),
             Operation::Within => (self.range.from(now), u64::MAX),
+            Operation::Ended => (0, u64::MAX),
         };
         let start = rows::Condition { column: self.start.name, is: Is::Within(from, until) };
         conditions.chain((from > 0 || until < u64::MAX).then_some(start)).collect()
@@ -577,7 +602,8 @@ impl Query {
 
     /// Of which time all that ended then is in the list, but for the filters.
     pub(crate) fn ended_within(&self, now: Timestamp) -> Option<rows::Span> {
-        let is_all = self.range.operation == Operation::Intersects && self.state != State::Active;
+        let is_all = matches!(self.range.operation, Operation::Intersects | Operation::Ended)
+            && self.state != State::Active;
         let until = self.range.end.map_or(u64::MAX, |end| end.micros(now));
         (is_all && !self.hides_gone()).then(|| rows::Span { from: self.range.from(now), until })
     }
@@ -678,7 +704,7 @@ impl Range {
     fn new(given: &Given<'_, '_>, now: Timestamp) -> Result<Self, ApiError> {
         let (start, end) = ("timeRangeStart", "timeRangeEnd");
         let range = Self {
-            operation: match given.one_of("timeRangeOperation", OPERATIONS)? {
+            operation: match given.one_of(OPERATION, OPERATIONS)? {
                 Some("contains") => Operation::Contains,
                 Some("within") => Operation::Within,
                 _ => Operation::Intersects,
@@ -717,6 +743,7 @@ impl Range {
             Operation::Intersects => !is_over_before(from) && start <= until.unwrap_or(u64::MAX),
             Operation::Contains => start <= from && !is_over_before(until.unwrap_or(now.as_micros())),
             Operation::Within => start >= from && end != 0 && end <= until.unwrap_or(u64::MAX),
+            Operation::Ended => end != 0 && (from..=until.unwrap_or(u64::MAX)).contains(&end),
         }
     }
 }

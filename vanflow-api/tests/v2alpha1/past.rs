@@ -7,7 +7,9 @@ use std::{
 
 use proptest::{collection::vec, option, prelude::*};
 use vanflow_api::{ApiOptions, Due, Ended, history_tables as tables};
-use vanflow_history::rows::{Column, Held, Part, Row, Rows, Span, Table, UnreadableRows, Value, Wanted};
+use vanflow_history::rows::{
+    Column, Held, Part, Row, Rows, Span, Summing, Table, UnreadableRows, Value, Wanted,
+};
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{SourceId, Store, StoreOptions};
 
@@ -20,6 +22,8 @@ const SECOND: u64 = 1_000_000;
 pub(crate) struct Kept {
     pub(crate) rows: Mutex<Vec<(usize, Row)>>,
     pub(crate) is_damaged: bool,
+    /// From when on none was removed.
+    pub(crate) since: u64,
 }
 
 impl Rows for Kept {
@@ -44,14 +48,25 @@ impl Rows for Kept {
     fn visit_sums(
         &self,
         wanted: &Wanted<'_>,
-        whole: Span,
+        summing: &Summing,
         visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
-    ) -> Result<(), UnreadableRows> {
+    ) -> Result<Span, UnreadableRows> {
         let tables = tables();
         let its = tables.iter().find(|its| its.name == wanted.table).unwrap();
         // Of a minute in three there are sums.
-        let is_summed_up =
-            |row: &Row| whole.has(its.end(row)) && !(its.end(row) / (60 * SECOND)).is_multiple_of(3);
+        let minute = 60 * SECOND;
+        let is_of_minutes = summing.step.is_none_or(|step| step.is_multiple_of(minute));
+        let mut has_replaced = false;
+        self.visit(&Wanted::all(wanted.table, Span { from: 0, until: u64::MAX }), &mut |row| {
+            has_replaced |= its.replaces(&row);
+            ControlFlow::Continue(())
+        })?;
+        let is_summed_up = |row: &Row| {
+            is_of_minutes
+                && !has_replaced
+                && summing.whole.has(its.end(row))
+                && !(its.end(row) / minute).is_multiple_of(3)
+        };
         let mut summed_up = Vec::new();
         let all = Wanted::all(wanted.table, wanted.span);
         self.visit(&all, &mut |row| {
@@ -60,11 +75,17 @@ impl Rows for Kept {
             }
             ControlFlow::Continue(())
         })?;
-        let _ = its.sum_up(&summed_up).into_iter().map(Part::Sum).try_for_each(&mut *visit);
+        let sums = its.sum_up(&summed_up, summing.step).into_iter().map(Part::Sum);
+        let _ = sums.into_iter().try_for_each(&mut *visit);
         self.visit(wanted, &mut |row| match is_summed_up(&row) {
             true => ControlFlow::Continue(()),
             false => visit(Part::Row(row)),
-        })
+        })?;
+        Ok(Span { from: wanted.span.from, until: summing.whole.until })
+    }
+
+    fn since(&self, _: &str) -> u64 {
+        self.since
     }
 
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
@@ -114,6 +135,10 @@ struct Collector {
 
 impl Collector {
     fn new(retention_seconds: u64, kept: Kept) -> Self {
+        Self::with(retention_seconds, kept, None)
+    }
+
+    fn with(retention_seconds: u64, kept: Kept, most_rows: Option<usize>) -> Self {
         let mut options = StoreOptions::default();
         options.retention_micros = retention_seconds * SECOND;
         let mut store = Store::new(options);
@@ -135,7 +160,7 @@ impl Collector {
         let kept = Arc::new(kept);
         let rows: Arc<dyn Rows> = kept.clone();
         let mut options = ApiOptions::default();
-        options.rows = Some(rows);
+        (options.rows, options.most_rows) = (Some(rows), most_rows);
         Self { fixture: Fixture::with_options(store, options), source, ended: Ended::replacing(), kept }
     }
 
@@ -243,6 +268,9 @@ fn any_query() -> impl Strategy<Value = String> {
             "groupBy=routingKey,protocol&aggregate=count,sum(octetCount),min(latency),max(octetReverseCount)"
         ),
         Just("aggregate=count,sum(duration)"),
+        Just("groupBy=routingKey,sourceProcessName&step=1m&aggregate=count,sum(octetCount),max(duration)"),
+        Just("step=2m"),
+        Just("step=50s&groupBy=sourceHost&aggregate=p95(duration)&sortBy=time.desc"),
     ];
     let filter = prop_oneof![
         Just("connectorError=*".to_owned()),
@@ -283,7 +311,9 @@ fn makes_sense(query: &str) -> bool {
     };
     let is_repeated = is_once.iter().any(|name| given(name) > 1);
     let has_not = is_of_requests && is_of_connections.iter().any(|name| query.contains(name));
-    let is_of_items_and_groups = given("groupBy") + given("aggregate") > 0 && given("fields") > 0;
+    let is_of_groups = given("groupBy") + given("aggregate") + given("step") > 0;
+    let is_of_items_and_groups =
+        is_of_groups && given("fields") > 0 || given("step") > 0 && given("timeRangeOperation") > 0;
     !(is_repeated || has_not || is_of_items_and_groups || ends_before_it_starts)
 }
 
@@ -543,6 +573,131 @@ fn a_tag_of_a_list_that_looks_back_holds_for_no_time() {
 }
 
 /// faults 36
+#[test]
+fn steps_tell_apart_when_things_ended_and_have_nothing_that_is_open() {
+    let mut collector = Collector::new(15, Kept::default());
+    let flows: Vec<_> = [(1, 50, 3), (2, 57, 4), (3, 58, 2), (70, 5, 1), (90, 40, 5), (190, 60, 8)]
+        .map(|(start, lasts, octets)| Flow { octets, lasts, ..ended(start) })
+        .into();
+    for second in 0..=LENGTH {
+        collector.report(&updates(&flows, second), second);
+    }
+    let minute = |number: u64| (EPOCH / (60 * SECOND) + number) * 60 * SECOND;
+    let all = format!("connections?timeRangeStart={EPOCH}");
+    let rows = |query: &str| {
+        serde_json::from_str::<serde_json::Value>(&collector.ask(query)).unwrap()["results"].clone()
+    };
+    let ends: Vec<_> = flows.iter().map(|flow| EPOCH + (flow.start + flow.lasts) * SECOND).collect();
+    let plain = |from: u64, until: u64, step: u64| {
+        let mut steps: std::collections::BTreeMap<u64, (u64, u64)> = std::collections::BTreeMap::new();
+        for (flow, end) in flows.iter().zip(&ends) {
+            if (from..=until).contains(end) && *end <= EPOCH + LENGTH * SECOND {
+                let (count, octets) = steps.entry(end / step * step).or_default();
+                (*count, *octets) = (*count + 1, *octets + flow.octets);
+            }
+        }
+        let row = |(time, (count, octets))| serde_json::json!({ "time": time, "count": count, "sum(octetCount)": octets });
+        serde_json::Value::Array(steps.into_iter().map(row).collect())
+    };
+    for step in [1, 7, 60, 120, 3600] {
+        let expected = plain(EPOCH, u64::MAX, step * SECOND);
+        assert_eq!(rows(&format!("{all}&step={step}s&aggregate=count,sum(octetCount)")), expected);
+    }
+    let until = minute(2);
+    assert_eq!(
+        rows(&format!("{all}&timeRangeEnd={until}&step=1m&aggregate=count,sum(octetCount)")),
+        plain(EPOCH, until, 60 * SECOND)
+    );
+    assert_eq!(rows("connections?timeRangeStart=-1s&step=1m"), serde_json::json!([]));
+    for (query, expected) in [
+        ("step=90", "`step` is `90`, but must be a time of whole seconds, as in 1m, 1h or 1d"),
+        ("step=1500ms", "`step` is `1500ms`, but must be a time of whole seconds, as in 1m, 1h or 1d"),
+        ("step=0s", "`step` is `0s`, but must be a time of whole seconds, as in 1m, 1h or 1d"),
+        (
+            "step=1m&timeRangeOperation=within",
+            "`timeRangeOperation` is not for steps, which are of what ended in the range",
+        ),
+        ("step=1m&fields=key", "`fields` is for items; what groups show, groupBy and aggregate say"),
+    ] {
+        let refused = collector.fixture.get(&format!("/api/v2alpha1/connections?{query}"));
+        assert_eq!(refused.status, http::StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(refused.json()["message"], expected, "{query}");
+    }
+    let sites = collector.fixture.get("/api/v2alpha1/sites?step=1m");
+    assert_eq!(sites.json()["message"], "`step` is for lists of connections and requests");
+}
+
+#[test]
+fn an_answer_that_does_not_fit_in_memory_is_refused_and_its_pages_are_not() {
+    let mut collector = Collector::with(15, Kept::default(), Some(4));
+    let flows: Vec<_> = (0..30).map(|at| Flow { octets: at, ..ended(at) }).collect();
+    for second in 0..=100 {
+        collector.report(&updates(&flows, second), second);
+    }
+    let hint = "ask for a page of them, by limit and after, or for a shorter time";
+    let all = "timeRangeStart=0";
+    for (query, what) in [
+        ("connections?", "connections"),
+        ("applicationflows?sortBy=startTime.desc&", "requests"),
+        ("connections?limit=5&", "connections"),
+        ("connections?limit=3&offset=2&", "connections"),
+        ("connections?after=&", "connections"),
+        ("connections?step=1s&", "groups"),
+        ("connections?groupBy=octetCount&", "groups, or numbers that percentiles are taken of,"),
+    ] {
+        let refused = collector.fixture.get(&format!("/api/v2alpha1/{query}{all}"));
+        assert_eq!(refused.status, http::StatusCode::BAD_REQUEST, "{query}");
+        let expected = format!(
+            "there are more than 4 {what} that are not held any more in this answer, and they do not fit in memory: {hint}"
+        );
+        assert_eq!(refused.json()["message"], expected, "{query}");
+    }
+    let fits = [
+        "limit=4&",
+        "limit=2&offset=2&sortBy=octetCount.desc&",
+        "after=&limit=4&",
+        "limit=0&",
+        "octetCount=7&",
+        "groupBy=routingKey&aggregate=p95(octetCount)&",
+        "step=1m&",
+    ];
+    for query in fits {
+        let answer = collector.fixture.get(&format!("/api/v2alpha1/connections?{query}{all}"));
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+    }
+    let page = collector.fixture.get(&format!("/api/v2alpha1/connections?limit=4&{all}")).json();
+    assert_eq!((&page["count"], &page["timeRangeCount"]), (&4.into(), &30.into()));
+}
+
+#[test]
+fn an_answer_that_reaches_back_to_what_was_removed_says_from_when_on_it_has_all() {
+    let since = EPOCH + 40 * SECOND;
+    let mut collector = Collector::new(15, Kept { since, ..Kept::default() });
+    for second in 0..=LENGTH {
+        collector.report(&updates(&[ended(50)], second), second);
+    }
+    for (form, query) in [
+        ("application/json", ""),
+        ("application/json", "&groupBy=routingKey&aggregate=p95(duration)"),
+        ("application/json", "&after="),
+        ("text/csv", ""),
+        ("application/x-ndjson", "&limit=1"),
+    ] {
+        let get = |from: u64| {
+            let path = format!("/api/v2alpha1/connections?timeRangeStart={from}{query}");
+            collector.fixture.ask(request_with(&path, &[("accept", form)]))
+        };
+        let (short, whole) = (get(since - 1), get(since));
+        assert_eq!(short.header("vanflow-answered-from"), Some(&*since.to_string()), "{form} {query}");
+        assert_eq!(whole.header("vanflow-answered-from"), None, "{form} {query}");
+        assert_eq!(short.header("vanflow-answered-until"), None, "{form} {query}");
+        if form == "application/json" {
+            assert_eq!(short.json()["answeredFrom"], since);
+            assert_eq!(whole.json().get("answeredFrom"), None);
+        }
+    }
+}
+
 #[test]
 fn a_history_that_cannot_be_read_is_an_error_and_no_short_answer() {
     let mut collector = Collector::new(15, Kept { is_damaged: true, ..Kept::default() });

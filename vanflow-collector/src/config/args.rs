@@ -234,8 +234,24 @@ pub struct Args {
     #[arg(value_parser = duration)]
     pub history_keep: Option<Duration>,
 
+    /// Keeps what connections and requests come to in each minute for so long after it, when they are gone themselves; 15d
+    /// by default.
+    #[arg(long, env = "VANFLOW_HISTORY_KEEP_1M", value_name = "TIME", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub history_keep_1m: Option<Duration>,
+
+    /// The same of each five minutes; 90d by default.
+    #[arg(long, env = "VANFLOW_HISTORY_KEEP_5M", value_name = "TIME", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub history_keep_5m: Option<Duration>,
+
+    /// The same of each hour; 400d by default.
+    #[arg(long, env = "VANFLOW_HISTORY_KEEP_1H", value_name = "TIME", help_heading = KEEPING)]
+    #[arg(value_parser = duration)]
+    pub history_keep_1h: Option<Duration>,
+
     /// Lets files of --history-dir take no more than this on disk; beyond that the oldest are removed. Without it there is
-    /// no bound but --history-keep.
+    /// no bound but --history-keep and what is said of minutes and hours, which have no more than half of it.
     #[arg(long, env = "VANFLOW_HISTORY_KEEP_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
     pub history_keep_size: Option<Octets>,
 

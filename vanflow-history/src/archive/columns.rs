@@ -34,9 +34,14 @@ const VERSION_KEY: &str = "vanflow.version";
 /// How many rows are taken together. Of a group that has no row that is looked for, nothing is read.
 const ROWS_IN_GROUP: usize = 1 << 16;
 
-/// Writes rows of a table, as they are ordered.
-pub(super) fn write(table: &Table, rows: &[Row], file: impl Write + Send) -> Result<()> {
-    let mut writer = ParquetWriter::of(table, rows.len(), file)?;
+/// Of how many rows sums are, in the metadata of a file of those.
+const SUMMED_KEY: &str = "vanflow.rows";
+
+/// Writes rows of a table, as they are ordered; where they are sums, with of how many rows they are.
+pub(super) fn write(table: &Table, rows: &[Row], summed: Option<u64>, file: impl Write + Send) -> Result<()> {
+    let distinct = if summed.is_some() { Vec::new() } else { vec![table.key, table.identity] };
+    let shape = Shape { name: table.name, distinct, paged: summed.is_none().then_some(table.end), summed };
+    let mut writer = ParquetWriter::shaped(&shape, &table.columns, rows.len(), file)?;
     rows.chunks(ROWS_IN_GROUP).try_for_each(|rows| writer.write_group(rows))?;
     writer.finish().map(drop)
 }
@@ -56,22 +61,18 @@ impl<'t, W: Write + Send> ParquetWriter<'t, W> {
     pub fn new(table: &Table, columns: &'t [Column], rows_in_group: usize, file: W) -> io::Result<Self> {
         let position = |at: usize| columns.iter().position(|column| *column == table.columns[at]);
         let distinct = [table.key, table.identity].into_iter().filter_map(position).collect();
-        let shape = Shape { name: table.name, distinct, paged: position(table.end) };
+        let shape = Shape { name: table.name, distinct, paged: position(table.end), summed: None };
         Ok(Self::shaped(&shape, columns, rows_in_group, file)?)
-    }
-
-    fn of(table: &'t Table, rows_in_group: usize, file: W) -> Result<Self> {
-        let shape =
-            Shape { name: table.name, distinct: vec![table.key, table.identity], paged: Some(table.end) };
-        Self::shaped(&shape, &table.columns, rows_in_group, file)
     }
 
     fn shaped(shape: &Shape, columns: &'t [Column], rows_in_group: usize, file: W) -> Result<Self> {
         let path = |column: usize| ColumnPath::from(columns[column].name);
+        let mut described = vec![KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_owned())];
+        described.extend(shape.summed.map(|rows| KeyValue::new(SUMMED_KEY.to_owned(), rows.to_string())));
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
             .set_created_by(concat!("vanflow-history ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_owned())]))
+            .set_key_value_metadata(Some(described))
             .set_statistics_enabled(EnabledStatistics::Chunk);
         let properties = shape.paged.into_iter().fold(properties, |properties, column| {
             properties.set_column_statistics_enabled(path(column), EnabledStatistics::Page)
@@ -180,6 +181,8 @@ struct Shape {
     distinct: Vec<usize>,
     /// What says of each page what is in it.
     paged: Option<usize>,
+    /// Of how many rows sums are.
+    summed: Option<u64>,
 }
 
 impl<W: Write + Send> std::fmt::Debug for ParquetWriter<'_, W> {
@@ -245,9 +248,9 @@ fn field(column: Column) -> Result<Type> {
 /// A file of rows that is open.
 pub(super) struct Reader<'t> {
     table: &'t Table,
-    file: SerializedFileReader<File>,
+    pub(super) file: SerializedFileReader<File>,
     /// For each column of the table, which of the file it is.
-    places: Vec<Option<usize>>,
+    pub(super) places: Vec<Option<usize>>,
 }
 
 impl<'t> Reader<'t> {
@@ -287,6 +290,35 @@ impl<'t> Reader<'t> {
         u64::try_from(self.file.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
+    /// Of how many rows sums are that it has.
+    pub(super) fn summed(&self) -> u64 {
+        let described = self.file.metadata().file_metadata().key_value_metadata();
+        let summed = described.and_then(|all| all.iter().find(|one| one.key == SUMMED_KEY)?.value.as_ref());
+        summed.and_then(|rows| rows.parse().ok()).unwrap_or(0)
+    }
+
+    /// The least number in a column; 0 where one is not known.
+    pub(super) fn least(&self, column: usize) -> u64 {
+        let least = |group: &RowGroupMetaData| match group.column(self.places[column]?).statistics()? {
+            Statistics::Int64(numbers) if numbers.null_count_opt() == Some(0) => {
+                numbers.min_opt().and_then(|least| u64::try_from(*least).ok())
+            }
+            _ => None,
+        };
+        let groups = self.file.metadata().row_groups().iter();
+        groups.map(|group| least(group).unwrap_or(0)).min().unwrap_or(0)
+    }
+
+    /// Whether there is anything in a column.
+    pub(super) fn has_any(&self, column: usize) -> bool {
+        let Some(place) = self.places[column] else { return false };
+        let mut groups = self.file.metadata().row_groups().iter();
+        groups.any(|group| {
+            let none = group.column(place).statistics().and_then(Statistics::null_count_opt);
+            none.is_none_or(|none| i64::try_from(none).ok() != Some(group.num_rows()))
+        })
+    }
+
     /// When the rows of all groups ended: the earliest and the latest.
     pub(super) fn ends(&self) -> Option<(u64, u64)> {
         let groups = self.file.metadata().row_groups().iter();
@@ -319,6 +351,16 @@ impl<'t> Reader<'t> {
             found = rows.chain(found).max_by_key(|row| self.table.end(row));
         }
         Ok(found)
+    }
+
+    /// Whether a group can have a row with any of those keys, as far as its filters say.
+    pub(super) fn can_have_any(&self, at: usize, keys: &[Box<str>]) -> Result<bool> {
+        for key in keys {
+            if self.can_have(at, key)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether a group can have a row with that key or identity, as far as its filters say.
@@ -520,7 +562,7 @@ fn lists(
     Ok(())
 }
 
-fn read<T: DataType>(
+pub(super) fn read<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     runs: &[(bool, usize)],
     defined: &mut Vec<i16>,

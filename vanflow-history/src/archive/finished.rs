@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Archive, Entry, HOUR, State, logs_of, merging::LATE};
+use super::{
+    Archive, Entry, HOUR, State, logs_of,
+    merging::{LATE, folders},
+};
 
 /// A file that does not change any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ impl Archive {
             let parts: Option<Vec<_>> = below.iter().map(|part| part.to_str()).collect();
             Some(FinishedFile { name: parts?.join("/"), path: file.kept.path.clone(), rows: file.rows })
         };
-        let files = state.folders().into_values().filter(stays).flatten();
+        let files = folders(&state.files).into_values().filter(stays).flatten();
         files.filter(|file| is_over(file) && !file.is_sent).filter_map(named).collect()
     }
 

@@ -28,7 +28,8 @@ impl Archive {
     pub fn merge(&self, now_micros: u64) -> Result<bool, SealError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(files) = self.state().small_files(now_micros) else { return Ok(false) };
-        let (table, folder) = (files[0].table, files[0].kept.path.parent().unwrap_or(Path::new("")));
+        let (table, rollup) = (files[0].table, files[0].rollup);
+        let folder = files[0].kept.path.parent().unwrap_or(Path::new(""));
         let mut rows = Vec::new();
         for file in &files {
             // One that cannot be read is an error to whoever asks for its rows, and one with columns that its table has not
@@ -39,13 +40,19 @@ impl Archive {
             };
             rows.extend(its);
         }
-        self.tables[table].sort(&mut rows);
+        match rollup {
+            None => self.tables[table].sort(&mut rows),
+            Some(level) => rows = self.merged_sums(&files[0], level, rows),
+        }
         let logs = (files[0].logs.0, files[files.len() - 1].logs.1);
-        let merged = self.write_file(table, &rows, folder, logs)?;
+        let merged = self.write_file(table, rollup, &rows, folder, logs)?;
         let mut state = self.state();
-        state.files.retain(|file| !files.iter().any(|old| old.kept.path == file.kept.path));
-        state.files.push(merged);
-        state.merged += files.len() as u64;
+        let all = if rollup.is_some() { &mut state.rollups } else { &mut state.files };
+        all.retain(|file| !files.iter().any(|old| old.kept.path == file.kept.path));
+        all.push(merged);
+        if rollup.is_none() {
+            state.merged += files.len() as u64;
+        }
         drop(state);
         // They are removed when nobody reads them any more.
         files.iter().for_each(Entry::give_up);
@@ -54,7 +61,8 @@ impl Archive {
 
     /// All rows of a file, if the table has all of its columns.
     fn rows_of(&self, file: &Entry) -> Result<Option<Vec<Row>>, ParquetError> {
-        let reader = Reader::open(&self.tables[file.table], File::open(&file.kept.path)?)?;
+        let tables = if file.rollup.is_some() { &self.sums } else { &self.tables };
+        let reader = Reader::open(&tables[file.table], File::open(&file.kept.path)?)?;
         if !reader.is_known_whole() {
             return Ok(None);
         }
@@ -69,21 +77,17 @@ impl Archive {
 impl State {
     /// Files of one folder, one after the other, that can become one.
     fn small_files(&self, now_micros: u64) -> Option<Vec<Entry>> {
-        self.folders().into_values().find_map(|files| self.run_in(files, now_micros))
-    }
-
-    /// The files of each folder.
-    pub(super) fn folders(&self) -> BTreeMap<(usize, Option<&Path>), Vec<&Entry>> {
-        let mut folders: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
-        for file in &self.files {
-            folders.entry((file.table, file.kept.path.parent())).or_default().push(file);
-        }
-        folders
+        let folders = folders(&self.files).into_values().chain(folders(&self.rollups).into_values());
+        let mut runs = folders.map(|files| self.run_in(files, now_micros));
+        runs.find_map(|run| run)
     }
 
     /// Those of the files of a folder, one after the other, that can become one.
     pub(super) fn run_in(&self, mut files: Vec<&Entry>, now_micros: u64) -> Option<Vec<Entry>> {
-        let is_over = files.iter().all(|file| (file.ends.1 / HOUR + 1) * HOUR + LATE <= now_micros);
+        let is_over = files.iter().all(|file| {
+            let whole = file.folder_micros();
+            (file.ends.1 / whole + 1) * whole + LATE <= now_micros
+        });
         let least = if is_over { 2 } else { MANY };
         files.sort_by_key(|file| file.logs);
         let (mut run, mut rows): (Vec<Entry>, u64) = (Vec::new(), 0);
@@ -110,22 +114,31 @@ impl State {
                 && logs_of(apart).is_some_and(|logs| from <= logs.1 && logs.0 <= file.logs.1)
         })
     }
+}
 
-    /// Gives up files whose rows are in another, as a crash can leave them.
-    pub(super) fn give_up_what_was_merged(&mut self) {
-        let folder = |file: &Entry| file.kept.path.parent().map(Path::to_owned);
-        // What has the rows of others comes before them.
-        self.files.sort_by_cached_key(|file| (folder(file), file.logs.0, Reverse(file.logs.1)));
-        let mut whole: Option<Entry> = None;
-        self.files.retain(|file| {
-            let has = |whole: &Entry| folder(whole) == folder(file) && file.logs.1 <= whole.logs.1;
-            let is_in_another = whole.as_ref().is_some_and(has);
-            if is_in_another {
-                file.give_up();
-            } else {
-                whole = Some(file.clone());
-            }
-            !is_in_another
-        });
+/// The files of each folder.
+pub(super) fn folders(files: &[Entry]) -> BTreeMap<(usize, Option<&Path>), Vec<&Entry>> {
+    let mut folders: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
+    for file in files {
+        folders.entry((file.table, file.kept.path.parent())).or_default().push(file);
     }
+    folders
+}
+
+/// Gives up files whose rows are in another, as a crash can leave them.
+pub(super) fn give_up_what_was_merged(files: &mut Vec<Entry>) {
+    let folder = |file: &Entry| file.kept.path.parent().map(Path::to_owned);
+    // What has the rows of others comes before them.
+    files.sort_by_cached_key(|file| (folder(file), file.logs.0, Reverse(file.logs.1)));
+    let mut whole: Option<Entry> = None;
+    files.retain(|file| {
+        let has = |whole: &Entry| folder(whole) == folder(file) && file.logs.1 <= whole.logs.1;
+        let is_in_another = whole.as_ref().is_some_and(has);
+        if is_in_another {
+            file.give_up();
+        } else {
+            whole = Some(file.clone());
+        }
+        !is_in_another
+    });
 }

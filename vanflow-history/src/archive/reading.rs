@@ -4,8 +4,8 @@ use std::{fs::File, ops::ControlFlow, sync::Arc};
 
 use parquet::errors::ParquetError;
 
-use super::{Archive, Entry, Log, Reader};
-use crate::rows::{Held, Part, Row, Rows, Span, Table, UnreadableRows, Wanted};
+use super::{Archive, Entry, Log, Reader, State};
+use crate::rows::{Held, Part, Row, Rows, Span, Summing, UnreadableRows, Wanted};
 
 impl Rows for Archive {
     fn visit(
@@ -13,19 +13,21 @@ impl Rows for Archive {
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
-        self.parts(wanted, None, &mut |part| match part {
-            Part::Row(row) => visit(row),
-            Part::Sum(_) => ControlFlow::Continue(()),
-        })
+        self.each_row(wanted, visit)
     }
 
     fn visit_sums(
         &self,
         wanted: &Wanted<'_>,
-        whole: Span,
+        summing: &Summing,
         visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
-    ) -> Result<(), UnreadableRows> {
-        self.parts(wanted, Some(whole), visit)
+    ) -> Result<Span, UnreadableRows> {
+        self.sums(wanted, summing, visit)
+    }
+
+    fn since(&self, table: &str) -> u64 {
+        let at = self.tables.iter().position(|known| known.name == table);
+        at.map_or(0, |at| self.since_of(at).rows)
     }
 
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
@@ -82,13 +84,19 @@ impl Rows for Archive {
     }
 }
 
+impl State {
+    /// The rows of a table that are in no file yet.
+    pub(super) fn logged(&self, at: usize) -> Vec<Arc<Row>> {
+        let logged = self.sealing.values().flat_map(|rows| rows.iter()).chain(&self.open);
+        logged.filter(|(of, _)| *of == at).map(|(_, row)| Arc::clone(row)).collect()
+    }
+}
+
 impl Archive {
-    /// Gives what is looked for: what files come to of which all is within `whole`, and else rows.
-    fn parts(
+    fn each_row(
         &self,
         wanted: &Wanted<'_>,
-        whole: Option<Span>,
-        visit: &mut dyn FnMut(Part) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
         let Some(at) = self.tables.iter().position(|known| known.name == wanted.table) else {
             return Ok(());
@@ -96,48 +104,41 @@ impl Archive {
         let table = &self.tables[at];
         let (in_logs, files) = {
             let state = self.state();
-            let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
-            let is_asked = |row: &Row| wanted.admits(table, row);
-            let in_logs =
-                logged.filter(|(of, row)| *of == at && is_asked(row)).map(|(_, row)| Arc::clone(row));
-            let is_asked = |file: &&Entry| file.table == at && wanted.span.meets(file.ends.0, file.ends.1);
-            (in_logs.collect::<Vec<_>>(), state.files.iter().filter(is_asked).cloned().collect::<Vec<_>>())
+            let is_asked = |file: &&Entry| file.table == at && file.can_have(table, wanted);
+            (state.logged(at), state.files.iter().filter(is_asked).cloned().collect::<Vec<_>>())
         };
-        for row in in_logs {
-            if visit(Part::Row(Arc::unwrap_or_clone(row))).is_break() {
+        for row in in_logs.iter().filter(|row| wanted.admits(table, row)) {
+            if visit(Row::clone(row)).is_break() {
                 return Ok(());
             }
         }
+        drop(in_logs);
         for file in files {
-            let is_whole = whole.is_some_and(|whole| whole.has_all(file.ends.0, file.ends.1));
-            let sums = if is_whole { self.sums_of(&file) } else { None };
-            let visited = match sums {
-                Some(sums) => Ok(sums.into_iter().map(Part::Sum).try_for_each(&mut *visit)),
-                None => visit_file(table, &file, wanted, &mut |row| visit(Part::Row(row))),
-            };
-            match visited {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => return Ok(()),
-                Err(error) => return Err(file.unreadable(&error)),
+            if self.visit_file(&file, wanted, visit)?.is_break() {
+                return Ok(());
             }
         }
         Ok(())
     }
-}
 
-fn visit_file(
-    table: &Table,
-    file: &Entry,
-    wanted: &Wanted<'_>,
-    visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, ParquetError> {
-    let reader = Reader::open(table, File::open(&file.kept.path)?)?;
-    for group in 0..reader.groups() {
-        for row in reader.group(group, wanted)? {
-            if visit(row).is_break() {
-                return Ok(ControlFlow::Break(()));
+    /// Gives the rows of a file that are looked for.
+    pub(super) fn visit_file(
+        &self,
+        file: &Entry,
+        wanted: &Wanted<'_>,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, UnreadableRows> {
+        let mut read = || -> Result<ControlFlow<()>, ParquetError> {
+            let reader = Reader::open(&self.tables[file.table], File::open(&file.kept.path)?)?;
+            for group in 0..reader.groups() {
+                for row in reader.group(group, wanted)? {
+                    if visit(row).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        };
+        read().map_err(|error| file.unreadable(&error))
     }
-    Ok(ControlFlow::Continue(()))
 }

@@ -1,11 +1,11 @@
 //! Sums: what rows that are alike come to, so that who asks for that need not read them all.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
-use super::{Column, ColumnKind, Row, Table, Value};
+use super::{Column, ColumnKind, Row, Span, Table, Value};
 
 /// What is summed up of the rows of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,9 +14,10 @@ pub struct Sums {
     pub keys: Vec<usize>,
     /// The columns, numbers, that are; each once.
     pub numbers: Vec<Summed>,
-    /// The column that has when they started. Rows of which one ended before it started are not summed up: by the times of the
-    /// others nobody could say whether it is looked for.
+    /// The column that has when they started.
     pub start: Option<usize>,
+    /// The column, a number, that says that a row is in place of the one with the same key that ended before it.
+    pub replaces: Option<usize>,
 }
 
 /// A number that is summed up.
@@ -33,6 +34,8 @@ pub struct Summed {
 pub struct Sum {
     /// A row with what they have in common alone.
     pub alike: Row,
+    /// Where the step begins in which they ended, in microseconds; 0 where no step was asked for.
+    pub begin: u64,
     /// How many they are.
     pub rows: u64,
     /// What each number comes to, in the order of [`Sums::numbers`].
@@ -57,22 +60,94 @@ pub enum Part {
     Sum(Sum),
 }
 
+/// Where sums will do in place of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summing {
+    /// Rows that ended then are looked for, whatever else is, but for those that started after the end of it.
+    pub whole: Span,
+    /// The length in microseconds of the steps that are told apart, from the epoch on; none where all is one.
+    pub step: Option<u64>,
+    /// Whether the least and the greatest are asked for, too.
+    pub has_bounds: bool,
+}
+
+/// What sums are kept of together, within a step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Slot {
+    /// What they have in common, in the order of [`Sums::keys`].
+    pub(crate) keys: Vec<Value>,
+    /// Where the step begins.
+    pub(crate) begin: u64,
+    /// Whether others are in place of them: they are in another sum, and are to be taken away.
+    pub(crate) is_replaced: bool,
+    /// Whether they started after they ended: by when they ended nobody can say whether they are looked for.
+    pub(crate) starts_late: bool,
+}
+
+/// How many rows there are, and what their numbers come to.
+pub(crate) type Summary = (u64, Vec<Tally>);
+
 impl Tally {
     fn add(&mut self, number: u64) {
-        self.sum = self.sum.saturating_add(number);
-        let (least, greatest) = self.bounds.unwrap_or((number, number));
-        self.bounds = Some((least.min(number), greatest.max(number)));
+        self.merge(Self { sum: number, bounds: Some((number, number)) });
+    }
+
+    /// Adds what another comes to.
+    pub fn merge(&mut self, other: Self) {
+        self.sum = self.sum.saturating_add(other.sum);
+        self.bounds = match (self.bounds, other.bounds) {
+            (Some((least, greatest)), Some((low, high))) => Some((least.min(low), greatest.max(high))),
+            (own, other) => own.or(other),
+        };
     }
 }
 
 impl Table {
-    /// What rows come to.
-    pub fn sum_up<'r>(&self, rows: impl IntoIterator<Item = &'r Row>) -> Vec<Sum> {
-        let mut sums: BTreeMap<Vec<&Value>, (u64, Vec<Tally>)> = BTreeMap::new();
+    /// What rows come to in steps of that length, in microseconds; all together where there is none.
+    pub fn sum_up<'r>(&self, rows: impl IntoIterator<Item = &'r Row>, step: Option<u64>) -> Vec<Sum> {
+        let mut sums = HashMap::new();
+        self.sum_rows(rows, false, step, &mut sums);
+        let mut sums: Vec<_> = sums.into_iter().collect();
+        sums.sort_by(|(left, _), (right, _)| (&left.0, left.1).cmp(&(&right.0, right.1)));
+        let sum = |((keys, begin, _), (rows, numbers)): (Alike<'r>, Summary)| Sum {
+            alike: self.alike(keys.into_iter().cloned()),
+            begin,
+            rows,
+            numbers,
+        };
+        sums.into_iter().map(sum).collect()
+    }
+
+    /// The same as it is kept. Those of `replaced` are taken away again.
+    #[cfg(feature = "archive")]
+    pub(crate) fn slots(&self, rows: &[Row], replaced: &[Row], step: u64) -> HashMap<Slot, Summary> {
+        let mut slots = HashMap::new();
+        for (rows, is_replaced) in [(rows, false), (replaced, true)] {
+            for starts_late in [false, true] {
+                let mut sums = HashMap::new();
+                let its = rows.iter().filter(|row| self.starts_late(row) == starts_late);
+                self.sum_rows(its, is_replaced, Some(step), &mut sums);
+                slots.extend(sums.into_iter().map(|((keys, begin, is_replaced), summary)| {
+                    let keys = keys.into_iter().cloned().collect();
+                    (Slot { keys, begin, is_replaced, starts_late }, summary)
+                }));
+            }
+        }
+        slots
+    }
+
+    fn sum_rows<'r>(
+        &self,
+        rows: impl IntoIterator<Item = &'r Row>,
+        is_replaced: bool,
+        step: Option<u64>,
+        sums: &mut HashMap<Alike<'r>, Summary>,
+    ) {
         for row in rows {
-            let key = self.sums.keys.iter().map(|column| &row.values[*column]).collect();
+            let keys = self.sums.keys.iter().map(|column| &row.values[*column]).collect();
+            let begin = step.map_or(0, |step| self.end(row) / step * step);
             let none = || (0, vec![Tally::default(); self.sums.numbers.len()]);
-            let (count, tallies) = sums.entry(key).or_insert_with(none);
+            let (count, tallies) = sums.entry((keys, begin, is_replaced)).or_insert_with(none);
             *count += 1;
             for (summed, tally) in self.sums.numbers.iter().zip(tallies) {
                 let is_known = |column: usize| row.values[column] == Value::Truth(true);
@@ -83,22 +158,22 @@ impl Table {
                 }
             }
         }
-        let sum = |(key, (rows, numbers)): (Vec<&Value>, _)| Sum {
-            alike: self.alike(key.into_iter().cloned()),
-            rows,
-            numbers,
-        };
-        sums.into_iter().map(sum).collect()
     }
 
     /// Whether a row ended before it started.
-    pub fn ends_before_it_starts(&self, row: &Row) -> bool {
+    pub fn starts_late(&self, row: &Row) -> bool {
         let start = self.sums.start.map(|column| &row.values[column]);
         matches!(start, Some(Value::Number(start)) if *start > self.end(row))
     }
 
+    /// Whether a row is in place of an earlier one of the same key.
+    pub fn replaces(&self, row: &Row) -> bool {
+        let replaces = self.sums.replaces.map(|column| &row.values[column]);
+        matches!(replaces, Some(Value::Number(1..)))
+    }
+
     /// A row with those keys alone.
-    fn alike(&self, keys: impl Iterator<Item = Value>) -> Row {
+    pub(crate) fn alike(&self, keys: impl Iterator<Item = Value>) -> Row {
         let mut values = vec![Value::None; self.columns.len()];
         for (column, key) in self.sums.keys.iter().zip(keys) {
             values[*column] = key;
@@ -110,9 +185,10 @@ impl Table {
     pub fn of_sums(&self) -> Self {
         let named = |name: String, kind| Column { name: interned(name), kind };
         let mut columns = vec![
-            Column { name: "key", kind: ColumnKind::Text },
-            Column { name: "endTime", kind: ColumnKind::Instant },
+            Column { name: "time", kind: ColumnKind::Instant },
             Column { name: "rows", kind: ColumnKind::Number },
+            Column { name: "isReplaced", kind: ColumnKind::Truth },
+            Column { name: "startsLate", kind: ColumnKind::Truth },
         ];
         columns.extend(self.sums.keys.iter().map(|column| self.columns[*column]));
         for summed in &self.sums.numbers {
@@ -125,46 +201,73 @@ impl Table {
             columns,
             key: 0,
             identity: 0,
-            end: 1,
+            end: 0,
             order: Vec::new(),
             sums: Sums::default(),
         }
     }
+}
 
-    /// Sums as rows of [`Table::of_sums`], all of rows of which the last ended then.
-    pub fn rows_of_sums(&self, sums: Vec<Sum>, last_end: u64) -> Vec<Row> {
-        let row = |(number, sum): (usize, Sum)| {
-            let key = Value::Text(number.to_string().into());
-            let mut values = vec![key, Value::Number(last_end), Value::Number(sum.rows)];
-            values.extend(self.sums.keys.iter().map(|column| sum.alike.values[*column].clone()));
-            for tally in sum.numbers {
-                let bounds = tally.bounds.map_or([Value::None, Value::None], |(least, greatest)| {
-                    [Value::Number(least), Value::Number(greatest)]
-                });
-                values.push(Value::Number(tally.sum));
-                values.extend(bounds);
-            }
-            Row { values: values.into() }
-        };
-        sums.into_iter().enumerate().map(row).collect()
-    }
+/// How many columns sums have before those of the keys.
+#[cfg(feature = "archive")]
+pub(crate) const BEFORE_KEYS: usize = 4;
 
-    /// The sum that such a row is; none where it is none.
-    pub fn sum_of_row(&self, row: Row) -> Option<Sum> {
-        let mut values = row.values.into_vec().into_iter().skip(2);
-        let number =
-            |value: Option<Value>| if let Some(Value::Number(number)) = value { Some(number) } else { None };
-        let rows = number(values.next())?;
-        let keys: Vec<_> = values.by_ref().take(self.sums.keys.len()).collect();
-        let mut numbers = Vec::with_capacity(self.sums.numbers.len());
-        for _ in &self.sums.numbers {
-            let sum = number(values.next())?;
-            let (least, greatest) = (number(values.next()), number(values.next()));
-            numbers.push(Tally { sum, bounds: least.zip(greatest) });
+/// What sums look like as rows of [`Table::of_sums`], in order.
+#[cfg(feature = "archive")]
+pub(crate) fn rows_of_slots(slots: HashMap<Slot, Summary>) -> Vec<Row> {
+    let mut slots: Vec<_> = slots.into_iter().collect();
+    slots.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    let row = |(slot, (rows, tallies)): (Slot, Summary)| {
+        let truths = [Value::Truth(slot.is_replaced), Value::Truth(slot.starts_late)];
+        let mut values = vec![Value::Number(slot.begin), Value::Number(rows)];
+        values.extend(truths.into_iter().chain(slot.keys));
+        for Tally { sum, bounds } in tallies {
+            let (least, greatest) = bounds.unzip();
+            let known = |number: Option<u64>| number.map_or(Value::None, Value::Number);
+            values.extend([Value::Number(sum), known(least), known(greatest)]);
         }
-        Some(Sum { alike: self.alike(keys.into_iter()), rows, numbers })
+        Row { values: values.into() }
+    };
+    slots.into_iter().map(row).collect()
+}
+
+/// Adds sums, as they were kept, to others, in steps of that length.
+#[cfg(feature = "archive")]
+pub(crate) fn merge_slots(
+    into: &mut HashMap<Slot, Summary>,
+    slots: impl IntoIterator<Item = (Slot, Summary)>,
+    step: u64,
+) {
+    for (mut slot, (rows, tallies)) in slots {
+        slot.begin = slot.begin / step * step;
+        let none = || (0, vec![Tally::default(); tallies.len()]);
+        let (count, sums) = into.entry(slot).or_insert_with(none);
+        *count += rows;
+        sums.iter_mut().zip(tallies).for_each(|(sum, tally)| sum.merge(tally));
     }
 }
+
+/// What a row of [`Table::of_sums`] says.
+#[cfg(feature = "archive")]
+pub(crate) fn slot_of(row: Row, keys: usize) -> (Slot, Summary) {
+    let mut values = row.values.into_vec().into_iter();
+    let number =
+        |value: Option<Value>| if let Some(Value::Number(number)) = value { Some(number) } else { None };
+    let begin = number(values.next()).unwrap_or(0);
+    let rows = number(values.next()).unwrap_or(0);
+    let is_replaced = values.next() == Some(Value::Truth(true));
+    let starts_late = values.next() == Some(Value::Truth(true));
+    let keys = values.by_ref().take(keys).collect();
+    let mut tallies = Vec::new();
+    while let Some(sum) = values.next() {
+        let (least, greatest) = (number(values.next()), number(values.next()));
+        tallies.push(Tally { sum: number(Some(sum)).unwrap_or(0), bounds: least.zip(greatest) });
+    }
+    (Slot { keys, begin, is_replaced, starts_late }, (rows, tallies))
+}
+
+/// What rows have in common, where the step begins in which they ended, and whether they are replaced.
+type Alike<'r> = (Vec<&'r Value>, u64, bool);
 
 /// A name for as long as the process lives. There are as many as tables have numbers.
 fn interned(name: String) -> &'static str {

@@ -71,33 +71,54 @@ impl Engine {
     }
 }
 
-/// A view for each folder that has files.
+/// A view for each folder that has files, or has them by date.
 fn views(directory: &Path) -> Result<Vec<View>, Error> {
     let mut views = Vec::new();
-    let entries = fs::read_dir(directory).map_err(|error| failed(directory, error.to_string()))?;
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if path.is_dir() && has_files(&path) {
-            let files = path.join("**").join("*.parquet");
-            let Some(files) = files.to_str().map(str::to_owned) else {
-                return Err(failed(directory, "its name is not UTF-8"));
-            };
-            views.push(View { name: name.replace('-', "_"), files });
-        }
-    }
+    add_views(directory, "", &mut views)?;
     views.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(views)
 }
 
+/// Those of the folders in one, whose names begin with that.
+fn add_views(directory: &Path, before: &str, views: &mut Vec<View>) -> Result<(), Error> {
+    let entries = fs::read_dir(directory).map_err(|error| failed(directory, error.to_string()))?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if !path.is_dir() {
+            continue;
+        }
+        let name = format!("{before}{}", name.replace('-', "_"));
+        let is_own = |path: &PathBuf| is_parquet(path) || is_by_date(path) && has_files(path);
+        if paths(&path).iter().any(is_own) {
+            let files = path.join("**").join("*.parquet");
+            let Some(files) = files.to_str().map(str::to_owned) else {
+                return Err(failed(directory, "its name is not UTF-8"));
+            };
+            views.push(View { name, files });
+        } else {
+            add_views(&path, &format!("{name}_"), views)?;
+        }
+    }
+    Ok(())
+}
+
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "parquet")
+}
+
+/// Whether a folder has what is of a time.
+fn is_by_date(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("date="))
+}
+
 /// Whether there is a Parquet file in a folder, or in one in it.
 fn has_files(folder: &Path) -> bool {
-    let paths = |folder: &Path| -> Vec<PathBuf> {
-        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-    };
-    paths(folder)
-        .into_iter()
-        .any(|path| path.extension().is_some_and(|end| end == "parquet") || path.is_dir() && has_files(&path))
+    paths(folder).into_iter().any(|path| is_parquet(&path) || path.is_dir() && has_files(&path))
 }
 
 fn failed(path: &Path, reason: impl Into<String>) -> Error {
@@ -147,16 +168,17 @@ mod tests {
     fn folders_with_files_are_views() {
         let folder = tempfile::TempDir::new().expect("a directory");
         let path = folder.path();
-        for sub in ["log", "requests/date=2026-11-26/hour=03", "rollup-1m", "connections/date=2026-11-26"] {
+        let of_minutes = "rollup-1m/requests/date=2026-11-26/hour=03";
+        for sub in ["log", "requests/date=2026-11-26/hour=03", of_minutes, "connections/date=2026-11-26"] {
             fs::create_dir_all(path.join(sub)).expect("it is there");
         }
-        for file in ["log/7.log", "requests/date=2026-11-26/hour=03/7.parquet", "rollup-1m/7.parquet", "lock"]
-        {
+        let of_minutes = format!("{of_minutes}/7.parquet");
+        for file in ["log/7.log", "requests/date=2026-11-26/hour=03/7.parquet", &of_minutes, "lock"] {
             fs::write(path.join(file), "").expect("it is there");
         }
         let found = views(path).expect("it can be read");
         let names: Vec<_> = found.iter().map(|view| &*view.name).collect();
-        assert_eq!(names, ["requests", "rollup_1m"]);
+        assert_eq!(names, ["requests", "rollup_1m_requests"]);
         assert_eq!(found[0].files, format!("{}/requests/**/*.parquet", path.display()));
     }
 }

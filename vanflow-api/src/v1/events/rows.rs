@@ -123,17 +123,25 @@ pub(crate) fn read(
 
 /// The highest number that an event of a history has.
 pub(crate) fn last_number(rows: &dyn Rows) -> Result<u64, UnreadableRows> {
+    const DAY: u64 = 24 * 60 * 60 * 1_000_000;
     let table = table();
-    let mut last = 0;
-    let all = Span { from: 0, until: u64::MAX };
     let number = table.column("number").expect("all events have one");
-    rows.visit(&Wanted::all(NAME, all).of_columns(vec!["number"]), &mut |row| {
-        if let Value::Number(number) = row.values[number] {
-            last = last.max(number);
+    let newest = rows.inherited_until();
+    // What was recorded later has a higher one: what is older is looked at only where there is nothing newer.
+    for from in [newest.saturating_sub(DAY), newest.saturating_sub(30 * DAY), 0] {
+        let mut last = 0;
+        let wanted = Wanted::all(NAME, Span { from, until: u64::MAX }).of_columns(vec!["number"]);
+        rows.visit(&wanted, &mut |row| {
+            if let Value::Number(number) = row.values[number] {
+                last = last.max(number);
+            }
+            ControlFlow::Continue(())
+        })?;
+        if last > 0 {
+            return Ok(last);
         }
-        ControlFlow::Continue(())
-    })?;
-    Ok(last)
+    }
+    Ok(0)
 }
 
 /// Which events are rows already.

@@ -43,7 +43,7 @@ impl<'v> Plan<'v> {
     pub(crate) fn groups(&self, grouping: &Grouping) -> Vec<Vec<Cell<'static>>> {
         let (of_lanes, own): (Vec<_>, Vec<_>) =
             grouping.keys.iter().copied().partition(|property| property.is_of_lane);
-        if !own.is_empty() {
+        if !own.is_empty() || grouping.step.is_some() {
             return grouping.rows(self.by_records(grouping, &of_lanes));
         }
         let mut by_lane = if grouping.measures.is_empty() && self.filters.is_empty() && self.window.is_exact {
@@ -133,14 +133,11 @@ impl<'v> Plan<'v> {
             let place = record.lane().map_or(slots, |lane| lane.at().slot());
             let known = keys.entry(place).or_insert_with(|| self.key(&subject, of_lanes));
             let mut known = known.iter();
-            let key: Vec<_> = grouping
-                .keys
-                .iter()
-                .map(|property| match property.is_of_lane {
-                    true => known.next().cloned().unwrap_or(Cell::Absent),
-                    false => property.of(self.view, &subject),
-                })
-                .collect();
+            let keys = grouping.keys.iter().map(|property| match property.is_of_lane {
+                true => known.next().cloned().unwrap_or(Cell::Absent),
+                false => property.of(self.view, &subject),
+            });
+            let key: Vec<_> = grouping.begin(self.view, &subject).into_iter().chain(keys).collect();
             let group = groups.entry(key).or_insert_with(|| grouping.group());
             group.add(|measure| self.measure(&grouping.measures[measure], record));
         });

@@ -135,14 +135,22 @@ fn needs(needed: &'static str, options: &[(&'static str, bool)]) -> Result<(), S
 #[cfg(feature = "archive")]
 pub(super) fn archive(args: &Args) -> Result<Option<Archive>, SettingsError> {
     let Some(directory) = args.history_dir.clone() else {
-        let (keep, size) = (args.history_keep.is_some(), args.history_keep_size.is_some());
-        needs("--history-dir DIR", &[("--history-keep", keep), ("--history-keep-size", size)])?;
+        needs("--history-dir DIR", &kept_on_disk(args))?;
         return Ok(None);
     };
     let mut options = vanflow_history::ArchiveOptions::default();
-    if let Some(keep) = args.history_keep {
-        let keep = no_shorter("--history-keep", keep, Duration::from_secs(60 * 60), "1h or more")?;
-        options.keep_micros = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
+    let keep = |option, keep: Option<Duration>, micros: &mut u64| {
+        if let Some(keep) = keep {
+            let keep = no_shorter(option, keep, Duration::from_secs(60 * 60), "1h or more")?;
+            *micros = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
+        }
+        Ok::<_, SettingsError>(())
+    };
+    keep("--history-keep", args.history_keep, &mut options.keep_micros)?;
+    let of_sums = [args.history_keep_1m, args.history_keep_5m, args.history_keep_1h];
+    let names = ["--history-keep-1m", "--history-keep-5m", "--history-keep-1h"];
+    for ((option, given), micros) in names.into_iter().zip(of_sums).zip(&mut options.keep_sums_micros) {
+        keep(option, given, micros)?;
     }
     if let Some(Octets(size)) = args.history_keep_size {
         let size = at_least("--history-keep-size", size, LEAST_MEMORY, "1M or more")?;
@@ -154,6 +162,17 @@ pub(super) fn archive(args: &Args) -> Result<Option<Archive>, SettingsError> {
         options.keep_octets.get_or_insert(10 << 30);
     }
     Ok(Some(Archive { directory, options }))
+}
+
+/// What is said of what is kept on disk, and whether it is.
+fn kept_on_disk(args: &Args) -> [(&'static str, bool); 5] {
+    [
+        ("--history-keep", args.history_keep.is_some()),
+        ("--history-keep-1m", args.history_keep_1m.is_some()),
+        ("--history-keep-5m", args.history_keep_5m.is_some()),
+        ("--history-keep-1h", args.history_keep_1h.is_some()),
+        ("--history-keep-size", args.history_keep_size.is_some()),
+    ]
 }
 
 /// What of an outbox of a ClickHouse there may be unless something else is said.
@@ -298,13 +317,12 @@ fn is_name(text: &str) -> bool {
 /// Whether there is no archive: what was built without it refuses all that is said of it.
 #[cfg(not(feature = "archive"))]
 pub(super) fn archive(args: &Args) -> Result<(), SettingsError> {
-    let options = [
+    let others = [
         ("--history-dir", args.history_dir.is_some()),
-        ("--history-keep", args.history_keep.is_some()),
-        ("--history-keep-size", args.history_keep_size.is_some()),
         ("--history-clickhouse", args.history_clickhouse.is_some()),
     ];
-    match options.into_iter().find(|(_, is_given)| *is_given) {
+    let mut options = others.into_iter().chain(kept_on_disk(args));
+    match options.find(|(_, is_given)| *is_given) {
         Some((option, _)) => Err(SettingsError::NotBuilt { option, feature: "archive" }),
         None => Ok(()),
     }

@@ -59,7 +59,11 @@ fn options_that_messages_name_exist() {
     let named: Vec<_> = code
         .split("--")
         .skip(1)
-        .map(|rest| rest.split(|letter: char| !(letter.is_ascii_lowercase() || letter == '-')))
+        .map(|rest| {
+            rest.split(|letter: char| {
+                !(letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-')
+            })
+        })
         .filter_map(|mut words| words.next())
         .collect();
     assert!(named.len() > 30, "{named:?}");
@@ -478,10 +482,36 @@ fn a_flow_log_is_as_it_was_asked_for_or_refused_with_what_makes_no_sense() {
     assert!(unknown.contains(", octetCount, "), "{unknown}");
 }
 
+#[cfg(feature = "archive")]
+#[test]
+fn what_is_on_disk_is_kept_for_as_long_as_is_asked_for() {
+    const HOUR: u64 = 60 * 60 * 1_000_000;
+    let options = |line: &str| {
+        let settings = settings(&format!("--demo --history-dir dir {line}")).expect("makes sense");
+        settings.archive.expect("one").options
+    };
+    let plain = options("");
+    assert_eq!((plain.keep_micros, plain.keep_octets), (7 * 24 * HOUR, None));
+    assert_eq!(plain.keep_sums_micros, [15 * 24 * HOUR, 90 * 24 * HOUR, 400 * 24 * HOUR]);
+    let chosen = options(
+        "--history-keep 36h --history-keep-1m 2d --history-keep-5m 1h --history-keep-1h 1y --history-keep-size 3G",
+    );
+    assert_eq!((chosen.keep_micros, chosen.keep_octets), (36 * HOUR, Some(3_000_000_000)));
+    assert_eq!(chosen.keep_sums_micros[..2], [48 * HOUR, HOUR]);
+    assert!(chosen.keep_sums_micros[2] >= 365 * 24 * HOUR);
+    for option in ["--history-keep", "--history-keep-1m", "--history-keep-5m", "--history-keep-1h"] {
+        assert_eq!(error(&format!("--demo {option} 2d")), format!("{option} needs --history-dir DIR"));
+        assert_eq!(
+            error(&format!("--demo --history-dir dir {option} 59m")),
+            format!("{option} is `59m`; it must be 1h or more")
+        );
+    }
+}
+
 #[cfg(not(feature = "archive"))]
 #[test]
 fn a_history_that_this_build_has_not_is_refused() {
-    for option in ["--history-dir d", "--history-keep 2d", "--history-keep-size 2G"] {
+    for option in ["--history-dir d", "--history-keep 2d", "--history-keep-1h 2d", "--history-keep-size 2G"] {
         let name = option.split(' ').next().expect("a name");
         assert_eq!(
             error(&format!("--demo {option}")),
