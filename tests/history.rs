@@ -64,3 +64,69 @@ async fn an_emulated_network_has_a_history_without_being_asked_for_one() {
     collector.until("/api/v1/verdict", is_kept).await;
     collector.leave().await;
 }
+
+/// What a counter of the network comes to, over all of its series.
+async fn counted(collector: &Collector, name: &str) -> Option<u64> {
+    let (_, text) = collector.answer("/metrics").await;
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let its = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    let values: Vec<u64> = its.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+    (!values.is_empty()).then(|| values.into_iter().sum())
+}
+
+async fn until_counted(collector: &Collector, name: &str, expected: u64) {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
+    let counted = async {
+        while counted(collector, name).await != Some(expected) {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, counted).await.expect("it is never counted");
+}
+
+#[tokio::test]
+async fn counters_go_on_when_a_collector_starts_again_and_begin_anew_after_a_crash() {
+    const OPENED: &str = "skupper_connections_opened_total";
+    for has_state in [false, true] {
+        let [directory, state] = [(); 2].map(|()| TempDir::new().unwrap());
+        let settings = |settings: &mut config::Settings| {
+            settings.archive = Some(config::Archive {
+                directory: directory.path().to_owned(),
+                options: ArchiveOptions::default(),
+            });
+            settings.metrics.zero_for = std::time::Duration::ZERO;
+            settings.state = has_state.then(|| config::State {
+                directory: state.path().to_owned(),
+                interval: std::time::Duration::from_millis(100),
+            });
+        };
+        let another = |id: &str| {
+            UpdateBuf::new(RecordKind::BiflowTport, id)
+                .with(Attribute::StartTime, EPOCH.as_micros())
+                .with(Attribute::Parent, "a:1")
+                .with(Attribute::SourceHost, "10.0.0.9")
+        };
+        let network = Network::start(ExchangeOptions::default()).await;
+        let mut source = with_connection(None);
+        // With both ends known a connection is counted at once.
+        let connector = UpdateBuf::new(RecordKind::Connector, "a:9").with(Attribute::Parent, "a:0");
+        source.update(connector.with(Attribute::StartTime, EPOCH).with(Attribute::VanAddress, "echo"));
+        network.add(source);
+        let collector = network.collector(settings).await;
+        until_counted(&collector, OPENED, 1).await;
+        collector.leave().await;
+        // It is there yet, and reported anew.
+        let collector = network.collector(settings).await;
+        network.report("a:0", |source| source.update(another("a:3")));
+        until_counted(&collector, OPENED, 2).await;
+        collector.leave().await;
+        assert!(directory.path().join("counters").metadata().unwrap().len() > 0);
+        let collector = network.collector(settings).await;
+        network.report("a:0", |source| source.update(another("a:4")));
+        until_counted(&collector, OPENED, 3).await;
+        // What is there is of no process any more: as after one that is killed, it is not gone on from.
+        let taken = std::fs::read(directory.path().join("counters")).unwrap();
+        assert_eq!(taken, b"");
+        collector.leave().await;
+    }
+}

@@ -31,7 +31,7 @@ use crate::{
     error::ApiError,
     index,
     interest::RowsWhileAwaited,
-    metrics::{Fed, Health, HistoryKept, Metrics, Scrapes, TurnedAway},
+    metrics::{CountersError, Fed, Health, HistoryKept, Metrics, Scrapes, TurnedAway},
     negotiate::{self, EVENTS, JSON, compressed, entity_tag, unless_known, unless_known_as},
     network::Network,
     openapi,
@@ -256,6 +256,21 @@ impl Api {
         let (stats, oldest) = (history.stats(), history.oldest_ms());
         let kept = HistoryKept { stats, oldest, latest: Some(*latest), limit: *limit };
         self.shared.health.remembered(kept);
+    }
+
+    /// What counters of the network in `/metrics` come to, for [`Api::restore_counters`] of the next process: they are to be
+    /// taken when nothing comes any more.
+    pub fn save_counters(&self) -> Vec<u8> {
+        self.shared.metrics.save()
+    }
+
+    /// Has counters of the network go on from what a former process counted, before anybody is answered.
+    ///
+    /// # Errors
+    ///
+    /// Where that is not what one kept; then they begin anew.
+    pub fn restore_counters(&self, octets: &[u8]) -> Result<(), CountersError> {
+        self.shared.metrics.restore(octets)
     }
 
     /// All that charts are drawn from, in octets that [`Api::restore_charts`] takes; none where nothing is kept.

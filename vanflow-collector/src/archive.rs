@@ -38,6 +38,9 @@ const MOST_OF_DEMO: u64 = 1 << 30;
 /// What charts are drawn from is kept under this name.
 const CHARTS: &str = "charts";
 
+/// What counters came to is kept under this name, while no process goes on from it.
+const COUNTERS: &str = "counters";
+
 /// How often, in microseconds.
 const CHARTS_EVERY: u64 = 5 * 60 * 1_000_000;
 
@@ -150,10 +153,44 @@ impl Archivist {
         self.archive.clone()
     }
 
+    /// Has counters go on from what the last process came to, before anybody is answered. That is there after a process that
+    /// could end as it was told to: of any other nobody knows what scrapers have seen of its counters last, and
+    /// they begin anew. Blocks.
+    pub(crate) fn take_back_counters(&self, api: &Api) {
+        let kept = match self.archive.get(COUNTERS) {
+            Ok(None) => return,
+            Ok(Some(octets)) if octets.is_empty() => return,
+            Ok(Some(octets)) => octets,
+            Err(error) => return warn!("counters begin anew: what is kept of them cannot be read: {error}"),
+        };
+        // It is of use once: what is counted from now on is not in it.
+        if let Err(error) = self.archive.put(COUNTERS, &[]) {
+            return warn!("counters begin anew: what is kept of them cannot be taken away: {error}");
+        }
+        let whole = checked(&kept).ok_or_else(|| "it is damaged".to_owned());
+        let restored =
+            whole.and_then(|octets| api.restore_counters(octets).map_err(|error| error.to_string()));
+        if let Err(error) = restored {
+            warn!("counters begin anew: what is kept of them cannot be read: {error}");
+        }
+    }
+
+    /// Keeps what counters came to: nothing comes any more. Blocks.
+    fn keep_counters(&self, api: &Api) {
+        let octets = api.save_counters();
+        let checksum = format!("{:08x} ", crc32fast::hash(&octets));
+        if let Err(error) = self.archive.put(COUNTERS, &[checksum.as_bytes(), &octets].concat()) {
+            error!("cannot keep what counters came to: {error}; they begin anew at the next start");
+        }
+    }
+
     /// Keeps what ends, until `shutdown`, and then the rest.
     pub(crate) async fn keep(self, api: Api, shutdown: CancellationToken) {
         let take = move |archivist: &mut Self, turn| {
             archivist.take(&api, if turn == Turn::Last { Due::All } else { Due::Settled });
+            if turn == Turn::Last {
+                archivist.keep_counters(&api);
+            }
         };
         if let Err(error) = chore::repeat(self, EVERY, shutdown, take).await {
             error!("what ends is no longer kept: {error}");
@@ -231,6 +268,13 @@ impl Archivist {
             }
         }
     }
+}
+
+/// What comes after a checksum, where it is that of it.
+fn checked(kept: &[u8]) -> Option<&[u8]> {
+    let (checksum, octets) = kept.split_at_checked(9)?;
+    let checksum = std::str::from_utf8(checksum).ok()?.strip_suffix(' ')?;
+    (u32::from_str_radix(checksum, 16).ok()? == crc32fast::hash(octets)).then_some(octets)
 }
 
 #[cfg(test)]

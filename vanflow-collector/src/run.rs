@@ -374,6 +374,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let remember_every = options.history.as_ref().map(|history| history.interval);
     let api = Api::new(network.clone(), options);
     #[cfg(feature = "archive")]
+    if let Some(archivist) = &archivist {
+        archivist.take_back_counters(&api);
+    }
+    #[cfg(feature = "archive")]
     let archiving = archivist.map(|archivist| tokio::spawn(archivist.keep(api.clone(), keep_until.clone())));
     #[cfg(feature = "archive")]
     let exporting = exporter.map(|exporter| tokio::spawn(exporter.keep(api.clone(), keep_until.clone())));

@@ -1,6 +1,9 @@
 //! What sites have: routers, links, listeners, connectors.
 
-use std::{cell::OnceCell, collections::BTreeMap};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::{Record, Revision, Snapshot, Text};
@@ -13,6 +16,7 @@ use crate::{
         labels::LabelSet,
         links::Links,
         logs::Logs,
+        saved::Saved,
         table::Name,
     },
 };
@@ -26,6 +30,8 @@ pub(crate) struct Entities {
     errors: BTreeMap<(String, String), Errors>,
     links: Links,
     logs: Logs,
+    /// How often links had gone down when a former process ended, of those that were not there yet.
+    saved: HashMap<(String, String), u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +49,27 @@ impl Entities {
             errors: BTreeMap::new(),
             links: Links::default(),
             logs: Logs::since(revision),
+            saved: HashMap::new(),
         }
+    }
+
+    /// Goes on from what a former process counted.
+    pub(crate) fn restore(&mut self, saved: &Saved) {
+        self.links.restore(&saved.entities);
+        self.logs.restore(&saved.entities);
+        let its = saved.entities.iter().filter(|((name, _), _)| *name == Name::SiteLinkErrors);
+        let place = |labels: &[String]| Some((labels.first()?.clone(), labels.get(1)?.clone()));
+        self.saved = its.filter_map(|((_, labels), count)| Some((place(labels)?, *count))).collect();
+    }
+
+    /// What there is, for the next process.
+    pub(crate) fn save(&self, saved: &mut Saved) {
+        let kept = self.saved.iter().map(|(place, count)| (place, *count));
+        let counted = self.errors.iter().map(|(place, errors)| (place, errors.count));
+        let errors = kept
+            .chain(counted)
+            .map(|((site, role), count)| ((Name::SiteLinkErrors, vec![site.clone(), role.clone()]), count));
+        saved.entities = errors.chain(self.links.saved()).chain(self.logs.saved()).collect();
     }
 
     /// Looks at what there is now.
@@ -91,7 +117,9 @@ impl Entities {
                     let role = link::role(record).unwrap_or(UNKNOWN).to_owned();
                     self.add(Name::SiteLinks, [site.clone(), role.clone(), link::status(record).to_owned()]);
                     let downs = self.links.observe(record, ends);
-                    self.errors.entry((site, role)).or_default().count += downs;
+                    let place = (site, role);
+                    let saved = self.saved.remove(&place).unwrap_or(0);
+                    self.errors.entry(place).or_default().count += downs + saved;
                 }
                 _ => {}
             }

@@ -81,6 +81,12 @@ impl Histogram {
         Self { counts: vec![0; bounds.len() + 1], sum: 0.0 }
     }
 
+    /// Adds what was observed by a former process.
+    pub(crate) fn restore(&mut self, (counts, sum): &(Vec<u64>, f64)) {
+        self.counts.iter_mut().zip(counts).for_each(|(count, saved)| *count += saved);
+        self.sum += sum;
+    }
+
     pub(crate) fn observe(&mut self, bounds: &[f64], value: f64) {
         let place = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
         self.counts[place] += 1;

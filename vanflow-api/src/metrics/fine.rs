@@ -5,7 +5,7 @@
 //! sets. Where label sets exposed different bounds, the sum of them by bound would mean nothing.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Range,
     sync::Arc,
 };
@@ -17,6 +17,7 @@ use crate::metrics::{
     exposition::{Gathered, Histogram, Sample, SampleValue},
     growth::FineObserved,
     labels::LabelSet,
+    saved::SavedHistogram,
     series::Birth,
     table::{BY_SERVICE, FINE, FLOW, Name},
 };
@@ -28,6 +29,8 @@ pub(super) struct FineLatencies {
     /// The bounds that are exposed, of connections and of requests.
     connections: Range<usize>,
     requests: Range<usize>,
+    /// What a former process counted, of what was not counted by this one yet.
+    pub(super) saved: HashMap<[String; BY_SERVICE.len()], [Option<SavedHistogram>; 3]>,
 }
 
 /// One label set.
@@ -52,25 +55,54 @@ impl FineLatencies {
         if !pending.iter().any(FineObserved::has_grown) {
             return;
         }
-        let service = self.services.entry(by(values).map(str::to_owned)).or_default();
+        let service = by(values).map(str::to_owned);
+        if let Some(saved) = self.saved.remove(&service) {
+            self.restore(&service, saved, identity);
+        }
+        let service = self.services.entry(service).or_default();
         for (position, growth) in pending.iter_mut().enumerate().filter(|(_, growth)| growth.has_grown()) {
             let exposed = if position == 2 { &mut self.requests } else { &mut self.connections };
             for range in growth.counts.iter().filter(|(_, count)| **count > 0).map(|(range, _)| *range) {
-                let around = around(range);
-                *exposed = if exposed.end == 0 {
-                    around
-                } else {
-                    exposed.start.min(around.start)..exposed.end.max(around.end)
-                };
+                widen(exposed, range);
             }
             let latency = service[position].get_or_insert_with(|| {
-                let side = ["listener", "connector"].get(position).map(|side| ("side", *side));
-                let labels = identity.with(BY_SERVICE.iter().copied().zip(by(values)).chain(side));
+                let labels = labels(identity, by(values), position);
                 let (born_bounds, histogram) = (exposed.clone(), Arc::new(Histogram::new(FINE)));
                 Latency { labels, birth, born_bounds, histogram }
             });
             growth.move_to(Arc::make_mut(&mut latency.histogram));
         }
+    }
+
+    /// Goes on from what a former process counted, which scrapers have seen.
+    fn restore(
+        &mut self,
+        service: &[String; BY_SERVICE.len()],
+        saved: [Option<SavedHistogram>; 3],
+        identity: &LabelSet,
+    ) {
+        for (position, saved) in saved.into_iter().enumerate() {
+            let Some(saved) = saved else { continue };
+            let exposed = if position == 2 { &mut self.requests } else { &mut self.connections };
+            let ranges = saved.0.iter().enumerate().filter(|(_, count)| **count > 0);
+            ranges.for_each(|(range, _)| widen(exposed, range));
+            let labels = labels(identity, service.each_ref().map(String::as_str), position);
+            let mut histogram = Histogram::new(FINE);
+            histogram.restore(&saved);
+            let (birth, born_bounds) = (Birth(None), exposed.clone());
+            let latency = Latency { labels, birth, born_bounds, histogram: Arc::new(histogram) };
+            self.services.entry(service.clone()).or_default()[position] = Some(latency);
+        }
+    }
+
+    /// What it came to, for the next process.
+    pub(super) fn saved(
+        &self,
+    ) -> impl Iterator<Item = ([String; BY_SERVICE.len()], [Option<SavedHistogram>; 3])> {
+        self.services.iter().map(|(service, all)| {
+            let histogram = |latency: &Latency| (latency.histogram.counts.clone(), latency.histogram.sum);
+            (service.clone(), all.each_ref().map(|one| one.as_ref().map(histogram)))
+        })
     }
 
     /// Keeps only what has the labels of some of these connections.
@@ -99,6 +131,20 @@ impl FineLatencies {
             }
         }
     }
+}
+
+/// Has a range among those whose bounds are exposed.
+fn widen(exposed: &mut Range<usize>, range: usize) {
+    let around = around(range);
+    *exposed = match exposed.end {
+        0 => around,
+        _ => exposed.start.min(around.start)..exposed.end.max(around.end),
+    };
+}
+
+fn labels(identity: &LabelSet, service: [&str; BY_SERVICE.len()], position: usize) -> LabelSet {
+    let side = ["listener", "connector"].get(position).map(|side| ("side", *side));
+    identity.with(BY_SERVICE.iter().copied().zip(service).chain(side))
 }
 
 fn by(values: &Values) -> [&str; BY_SERVICE.len()] {

@@ -247,7 +247,7 @@ fn request_key(protocol: Option<Text<'_>>, method: Option<Text<'_>>, of_class: O
 }
 
 /// A method as the network observer calls it.
-fn known_method(reported: Option<&str>) -> &'static str {
+pub(super) fn known_method(reported: Option<&str>) -> &'static str {
     const METHODS: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
     let reported = reported.unwrap_or_default();
@@ -264,6 +264,12 @@ fn class(class: Option<u8>) -> &'static str {
         Some(5) => "5xx",
         _ => UNKNOWN,
     }
+}
+
+/// The class of that name.
+pub(super) fn class_named(name: &str) -> &'static str {
+    let mut known = (1..=5).map(|of| class(Some(of)));
+    known.find(|known| *known == name).unwrap_or(UNKNOWN)
 }
 
 fn signed(count: u64) -> i64 {

@@ -46,11 +46,12 @@ use crate::{
         fine::FineLatencies,
         growth::Counted,
         labels::LabelSet,
+        saved::{Saved, SavedConnection, SavedSeries},
         series::{Birth, Series},
         table::Name,
         withheld::{Arrivals, Moved, Unresolved, connection_of},
     },
-    v2alpha1::{Derived, Flow, Needs, View},
+    v2alpha1::{Derived, Flow, Needs, View, key_text},
 };
 
 /// All series.
@@ -73,7 +74,17 @@ pub(crate) struct Ledger {
     /// Series that have something to be added, or no lane any more.
     touched: BTreeSet<usize>,
     fine: FineLatencies,
+    /// What a former process counted, by label sets that nothing has yet.
+    saved: HashMap<Values, SavedSeries>,
+    /// Connections that are in it, and were not seen yet.
+    before: HashMap<String, SavedConnection>,
+    /// Until when they are waited for.
+    before_until: Option<Instant>,
 }
+
+/// How long connections that a former process counted are waited for: those whose ends are not known are counted only after
+/// a while.
+const BEFORE_FOR: Duration = Duration::from_secs(120);
 
 /// A connection that is counted as opened, and in the end as closed, by another series than that of its lane.
 #[derive(Debug)]
@@ -126,6 +137,59 @@ impl Ledger {
             carried: HashMap::new(),
             touched: BTreeSet::new(),
             fine: FineLatencies::default(),
+            saved: HashMap::new(),
+            before: HashMap::new(),
+            before_until: None,
+        }
+    }
+
+    /// Goes on from what a former process counted. What was counted by this one already stays.
+    pub(crate) fn restore(&mut self, saved: &mut Saved, now: Instant) {
+        self.saved = std::mem::take(&mut saved.series);
+        self.fine.saved = std::mem::take(&mut saved.fine);
+        self.before = std::mem::take(&mut saved.connections);
+        self.before_until = Some(now + BEFORE_FOR);
+        for series in self.series.iter_mut().flatten() {
+            if let Some(saved) = self.saved.remove(&series.values) {
+                series.restore(saved, &self.identity);
+            }
+        }
+    }
+
+    /// What it came to, for the next process.
+    pub(crate) fn save(&self, snapshot: &Snapshot, saved: &mut Saved) {
+        // What nothing had here is as it was.
+        saved.series = self.saved.clone();
+        saved
+            .series
+            .extend(self.series.iter().flatten().map(|series| (series.values.clone(), series.saved())));
+        saved.fine = self.fine.saved.clone();
+        saved.fine.extend(self.fine.saved());
+        saved.connections = self.before.clone();
+        for lane in snapshot.lanes() {
+            let seen = self.seen.get(lane.at().slot()).and_then(Option::as_ref);
+            let Some(seen) = seen.filter(|seen| seen.at == lane.at() && seen.series.is_some()) else {
+                continue;
+            };
+            for record in lane.connections().filter(|record| seen.has_counted(*record)) {
+                let Some(connection) = Connection::new(record) else { continue };
+                let key = key_text(record.id(), record.start());
+                saved.connections.insert(key, SavedConnection::of(connection, lane));
+            }
+        }
+    }
+
+    /// Takes away what a former process has counted of the connections of a lane.
+    fn look_back(&mut self, slot: usize, lane: Lane<'_>) {
+        let Some(seen) = &self.seen[slot] else { return };
+        let Some(series) = seen.series.and_then(|id| self.series[id].as_mut()) else { return };
+        for record in lane.connections().filter(|record| seen.has_counted(*record)) {
+            if let Some(before) = self.before.remove(&key_text(record.id(), record.start()))
+                && let Some(connection) = Connection::new(record)
+            {
+                let share = before.before(Counted::of_connection(connection, lane));
+                series.pending.add(&Counted::default(), &share);
+            }
         }
     }
 
@@ -243,6 +307,12 @@ impl Ledger {
             let Some(series) = self.series[id].as_mut() else { continue };
             seen.count(lane, &mut series.pending);
             self.touched.insert(id);
+            if !self.before.is_empty() {
+                self.look_back(slot, lane);
+            }
+        }
+        if self.before_until.take_if(|until| *until <= now).is_some() {
+            self.before = HashMap::new();
         }
         self.settle(snapshot, now, is_new_standing);
     }
@@ -373,7 +443,11 @@ impl Ledger {
                 }
                 self.by_values.insert(resolved.values.clone(), id);
                 let labels = self.identity.with(named(&resolved.values));
-                self.series[id] = Some(Series::new(resolved.values, labels, birth));
+                let mut series = Series::new(resolved.values, labels, birth);
+                if let Some(saved) = self.saved.remove(&series.values) {
+                    series.restore(saved, &self.identity);
+                }
+                self.series[id] = Some(series);
                 id
             }
         };
@@ -402,6 +476,9 @@ impl Ledger {
         series.values = to.values;
         series.ends = to.ends;
         series.begin_again(&self.identity, now, self.zero_for);
+        if let Some(saved) = self.saved.remove(&series.values) {
+            series.restore(saved, &self.identity);
+        }
     }
 
     /// Takes some lanes of a series over to another label set. What they came to so far stays.
@@ -560,6 +637,11 @@ impl Seen {
         };
         pending.add(&counted, &self.counted);
         self.counted = counted;
+    }
+
+    /// Whether what the connection that this record stands for comes to is counted.
+    fn has_counted(&self, record: Record<'_>) -> bool {
+        self.unresolved.as_ref().is_none_or(|unresolved| unresolved.counted(record).is_some())
     }
 
     /// Whether something of it is not counted yet.

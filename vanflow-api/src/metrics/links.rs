@@ -29,6 +29,8 @@ pub(super) struct Links {
     /// What each LINK reported when it was looked at last, by its id.
     seen: HashMap<String, Seen>,
     totals: BTreeMap<(Name, Vec<String>), Total>,
+    /// What a former process counted of links that were not there yet.
+    saved: HashMap<(Name, Vec<String>), u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,9 +106,25 @@ impl Links {
     }
 
     fn add(&mut self, name: Name, labels: Vec<String>, growth: u64) {
-        let total = self.totals.entry((name, labels)).or_default();
-        total.count = total.count.saturating_add(growth);
+        let place = (name, labels);
+        let saved = self.saved.remove(&place).unwrap_or(0);
+        let total = self.totals.entry(place).or_default();
+        total.count = total.count.saturating_add(growth).saturating_add(saved);
         total.is_there = true;
+    }
+
+    /// Goes on from what a former process counted.
+    pub(super) fn restore(&mut self, saved: &HashMap<(Name, Vec<String>), u64>) {
+        const ITS: [Name; 5] =
+            [Name::LinkSent, Name::LinkReceived, Name::LinkErrors, Name::RouterSent, Name::RouterReceived];
+        let its = saved.iter().filter(|((name, _), _)| ITS.contains(name));
+        self.saved = its.map(|(place, count)| (place.clone(), *count)).collect();
+    }
+
+    /// What there is, for the next process.
+    pub(super) fn saved(&self) -> impl Iterator<Item = ((Name, Vec<String>), u64)> {
+        let kept = self.saved.iter().map(|(place, count)| (place.clone(), *count));
+        kept.chain(self.totals.iter().map(|(place, total)| (place.clone(), total.count)))
     }
 
     pub(super) fn gather(&self, identity: &LabelSet, gathered: &mut Gathered) {

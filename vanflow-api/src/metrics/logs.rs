@@ -4,7 +4,7 @@
 //! that does not accept a certificate that it `certificate verify failed`, the side whose certificate has expired what
 //! the other answered, `alert certificate expired`. The words are OpenSSL's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use vanflow_proto::Attribute;
 use vanflow_store::{Record, Revision};
@@ -34,6 +34,8 @@ pub(super) struct Logs {
     latest: Revision,
     /// By site and name of the router.
     errors: BTreeMap<[String; 2], Total>,
+    /// What a former process counted of routers that were not there yet.
+    saved: HashMap<[String; 2], u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +48,7 @@ struct Total {
 impl Logs {
     /// Counts what comes after that revision.
     pub(super) fn since(revision: Revision) -> Self {
-        Self { until: revision, latest: revision, errors: BTreeMap::new() }
+        Self { until: revision, latest: revision, errors: BTreeMap::new(), saved: HashMap::new() }
     }
 
     /// All records will be looked at.
@@ -57,7 +59,10 @@ impl Logs {
 
     /// A router that is there.
     pub(super) fn observe_router(&mut self, router: Record<'_>) {
-        self.errors.entry(site_and_name(Some(router))).or_default().is_there = true;
+        let router = site_and_name(Some(router));
+        let saved = self.saved.remove(&router).unwrap_or(0);
+        let total = self.errors.entry(router).or_default();
+        (total.count, total.is_there) = (total.count + saved, true);
     }
 
     /// A LOG record, which has ended when it is reported.
@@ -66,6 +71,20 @@ impl Logs {
         if is_of_certificate(&said.to_cow()) {
             self.errors.entry(site_and_name(log.router())).or_default().count += 1;
         }
+    }
+
+    /// Goes on from what a former process counted.
+    pub(super) fn restore(&mut self, saved: &HashMap<(Name, Vec<String>), u64>) {
+        let its = saved.iter().filter(|((name, _), _)| *name == Name::CertificateErrors);
+        let router = |labels: &[String]| Some([labels.first()?.clone(), labels.get(1)?.clone()]);
+        self.saved = its.filter_map(|((_, labels), count)| Some((router(labels)?, *count))).collect();
+    }
+
+    /// What there is, for the next process.
+    pub(super) fn saved(&self) -> impl Iterator<Item = ((Name, Vec<String>), u64)> {
+        let kept = self.saved.iter().map(|(router, count)| (router, *count));
+        let counted = self.errors.iter().map(|(router, total)| (router, total.count));
+        kept.chain(counted).map(|(router, count)| ((Name::CertificateErrors, router.to_vec()), count))
     }
 
     /// All records were looked at. Of a router that is not there nothing is kept.

@@ -14,6 +14,7 @@ mod labels;
 mod ledger;
 mod links;
 mod logs;
+mod saved;
 mod scrapes;
 mod series;
 mod table;
@@ -33,6 +34,7 @@ use vanflow_store::Snapshot;
 pub use health::{Connection, Health, Written};
 pub(crate) use health::{Figures, HistoryKept};
 pub(crate) use logs::is_of_certificate;
+pub use saved::CountersError;
 pub(crate) use scrapes::{Reader, Scrapes};
 pub use turned_away::{FailedLogIn, TurnedAway};
 
@@ -45,6 +47,7 @@ use entities::Entities;
 use exposition::{Gathered, SampleValue};
 use labels::LabelSet;
 use ledger::Ledger;
+use saved::Saved;
 use table::Name;
 
 /// What is measured, and how it is reported.
@@ -219,6 +222,32 @@ impl Metrics {
         let snapshot = self.network.snapshot();
         let is_final = self.is_final();
         self.lock().observe(&snapshot, Instant::now(), is_final);
+    }
+
+    /// What counters of the network come to, for the next process.
+    pub(crate) fn save(&self) -> Vec<u8> {
+        let snapshot = self.network.snapshot();
+        let is_final = self.is_final();
+        let mut state = self.lock();
+        state.observe(&snapshot, Instant::now(), is_final);
+        let mut saved = Saved::default();
+        state.ledger.save(&snapshot, &mut saved);
+        state.entities.save(&mut saved);
+        drop(state);
+        saved.to_octets()
+    }
+
+    /// Has them go on from what a former process counted.
+    ///
+    /// # Errors
+    ///
+    /// Where that is not what one kept.
+    pub(crate) fn restore(&self, octets: &[u8]) -> Result<(), CountersError> {
+        let mut saved = Saved::from_octets(octets)?;
+        let mut state = self.lock();
+        state.entities.restore(&saved);
+        state.ledger.restore(&mut saved, Instant::now());
+        Ok(())
     }
 
     /// Everything as it is now.

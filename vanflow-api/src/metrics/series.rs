@@ -9,6 +9,7 @@ use crate::metrics::{
     exposition::Histogram,
     growth::{Counted, FailureKey, Observed, RequestKey, take_growth},
     labels::LabelSet,
+    saved::SavedSeries,
     table::{MICROSECONDS, SECONDS},
 };
 
@@ -169,6 +170,50 @@ impl Series {
                 ours.counts.iter_mut().zip(&theirs.counts).for_each(|(ours, theirs)| *ours += theirs);
                 ours.sum += theirs.sum;
             }
+        }
+    }
+
+    /// Adds what a former process counted, which scrapers have seen.
+    pub(super) fn restore(&mut self, saved: SavedSeries, identity: &LabelSet) {
+        let seen = Birth(None);
+        self.birth = seen;
+        let counts = [&mut self.opened, &mut self.closed, &mut self.octets, &mut self.octets_reverse];
+        counts.into_iter().zip(saved.counts).for_each(|(count, saved)| *count += saved);
+        let values = &self.values;
+        for (key, count) in saved.requests {
+            let requests = self.requests.entry(key);
+            let requests =
+                requests.or_insert_with_key(|key| Tally::new(request_labels(identity, values, key), seen));
+            requests.count += count;
+            requests.birth = seen;
+        }
+        for (key, count) in saved.failures {
+            let failures = self.failures.entry(key);
+            let failures =
+                failures.or_insert_with_key(|key| Tally::new(failure_labels(identity, values, *key), seen));
+            failures.count += count;
+            failures.birth = seen;
+        }
+        if let Some([incoming, outgoing, internal]) = saved.latencies {
+            let latencies =
+                self.latencies.get_or_insert_with(|| Box::new(Latencies::new(identity, values, seen)));
+            latencies.birth = seen;
+            Arc::make_mut(&mut latencies.incoming.1).restore(&incoming);
+            Arc::make_mut(&mut latencies.outgoing.1).restore(&outgoing);
+            Arc::make_mut(&mut latencies.internal).restore(&internal);
+        }
+    }
+
+    /// What it came to, for the next process.
+    pub(super) fn saved(&self) -> SavedSeries {
+        let histogram = |histogram: &Arc<Histogram>| (histogram.counts.clone(), histogram.sum);
+        SavedSeries {
+            counts: [self.opened, self.closed, self.octets, self.octets_reverse],
+            requests: self.requests.iter().map(|(key, tally)| (key.clone(), tally.count)).collect(),
+            failures: self.failures.iter().map(|(key, tally)| (*key, tally.count)).collect(),
+            latencies: self.latencies.as_ref().map(|latencies| {
+                [&latencies.incoming.1, &latencies.outgoing.1, &latencies.internal].map(histogram)
+            }),
         }
     }
 

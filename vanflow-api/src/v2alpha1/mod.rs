@@ -40,5 +40,5 @@ pub(crate) use party::{Party, processes};
 pub(crate) use past::{Before, EVENTS, MOST_ROWS, Passed, PassedEnd, each_passed, held};
 pub use past::{history_tables, tables};
 pub(crate) use query::Query;
-pub(crate) use view::{Derived, Needs, View};
+pub(crate) use view::{Derived, Needs, View, key_text};
 pub(crate) use watch::Watch;

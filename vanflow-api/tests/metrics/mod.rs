@@ -4,6 +4,7 @@ mod connections;
 mod explained;
 mod late;
 mod questions;
+mod restarts;
 
 use http::{Method, StatusCode};
 use vanflow_api::{ApiOptions, metrics};

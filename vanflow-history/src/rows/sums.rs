@@ -72,6 +72,7 @@ pub struct Summing {
 }
 
 /// What sums are kept of together, within a step.
+#[cfg(feature = "archive")]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot {
     /// What they have in common, in the order of [`Sums::keys`].
