@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, io::Read};
 
 use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
 use hyper::{server::conn::http1, service::service_fn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vanflow_api::{ApiOptions, Cors};
@@ -175,6 +176,21 @@ fn a_long_list_is_the_same_however_it_comes() {
     assert_eq!(ids.len(), listed.len());
     let packed = fixture.ask(request_with(path, &[("accept-encoding", "gzip")]));
     assert_eq!(gunzipped(&packed), plain.text());
+}
+
+#[test]
+fn a_page_looks_at_no_more_than_it_shows() {
+    let mut fixture = Fixture::new(Store::new(vanflow_store::StoreOptions::default()));
+    // More than one piece looks at.
+    fixture.report(&service("echo:7", 17_000, 0));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for list in ["flows?vanaddr=echo:7&", "records?"] {
+        let mut body = fixture.respond(request(&format!("/api/v1alpha1/{list}limit=2"))).into_body();
+        let first = runtime.block_on(body.frame()).unwrap().unwrap().into_data().unwrap();
+        let shown: Vec<serde_json::Value> = serde_json::from_slice(&first).expect("it is whole");
+        assert_eq!(shown.len(), 2, "{list}");
+        assert!(runtime.block_on(body.frame()).is_none(), "{list}: there is no more");
+    }
 }
 
 #[test]

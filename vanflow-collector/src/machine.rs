@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use proptest::{prelude::*, test_runner::TestRunner};
+use proptest::{
+    prelude::*,
+    test_runner::{RngSeed, TestRunner},
+};
 use vanflow_proto::Timestamp;
 
 use self::{
@@ -42,8 +45,10 @@ const HEALED_AFTER: u64 = 300;
 /// Until then all that ended is forgotten.
 const FORGOTTEN_AFTER: u64 = collector::RETENTION.as_secs() + 120;
 
-/// Cases of a plain `cargo test`, a second or two each.
+/// Cases of a plain `cargo test`, a second or two each. They are the same each time: who looks for new ones says how many
+/// or for how long, by `VANFLOW_MACHINE_CASES` and `VANFLOW_MACHINE_SECONDS`.
 const CASES: u32 = 3;
+const SEED: u64 = 20;
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -251,6 +256,13 @@ fn what_lived_again_and_is_gone_does_not_come_back_with_its_life_before() {
 }
 
 #[test]
+fn what_ended_and_was_forgotten_while_the_disk_was_full_does_not_come_back() {
+    // Found by the property below: the log had no word of the end.
+    let gone = Step::Gone { peer: 1, is_gone: true };
+    run(&[Step::Wait(30), Step::Disk { is_full: true }, gone, Step::Wait(400)]);
+}
+
+#[test]
 fn a_pod_that_a_controller_restarts_without_is_gone() {
     // Found by the property below: nothing showed that the controller was another process.
     let begins = Step::Report { peer: 3, number: 1, what: What::Begins };
@@ -264,6 +276,7 @@ fn the_collector_knows_what_sources_have_whatever_happens() {
     let cases =
         number("VANFLOW_MACHINE_CASES").map_or(CASES, |cases| u32::try_from(cases).unwrap_or(u32::MAX));
     let seconds = number("VANFLOW_MACHINE_SECONDS").map(Duration::from_secs);
+    let is_plain = seconds.is_none() && env::var_os("VANFLOW_MACHINE_CASES").is_none();
     let began = std::time::Instant::now();
     let mut rounds = 0_u64;
     loop {
@@ -271,6 +284,7 @@ fn the_collector_knows_what_sources_have_whatever_happens() {
             cases,
             source_file: Some(file!()),
             max_shrink_iters: 2_000,
+            rng_seed: if is_plain { RngSeed::Fixed(SEED) } else { RngSeed::Random },
             ..ProptestConfig::default()
         });
         let outcome = runner.run(&prop::collection::vec(step(), 1..60), |steps| {

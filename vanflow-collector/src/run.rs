@@ -66,7 +66,7 @@ use crate::{
 };
 
 /// How long all of it may take to leave (faults 22), with some time to spare.
-const LEAVE_WITHIN: Duration = Duration::from_millis(4500);
+const LEAVE_WITHIN: Duration = Duration::from_millis(4_200);
 
 /// How often events take note of what happened: what is within a second has to be there.
 const OBSERVE_EVENTS_EVERY: Duration = Duration::from_millis(500);

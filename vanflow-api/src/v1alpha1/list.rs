@@ -176,7 +176,7 @@ impl Render for List {
             }
         });
         let columns = query.columns();
-        let mut show = |json: &mut Json, item: Item<'_>| {
+        let show = |json: &mut Json, window: &mut Paging, item: Item<'_>| {
             let row = (!query.admits_all()).then(|| item.row());
             if !row.as_ref().is_none_or(|row| query.admits_row(row)) || !window.admit(frame, json) {
                 return;
@@ -195,7 +195,7 @@ impl Render for List {
             if json.bytes.len() >= CHUNK {
                 return Progress::More;
             }
-            if is_over {
+            if is_over || window.left == 0 {
                 json.raw(frame.close);
                 return Progress::Done;
             }
@@ -204,16 +204,16 @@ impl Render for List {
                 if query.admits(record) {
                     let scene = Scene { snapshot, routers: &items.routers };
                     for face in query.selection.faces(scene, record) {
-                        show(json, Item::Record(scene, record, face));
+                        show(json, window, Item::Record(scene, record, face));
                     }
                 }
             } else if let Some(other) = items.others.next() {
                 match &other {
                     Other::Address(address, _) if query.selection == Selection::VanAddrs => {
-                        show(json, Item::Name(&address.name));
+                        show(json, window, Item::Name(&address.name));
                     }
-                    Other::Address(address, id) => show(json, Item::Address(address, id)),
-                    Other::SilentRouter(id) => show(json, Item::SilentRouter(id)),
+                    Other::Address(address, id) => show(json, window, Item::Address(address, id)),
+                    Other::SilentRouter(id) => show(json, window, Item::SilentRouter(id)),
                 }
             } else {
                 is_over = true;

@@ -50,6 +50,8 @@ pub(crate) struct Keeper {
     /// A log that is not longer than this is gone on with.
     short: u64,
     no_new_log_before: Option<Instant>,
+    /// Whether something could not be written for a while. What ended and was evicted meanwhile lives in the log.
+    is_behind: bool,
     /// What of the store is in the log.
     written: Revision,
     /// When each source was seen, as far as the log knows.
@@ -110,6 +112,7 @@ impl Keeper {
             log,
             short: SHORT,
             no_new_log_before: None,
+            is_behind: false,
             written: store.revision(),
             heard: HashMap::new(),
             trouble: Occasion::default(),
@@ -141,6 +144,8 @@ impl Keeper {
                 .map(|path| Path::new("/").join(path))
                 .expect("it was full"),
         };
+        // By whatever clock, it was full for longer than that.
+        self.no_new_log_before = None;
         self.log = match (is_full, length) {
             (true, length) => Some(Writer::full(length.unwrap_or_default())),
             (false, Some(length)) if length > 0 => Writer::resume(&self.directory.join(LOG), length).ok(),
@@ -157,6 +162,7 @@ impl Keeper {
                 }
             }
             Err(error) => {
+                self.is_behind = true;
                 if self.trouble.arises().is_some() {
                     error!(
                         "cannot keep records in {}: {error}; collecting goes on, and what changes is written \
@@ -170,14 +176,14 @@ impl Keeper {
 
     fn try_write(&mut self, network: &Network) -> io::Result<()> {
         let Some(log) = &self.log else { return self.write_new_log(network) };
-        let is_long = log.length() > self.short.max(2 * self.needed);
-        if is_long && self.no_new_log_before.is_none_or(|before| Instant::now() >= before) {
+        let is_due = self.is_behind || log.length() > self.short.max(2 * self.needed);
+        if is_due && self.no_new_log_before.is_none_or(|before| Instant::now() >= before) {
             match self.write_new_log(network) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     self.no_new_log_before = Some(Instant::now() + RETRY_NEW_LOG);
                     // The old one may yet have room.
-                    warn!("cannot write a shorter log: {error}");
+                    warn!("cannot write a new log: {error}");
                 }
             }
         }
@@ -227,7 +233,7 @@ impl Keeper {
         // Without this a power cut could bring the old one back.
         File::open(&self.directory).and_then(|directory| directory.sync_all())?;
         self.needed = log.length();
-        self.no_new_log_before = None;
+        (self.no_new_log_before, self.is_behind) = (None, false);
         self.written = snapshot.revision();
         self.log = Some(log);
         Ok(())
