@@ -404,7 +404,9 @@ proptest! {
                             };
                             let replaces = key.is_some();
                             let key = key.unwrap_or_else(|| format!("a:{}:{number}", rows.len()));
-                            made(&key, (end - SECOND, end), service, number, replaces)
+                            // The same connection began before it ended the first time.
+                            let start = if replaces { end - HOUR - SECOND } else { end - SECOND };
+                            made(&key, (start, end), service, number, replaces)
                         })
                         .collect();
                     // No two of the same log are in place of the same.
