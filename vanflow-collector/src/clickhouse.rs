@@ -45,7 +45,7 @@ use self::{
 use crate::{
     chore::{self, Turn},
     clock, config,
-    occasion::Occasion,
+    occasion::{Occasion, Outage},
     outbound::{self, Named, OutboundError},
 };
 
@@ -133,7 +133,7 @@ struct Sender {
     /// Whether the tables are there, as far as is known.
     is_prepared: bool,
     is_filled: Arc<Notify>,
-    failing_since: Option<Instant>,
+    outage: Outage,
 }
 
 /// A server, and who asks it.
@@ -203,7 +203,7 @@ impl Exporter {
                 place: Place { database: settings.database, cluster: settings.cluster, keep: settings.keep },
                 is_prepared: false,
                 is_filled,
-                failing_since: None,
+                outage: Outage::default(),
             },
             reader,
             directory,
@@ -405,23 +405,18 @@ impl Sender {
     }
 
     fn fails(&mut self, why: &str) {
-        if self.failing_since.is_none() {
-            self.failing_since = Some(Instant::now());
+        if self.outage.begins() {
+            let url = &self.server.url;
             warn!(
-                "cannot send what ended to the ClickHouse at {}: {}; it waits on disk, and is tried again",
-                self.server.url, why
+                "cannot send what ended to the ClickHouse at {url}: {why}; it waits on disk, and is tried again"
             );
         }
     }
 
     fn works(&mut self) {
-        if let Some(since) = self.failing_since.take() {
-            let lasted = Duration::from_secs(since.elapsed().as_secs());
+        if let Some(lasted) = self.outage.ends() {
             let lost = self.outbox.counts().lost;
-            info!(
-                "what ends is in the ClickHouse again, after {}; {lost} rows were lost by now",
-                humantime::format_duration(lasted)
-            );
+            info!("what ends is in the ClickHouse again, after {lasted}; {lost} rows were lost by now");
         }
     }
 }

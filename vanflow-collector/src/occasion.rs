@@ -43,6 +43,27 @@ impl Occasion {
     }
 }
 
+/// Something that goes on for a while, and is worth a line when it begins and another when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    since: Option<Instant>,
+}
+
+impl Outage {
+    /// It goes on; whether it did not before.
+    pub(crate) fn begins(&mut self) -> bool {
+        let is_new = self.since.is_none();
+        self.since.get_or_insert_with(Instant::now);
+        is_new
+    }
+
+    /// It is over; how long it was, for people, where there was one.
+    pub(crate) fn ends(&mut self) -> Option<humantime::FormattedDuration> {
+        let lasted = self.since.take()?.elapsed();
+        Some(humantime::format_duration(Duration::from_secs(lasted.as_secs())))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +79,17 @@ mod tests {
         assert_eq!(occasion.arises(), Some(3));
         assert!(occasion.is_over());
         assert_eq!(occasion.arises(), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_begins_once_and_its_length_is_known_when_it_ends() {
+        let mut outage = Outage::default();
+        assert!(outage.ends().is_none());
+        assert!(outage.begins());
+        tokio::time::advance(Duration::from_millis(61_900)).await;
+        assert!(!outage.begins());
+        assert_eq!(outage.ends().map(|lasted| lasted.to_string()).as_deref(), Some("1m 1s"));
+        assert!(outage.ends().is_none());
+        assert!(outage.begins());
     }
 }
