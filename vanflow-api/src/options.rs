@@ -24,6 +24,8 @@ pub struct ApiOptions {
     pub rows: Option<Arc<dyn Rows>>,
     /// How many of those there are in memory for an answer at a time; what needs more is refused. 50,000 by default.
     pub most_rows: Option<usize>,
+    /// The identity of the network, for rows of what has ended, where it has one.
+    pub network: Option<String>,
     /// How events are kept.
     pub events: EventsOptions,
     /// How many watches there may be at a time; see [`Client`](crate::Client).

@@ -23,7 +23,7 @@ use std::{
 use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
-use vanflow_api::{Api, ApiOptions, Due, Ended, Network, Publisher, history_tables};
+use vanflow_api::{Api, ApiOptions, Due, Ended, Network, Publisher, TakenEvents, history_tables};
 use vanflow_collector::demo::{DemoOptions, Van};
 use vanflow_history::{
     Archive, ArchiveOptions,
@@ -61,6 +61,7 @@ struct Made {
     discovery: Discovery,
     api: Api,
     ended: Ended,
+    events: TakenEvents,
 }
 
 impl Made {
@@ -72,7 +73,15 @@ impl Made {
         let mut discovery = Discovery::new(Settings::default(), 0);
         discovery.attached(start);
         let api = Api::new(network, ApiOptions::default());
-        Self { van, publisher, follower: Follower::new(), discovery, api, ended: Ended::replacing() }
+        Self {
+            van,
+            publisher,
+            follower: Follower::new(),
+            discovery,
+            api,
+            ended: Ended::replacing(),
+            events: TakenEvents::default(),
+        }
     }
 
     /// What ended in a second, and what happened.
@@ -89,7 +98,7 @@ impl Made {
         drop(store);
         self.publisher.publish();
         let mut rows = self.api.take_ended(&mut self.ended, due);
-        rows.extend(self.api.take_events());
+        rows.extend(self.api.take_events(&mut self.events));
         rows
     }
 }

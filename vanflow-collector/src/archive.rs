@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_api::{
-    Api, Due, Ended, history_tables,
+    Api, Due, Ended, TakenEvents, history_tables,
     metrics::{Health, Written},
     tables,
 };
 use vanflow_history::{
     Archive, ArchiveError, ArchiveOptions,
-    rows::{Row, Rows, Span, Wanted},
+    rows::{Row, Rows as _, Span, Wanted},
 };
 use vanflow_proto::Timestamp;
 
@@ -56,6 +56,7 @@ pub(crate) struct Archivist {
     #[cfg_attr(not(test), expect(dead_code, reason = "it is there to be dropped"))]
     temporary: Option<TempDir>,
     ended: Ended,
+    events: TakenEvents,
     /// What could not be written yet.
     waiting: Vec<(usize, Row)>,
     written: u64,
@@ -104,6 +105,7 @@ impl Archivist {
             temporary: None,
             archive: Arc::new(archive),
             ended,
+            events: TakenEvents::default(),
             waiting: Vec::new(),
             written: 0,
             lost: 0,
@@ -145,11 +147,6 @@ impl Archivist {
 
     /// The archive itself.
     pub(crate) fn archive(&self) -> Arc<Archive> {
-        self.archive.clone()
-    }
-
-    /// What is kept, for those who ask.
-    pub(crate) fn rows(&self) -> Arc<dyn Rows> {
         self.archive.clone()
     }
 
@@ -231,7 +228,7 @@ impl Archivist {
     /// Keeps what ended since the last time. What goes wrong is reported, and tried again. Blocks.
     fn take(&mut self, api: &Api, due: Due) {
         self.waiting.extend(api.take_ended(&mut self.ended, due));
-        self.waiting.extend(api.take_events());
+        self.waiting.extend(api.take_events(&mut self.events));
         let now = clock::now().as_micros();
         self.keep_charts(api, due, now);
         let outcome = self.archive.append(&self.waiting, now);

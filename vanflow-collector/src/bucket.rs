@@ -2,31 +2,33 @@
 //!
 //! A file is finished when its hour has been over for a while and nothing is merged with it any more. It is sent under the path
 //! that it has in the directory, with the collector and its rows in its name. What could not be sent stays on disk, whatever
-//! --history-keep says; it is tried again.
+//! --history-keep says; it is tried again. What the disk has no more is read from there.
 
-use std::{collections::BTreeSet, future::Future, io, path::Path, pin::Pin, sync::Arc, time::Duration};
+mod cache;
+mod place;
+mod reading;
+#[cfg(test)]
+mod tests;
 
-use futures_util::TryStreamExt;
+use std::{io, path::Path, pin::Pin, sync::Arc, time::Duration};
+
 use http_body_util::BodyExt;
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt,
-    aws::{AmazonS3, AmazonS3Builder},
+    ClientOptions,
+    aws::AmazonS3Builder,
     client::{
         HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
         HttpResponseBody, HttpService,
     },
-    path::Path as Key,
 };
 use thiserror::Error;
-use tokio::{
-    task::spawn_blocking,
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use vanflow_api::metrics::{Health, Written};
-use vanflow_history::{Archive, FinishedFile};
+use vanflow_history::Archive;
 
+use self::{cache::Cache, place::Bucket, reading::InBucket};
 use crate::{
     clock, config,
     occasion::Outage,
@@ -35,9 +37,6 @@ use crate::{
 
 /// How often it is looked for files that are finished.
 const EVERY: Duration = Duration::from_secs(10);
-
-/// How long a file may take to be sent.
-const SENT_WITHIN: Duration = Duration::from_secs(120);
 
 /// How long it is waited before a bucket that failed is tried again, at most.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -61,6 +60,14 @@ pub enum BucketError {
         /// Why not.
         error: io::Error,
     },
+    /// What was read from there cannot be kept for a while.
+    #[error("cannot keep what is read from the bucket in {path}: {error}")]
+    Cache {
+        /// The directory.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
     /// The server cannot be trusted.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
@@ -70,21 +77,11 @@ pub enum BucketError {
 #[derive(Debug)]
 pub(crate) struct Uploader {
     archive: Arc<Archive>,
-    bucket: Bucket,
+    bucket: Arc<Bucket>,
+    rows: InBucket,
     health: Arc<Health>,
     sent: u64,
     outage: Outage,
-}
-
-/// A place in a bucket.
-#[derive(Debug)]
-struct Bucket {
-    store: AmazonS3,
-    url: String,
-    /// What all names begin with; empty where they begin with nothing.
-    prefix: String,
-    /// What this collector is called in names.
-    collector: String,
 }
 
 impl Uploader {
@@ -94,8 +91,12 @@ impl Uploader {
         archive: Arc<Archive>,
         directory: &Path,
         health: Arc<Health>,
+        runtime: Handle,
     ) -> Result<Self, BucketError> {
         let collector = named(&directory.join("collector"))?;
+        let parts = directory.join("cache");
+        let cache = Cache::open(parts.clone(), settings.cache_octets)
+            .map_err(|error| BucketError::Cache { path: parts.display().to_string(), error })?;
         let server = Named { what: "bucket", option: "--history-bucket-ca" };
         let client = outbound::client(
             server,
@@ -113,17 +114,32 @@ impl Uploader {
         let store = builder
             .build()
             .map_err(|error| BucketError::Settings { url: url.clone(), why: error.to_string() })?;
-        let bucket = Bucket { store, url, prefix: settings.prefix, collector };
-        Ok(Self { archive, bucket, health, sent: 0, outage: Outage::default() })
+        let bucket = Bucket::new(Arc::new(store), url, settings.prefix, collector);
+        Ok(Self::of(Arc::new(bucket), archive, cache, health, runtime))
+    }
+
+    fn of(
+        bucket: Arc<Bucket>,
+        archive: Arc<Archive>,
+        cache: Cache,
+        health: Arc<Health>,
+        runtime: Handle,
+    ) -> Self {
+        let rows = InBucket::new(bucket.clone(), cache, runtime);
+        Self { archive, bucket, rows, health, sent: 0, outage: Outage::default() }
+    }
+
+    /// The rows that are in the bucket.
+    pub(crate) fn rows(&self) -> InBucket {
+        self.rows.clone()
     }
 
     /// Sends files as they are finished, until `shutdown`. What is not sent by then is by the next process.
     pub(crate) async fn keep(mut self, shutdown: CancellationToken) {
-        let mut known = None;
         let mut retry_after = EVERY;
         loop {
             let outcome = tokio::select! {
-                outcome = self.send_all(&mut known) => outcome,
+                outcome = self.send_all() => outcome,
                 () = shutdown.cancelled() => return,
             };
             let after = match outcome {
@@ -147,32 +163,30 @@ impl Uploader {
         }
     }
 
-    /// Sends what is finished and not there, and removes what was replaced. `known` is what is there, once it was asked.
-    async fn send_all(&mut self, known: &mut Option<BTreeSet<String>>) -> Result<(), String> {
-        if known.is_none() {
-            *known = Some(self.bucket.list().await?);
-        }
-        let Some(known) = known else { return Ok(()) };
+    /// Sends what is finished and not there, and removes what was replaced.
+    async fn send_all(&mut self) -> Result<(), String> {
+        let known = self.bucket.files().await?;
         let archive = self.archive.clone();
         let now = clock::now().as_micros();
         let finished =
             spawn_blocking(move || archive.finished(now)).await.map_err(|error| error.to_string())?;
         for file in finished {
             let name = self.bucket.name(&file);
-            if !known.contains(&name) {
+            if !known.contains_key(&name) {
                 // It may have been merged with another since.
-                if !self.bucket.send(&file, &name).await? {
-                    continue;
-                }
-                known.insert(name.clone());
+                let path = file.path.clone();
+                let read =
+                    spawn_blocking(move || std::fs::read(path)).await.map_err(|error| error.to_string())?;
+                let octets = match read {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    read => read.map_err(|error| format!("cannot read {}: {error}", file.path.display()))?,
+                };
+                self.bucket.send(&name, octets).await?;
                 self.sent += file.rows;
             }
             // What it was merged from is of no use any more.
-            let replaced: Vec<_> =
-                known.iter().filter(|other| self.bucket.is_in(other, &file)).cloned().collect();
-            for old in replaced {
-                self.bucket.remove(&old).await?;
-                known.remove(&old);
+            for old in known.values().filter(|other| self.bucket.is_in(other, &file)) {
+                self.bucket.remove(&old.name).await?;
             }
             self.archive.sent(&file);
         }
@@ -184,68 +198,15 @@ impl Uploader {
             let url = &self.bucket.url;
             warn!("cannot send the history to {url}: {why}; it stays on disk, and is tried again");
         }
+        self.health.troubled("bucket", Some(format!("the bucket {} cannot be had: {why}", self.bucket.url)));
     }
 
     fn works(&mut self) {
         if let Some(lasted) = self.outage.ends() {
             let (url, lost) = (&self.bucket.url, self.archive.lost());
             info!("the history is sent to {url} again, after {lasted}; {lost} rows were lost by now");
+            self.health.troubled("bucket", None);
         }
-    }
-}
-
-impl Bucket {
-    /// The name of a file there: its path, with the collector and its rows before the end.
-    fn name(&self, file: &FinishedFile) -> String {
-        let stem = file.name.strip_suffix(".parquet").unwrap_or(&file.name);
-        format!("{}{stem}.{}.{}.parquet", self.prefix, self.collector, file.rows)
-    }
-
-    /// Whether the rows of what is called so there are in that file, which is another.
-    fn is_in(&self, name: &str, file: &FinishedFile) -> bool {
-        let its = |name: &str| {
-            let mut parts = name.strip_prefix(&self.prefix)?.strip_suffix(".parquet")?.rsplitn(3, '.');
-            let (_rows, collector, stem) = (parts.next()?, parts.next()?, parts.next()?);
-            (collector == self.collector).then(|| format!("{stem}.parquet"))
-        };
-        its(name).is_some_and(|its| its != file.name && file.has_rows_of(&its))
-    }
-
-    /// What of this collector is there.
-    async fn list(&self) -> Result<BTreeSet<String>, String> {
-        let prefix = key(self.prefix.trim_end_matches('/'))?;
-        let prefix = (!self.prefix.is_empty()).then_some(&prefix);
-        let listed = self.store.list(prefix).try_collect::<Vec<_>>();
-        let listed = within(listed).await?;
-        let names = listed.into_iter().map(|object| object.location.to_string());
-        let its = format!(".{}.", self.collector);
-        Ok(names.filter(|name| name.contains(&its)).collect())
-    }
-
-    /// Sends a file; false where it is not there any more.
-    async fn send(&self, file: &FinishedFile, name: &str) -> Result<bool, String> {
-        let path = file.path.clone();
-        let octets =
-            match spawn_blocking(move || std::fs::read(path)).await.map_err(|error| error.to_string())? {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                read => read.map_err(|error| format!("cannot read {}: {error}", file.path.display()))?,
-            };
-        within(self.store.put(&key(name)?, octets.into())).await.map(|_| true)
-    }
-
-    async fn remove(&self, name: &str) -> Result<(), String> {
-        within(self.store.delete(&key(name)?)).await
-    }
-}
-
-fn key(name: &str) -> Result<Key, String> {
-    Key::parse(name).map_err(|error| error.to_string())
-}
-
-async fn within<T>(asked: impl Future<Output = object_store::Result<T>>) -> Result<T, String> {
-    match timeout(SENT_WITHIN, asked).await {
-        Ok(outcome) => outcome.map_err(|error| outbound::reasons(&error)),
-        Err(_) => Err(format!("it did not answer within {}", humantime::format_duration(SENT_WITHIN))),
     }
 }
 

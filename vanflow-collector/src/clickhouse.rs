@@ -9,6 +9,9 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use self::tables::{definition, extended};
+
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -28,18 +31,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_api::{
-    Api, Due, Ended,
+    Api, Due, Ended, TakenEvents, history_tables,
     metrics::{Health, Written},
-    tables as tables_of_history,
 };
-use vanflow_history::{
-    Archive,
-    rows::{Row, Rows, Table},
-};
+use vanflow_history::rows::{Row, Table};
 
 use self::{
     outbox::{Batch, Outbox},
-    reading::{Both, Since},
+    reading::{InClickHouse, Whose},
     tables::Place,
 };
 use crate::{
@@ -102,8 +101,6 @@ pub(crate) struct Exporter {
     sender: Sender,
     /// The server, for those who ask.
     reader: Server,
-    /// Where the outbox is.
-    directory: PathBuf,
 }
 
 /// Puts what has ended in the outbox.
@@ -115,6 +112,7 @@ struct Packer {
     network: String,
     observer: String,
     ended: Ended,
+    events: TakenEvents,
     waiting: Vec<(usize, Row)>,
     since: Option<Instant>,
     lost: u64,
@@ -133,6 +131,7 @@ struct Sender {
     /// Whether the tables are there, as far as is known.
     is_prepared: bool,
     is_filled: Arc<Notify>,
+    health: Arc<Health>,
     outage: Outage,
 }
 
@@ -181,7 +180,7 @@ impl Exporter {
             },
             None => server.clone(),
         };
-        let plain = tables_of_history();
+        let plain = history_tables();
         Ok(Self {
             packer: Packer {
                 outbox: outbox.clone(),
@@ -189,10 +188,11 @@ impl Exporter {
                 network: settings.network.unwrap_or_default(),
                 observer: settings.observer.unwrap_or_default(),
                 ended: Ended::default(),
+                events: TakenEvents::default(),
                 waiting: Vec::new(),
                 since: None,
                 lost: 0,
-                health,
+                health: health.clone(),
                 trouble: Occasion::default(),
                 is_filled: is_filled.clone(),
             },
@@ -203,33 +203,17 @@ impl Exporter {
                 place: Place { database: settings.database, cluster: settings.cluster, keep: settings.keep },
                 is_prepared: false,
                 is_filled,
+                health,
                 outage: Outage::default(),
             },
             reader,
-            directory,
         })
     }
 
-    /// The rows of the ClickHouse beside those of an archive. It has what ended before now.
-    pub(crate) fn rows(&self, archive: Arc<Archive>) -> Arc<dyn Rows> {
-        let (place, network) = (self.sender.place.clone(), self.packer.network.clone());
-        let now = clock::now().as_micros();
-        let since = self.whole_since(&archive, now);
-        Arc::new(Both::new(archive, self.reader.clone(), place, network, Since { whole: since, began: now }))
-    }
-
-    /// From when on all that ended is in the archive, but for what it has removed: since its directory is there.
-    fn whole_since(&self, archive: &Archive, now_micros: u64) -> u64 {
-        let path = self.directory.with_extension("since");
-        let noted = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-        noted.unwrap_or_else(|| {
-            let held = archive.tables().iter().filter_map(|table| archive.held(table.name).since);
-            let since = held.max().unwrap_or(now_micros);
-            if let Err(error) = std::fs::write(&path, since.to_string()) {
-                warn!("cannot write {}: {error}; what is on disk now is asked of the ClickHouse after the next start", path.display());
-            }
-            since
-        })
+    /// The rows of the ClickHouse.
+    pub(crate) fn rows(&self) -> InClickHouse {
+        let (network, observer) = (self.packer.network.clone(), self.packer.observer.clone());
+        InClickHouse::new(self.reader.clone(), self.sender.place.clone(), Whose { network, observer })
     }
 
     /// Sends what ends, until `shutdown`, and then what can be sent within some seconds.
@@ -253,6 +237,7 @@ impl Packer {
     fn take(&mut self, api: &Api, turn: Turn) {
         let due = if turn == Turn::Last { Due::All } else { Due::Settled };
         self.waiting.extend(api.take_ended(&mut self.ended, due));
+        self.waiting.extend(api.take_events(&mut self.events));
         if !self.waiting.is_empty() {
             self.since.get_or_insert_with(Instant::now);
         }
@@ -291,7 +276,7 @@ impl Packer {
     /// Puts what waits in the outbox, by table.
     fn pack(&mut self, now_micros: u64) -> io::Result<()> {
         for (at, table) in self.tables.iter().enumerate() {
-            let extension = tables::extension(&self.network, &self.observer, now_micros);
+            let extension = tables::extension(&self.observer, now_micros);
             let its = self.waiting.iter().filter(|(of, _)| *of == at);
             let rows: Vec<Row> = its
                 .map(|(_, row)| Row { values: row.values.iter().cloned().chain(extension.clone()).collect() })
@@ -356,11 +341,12 @@ impl Sender {
 
     /// Sends all that waits. What the server refuses stays where it is, and the others are sent.
     async fn send_all(&mut self) -> Result<(), String> {
+        // Whoever asks finds tables, though nothing is in them yet.
+        if !self.is_prepared {
+            self.prepare().await?;
+        }
         let mut refused = None;
         for batch in self.outbox.waiting() {
-            if !self.is_prepared {
-                self.prepare().await?;
-            }
             match self.send_one(&batch).await.map_err(|error| error.to_string())? {
                 Ok(()) => {}
                 Err(Failure::Unreachable(why)) => return Err(why),
@@ -411,12 +397,15 @@ impl Sender {
                 "cannot send what ended to the ClickHouse at {url}: {why}; it waits on disk, and is tried again"
             );
         }
+        let url = &self.server.url;
+        self.health.troubled("clickhouse", Some(format!("the ClickHouse at {url} cannot be had: {why}")));
     }
 
     fn works(&mut self) {
         if let Some(lasted) = self.outage.ends() {
             let lost = self.outbox.counts().lost;
             info!("what ends is in the ClickHouse again, after {lasted}; {lost} rows were lost by now");
+            self.health.troubled("clickhouse", None);
         }
     }
 }

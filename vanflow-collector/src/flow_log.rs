@@ -119,14 +119,7 @@ impl FlowLog {
         let fields = settings.fields.as_deref();
         Ok(Self {
             target,
-            lines: Lines::new(
-                settings.format,
-                tables(),
-                fields,
-                settings.network,
-                settings.observer,
-                opened.is_some(),
-            ),
+            lines: Lines::new(settings.format, tables(), fields, settings.observer, opened.is_some()),
             chain: settings.is_chained.then(|| last.map_or_else(line::first, |last| line::hash(&last))),
             ended,
             opened,

@@ -31,6 +31,8 @@ mod answer;
 #[cfg(feature = "archive")]
 mod archive;
 mod auth;
+#[cfg(feature = "archive")]
+mod beyond;
 #[cfg(feature = "bucket")]
 mod bucket;
 mod capture;
@@ -39,6 +41,8 @@ mod chore;
 #[cfg(feature = "archive")]
 mod clickhouse;
 mod clock;
+#[cfg(all(test, feature = "archive"))]
+mod columns;
 pub mod config;
 mod console;
 pub mod demo;

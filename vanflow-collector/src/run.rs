@@ -28,6 +28,8 @@ use vanflow_api::{
     metrics::{self, Health},
 };
 use vanflow_history::Scope;
+#[cfg(feature = "archive")]
+use vanflow_history::rows::Rows;
 use vanflow_proto::{
     discovery::{self, Known},
     router::{self, Tap},
@@ -35,8 +37,6 @@ use vanflow_proto::{
 };
 use vanflow_store::Store;
 
-#[cfg(feature = "bucket")]
-use crate::bucket::{BucketError, Uploader};
 use crate::{
     access_log::{AccessLog, AccessLogError, noting},
     announce,
@@ -62,7 +62,13 @@ use crate::{
 #[cfg(feature = "archive")]
 use crate::{
     archive::Archivist,
+    beyond::Beyond,
     clickhouse::{ClickHouseError, Exporter},
+};
+#[cfg(feature = "bucket")]
+use {
+    crate::bucket::{BucketError, Uploader},
+    tokio::runtime::Handle,
 };
 
 /// How long all of it may take to leave (faults 22), with some time to spare.
@@ -321,7 +327,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let uploader = match (settings.bucket, &archivist, settings.archive) {
         (Some(bucket), Some(archivist), Some(kept)) => {
             let (archive, health) = (archivist.archive(), health.clone());
-            Some(spawn_blocking(move || Uploader::new(bucket, archive, &kept.directory, health)).await??)
+            let runtime = Handle::current();
+            let opening =
+                spawn_blocking(move || Uploader::new(bucket, archive, &kept.directory, health, runtime));
+            Some(opening.await??)
         }
         _ => None,
     };
@@ -357,6 +366,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     let mut options = vanflow_api::ApiOptions::default();
     options.cors = settings.http.cors.clone();
     options.metrics = settings.metrics;
+    options.network = settings.network.clone();
     let scope = settings.network.map(|network| Scope { network, is_series: metrics::is_series });
     options.events = settings.events;
     options.watches = settings.http.limits.for_watches();
@@ -366,9 +376,17 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     options.history = settings.history;
     #[cfg(feature = "archive")]
     {
-        options.rows = archivist.as_ref().map(|archivist| match &exporter {
-            Some(exporter) => exporter.rows(archivist.archive()),
-            None => archivist.rows(),
+        let began = clock::now().as_micros();
+        options.rows = archivist.as_ref().map(|archivist| {
+            let archive = archivist.archive();
+            if let Some(exporter) = &exporter {
+                return Arc::new(Beyond::new(archive, exporter.rows(), began)) as Arc<dyn Rows>;
+            }
+            #[cfg(feature = "bucket")]
+            if let Some(uploader) = &uploader {
+                return Arc::new(Beyond::new(archive, uploader.rows(), began));
+            }
+            archive
         });
     }
     let remember_every = options.history.as_ref().map(|history| history.interval);

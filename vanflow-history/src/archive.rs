@@ -8,6 +8,7 @@
 //! DIR/rollup-1m/connections/date=2026-11-26/hour=02/0…0001-0…0005.parquet   what rows come to, by the minute
 //! DIR/rollup-1h/connections/date=2026-11-26/0…0001-0…0005.parquet   the same by the hour, of a day
 //! DIR/since                                                from when on all of it is there
+//! DIR/extent                                               the number of the next log, and since when the directory has all
 //! ```
 //!
 //! A row is in the log, synced, before [`Archive::append`] returns. A log becomes files under its own number: written under
@@ -20,6 +21,8 @@
 
 mod columns;
 mod disk;
+mod elsewhere;
+mod extent;
 mod finished;
 mod log;
 mod merging;
@@ -41,10 +44,15 @@ use chrono::DateTime;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
-pub use self::{columns::ParquetWriter, finished::FinishedFile};
+pub use self::{
+    columns::ParquetWriter,
+    elsewhere::{ParquetReader, ReadAt},
+    finished::FinishedFile,
+};
 use self::{
     columns::Reader,
     disk::{Disk, Kept},
+    extent::Extent,
     log::Log,
     rollup::{DAY, ROLLUPS, Since},
 };
@@ -151,6 +159,7 @@ struct State {
     merged: u64,
     /// How many rows had to go though they were to be sent.
     lost: u64,
+    extent: Extent,
 }
 
 /// A row, and the position of its table.
@@ -268,6 +277,7 @@ impl Archive {
             _lock: lock,
         };
         archive.find_since().map_err(failed)?;
+        archive.recall_extent(now_micros);
         if let Err(error) = archive.seal(now_micros) {
             remarks.push(format!("{error}; it is tried again"));
         }
@@ -481,12 +491,14 @@ impl Archive {
         let of_rows = keep_octets.map(|octets| octets.saturating_sub(of_sums));
         let rows = state.take_old(before(keep_micros), of_rows, keeps_unsent);
         state.removed += rows.len() as u64;
+        state.shrink(&rows);
         gone.extend(rows);
         state.forget(&gone);
         drop(state);
         if !gone.is_empty() {
             self.keep_since();
         }
+        self.keep_extent();
         gone.iter().for_each(Entry::give_up);
     }
 

@@ -46,7 +46,10 @@ mod promql;
 pub mod rows;
 
 #[cfg(feature = "archive")]
-pub use archive::{Archive, ArchiveError, ArchiveOptions, FinishedFile, ParquetWriter, Remark, SealError};
+pub use archive::{
+    Archive, ArchiveError, ArchiveOptions, FinishedFile, ParquetReader, ParquetWriter, ReadAt, Remark,
+    SealError,
+};
 pub use history::{Growth, History, HistoryOptions, RestoreError, Scrape, SeriesLabels, SeriesRef, Stats};
 pub use promql::{NETWORK_LABEL, QueryKind, Refusal, Scope, add_warning, error_body, respond, respond_while};
 

@@ -318,6 +318,14 @@ pub trait Rows: Send + Sync + std::fmt::Debug {
     /// Where something that should be there cannot be read, and it could be in that.
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows>;
 
+    /// What of it is at hand: nobody else is asked for it.
+    fn here(&self) -> &dyn Rows;
+
+    /// From when on all that there is is at hand, in microseconds.
+    fn here_since(&self) -> u64 {
+        0
+    }
+
     /// The latest end of the rows that were here from the beginning, in microseconds: nobody else need have those.
     fn inherited_until(&self) -> u64;
 
@@ -334,4 +342,6 @@ pub struct Held {
     pub rows: u64,
     /// How many octets they take on disk.
     pub octets: u64,
+    /// How many rows there are elsewhere, the same ones among them.
+    pub elsewhere: u64,
 }

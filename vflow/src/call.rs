@@ -13,6 +13,7 @@ mod sql;
 mod status;
 mod top;
 mod verify;
+mod wait;
 
 use std::io::Write;
 
@@ -36,7 +37,7 @@ use vanflow_api::selection::{Directory, Selection};
 
 use crate::{
     args::Form,
-    client::Client,
+    client::{Client, Lines},
     clock,
     column::Facts,
     directory::{learn_processes, learn_sites},
@@ -70,6 +71,12 @@ impl Call<'_> {
     /// The collector's own view of what it sees.
     pub(crate) async fn verdict(&self) -> Result<Value, Error> {
         self.client.json(&Question::new("api/v1/verdict")).await
+    }
+
+    /// The items of a list, as they come. What takes long is shown at a terminal.
+    pub(crate) async fn lines(&mut self, question: &Question) -> Result<Lines, Error> {
+        let is_terminal = self.surroundings.err_is_terminal;
+        wait::wait(&mut *self.err, is_terminal, self.client.lines(question)).await
     }
 
     /// What time it is there.

@@ -71,6 +71,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn columns_show_what_rows_of_the_history_have() {
+        for table in vanflow_api::tables() {
+            let noun = [CONNECTIONS, REQUESTS].into_iter().find(|noun| noun.plural == table.name);
+            let noun = noun.expect("all that has rows can be observed");
+            for property in noun.columns.iter().flat_map(Column::properties) {
+                // Of some it is said whether they are known, of others it need not be.
+                let name = property.strip_suffix("Known").unwrap_or(&property);
+                assert!(table.column(name).is_some(), "{}: {property}", noun.plural);
+            }
+        }
+    }
+
+    #[test]
     fn names_of_columns_are_unique_and_lower_case() {
         let nouns = [
             SITES,

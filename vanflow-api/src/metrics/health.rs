@@ -43,6 +43,8 @@ pub struct Health {
     rows: OnceLock<Arc<dyn Rows>>,
     /// What became of what has ended, by where it is written.
     written: Mutex<BTreeMap<&'static str, Written>>,
+    /// What is wrong with places where it is kept, by their names.
+    troubles: Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// What became of connections and requests that have ended, where they are written somewhere.
@@ -192,6 +194,20 @@ impl Health {
     /// What became of what has ended, all in all, there: `history`, `flow-log`, `clickhouse` or `bucket`.
     pub fn wrote(&self, to: &'static str, written: Written) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(to, written);
+    }
+
+    /// What is wrong there, in one line for people, or that nothing is.
+    pub fn troubled(&self, at: &'static str, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => drop(troubles.insert(at, trouble)),
+            None => drop(troubles.remove(at)),
+        }
+    }
+
+    /// What is wrong with places where what has ended is kept.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     pub(crate) fn figures(&self) -> Figures {

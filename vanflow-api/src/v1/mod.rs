@@ -36,7 +36,7 @@ use crate::{
     v2alpha1::Derivations,
 };
 
-pub use events::EventsOptions;
+pub use events::{EventsOptions, TakenEvents};
 
 /// What a path answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

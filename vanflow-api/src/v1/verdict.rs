@@ -54,6 +54,8 @@ struct Facts<'q> {
     never_reported: u64,
     /// Records that left for want of memory, before they were as old as they may get.
     evicted_early: u64,
+    /// What is wrong with places where what has ended is kept.
+    troubles: Vec<String>,
     /// How long ended records are kept at most, in microseconds.
     retention: u64,
 }
@@ -153,6 +155,7 @@ pub(crate) fn render(question: &Question<'_>) -> Json {
         snapshot,
         status: question.network.status().borrow().clone(),
         figures: question.health.figures(),
+        troubles: question.health.troubles(),
         sources: sources::sources(snapshot),
         never_reported: never_reported(snapshot),
         evicted_early: stats.evicted_early,

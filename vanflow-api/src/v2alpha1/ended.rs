@@ -375,7 +375,9 @@ fn rows<'s>(
     let row = |(record, replaces): (Record<'s>, bool)| {
         let table = KEPT.iter().position(|(_, kind, _)| record.flow_kind() == Some(*kind))?;
         let collection = KEPT[table].0;
-        Some((table, row(collection.schema(), view, &collection.subject_of(record)?, replaces)))
+        let (subject, source) = (collection.subject_of(record)?, record.source());
+        let source = source.as_ref().map(|source| source.id());
+        Some((table, row(collection.schema(), view, &subject, source, replaces)))
     };
     records.filter_map(row).collect()
 }

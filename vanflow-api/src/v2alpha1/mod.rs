@@ -37,7 +37,7 @@ pub use ended::{Due, Ended, Opened};
 pub(crate) use flow::protocol_name;
 pub(crate) use list::{List, single};
 pub(crate) use party::{Party, processes};
-pub(crate) use past::{Before, EVENTS, MOST_ROWS, Passed, PassedEnd, each_passed, held};
+pub(crate) use past::{Before, EVENTS, MOST_ROWS, NETWORK, Passed, PassedEnd, each_passed, held};
 pub use past::{history_tables, tables};
 pub(crate) use query::Query;
 pub(crate) use view::{Derived, Needs, View, key_text};

@@ -54,6 +54,11 @@ const BESIDE: [&str; 2] = ["sourceComponentName", "destComponentName"];
 /// of what went on when it came back.
 const REPLACES: &str = "replaces";
 
+/// Whose network it was, and which source reported it, after that: with identity and start that is what it is for ever, wherever
+/// rows of others are beside it.
+pub(crate) const NETWORK: Column = Column { name: "network", kind: ColumnKind::Text };
+const SOURCE: Column = Column { name: "source", kind: ColumnKind::Text };
+
 fn table(name: &'static str, schema: &'static Schema) -> Table {
     let column = |property: &Property| Column {
         name: property.name,
@@ -70,7 +75,7 @@ fn table(name: &'static str, schema: &'static Schema) -> Table {
     let replaces = Column { name: REPLACES, kind: ColumnKind::Number };
     Table {
         name,
-        columns: schema.properties().map(column).chain(beside).chain([replaces]).collect(),
+        columns: schema.properties().map(column).chain(beside).chain([replaces, NETWORK, SOURCE]).collect(),
         key: position("key"),
         identity: position("identity"),
         end: position("endTime"),
@@ -101,8 +106,14 @@ fn sums(schema: &'static Schema) -> Sums {
     }
 }
 
-/// The row of what has ended, in place of an earlier one or not.
-pub(crate) fn row<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject<'v>, replaces: bool) -> Row {
+/// The row of what has ended as a source reported it, in place of an earlier one or not. Whose network it was others know.
+pub(crate) fn row<'v>(
+    schema: &'static Schema,
+    view: View<'v>,
+    subject: &Subject<'v>,
+    source: Option<&str>,
+    replaces: bool,
+) -> Row {
     let value = |property: &Property| match property.of(view, subject) {
         Cell::Absent | Cell::Null => Value::None,
         Cell::Number(number) => Value::Number(number),
@@ -113,7 +124,9 @@ pub(crate) fn row<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject
     let beside =
         components(view, subject).map(|name| name.map_or(Value::None, |name| Value::Text(name.into())));
     let replaces = if replaces { Value::Number(1) } else { Value::None };
-    Row { values: schema.properties().map(value).chain(beside).chain([replaces]).collect() }
+    let source = source.map_or(Value::None, |source| Value::Text(source.into()));
+    let after = [replaces, Value::None, source];
+    Row { values: schema.properties().map(value).chain(beside).chain(after).collect() }
 }
 
 /// The names of the components at both ends.

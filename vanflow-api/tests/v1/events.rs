@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use serde_json::Value;
-use vanflow_api::ApiOptions;
+use vanflow_api::{ApiOptions, TakenEvents};
 use vanflow_history::rows::Rows;
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{Store, StoreOptions};
@@ -221,14 +221,17 @@ fn at_second(fixture: &Fixture, second: u64) {
 fn events_outlive_the_process_and_their_numbers_go_on() {
     let kept = Arc::new(Kept::default());
     let before = network_with(keeping(&kept, 3600));
-    kept.rows.lock().unwrap().extend(before.api.take_events());
+    let mut taken = TakenEvents::default();
+    kept.rows.lock().unwrap().extend(before.api.take_events(&mut taken));
     assert_eq!(kept.rows.lock().unwrap().len(), 5);
-    assert!(before.api.take_events().is_empty(), "nothing happened since");
+    assert!(before.api.take_events(&mut taken).is_empty(), "nothing happened since");
+    assert_eq!(before.api.take_events(&mut TakenEvents::default()).len(), 5, "another takes them, too");
     let after = Fixture::with_options(Store::new(StoreOptions::default()), keeping(&kept, 3600));
     at_second(&after, 200);
     assert_eq!(texts(&after, ""), ALL);
     assert_eq!(ask(&after, "events")["results"], ask(&before, "events")["results"]);
-    assert!(after.api.take_events().is_empty(), "they are kept");
+    let mut taken = TakenEvents::default();
+    assert!(after.api.take_events(&mut taken).is_empty(), "they are kept");
     let log = UpdateBuf::new(RecordKind::Log, "gv_ZW:9")
         .with(Attribute::Parent, "gv_ZW:0")
         .with(Attribute::StartTime, EPOCH + 201 * SECOND)
@@ -240,14 +243,14 @@ fn events_outlive_the_process_and_their_numbers_go_on() {
     after.publisher.write().apply(source, &log, now);
     at_second(&after, 301);
     assert_eq!(ask(&after, "events?limit=1")["results"][0]["number"], 6);
-    assert_eq!(after.api.take_events().len(), 1);
+    assert_eq!(after.api.take_events(&mut taken).len(), 1);
 }
 
 #[test]
 fn events_that_are_not_in_memory_any_more_are_those_that_would_be() {
     let kept = Arc::new(Kept::default());
     let few = network_with(keeping(&kept, 3600));
-    kept.rows.lock().unwrap().extend(few.api.take_events());
+    kept.rows.lock().unwrap().extend(few.api.take_events(&mut TakenEvents::default()));
     let all = network();
     let few = Fixture::with_options(Store::new(StoreOptions::default()), keeping(&kept, 30));
     at_second(&few, 101);

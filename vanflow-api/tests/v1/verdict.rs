@@ -184,6 +184,20 @@ fn judged_with(health: Arc<Health>) -> Value {
 }
 
 #[test]
+fn a_place_of_the_history_that_cannot_be_had_is_found_until_it_can() {
+    // faults 37
+    let health = Arc::new(Health::default());
+    health.troubled("bucket", Some("the bucket s3://history/van cannot be had: refused".to_owned()));
+    let finding = &judged_with(health.clone())["findings"][0];
+    assert_eq!((&finding["kind"], &finding["severity"]), (&"historyKept".into(), &"warn".into()));
+    assert_eq!(finding["text"], "the bucket s3://history/van cannot be had: refused");
+    assert_eq!(finding["detail"], "what only that place has cannot be asked for meanwhile");
+    health.troubled("bucket", None);
+    let findings = &judged_with(health)["findings"];
+    assert!(findings.as_array().is_some_and(|found| found.iter().all(|each| each["kind"] != "historyKept")));
+}
+
+#[test]
 fn what_was_refused_is_counted_and_makes_the_verdict_incomplete() {
     let health = Arc::new(Health::default());
     health.refused();

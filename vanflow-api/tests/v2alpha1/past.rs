@@ -102,6 +102,10 @@ impl Rows for Kept {
         Ok(found)
     }
 
+    fn here(&self) -> &dyn Rows {
+        self
+    }
+
     fn inherited_until(&self) -> u64 {
         if self.is_damaged { u64::MAX } else { 0 }
     }
@@ -111,7 +115,7 @@ impl Rows for Kept {
         let rows = self.rows.lock().unwrap();
         let its = rows.iter().filter(|(at, _)| tables[*at].name == table);
         let ends = its.map(|(at, row)| tables[*at].end(row));
-        Held { since: ends.clone().min(), rows: ends.count() as u64, octets: 7 }
+        Held { since: ends.clone().min(), rows: ends.count() as u64, octets: 7, elsewhere: 0 }
     }
 }
 

@@ -1,9 +1,8 @@
-//! Rows of a ClickHouse for those who ask: what the archive on disk has no more, or never had.
+//! Rows of a ClickHouse for those who ask.
 //!
 //! What is asked is a statement of names of ours only, with parameters beside it: no text of anybody is ever in SQL.
 
 use std::{
-    collections::HashSet,
     ops::ControlFlow,
     sync::{
         Arc,
@@ -16,9 +15,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value as Json;
 use tokio::{runtime::Handle, sync::Semaphore};
-use vanflow_history::{
-    Archive,
-    rows::{ColumnKind, Condition, Held, Is, Row, Rows, Span, Table, UnreadableRows, Value, Wanted},
+use vanflow_history::rows::{
+    ColumnKind, Condition, Held, Is, Row, Rows, Span, Table, UnreadableRows, Value, Wanted,
 };
 
 use super::{Failure, Place, Server, tables};
@@ -29,27 +27,22 @@ const AHEAD: usize = 1024;
 /// The latest time that a ClickHouse has, in microseconds: in the year 2299.
 const LATEST: u64 = 10_413_791_999_999_999;
 
-const HOUR: u64 = 60 * 60 * 1_000_000;
-
-/// The rows of an archive and of a ClickHouse, each once.
+/// The rows of a network in a ClickHouse, whoever has sent them.
 #[derive(Debug)]
-pub(crate) struct Both {
-    archive: Arc<Archive>,
+pub(crate) struct InClickHouse {
     tables: Vec<Table>,
     server: Server,
     place: Place,
-    network: String,
-    since: Since,
+    whose: Whose,
     runtime: Handle,
 }
 
-/// Which times are whose.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Since {
-    /// From when on all that ended is in the archive, but for what that has removed.
-    pub(super) whole: u64,
-    /// When this process began: what ended before may be known to nobody else.
-    pub(super) began: u64,
+/// Whose rows are looked for.
+#[derive(Clone, Debug)]
+pub(super) struct Whose {
+    pub(super) network: String,
+    /// Which collector has recorded events: each numbers its own. All have the same connections and requests.
+    pub(super) observer: String,
 }
 
 /// A question, and what in it are parameters.
@@ -59,23 +52,9 @@ pub(super) struct Statement {
     pub(super) parameters: Vec<(String, String)>,
 }
 
-impl Both {
-    pub(super) fn new(
-        archive: Arc<Archive>,
-        server: Server,
-        place: Place,
-        network: String,
-        since: Since,
-    ) -> Self {
-        Self {
-            archive,
-            tables: vanflow_api::tables(),
-            server,
-            place,
-            network,
-            since,
-            runtime: Handle::current(),
-        }
+impl InClickHouse {
+    pub(super) fn new(server: Server, place: Place, whose: Whose) -> Self {
+        Self { tables: vanflow_api::history_tables(), server, place, whose, runtime: Handle::current() }
     }
 
     /// The rows that a statement lists, as they come.
@@ -98,74 +77,63 @@ impl Both {
         Answers { received, room }
     }
 
+    /// Gives what each line of an answer has, until there are enough.
+    fn each<T>(
+        &self,
+        statement: Option<Statement>,
+        read: impl Fn(&Json) -> Result<T, String>,
+        visit: &mut dyn FnMut(T) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, UnreadableRows> {
+        let Some(statement) = statement else { return Ok(ControlFlow::Continue(())) };
+        let mut answers = self.ask(&statement);
+        while let Some(answer) = answers.next() {
+            let given = answer.and_then(|line| read(&line)).map_err(|why| self.unreadable(&why))?;
+            if visit(given).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
     fn unreadable(&self, why: &str) -> UnreadableRows {
         UnreadableRows(format!("the ClickHouse at {}: {why}", self.server.url))
     }
 
-    /// A table of which rows are sent; none where there are no more than the archive has.
+    /// A table of which rows are sent.
     fn table(&self, name: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.name == name)
     }
 }
 
-impl Rows for Both {
+impl Rows for InClickHouse {
     fn visit(
         &self,
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
-        let Some(table) = self.table(wanted.table) else { return self.archive.visit(wanted, visit) };
-        // Files are of an hour, and whole files are removed: of the earliest hour that there is not all may be there.
-        let earliest = self.archive.held(table.name).since;
-        let whole_since = earliest.map_or(u64::MAX, |since| self.since.whole.max((since / HOUR + 1) * HOUR));
-        let mut is_over = false;
-        let mut known = HashSet::new();
-        let mut wanted_here = wanted.clone();
-        if let Some(columns) = &mut wanted_here.columns {
-            columns.push(table.columns[table.key].name);
-        }
-        self.archive.visit(&wanted_here, &mut |row| {
-            if table.end(&row) < whole_since {
-                known.insert(table.key(&row).to_owned());
-            }
-            let flow = visit(row);
-            is_over = flow.is_break();
-            flow
-        })?;
-        if is_over || wanted.span.from >= whole_since {
-            return Ok(());
-        }
-        let until = wanted.span.until.min(whole_since - 1);
-        let there = Wanted { span: Span { from: wanted.span.from, until }, ..wanted.clone() };
-        let Some(statement) = listing(&self.place, table, &self.network, &there) else { return Ok(()) };
-        let mut answers = self.ask(&statement);
-        while let Some(answer) = answers.next() {
-            let row =
-                answer.and_then(|line| row(table, &there, &line)).map_err(|why| self.unreadable(&why))?;
-            if !known.contains(table.key(&row)) && visit(row).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        let Some(table) = self.table(wanted.table) else { return Ok(()) };
+        let statement = listing(&self.place, table, &self.whose, wanted);
+        self.each(statement, |line| row(table, wanted, line), visit).map(drop)
     }
 
     fn find(&self, name_of_table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
-        let Some(table) = self.table(name_of_table) else { return self.archive.find(name_of_table, name) };
-        if let Some(row) = self.archive.find(name_of_table, name)? {
-            return Ok(Some(row));
-        }
+        let Some(table) = self.table(name_of_table) else { return Ok(None) };
         let all = Wanted::all(table.name, Span { from: 0, until: u64::MAX });
-        let mut answers = self.ask(&finding(&self.place, table, &self.network, name));
+        let mut answers = self.ask(&finding(&self.place, table, &self.whose, name));
         let found = answers.next().map(|answer| answer.and_then(|line| row(table, &all, &line)));
         found.transpose().map_err(|why| self.unreadable(&why))
     }
 
-    fn inherited_until(&self) -> u64 {
-        self.since.began
+    fn here(&self) -> &dyn Rows {
+        self
     }
 
-    fn held(&self, table: &str) -> Held {
-        self.archive.held(table)
+    fn inherited_until(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn held(&self, _: &str) -> Held {
+        Held::default()
     }
 }
 
@@ -234,64 +202,44 @@ fn shown(table: &Table, at: usize) -> String {
 }
 
 /// What lists the rows that are looked for; none where there can be none.
-pub(super) fn listing(place: &Place, table: &Table, network: &str, wanted: &Wanted<'_>) -> Option<Statement> {
-    let mut statement = selected(place, table, &asked(table, wanted), network);
-    let end = tables::quoted(table.columns[table.end].name);
-    for (sign, time) in [(">=", wanted.span.from), ("<=", wanted.span.until)] {
-        let parameter = statement.parameter("Int64", &time.min(LATEST).to_string());
-        statement.text.push_str(&format!(" AND {end} {sign} fromUnixTimestamp64Micro({parameter}, 'UTC')"));
-    }
-    for Condition { column, is } in &wanted.conditions {
-        let Some(at) = table.column(column) else {
-            if is.admits(&Value::None) {
-                continue;
-            }
-            return None;
-        };
-        let (kind, name) = (table.columns[at].kind, shown(table, at));
-        let any = match (is, kind) {
-            (Is::OneOf(texts), ColumnKind::Text) => statement.any(texts, |text| format!("{name} = {text}")),
-            (Is::Beginning(texts), ColumnKind::Text) => statement
-                .any(texts, |text| format!("startsWith(ifNull({name}, ''), {text}) AND {name} IS NOT NULL")),
-            (Is::Within(from, until), ColumnKind::Number | ColumnKind::Instant) => {
-                let (from, until) = (
-                    statement.parameter("UInt64", &from.to_string()),
-                    statement.parameter("UInt64", &until.to_string()),
-                );
-                format!("toUInt64(ifNull({name}, 0)) BETWEEN {from} AND {until}")
-            }
-            // Who asks looks once more.
-            _ => continue,
-        };
-        statement.text.push_str(&format!(" AND ({any})"));
-    }
-    statement.text.push_str(" FORMAT JSONCompactEachRow");
+pub(super) fn listing(place: &Place, table: &Table, whose: &Whose, wanted: &Wanted<'_>) -> Option<Statement> {
+    let columns: Vec<String> = asked(table, wanted).into_iter().map(|at| shown(table, at)).collect();
+    let mut statement = selected(place, table, &columns, whose);
+    statement.restrict(table, wanted)?;
+    statement.text.push_str(FORMAT);
     Some(statement)
 }
 
+/// A row of each line.
+const FORMAT: &str = " FORMAT JSONCompactEachRow";
+
 /// What finds the row with that key, or of those with that identity the one that ended last.
-pub(super) fn finding(place: &Place, table: &Table, network: &str, name: &str) -> Statement {
-    let all: Vec<usize> = (0..table.columns.len()).collect();
-    let mut statement = selected(place, table, &all, network);
+pub(super) fn finding(place: &Place, table: &Table, whose: &Whose, name: &str) -> Statement {
+    let all: Vec<String> = (0..table.columns.len()).map(|at| shown(table, at)).collect();
+    let mut statement = selected(place, table, &all, whose);
     let [key, identity, end] =
         [table.key, table.identity, table.end].map(|at| tables::quoted(table.columns[at].name));
     let name = statement.parameter("String", name);
     let found = format!(" AND ({key} = {name} OR {identity} = {name}) ORDER BY {end} DESC LIMIT 1");
     statement.text.push_str(&found);
-    statement.text.push_str(" FORMAT JSONCompactEachRow");
+    statement.text.push_str(FORMAT);
     statement
 }
 
-fn selected(place: &Place, table: &Table, columns: &[usize], network: &str) -> Statement {
-    let columns: Vec<String> = columns.iter().map(|at| shown(table, *at)).collect();
+fn selected(place: &Place, table: &Table, columns: &[String], whose: &Whose) -> Statement {
     let mut statement = Statement::default();
-    let network = statement.parameter("String", network);
+    let network = statement.parameter("String", &whose.network);
     statement.text = format!(
         "SELECT {} FROM {} FINAL WHERE {} = {network}",
         columns.join(", "),
         place.name(table.name),
-        tables::quoted(tables::NETWORK.name),
+        tables::quoted(tables::NETWORK),
     );
+    if !vanflow_api::tables().iter().any(|shared| shared.name == table.name) {
+        let observer = statement.parameter("String", &whose.observer);
+        let is_its = format!(" AND {} = {observer}", tables::quoted(tables::OBSERVER.name));
+        statement.text.push_str(&is_its);
+    }
     statement
 }
 
@@ -304,6 +252,41 @@ impl Statement {
             value.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r");
         self.parameters.push((format!("param_{name}"), value));
         format!("{{{name}:{kind}}}")
+    }
+
+    /// Asks for those that are looked for; none where there can be none.
+    fn restrict(&mut self, table: &Table, wanted: &Wanted<'_>) -> Option<()> {
+        let end = tables::quoted(table.columns[table.end].name);
+        for (sign, time) in [(">=", wanted.span.from), ("<=", wanted.span.until)] {
+            let parameter = self.parameter("Int64", &time.min(LATEST).to_string());
+            self.text.push_str(&format!(" AND {end} {sign} fromUnixTimestamp64Micro({parameter}, 'UTC')"));
+        }
+        for Condition { column, is } in &wanted.conditions {
+            let Some(at) = table.column(column) else {
+                if is.admits(&Value::None) {
+                    continue;
+                }
+                return None;
+            };
+            let (kind, name) = (table.columns[at].kind, shown(table, at));
+            let any = match (is, kind) {
+                (Is::OneOf(texts), ColumnKind::Text) => self.any(texts, |text| format!("{name} = {text}")),
+                (Is::Beginning(texts), ColumnKind::Text) => self.any(texts, |text| {
+                    format!("startsWith(ifNull({name}, ''), {text}) AND {name} IS NOT NULL")
+                }),
+                (Is::Within(from, until), ColumnKind::Number | ColumnKind::Instant) => {
+                    let (from, until) = (
+                        self.parameter("UInt64", &from.to_string()),
+                        self.parameter("UInt64", &until.to_string()),
+                    );
+                    format!("toUInt64(ifNull({name}, 0)) BETWEEN {from} AND {until}")
+                }
+                // Who asks looks once more.
+                _ => continue,
+            };
+            self.text.push_str(&format!(" AND ({any})"));
+        }
+        Some(())
     }
 
     /// Any of these.
@@ -320,16 +303,26 @@ fn row(table: &Table, wanted: &Wanted<'_>, line: &Json) -> Result<Row, String> {
     let cells = cells.ok_or_else(|| "a line of its answer is no row".to_owned())?;
     let mut values = vec![Value::None; table.columns.len()];
     for (at, cell) in columns.into_iter().zip(cells) {
-        let kind = table.columns[at].kind;
-        values[at] = match (cell, kind) {
-            // Some versions have numbers of 64 bits in quotes.
-            (Json::String(text), ColumnKind::Number | ColumnKind::Instant) => {
-                text.parse().map_or(Value::None, Value::Number)
-            }
-            _ => Value::of(Some(cell.clone()), kind),
-        };
+        values[at] = value(table, at, cell);
     }
     Ok(Row { values: values.into() })
+}
+
+/// The value of a column that a cell has.
+fn value(table: &Table, at: usize, cell: &Json) -> Value {
+    match (cell, table.columns[at].kind) {
+        (_, ColumnKind::Number | ColumnKind::Instant) => number(cell).map_or(Value::None, Value::Number),
+        // What rows are ordered by always has a value there.
+        (Json::String(text), ColumnKind::Text) if text.is_empty() && tables::is_certain(table, at) => {
+            Value::None
+        }
+        (_, kind) => Value::of(Some(cell.clone()), kind),
+    }
+}
+
+/// A number; some versions have those of 64 bits in quotes.
+fn number(cell: &Json) -> Option<u64> {
+    cell.as_u64().or_else(|| cell.as_str()?.parse().ok())
 }
 
 /// Gives each line of an answer, until nobody wants another.

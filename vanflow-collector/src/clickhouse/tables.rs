@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use vanflow_history::rows::{Column, ColumnKind, Table, Value};
 
-/// What rows have there beside their own columns: whose network it was, who saw it, and when it was written.
-pub(super) const NETWORK: Column = Column { name: "network", kind: ColumnKind::Text };
-const OBSERVER: Column = Column { name: "observer", kind: ColumnKind::Text };
+/// The column that says whose network it was.
+pub(super) const NETWORK: &str = "network";
+
+/// What rows have there beside their own columns: who saw it, and when it was written.
+pub(super) const OBSERVER: Column = Column { name: "observer", kind: ColumnKind::Text };
 const WRITTEN: Column = Column { name: "written", kind: ColumnKind::Instant };
 
 /// Texts that hardly any two rows have in common, or that are long: a dictionary would be of no use.
@@ -33,15 +35,15 @@ pub(super) struct Place {
 }
 
 /// A table as it is there.
-pub(super) fn extended(table: &Table) -> Table {
+pub(crate) fn extended(table: &Table) -> Table {
     let mut table = table.clone();
-    table.columns.extend([NETWORK, OBSERVER, WRITTEN]);
+    table.columns.extend([OBSERVER, WRITTEN]);
     table
 }
 
 /// What the columns that every table has beside its own have in a row that is written now.
-pub(super) fn extension(network: &str, observer: &str, now_micros: u64) -> [Value; 3] {
-    [Value::Text(network.into()), Value::Text(observer.into()), Value::Number(now_micros)]
+pub(super) fn extension(observer: &str, now_micros: u64) -> [Value; 2] {
+    [Value::Text(observer.into()), Value::Number(now_micros)]
 }
 
 /// What makes a table there, and completes one that an earlier version made.
@@ -66,7 +68,7 @@ pub(super) fn made(place: &Place, table: &Table) -> Vec<String> {
     let end = quoted(table.columns[table.end].name);
     let slot = format!("toStartOfFiveMinutes({end})");
     let order = table.order.iter().chain([&table.key]).map(|at| quoted(table.columns[*at].name));
-    let order: Vec<String> = [slot.clone(), quoted(NETWORK.name)].into_iter().chain(order).collect();
+    let order: Vec<String> = [slot.clone(), quoted(NETWORK)].into_iter().chain(order).collect();
     let written = quoted(WRITTEN.name);
     let (engine, settings) = match place.cluster {
         // Replicas know by themselves which inserts they had.
@@ -142,12 +144,19 @@ fn added(columns: &[String]) -> String {
     columns.collect::<Vec<_>>().join(", ")
 }
 
-/// A column, its type and how it is packed. Those that rows are ordered by always have a value.
-fn definition(table: &Table, at: usize) -> String {
+/// Whether a column always has a value there, as those that rows are ordered by do: an empty one where there is none.
+pub(super) fn is_certain(table: &Table, at: usize) -> bool {
     let column = table.columns[at];
-    let is_certain = [table.key, table.identity, table.end].contains(&at)
+    [table.key, table.identity, table.end].contains(&at)
         || table.order.contains(&at)
-        || [NETWORK, OBSERVER, WRITTEN].contains(&column);
+        || column.name == NETWORK
+        || [OBSERVER, WRITTEN].contains(&column)
+}
+
+/// A column, its type and how it is packed.
+pub(crate) fn definition(table: &Table, at: usize) -> String {
+    let column = table.columns[at];
+    let is_certain = is_certain(table, at);
     let nullable = |kind: &str| if is_certain { kind.to_owned() } else { format!("Nullable({kind})") };
     let kind = match column.kind {
         ColumnKind::Text if DISTINCT.contains(&column.name) => {

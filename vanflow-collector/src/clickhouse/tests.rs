@@ -1,3 +1,5 @@
+mod random;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
@@ -13,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use insta::assert_snapshot;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, time::interval};
-use vanflow_history::rows::{Column, ColumnKind, Condition, Is, Span, Sums, Value, Wanted};
+use vanflow_history::rows::{Column, ColumnKind, Condition, Is, Span, Summed, Sums, Value, Wanted};
 
 use super::{outbox::Counts, *};
 
@@ -40,6 +42,7 @@ fn things() -> Table {
         ("sourceHost", ColumnKind::Text),
         ("startTime", ColumnKind::Instant),
         ("traceSites", ColumnKind::Texts),
+        ("network", ColumnKind::Text),
     ];
     Table {
         name: "things",
@@ -48,7 +51,12 @@ fn things() -> Table {
         identity: 2,
         end: 1,
         order: vec![6],
-        sums: Sums::default(),
+        sums: Sums {
+            keys: vec![6, 5],
+            numbers: vec![Summed { column: 4, known: Some(0) }, Summed { column: 1, known: None }],
+            start: Some(8),
+            replaces: None,
+        },
     }
 }
 
@@ -87,7 +95,7 @@ fn row(table: &Table, key: &str) -> Row {
 }
 
 fn requests() -> Table {
-    tables::extended(&tables_of_history()[1])
+    tables::extended(&history_tables()[1])
 }
 
 #[test]
@@ -199,9 +207,13 @@ impl Played {
 }
 
 fn sender(folder: &TempDir, address: SocketAddr) -> Exporter {
+    Exporter::open(settings(folder, format!("http://{address}")), Arc::default()).unwrap()
+}
+
+fn settings(folder: &TempDir, url: String) -> config::ClickHouse {
     fs::write(folder.path().join("password"), "open sesame\n").unwrap();
-    let settings = config::ClickHouse {
-        url: format!("http://{address}"),
+    config::ClickHouse {
+        url,
         database: "van".to_owned(),
         user: Some("writer".to_owned()),
         password_file: Some(folder.path().join("password")),
@@ -214,8 +226,7 @@ fn sender(folder: &TempDir, address: SocketAddr) -> Exporter {
         outbox_octets: u64::MAX,
         network: Some("van".to_owned()),
         observer: None,
-    };
-    Exporter::open(settings, Arc::default()).unwrap()
+    }
 }
 
 async fn until(is_so: impl Fn() -> bool) {
@@ -290,7 +301,7 @@ async fn what_a_server_does_not_take_waits_and_is_sent_under_its_name_until_it_i
 fn rows_are_packed_by_table_with_whose_they_are() {
     let folder = TempDir::new().unwrap();
     let mut packer = sender(&folder, "127.0.0.1:9".parse().unwrap()).packer;
-    let plain = tables_of_history();
+    let plain = history_tables();
     packer.waiting =
         (0..7).map(|number| (number % 2, row(&plain[number % 2], &format!("a:{number}@7")))).collect();
     packer.pack(AT).unwrap();
@@ -298,6 +309,10 @@ fn rows_are_packed_by_table_with_whose_they_are() {
     let waiting: Vec<_> =
         packer.outbox.waiting().into_iter().map(|batch| (batch.table, batch.rows)).collect();
     assert_eq!(waiting, [("connections".to_owned(), 4), ("requests".to_owned(), 3)]);
+}
+
+fn whose() -> Whose {
+    Whose { network: "van".to_owned(), observer: "west".to_owned() }
 }
 
 #[test]
@@ -310,13 +325,14 @@ fn questions_are_names_of_columns_and_parameters_and_nothing_else() {
         .with(Condition { column: "octetCount", is: Is::Within(7, u64::MAX) })
         .with(Condition { column: "startTime", is: Is::Within(0, AT) })
         .with(Condition { column: "later", is: Is::Within(0, 9) });
-    let listed = reading::listing(&place(None), &things(), "van", &wanted).unwrap();
+    let listed = reading::listing(&place(None), &things(), &whose(), &wanted).unwrap();
     assert_snapshot!("listing", listed.text);
     let values: Vec<_> = listed.parameters.iter().map(|(_, value)| &**value).collect();
     assert_eq!(
         values,
         [
             "van",
+            "west",
             "1795662840123456",
             "10413791999999999",
             "a",
@@ -328,11 +344,11 @@ fn questions_are_names_of_columns_and_parameters_and_nothing_else() {
             "1795662840123456",
         ]
     );
-    let found = reading::finding(&place(None), &things(), "van", odd);
+    let found = reading::finding(&place(None), &things(), &whose(), odd);
     assert_snapshot!("finding", found.text);
     assert_eq!(found.parameters.last().unwrap().1, "it's \\\\ {p0:String}\\t\"`\\n");
 
     // A column that the table has not has no text.
     let nothing = wanted.with(Condition { column: "later", is: Is::OneOf(vec!["x".into()]) });
-    assert_eq!(reading::listing(&place(None), &things(), "van", &nothing), None);
+    assert_eq!(reading::listing(&place(None), &things(), &whose(), &nothing), None);
 }

@@ -255,8 +255,8 @@ pub struct Args {
     #[arg(long, env = "VANFLOW_HISTORY_KEEP_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
     pub history_keep_size: Option<Octets>,
 
-    /// Sends finished files of --history-dir to this bucket, s3://bucket/prefix, too; what could not be sent stays on disk
-    /// within --history-keep-size, 10Gi by default then. AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION in the
+    /// Sends finished files of --history-dir to this bucket, s3://bucket/prefix, and answers from there what the disk has no
+    /// more. What could not be sent stays on disk within --history-keep-size, 10Gi by default then. AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION in the
     /// environment say who sends them. Only in builds with the cargo feature bucket; any other refuses it.
     #[arg(long, env = "VANFLOW_HISTORY_BUCKET", value_name = "URL", help_heading = KEEPING)]
     pub history_bucket: Option<String>,
@@ -269,6 +269,10 @@ pub struct Args {
     /// of those that this machine trusts.
     #[arg(long, env = "VANFLOW_HISTORY_BUCKET_CA", value_name = "FILE", help_heading = KEEPING)]
     pub history_bucket_ca: Option<PathBuf>,
+
+    /// Keeps up to so much of what was read from --history-bucket in --history-dir, for the next who asks; 1Gi by default.
+    #[arg(long, env = "VANFLOW_HISTORY_CACHE_SIZE", value_name = "OCTETS", help_heading = KEEPING)]
+    pub history_cache_size: Option<Octets>,
 
     /// Sends what has ended to the ClickHouse at this URL, too, http://host:8123/database or https://user@host:8443/database:
     /// into tables that are made there. The database is vanflow by default. What it does not take waits in --history-dir.

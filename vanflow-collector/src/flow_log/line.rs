@@ -12,7 +12,6 @@ use crate::config::FlowLogFormat;
 /// What a line can have beside the properties of what ended.
 const TIME: &str = "time";
 pub(super) const EVENT: &str = "event";
-const NETWORK: &str = "network";
 const OBSERVER: &str = "observer";
 
 /// The member that has the hash of the line before.
@@ -63,7 +62,6 @@ pub(super) struct Entry {
 pub(super) struct Lines {
     format: FlowLogFormat,
     tables: Vec<Shape>,
-    network: Option<String>,
     observer: Option<String>,
 }
 
@@ -98,14 +96,13 @@ impl Shape {
 enum Member {
     Time,
     Event,
-    Network,
     Observer,
     Column(usize),
 }
 
 /// The names that `--flow-log-fields` can have.
 pub(crate) fn names(tables: &[Table]) -> Vec<&'static str> {
-    let mut names = vec![TIME, EVENT, NETWORK, OBSERVER];
+    let mut names = vec![TIME, EVENT, OBSERVER];
     for column in tables.iter().flat_map(|table| &table.columns) {
         if !names.contains(&column.name) {
             names.push(column.name);
@@ -120,7 +117,6 @@ impl Lines {
         format: FlowLogFormat,
         tables: Vec<Table>,
         fields: Option<&[String]>,
-        network: Option<String>,
         observer: Option<String>,
         has_open: bool,
     ) -> Self {
@@ -128,13 +124,12 @@ impl Lines {
             let member = |name: &str| match name {
                 TIME => Some(Member::Time),
                 EVENT => Some(Member::Event),
-                NETWORK => Some(Member::Network),
                 OBSERVER => Some(Member::Observer),
                 name => table.column(name).map(Member::Column),
             };
             let mut members: Vec<Member> = match fields {
                 Some(fields) => fields.iter().filter_map(|name| member(name)).collect(),
-                None => [Member::Time, Member::Event, Member::Network, Member::Observer]
+                None => [Member::Time, Member::Event, Member::Observer]
                     .into_iter()
                     .chain((0..table.columns.len()).map(Member::Column))
                     .collect(),
@@ -150,7 +145,7 @@ impl Lines {
             let subject = subject.map_or(table.name, |(_, subject)| subject);
             Shape { subject, start: table.column("startTime"), table, members }
         };
-        Self { format, tables: tables.into_iter().map(shape).collect(), network, observer }
+        Self { format, tables: tables.into_iter().map(shape).collect(), observer }
     }
 
     /// The line of something, with its end. It has the hash of the line before where there is one.
@@ -184,11 +179,6 @@ impl Lines {
                     }
                 }
                 Member::Event => add(EVENT, shape.event(entry.phase).into()),
-                Member::Network => {
-                    if let Some(network) = &self.network {
-                        add(NETWORK, network.as_str().into());
-                    }
-                }
                 Member::Observer => {
                     if let Some(observer) = &self.observer {
                         add(OBSERVER, observer.as_str().into());

@@ -49,6 +49,7 @@ fn connection(key: &str) -> Entry {
             ("connectorInferred", Value::Truth(true)),
             ("listenerError", text("reset\n{\"key\":\"b@1\"}")),
             ("traceSites", Value::Texts(vec!["west".into(), "east".into()])),
+            ("network", text("van")),
         ],
     )
 }
@@ -72,7 +73,7 @@ fn request() -> Entry {
 
 fn lines(format: FlowLogFormat, fields: Option<&[&str]>) -> Lines {
     let fields = fields.map(|fields| fields.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    Lines::new(format, tables(), fields.as_deref(), Some("van".to_owned()), None, false)
+    Lines::new(format, tables(), fields.as_deref(), None, false)
 }
 
 #[test]
@@ -80,12 +81,13 @@ fn a_line_of_json_has_what_is_known_by_the_names_of_the_api() {
     let line = lines(FlowLogFormat::Json, None).line(&connection("a:2@0"), None);
     assert_eq!(
         line,
-        "{\"time\":\"2026-11-26T03:14:00.123456Z\",\"event\":\"connection.end\",\"network\":\"van\",\
+        "{\"time\":\"2026-11-26T03:14:00.123456Z\",\"event\":\"connection.end\",\
          \"connectorInferred\":true,\"destSiteName\":\"east\",\"endTime\":1795662840123456,\"key\":\"a:2@0\",\
          \"listenerError\":\"reset\\n{\\\"key\\\":\\\"b@1\\\"}\",\"octetCount\":1500,\
          \"octetReverseCount\":18446744073709551615,\"protocol\":\"tcp\",\"routingKey\":\"catalog:8080\",\
          \"sourceHost\":\"10.0.0.9\",\"sourceProcessName\":\"cart \\\"7\\\"\",\
-         \"sourceSiteName\":\"west\",\"traceSites\":[\"west\",\"east\"]}\n"
+         \"sourceSiteName\":\"west\",\"traceSites\":[\"west\",\"east\"],\
+         \"network\":\"van\"}\n"
     );
     let chosen = lines(FlowLogFormat::Json, Some(&["event", "status", "routingKey"]));
     assert_eq!(
@@ -112,7 +114,7 @@ fn a_line_of_the_combined_format_begins_as_those_of_web_servers() {
 #[test]
 fn a_line_of_what_is_open_says_so_and_can_be_told_from_that_of_its_end() {
     let fields = ["time", "octetCount"].map(str::to_owned);
-    let lines = Lines::new(FlowLogFormat::Json, tables(), Some(&fields), None, None, true);
+    let lines = Lines::new(FlowLogFormat::Json, tables(), Some(&fields), None, true);
     let values = [("key", text("a:2@7")), ("startTime", Value::Number(AT)), ("octetCount", Value::Number(7))];
     let line = |phase| lines.line(&Entry { phase, ..row(0, &values) }, None);
     let open = line(Phase::Open);

@@ -180,6 +180,10 @@ impl Rows for Endless {
         Ok(None)
     }
 
+    fn here(&self) -> &dyn Rows {
+        self
+    }
+
     fn inherited_until(&self) -> u64 {
         u64::MAX
     }

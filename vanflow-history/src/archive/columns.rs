@@ -3,9 +3,9 @@
 //! A file is read by its own schema: a column that a table has and an old file has not is without a value in its rows.
 
 use std::{
-    fs::File,
     io::{self, Write},
     iter,
+    ops::ControlFlow,
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ use parquet::{
     file::{
         metadata::{KeyValue, RowGroupMetaData},
         properties::{EnabledStatistics, ReaderProperties, WriterProperties},
-        reader::{FileReader, RowGroupReader, SerializedFileReader},
+        reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader},
         serialized_reader::ReadOptionsBuilder,
         statistics::Statistics,
         writer::SerializedFileWriter,
@@ -248,22 +248,22 @@ fn field(column: Column) -> Result<Type> {
 /// A file of rows that is open.
 pub(super) struct Reader<'t> {
     table: &'t Table,
-    pub(super) file: SerializedFileReader<File>,
+    pub(super) file: Box<dyn FileReader>,
     /// For each column of the table, which of the file it is.
     pub(super) places: Vec<Option<usize>>,
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn open(table: &'t Table, file: File) -> Result<Self> {
+    pub(super) fn open(table: &'t Table, file: impl ChunkReader + 'static) -> Result<Self> {
         Self::new(table, file, false)
     }
 
     /// The same, with what says which keys are not in it.
-    pub(super) fn with_filters(table: &'t Table, file: File) -> Result<Self> {
+    pub(super) fn with_filters(table: &'t Table, file: impl ChunkReader + 'static) -> Result<Self> {
         Self::new(table, file, true)
     }
 
-    fn new(table: &'t Table, file: File, has_filters: bool) -> Result<Self> {
+    fn new(table: &'t Table, file: impl ChunkReader + 'static, has_filters: bool) -> Result<Self> {
         let properties = ReaderProperties::builder().set_read_bloom_filter(has_filters).build();
         let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
         let file = SerializedFileReader::new_with_options(file, options)?;
@@ -277,7 +277,7 @@ impl<'t> Reader<'t> {
             (0..described.num_columns()).find(is_it)
         };
         let places = table.columns.iter().map(place).collect();
-        Ok(Self { table, file, places })
+        Ok(Self { table, file: Box::new(file), places })
     }
 
     /// Whether its table has all of its columns.
@@ -338,6 +338,22 @@ impl<'t> Reader<'t> {
 
     pub(super) fn groups(&self) -> usize {
         self.file.num_row_groups()
+    }
+
+    /// Gives each row that is looked for, until there are enough.
+    pub(super) fn visit(
+        &self,
+        wanted: &Wanted<'_>,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        for group in 0..self.groups() {
+            for row in self.group(group, wanted)? {
+                if visit(row).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The row with that key, or of those with that identity the one that ended last.

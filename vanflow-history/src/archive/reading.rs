@@ -13,7 +13,7 @@ impl Rows for Archive {
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
-        self.each_row(wanted, visit)
+        self.visit_here(wanted, &mut |_, row| visit(row)).map(drop)
     }
 
     fn visit_sums(
@@ -57,6 +57,10 @@ impl Rows for Archive {
         Ok(found)
     }
 
+    fn here(&self) -> &dyn Rows {
+        self
+    }
+
     fn inherited_until(&self) -> u64 {
         self.inherited_until
     }
@@ -93,32 +97,40 @@ impl State {
 }
 
 impl Archive {
-    fn each_row(
+    /// Gives each row that is looked for, for those who have the rest: with when it is that nothing is missing from, as
+    /// [`Archive::whole_since`] says, and as it was when files were looked for; answers that, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rows::visit`].
+    pub fn visit_here(
         &self,
         wanted: &Wanted<'_>,
-        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
-    ) -> Result<(), UnreadableRows> {
+        visit: &mut dyn FnMut(u64, Row) -> ControlFlow<()>,
+    ) -> Result<u64, UnreadableRows> {
         let Some(at) = self.tables.iter().position(|known| known.name == wanted.table) else {
-            return Ok(());
+            return Ok(0);
         };
         let table = &self.tables[at];
-        let (in_logs, files) = {
+        let (whole_since, in_logs, files) = {
             let state = self.state();
             let is_asked = |file: &&Entry| file.table == at && file.can_have(table, wanted);
-            (state.logged(at), state.files.iter().filter(is_asked).cloned().collect::<Vec<_>>())
+            let files = state.files.iter().filter(is_asked).cloned().collect::<Vec<_>>();
+            (state.extent.whole_since, state.logged(at), files)
         };
+        let mut visit = |row| visit(whole_since, row);
         for row in in_logs.iter().filter(|row| wanted.admits(table, row)) {
             if visit(Row::clone(row)).is_break() {
-                return Ok(());
+                return Ok(whole_since);
             }
         }
         drop(in_logs);
         for file in files {
-            if self.visit_file(&file, wanted, visit)?.is_break() {
-                return Ok(());
+            if self.visit_file(&file, wanted, &mut visit)?.is_break() {
+                break;
             }
         }
-        Ok(())
+        Ok(whole_since)
     }
 
     /// Gives the rows of a file that are looked for.
@@ -129,15 +141,7 @@ impl Archive {
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, UnreadableRows> {
         let mut read = || -> Result<ControlFlow<()>, ParquetError> {
-            let reader = Reader::open(&self.tables[file.table], File::open(&file.kept.path)?)?;
-            for group in 0..reader.groups() {
-                for row in reader.group(group, wanted)? {
-                    if visit(row).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                }
-            }
-            Ok(ControlFlow::Continue(()))
+            Reader::open(&self.tables[file.table], File::open(&file.kept.path)?)?.visit(wanted, visit)
         };
         read().map_err(|error| file.unreadable(&error))
     }

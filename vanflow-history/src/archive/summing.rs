@@ -13,7 +13,7 @@ use parquet::{
     column::reader::ColumnReader,
     data_type::ByteArray,
     errors::{ParquetError, Result},
-    file::reader::{FileReader, RowGroupReader},
+    file::reader::RowGroupReader,
 };
 
 use super::{

@@ -16,11 +16,11 @@ use crate::rows::{
 };
 
 /// 26 November 2026, 03:14 UTC.
-const AT: u64 = 1_795_662_840_000_000;
+pub(super) const AT: u64 = 1_795_662_840_000_000;
 
 const SECOND: u64 = 1_000_000;
 
-fn table() -> Table {
+pub(super) fn table() -> Table {
     let column = |name, kind| Column { name, kind };
     Table {
         name: "connections",
@@ -46,7 +46,7 @@ fn table() -> Table {
     }
 }
 
-fn row(key: &str, end: u64) -> Row {
+pub(super) fn row(key: &str, end: u64) -> Row {
     let values = [
         Value::Text(key.into()),
         Value::Text(key.split('@').next().unwrap_or_default().into()),
@@ -59,7 +59,7 @@ fn row(key: &str, end: u64) -> Row {
     Row { values: values.into() }
 }
 
-fn open(directory: &TempDir, options: ArchiveOptions, now: u64) -> (Archive, Vec<Remark>) {
+pub(super) fn open(directory: &TempDir, options: ArchiveOptions, now: u64) -> (Archive, Vec<Remark>) {
     Archive::open(directory.path(), vec![table()], options, now).unwrap()
 }
 
@@ -113,7 +113,7 @@ fn sums_by(
     (all.into_values().collect(), count, (rows.len(), answered))
 }
 
-const ALL: Span = Span { from: 0, until: u64::MAX };
+pub(super) const ALL: Span = Span { from: 0, until: u64::MAX };
 
 fn any_row() -> impl Strategy<Value = Row> {
     let text = || {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use vanflow_api::selection::Selection;
 
 use self::progress::Progress;
-use super::{Call, choose, nothing, observe::Times};
+use super::{Call, choose, nothing, observe::Times, wait::wait};
 #[cfg(feature = "parquet")]
 use crate::output::parquet::{self, Shape};
 use crate::{
@@ -40,7 +40,7 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
     let range = Times::new(call, export.range.since.as_deref(), export.range.until.as_deref(), now)?;
     let facts = call.facts(noun, &selection, now).await?;
     call.say_incomplete(&verdict)?;
-    range.say_missing(call, &verdict)?;
+    range.say_missing(call, noun, &verdict)?;
 
     let mut question = range.question(noun).with("sortBy", format!("{}.asc", noun.time));
     selection.parameters().into_iter().for_each(|(name, value)| question.add(name, value));
@@ -54,7 +54,7 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
     let written = match &export.to {
         Some(path) => {
             let mut file = create(path)?;
-            let lines = call.client.lines(&question).await?;
+            let lines = call.lines(&question).await?;
             let sink = Sink::new(&mut file, &call.how, noun, header, shape.as_ref())?;
             let written = write(sink, lines, &selection, &facts, &mut progress).await;
             let written = written.and_then(|written| file.flush().map(|()| written).map_err(Error::from));
@@ -64,7 +64,7 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
             })?
         }
         None => {
-            let lines = call.client.lines(&question).await?;
+            let lines = call.lines(&question).await?;
             let sink = Sink::new(&mut *call.out, &call.how, noun, header, shape.as_ref())?;
             write(sink, lines, &selection, &facts, &mut progress).await?
         }
@@ -159,8 +159,10 @@ async fn write(
 }
 
 /// How many items there are in that time, whatever the filters; none where that is not said.
-async fn expected(call: &Call<'_>, range: &Times, noun: &Noun) -> Result<Option<u64>, Error> {
-    let answer = call.client.json(&range.question(noun).with("limit", 0)).await?;
+async fn expected(call: &mut Call<'_>, range: &Times, noun: &Noun) -> Result<Option<u64>, Error> {
+    let question = range.question(noun).with("limit", 0);
+    let is_terminal = call.surroundings.err_is_terminal;
+    let answer = wait(&mut *call.err, is_terminal, call.client.json(&question)).await?;
     Ok(["timeRangeCount", "totalCount"].iter().find_map(|name| answer[*name].as_u64()))
 }
 

@@ -18,7 +18,7 @@ pub(crate) async fn list(call: &mut Call<'_>, noun: &'static Noun, list: &List) 
     question.add("state", if list.all { "all" } else { "active" });
     selection.parameters().into_iter().for_each(|(name, value)| question.add(name, value));
     choose(&mut question, &call.how, noun, &selection, &[]);
-    let mut lines = call.client.lines(&question).await?;
+    let mut lines = call.lines(&question).await?;
     let mut items = Vec::new();
     while let Some(item) = lines.next().await? {
         if selection.admits(&item, &facts.directory) {

@@ -49,7 +49,7 @@ pub(crate) async fn observe(call: &mut Call<'_>, observe: &Observe) -> Result<u8
         (None, None, None) => Part::Last(LAST),
     };
     call.say_incomplete(&verdict)?;
-    range.say_missing(call, &verdict)?;
+    range.say_missing(call, noun, &verdict)?;
     if observe.follow && !call.client.is_capture() {
         let last = if let Part::Last(last) = part { Some(last) } else { None };
         return follow(call, noun, &selection, facts, &range, last).await;
@@ -81,7 +81,7 @@ async fn show(
     }
     choose(&mut question, &call.how, noun, selection, &[]);
     let header = call.csv_header(noun).await?;
-    let mut lines = call.client.lines(&question).await?;
+    let mut lines = call.lines(&question).await?;
     // What was last is asked for in that order, so that no more comes than is shown; it is shown in the order of time.
     let mut items = VecDeque::new();
     while items.len() < limit.min(BATCH) {
@@ -123,6 +123,17 @@ async fn next(lines: &mut Lines, selection: &Selection, facts: &Facts) -> Result
         }
     }
     Ok(None)
+}
+
+/// The end of the earliest of that kind that a collector can have, in microseconds, as its verdict has it.
+fn oldest(kind: &str, verdict: &Value) -> Option<u64> {
+    let (now, began) = (verdict["now"].as_u64(), verdict["since"].as_u64());
+    let kept = verdict["memory"]["retention"].as_u64().zip(now).map(|(kept, now)| now.saturating_sub(kept));
+    let held = kept.max(began)?;
+    // A history goes back further.
+    let ended = verdict["ended"].as_array().into_iter().flatten();
+    let its = ended.filter(|ended| ended["kind"] == kind).find_map(|ended| ended["since"].as_u64());
+    Some(its.map_or(held, |its| held.min(its)))
 }
 
 /// A range of time, in microseconds.
@@ -168,12 +179,9 @@ impl Times {
     }
 
     /// Says where the range reaches back further than what is kept.
-    pub(crate) fn say_missing(&self, call: &mut Call<'_>, verdict: &Value) -> Result<(), Error> {
+    pub(crate) fn say_missing(&self, call: &mut Call<'_>, noun: &Noun, verdict: &Value) -> Result<(), Error> {
         let Some(since) = self.since else { return Ok(()) };
-        let (now, began) = (verdict["now"].as_u64(), verdict["since"].as_u64());
-        let kept =
-            verdict["memory"]["retention"].as_u64().zip(now).map(|(kept, now)| now.saturating_sub(kept));
-        if let Some(oldest) = kept.max(began)
+        if let Some(oldest) = oldest(noun.plural, verdict)
             && since < oldest
         {
             let oldest = call.zone.date_and_time(oldest);
@@ -182,5 +190,22 @@ impl Times {
             ))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_history_has_is_not_missing() {
+        let mut verdict = json!({"now": 1000, "since": 300, "memory": {"retention": 900}});
+        assert_eq!(oldest("connections", &verdict), Some(300));
+        verdict["ended"] = json!([{"kind": "connections", "since": 50}, {"kind": "requests"}]);
+        let found = ["connections", "requests", "events"].map(|kind| oldest(kind, &verdict));
+        assert_eq!(found, [Some(50), Some(300), Some(300)]);
+        assert_eq!(oldest("connections", &json!({"now": 1000})), None);
     }
 }

@@ -51,8 +51,13 @@ use rows::Recorded;
 pub(crate) struct Events {
     network: Network,
     recorder: Mutex<Recorder>,
-    recorded: Mutex<Recorded>,
+    /// What was taken back of a former process: whoever keeps events has those.
+    recalled: Mutex<Recorded>,
 }
+
+/// Which events somebody has taken, by [`crate::Api::take_events`].
+#[derive(Debug, Default)]
+pub struct TakenEvents(Option<Recorded>);
 
 /// The events that were kept at some moment.
 #[derive(Clone, Debug)]
@@ -78,37 +83,39 @@ impl Kept {
     pub(crate) fn look_back(&mut self, rows: &dyn Rows, query: &Query) -> Result<bool, UnreadableRows> {
         self.since = rows.held(NAME).since;
         let Some((since, until)) = query.before(self.whole_since) else { return Ok(false) };
-        let known: HashSet<_> = self.events.iter().map(|event| event.identity).collect();
+        let known: HashSet<_> = self.events.iter().map(|event| event.which()).collect();
         let past = rows::read(rows, since, until)?;
-        self.events.extend(past.into_values().filter(|event| !known.contains(&event.identity)));
+        self.events.extend(past.into_values().filter(|event| !known.contains(&event.which())));
         Ok(true)
     }
 }
 
 impl Events {
     pub(crate) fn new(network: Network, options: EventsOptions) -> Self {
-        Self { network, recorder: Mutex::new(Recorder::new(options)), recorded: Mutex::default() }
+        Self { network, recorder: Mutex::new(Recorder::new(options)), recalled: Mutex::default() }
     }
 
     /// Takes back what was recorded before this process began: what is not too old, and numbers that go on. Of a history that
-    /// cannot be read nothing is taken back.
+    /// cannot be read nothing is taken back; nobody else is asked.
     pub(crate) fn recall(&self, rows: &dyn Rows) {
+        let (rows, here_since) = (rows.here(), rows.here_since());
         let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(last_number) = rows::last_number(rows) else { return };
         let until = rows.inherited_until();
         let retention = recorder.timeline().retention().as_micros();
-        let since = until.saturating_sub(u64::try_from(retention).unwrap_or(u64::MAX));
+        let since = until.saturating_sub(u64::try_from(retention).unwrap_or(u64::MAX)).max(here_since);
         let Ok(events) = rows::read(rows, since, u64::MAX) else { return };
-        events.values().for_each(|event| recorded.know(event));
+        events.values().for_each(|event| recalled.know(event));
         recorder.recall(events.into_values(), last_number, Timestamp::from_micros(since));
     }
 
-    /// The rows of what happened or changed since this was called last, for the one who keeps them.
-    pub(crate) fn take_rows(&self) -> Vec<Row> {
+    /// The rows of what happened or changed since this was called last, for one who keeps them.
+    pub(crate) fn take_rows(&self, taken: &mut TakenEvents) -> Vec<Row> {
         self.observed(|recorder| {
             let timeline = recorder.timeline();
-            let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            let recalled = || self.recalled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let recorded = taken.0.get_or_insert_with(recalled);
             recorded.rows(timeline.revision(), timeline.events(), timeline.now())
         })
     }

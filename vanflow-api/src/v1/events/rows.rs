@@ -19,6 +19,7 @@ use crate::{
         },
         subject::{Severity, Subject, SubjectType},
     },
+    v2alpha1::NETWORK,
 };
 
 /// What their table is called.
@@ -30,8 +31,11 @@ const RECORDED: &str = "recorded";
 
 /// What rows of events look like: a column for each property of `/api/v1/events`.
 pub(crate) fn table() -> Table {
-    let beside =
-        [Column { name: KEY, kind: ColumnKind::Text }, Column { name: RECORDED, kind: ColumnKind::Instant }];
+    let beside = [
+        Column { name: KEY, kind: ColumnKind::Text },
+        Column { name: RECORDED, kind: ColumnKind::Instant },
+        NETWORK,
+    ];
     let column = |(name, kind): (&'static str, Kind)| Column {
         name,
         kind: match kind {
@@ -56,10 +60,11 @@ pub(crate) fn table() -> Table {
     }
 }
 
-/// The row of an event as it is at that time.
+/// The row of an event as it is at that time. Whose network it was others know.
 fn row(event: &Event, now: Timestamp) -> Row {
     let now = now.as_micros();
-    let beside = [Value::Text(format!("{}@{now}", event.identity).into()), Value::Number(now)];
+    let key = Value::Text(format!("{}@{now}", event.identity).into());
+    let beside = [key, Value::Number(now), Value::None];
     let value = |cell: Cell<'_>| match cell {
         Cell::Absent | Cell::Null => Value::None,
         Cell::Number(number) => Value::Number(number),
@@ -98,27 +103,36 @@ fn event(table: &Table, row: &Row) -> Option<Event> {
     })
 }
 
-/// The events of a history that were recorded since a time and had happened until another, by identity; each as it was last.
+impl Event {
+    pub(crate) fn which(&self) -> Which {
+        (self.identity, self.time)
+    }
+}
+
+/// What tells an event from all others: a collector that lost its history numbers anew.
+pub(crate) type Which = (u64, Timestamp);
+
+/// The events of a history that were recorded since a time and had happened until another; each as it was last.
 pub(crate) fn read(
     rows: &dyn Rows,
     since: u64,
     until: u64,
-) -> Result<HashMap<u64, Arc<Event>>, UnreadableRows> {
+) -> Result<HashMap<Which, Arc<Event>>, UnreadableRows> {
     let table = table();
-    let mut events: HashMap<u64, (u64, Arc<Event>)> = HashMap::new();
+    let mut events: HashMap<Which, (u64, Arc<Event>)> = HashMap::new();
     let had_happened = Condition { column: "time", is: Is::Within(0, until) };
     let wanted = Wanted::all(NAME, Span { from: since, until: u64::MAX }).with(had_happened);
     rows.visit(&wanted, &mut |row| {
         if let Some(event) = event(&table, &row) {
             let recorded = table.end(&row);
-            let known = events.entry(event.identity).or_insert_with(|| (recorded, Arc::new(event.clone())));
+            let known = events.entry(event.which()).or_insert_with(|| (recorded, Arc::new(event.clone())));
             if recorded > known.0 {
                 *known = (recorded, Arc::new(event));
             }
         }
         ControlFlow::Continue(())
     })?;
-    Ok(events.into_iter().map(|(identity, (_, event))| (identity, event)).collect())
+    Ok(events.into_iter().map(|(which, (_, event))| (which, event)).collect())
 }
 
 /// The highest number that an event of a history has.
@@ -145,7 +159,7 @@ pub(crate) fn last_number(rows: &dyn Rows) -> Result<u64, UnreadableRows> {
 }
 
 /// Which events are rows already.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Recorded {
     /// Of each what changes of it.
     known: HashMap<u64, (u64, Option<Timestamp>)>,

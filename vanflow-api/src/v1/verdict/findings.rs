@@ -58,6 +58,7 @@ pub(super) enum FindingKind {
     RecordsRefused,
     EvictedEarly,
     Queue,
+    HistoryKept,
     NotAttached,
 }
 
@@ -77,6 +78,7 @@ impl FindingKind {
         "recordsRefused",
         "evictedEarly",
         "queue",
+        "historyKept",
         "notAttached",
     ];
 }
@@ -286,6 +288,10 @@ fn about_collector(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         let detail = "they had ended, and counted in metrics; lists go less far back than the retention says"
             .to_owned();
         find(Severity::Unknown, FindingKind::EvictedEarly, text, Some(detail));
+    }
+    for text in &facts.troubles {
+        let detail = "what only that place has cannot be asked for meanwhile".to_owned();
+        find(Severity::Warn, FindingKind::HistoryKept, text.clone(), Some(detail));
     }
     let connection = facts.figures.connection;
     if connection.may_wait > 0 && connection.waiting >= connection.may_wait {

@@ -45,6 +45,8 @@ pub struct Bucket {
     pub endpoint: Option<String>,
     /// The authorities to trust, a PEM file, where it is not those that this machine trusts.
     pub ca: Option<PathBuf>,
+    /// How many octets of what is read from there may be kept on disk, for the next who asks.
+    pub cache_octets: u64,
 }
 
 /// A ClickHouse that what has ended is sent to.
@@ -98,8 +100,6 @@ pub struct FlowLog {
     pub rotation: Rotation,
     /// Whether each line carries the hash of the one before.
     pub is_chained: bool,
-    /// The identity of the network, where it has one.
-    pub network: Option<String>,
     /// The identity of the collector, where it has one.
     pub observer: Option<String>,
 }
@@ -256,12 +256,17 @@ pub(super) fn clickhouse(args: &Args) -> Result<Option<ClickHouse>, SettingsErro
     }))
 }
 
+/// What of a bucket is kept on disk at most when it was read, unless something else is said.
+#[cfg(feature = "bucket")]
+const CACHE: u64 = 1 << 30;
+
 #[cfg(feature = "bucket")]
 pub(super) fn bucket(args: &Args) -> Result<Option<Bucket>, SettingsError> {
     let Some(text) = &args.history_bucket else {
         let options = [
             ("--history-bucket-endpoint", args.history_bucket_endpoint.is_some()),
             ("--history-bucket-ca", args.history_bucket_ca.is_some()),
+            ("--history-cache-size", args.history_cache_size.is_some()),
         ];
         needs("--history-bucket URL", &options)?;
         return Ok(None);
@@ -290,6 +295,9 @@ pub(super) fn bucket(args: &Args) -> Result<Option<Bucket>, SettingsError> {
         prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
         endpoint: args.history_bucket_endpoint.clone(),
         ca: args.history_bucket_ca.clone(),
+        cache_octets: args.history_cache_size.map_or(Ok(CACHE), |Octets(octets)| {
+            at_least("--history-cache-size", octets, LEAST_MEMORY, "1M or more").map(|octets| octets as u64)
+        })?,
     }))
 }
 
@@ -300,6 +308,7 @@ pub(super) fn bucket(args: &Args) -> Result<(), SettingsError> {
         ("--history-bucket", args.history_bucket.is_some()),
         ("--history-bucket-endpoint", args.history_bucket_endpoint.is_some()),
         ("--history-bucket-ca", args.history_bucket_ca.is_some()),
+        ("--history-cache-size", args.history_cache_size.is_some()),
     ];
     match options.into_iter().find(|(_, is_given)| *is_given) {
         Some((option, _)) => Err(SettingsError::NotBuilt { option, feature: "bucket" }),
@@ -413,7 +422,6 @@ pub(super) fn flow_log(args: &Args) -> Result<Option<FlowLog>, SettingsError> {
             keep: at_least("--flow-log-keep", args.flow_log_keep.unwrap_or(10), 1, "1 or more")?,
         },
         is_chained: args.flow_log_chain,
-        network: args.network_id.clone(),
         observer: args.observer_id.clone(),
     }))
 }

@@ -392,7 +392,10 @@ fn a_bucket_is_named_by_a_url_with_a_place_in_it_or_without() {
     assert_eq!((&*bucket.bucket, &*bucket.prefix), ("history", ""));
     assert_eq!(bucket.endpoint.as_deref(), Some("http://s3:8333"));
     let options = settings.archive.expect("one").options;
-    assert_eq!((options.keeps_unsent, options.keep_octets), (true, Some(10 << 30)));
+    assert_eq!(
+        (options.keeps_unsent, options.keep_octets, bucket.cache_octets),
+        (true, Some(10 << 30), 1 << 30)
+    );
     let settings =
         settings_of("--history-bucket s3://history/van/west/ --history-keep-size 2G").expect("makes sense");
     assert_eq!(settings.bucket.expect("one").prefix, "van/west/");
@@ -407,6 +410,11 @@ fn a_bucket_is_named_by_a_url_with_a_place_in_it_or_without() {
             "--history-bucket-endpoint is `s3:8333`; it must be http://host:port or https://host:port",
         ),
         ("--history-bucket-ca ca.pem", "--history-bucket-ca needs --history-bucket URL"),
+        ("--history-cache-size 2G", "--history-cache-size needs --history-bucket URL"),
+        (
+            "--history-bucket s3://b --history-cache-size 2k",
+            "--history-cache-size is `2000`; it must be 1M or more",
+        ),
     ] {
         assert_eq!(settings_of(line).expect_err("makes no sense").to_string(), error);
     }
@@ -428,7 +436,6 @@ fn a_flow_log_is_as_it_was_asked_for_or_refused_with_what_makes_no_sense() {
     assert_eq!(log.fields, Some(["time", "key", "status"].map(str::to_owned).to_vec()));
     assert_eq!((log.rotation.octets, log.rotation.keep, log.is_chained), (None, 3, true));
     assert_eq!(log.rotation.age, Some(Duration::from_secs(24 * 60 * 60)));
-    assert_eq!(log.network.as_deref(), Some("van"));
     let log = settings("--demo --flow-log - --flow-log-format combined").expect("makes sense");
     assert_eq!(log.flow_log.expect("a log").target, FlowLogTarget::Stdout);
 
