@@ -44,11 +44,13 @@ impl Occasion {
 }
 
 /// Something that goes on for a while, and is worth a line when it begins and another when it is over.
+#[cfg(any(feature = "archive", test))]
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     since: Option<Instant>,
 }
 
+#[cfg(any(feature = "archive", test))]
 impl Outage {
     /// It goes on; whether it did not before.
     pub(crate) fn begins(&mut self) -> bool {
