@@ -20,7 +20,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 use vanflow_history::{
     History, QueryKind, RestoreError,
-    rows::{Row, Rows, Value},
+    rows::{Row, Rows},
 };
 use vanflow_proto::{RecordKind, Timestamp};
 use vanflow_store::{Revision, Snapshot};
@@ -44,7 +44,7 @@ use crate::{
     user::{self, User},
     v1::{self, Feeds, Freshness, Refusal, TakenEvents, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
-    v2alpha1::{self, Before, Derivations, Due, Ended, MOST_ROWS, Opened, Scope},
+    v2alpha1::{self, Before, Derivations, Due, Ended, MOST_ROWS, Opened, Scope, Whose},
     watches::Watches,
 };
 
@@ -58,9 +58,7 @@ pub struct Api {
 
 struct Shared {
     network: Network,
-    /// The identity of it, where it has one, and which column of the rows of each table has that.
-    network_id: Option<Box<str>>,
-    network_columns: Vec<Option<usize>>,
+    whose: Whose,
     derivations: Derivations,
     feeds: Feeds,
     maps: v1::Maps,
@@ -120,11 +118,9 @@ impl Api {
         if let Some(rows) = &options.rows {
             events.recall(&**rows);
         }
-        let tables = v2alpha1::history_tables();
         let shared = Shared {
             network,
-            network_id: options.network.map(Into::into),
-            network_columns: tables.iter().map(|table| table.column(v2alpha1::NETWORK.name)).collect(),
+            whose: Whose::new(options.network.map(Into::into)),
             derivations: Derivations::default(),
             feeds: Feeds::default(),
             maps: v1::Maps::default(),
@@ -214,7 +210,7 @@ impl Api {
     /// position of its table. Nothing is there twice.
     pub fn take_ended(&self, ended: &mut Ended, due: Due) -> Vec<(usize, Row)> {
         let snapshot = ended.follow(|| self.shared.network.read());
-        self.of_network(ended.rows(&snapshot, &self.shared.derivations, due))
+        self.shared.whose.said_in(ended.rows(&snapshot, &self.shared.derivations, due))
     }
 
     /// Passes over what has ended so far, as if it had been taken.
@@ -232,20 +228,7 @@ impl Api {
     ) -> (v2alpha1::Given, v2alpha1::Given) {
         let snapshot = opened.follow(|| self.shared.network.read());
         let (began, open) = opened.rows(&snapshot, &self.shared.derivations, due, now.as_micros());
-        (self.of_network(began), self.of_network(open))
-    }
-
-    /// Rows with whose network it is, where that is known.
-    fn of_network(&self, mut rows: v2alpha1::Given) -> v2alpha1::Given {
-        if let Some(network) = &self.shared.network_id {
-            for (table, row) in &mut rows {
-                if let Some(value) = self.shared.network_columns[*table].and_then(|at| row.values.get_mut(at))
-                {
-                    *value = Value::Text(network.clone());
-                }
-            }
-        }
-        rows
+        (self.shared.whose.said_in(began), self.shared.whose.said_in(open))
     }
 
     /// Passes over that what has begun so far did, as if it had been taken.
@@ -258,7 +241,7 @@ impl Api {
     /// [`history_tables`](crate::history_tables), each with the position of its table.
     pub fn take_events(&self, taken: &mut TakenEvents) -> Vec<(usize, Row)> {
         let rows = self.shared.events.take_rows(taken).into_iter();
-        self.of_network(rows.map(|row| (v2alpha1::EVENTS, row)).collect())
+        self.shared.whose.said_in(rows.map(|row| (v2alpha1::EVENTS, row)).collect())
     }
 
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as

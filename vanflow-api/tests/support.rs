@@ -283,3 +283,18 @@ pub(crate) fn service(address: &str, connections: u64, requests: u64) -> Vec<Upd
     }
     updates
 }
+
+/// The site of that router, and the processes at both ends of its service.
+pub(crate) fn ends_of_a_service() -> [UpdateBuf; 4] {
+    let new = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::StartTime, EPOCH - 1_000_000);
+    let process = |id, name: &str, host: &str| {
+        let process = new(RecordKind::Process, id).with(Attribute::Parent, "site-w");
+        process.with(Attribute::Name, name).with(Attribute::SourceHost, host)
+    };
+    [
+        new(RecordKind::Site, "site-w").with(Attribute::Name, "west"),
+        UpdateBuf::new(RecordKind::Router, "gv_ZW:0").with(Attribute::Parent, "site-w"),
+        process("process-1", "cart", "10.0.1.0"),
+        process("process-2", "catalog", "10.0.0.1"),
+    ]
+}

@@ -429,11 +429,12 @@ impl Lanes {
 
     fn depend(&mut self, lane: u32, key: LaneKey, vocabulary: &Vocabulary) {
         for dependence in Self::dependences(key, vocabulary) {
-            match self.dependents.get_or_insert_with(dependence, || Dependents::One(lane)) {
+            let dependents = self.dependents.get_or_insert_with(dependence, || Dependents::One(lane));
+            match dependents {
                 Dependents::One(only) if *only == lane => {}
-                one @ Dependents::One(_) => {
-                    let Dependents::One(other) = *one else { unreachable!("it is one") };
-                    *one = Dependents::Several(Box::new(BTreeSet::from([other, lane])));
+                Dependents::One(other) => {
+                    let both = BTreeSet::from([*other, lane]);
+                    *dependents = Dependents::Several(Box::new(both));
                     self.in_sets += 2;
                 }
                 Dependents::Several(lanes) => self.in_sets += usize::from(lanes.insert(lane)),
@@ -475,7 +476,8 @@ impl Lanes {
 
     /// Notes for which starts connections of a path go into a lane.
     pub(crate) fn route(&mut self, path: Path, steady: Steady, lane: u32) {
-        self.routes.insert(path, Route { steady, lane });
+        let route = Route { steady, lane };
+        *self.routes.get_or_insert_with(path, || route) = route;
     }
 
     /// What connections of that path go into has to be found out anew.

@@ -104,15 +104,6 @@ impl<K: Eq + Hash, V> PartedMap<K, V> {
         &mut occupied.into_mut().1
     }
 
-    /// Inserts a value in place of that which is there for the key.
-    pub(crate) fn insert(&mut self, key: K, value: V) {
-        let mut value = Some(value);
-        let place = self.get_or_insert_with(key, || value.take().expect("it is made once"));
-        if let Some(value) = value {
-            *place = value;
-        }
-    }
-
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let (_, value) = self.parts.remove(self.parts.hash(key), |(other, _)| other == key)?;
         self.len -= 1;
@@ -135,7 +126,7 @@ mod tests {
             if number % 3 == 0 {
                 assert_eq!(map.remove(&key), plain.remove(&key), "{key}");
             } else if number % 5 == 0 {
-                map.insert(key, number);
+                *map.get_or_insert_with(key, || number) = number;
                 plain.insert(key, number);
             } else {
                 *map.get_or_insert_with(key, || 1) += number;

@@ -7,13 +7,13 @@ use std::{
     ops::Deref,
 };
 
-use vanflow_history::rows::Row;
+use vanflow_history::rows::{Row, Value};
 use vanflow_proto::RecordKind;
 use vanflow_store::{Changes, Record, RecordRef, Revision, Snapshot, Store};
 
 use crate::v2alpha1::{
     derivations::Derivations,
-    past::{KEPT, row},
+    past::{KEPT, NETWORK, history_tables, row},
     view::{Needs, View, key_text},
 };
 
@@ -28,6 +28,31 @@ const MOST_AGAIN: usize = 20_000;
 
 /// Rows, each with the position of its table.
 pub(crate) type Given = Vec<(usize, Row)>;
+
+/// Whose network rows are of, where that is known, and the column of each table that says so.
+#[derive(Debug)]
+pub(crate) struct Whose {
+    network: Option<Box<str>>,
+    columns: Vec<Option<usize>>,
+}
+
+impl Whose {
+    pub(crate) fn new(network: Option<Box<str>>) -> Self {
+        Self { network, columns: history_tables().iter().map(|table| table.column(NETWORK.name)).collect() }
+    }
+
+    /// The same rows, which say so.
+    pub(crate) fn said_in(&self, mut rows: Given) -> Given {
+        if let Some(network) = &self.network {
+            for (table, row) in &mut rows {
+                if let Some(value) = self.columns[*table].and_then(|at| row.values.get_mut(at)) {
+                    *value = Value::Text(network.clone());
+                }
+            }
+        }
+        rows
+    }
+}
 
 /// What is known of what ended.
 #[derive(Debug)]

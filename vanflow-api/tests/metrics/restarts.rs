@@ -7,7 +7,7 @@ use vanflow_api::ApiOptions;
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{SourceId, Store, StoreOptions};
 
-use crate::support::{EPOCH, Fixture, apply, service};
+use crate::support::{EPOCH, Fixture, apply, ends_of_a_service, service};
 
 const SECOND: u64 = 1_000_000;
 
@@ -22,19 +22,8 @@ impl Collector {
         let mut store = Store::new(StoreOptions::default());
         let at = Timestamp::from_micros(EPOCH);
         let source = store.source_seen("gv_ZW:0", SourceType::Router, at);
-        let new = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::StartTime, EPOCH - SECOND);
-        let process = |id, name: &str, host: &str| {
-            let process = new(RecordKind::Process, id).with(Attribute::Parent, "site-w");
-            process.with(Attribute::Name, name).with(Attribute::SourceHost, host)
-        };
-        let around = [
-            new(RecordKind::Site, "site-w").with(Attribute::Name, "west"),
-            UpdateBuf::new(RecordKind::Router, "gv_ZW:0").with(Attribute::Parent, "site-w"),
-            process("process-1", "cart", "10.0.1.0"),
-            process("process-2", "catalog", "10.0.0.1"),
-        ];
         apply(&mut store, source, &service("shop", 0, 0), at);
-        apply(&mut store, source, &around, at);
+        apply(&mut store, source, &ends_of_a_service(), at);
         store.advance(Timestamp::from_micros(EPOCH + now * SECOND));
         let mut options = ApiOptions::default();
         options.metrics.zero_for = std::time::Duration::ZERO;

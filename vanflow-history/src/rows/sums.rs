@@ -107,10 +107,10 @@ impl Table {
     /// What rows come to in steps of that length, in microseconds; all together where there is none.
     pub fn sum_up<'r>(&self, rows: impl IntoIterator<Item = &'r Row>, step: Option<u64>) -> Vec<Sum> {
         let mut sums = HashMap::new();
-        self.sum_rows(rows, false, step, &mut sums);
+        self.sum_rows(rows, step, &mut sums);
         let mut sums: Vec<_> = sums.into_iter().collect();
         sums.sort_by(|(left, _), (right, _)| (&left.0, left.1).cmp(&(&right.0, right.1)));
-        let sum = |((keys, begin, _), (rows, numbers)): (Alike<'r>, Summary)| Sum {
+        let sum = |((keys, begin), (rows, numbers)): (Alike<'r>, Summary)| Sum {
             alike: self.alike(keys.into_iter().cloned()),
             begin,
             rows,
@@ -127,8 +127,8 @@ impl Table {
             for starts_late in [false, true] {
                 let mut sums = HashMap::new();
                 let its = rows.iter().filter(|row| self.starts_late(row) == starts_late);
-                self.sum_rows(its, is_replaced, Some(step), &mut sums);
-                slots.extend(sums.into_iter().map(|((keys, begin, is_replaced), summary)| {
+                self.sum_rows(its, Some(step), &mut sums);
+                slots.extend(sums.into_iter().map(|((keys, begin), summary)| {
                     let keys = keys.into_iter().cloned().collect();
                     (Slot { keys, begin, is_replaced, starts_late }, summary)
                 }));
@@ -140,7 +140,6 @@ impl Table {
     fn sum_rows<'r>(
         &self,
         rows: impl IntoIterator<Item = &'r Row>,
-        is_replaced: bool,
         step: Option<u64>,
         sums: &mut HashMap<Alike<'r>, Summary>,
     ) {
@@ -148,7 +147,7 @@ impl Table {
             let keys = self.sums.keys.iter().map(|column| &row.values[*column]).collect();
             let begin = step.map_or(0, |step| self.end(row) / step * step);
             let none = || (0, vec![Tally::default(); self.sums.numbers.len()]);
-            let (count, tallies) = sums.entry((keys, begin, is_replaced)).or_insert_with(none);
+            let (count, tallies) = sums.entry((keys, begin)).or_insert_with(none);
             *count += 1;
             for (summed, tally) in self.sums.numbers.iter().zip(tallies) {
                 let is_known = |column: usize| row.values[column] == Value::Truth(true);
@@ -267,8 +266,8 @@ pub(crate) fn slot_of(row: Row, keys: usize) -> (Slot, Summary) {
     (Slot { keys, begin, is_replaced, starts_late }, (rows, tallies))
 }
 
-/// What rows have in common, where the step begins in which they ended, and whether they are replaced.
-type Alike<'r> = (Vec<&'r Value>, u64, bool);
+/// What rows have in common, and where the step begins in which they ended.
+type Alike<'r> = (Vec<&'r Value>, u64);
 
 /// A name for as long as the process lives. There are as many as tables have numbers.
 fn interned(name: String) -> &'static str {
