@@ -27,8 +27,6 @@ let pausedAt = null;
 let held = new Map();
 /** @type {{ view: import('./views.js').View, mounted: import('./views.js').Mounted, element: HTMLElement, ended: AbortController, asked: Record<string, string> } | null} */
 let screen = null;
-/** Clocks that differ by more show another time, µs. */
-const OTHER_TIME = 60e6;
 /** An answer takes long after so many seconds. */
 const SLOW = 1.5;
 /** Ends what was fetched of the past for an address that is no more. */
@@ -257,18 +255,16 @@ document.addEventListener('keydown', (event) => {
 });
 keys.listen(shortcuts);
 stream.onState((state) => bar.stream(state, stream.heard));
+stream.onOtherTime = () => {
+  leave();
+  show();
+  void bar.drawRibbon(true);
+};
 stream.set('verdict', {
   path: 'v1/verdict',
   receive: (answer) => {
     verdict = answer;
-    const before = stream.offset;
-    stream.offset = answer.now - Date.now() * 1000;
-    if (Math.abs(stream.offset - before) > OTHER_TIME) {
-      // Its clock shows another time, that of a capture: what was asked was about the wrong one.
-      leave();
-      show();
-      void bar.drawRibbon(true);
-    }
+    stream.hear(answer.now);
     bar.verdict(answer);
     if (pausedAt === null) screen?.mounted.verdict?.(answer);
   },

@@ -16,8 +16,10 @@ import * as api from './api.js';
 const STALE_AFTER_MS = 5000;
 /** How soon a lost stream is tried again. */
 const RETRY_MS = 2000;
-/** Where a server has no stream, each path is fetched so often. */
-const POLL_MS = 1000;
+/** A clock that has not moved for longer stands. */
+const STANDS_MS = 2000;
+/** Clocks that differ by more show another time, µs. */
+const OTHER_TIME = 60e6;
 
 export class Stream {
   constructor() {
@@ -25,18 +27,24 @@ export class Stream {
     this.subscriptions = new Map();
     /** @type {EventSource | null} */
     this.source = null;
-    /** @type {AbortController | null} */
-    this.polling = null;
-    /** Whether the server has no stream. */
-    this.polls = false;
+    /** Ends what asks why there is no stream. */
+    this.asking = new AbortController();
     /** @type {StreamState} */
     this.state = 'connecting';
     /** Of the collector's clock, when something was heard last; microseconds. */
     this.heard = 0;
+    /** The same by the clock of the browser, in ms. */
+    this.heardAt = 0;
     /** What the collector's clock is ahead of ours, in microseconds. */
     this.offset = 0;
+    /** What its clock was when that was said, and when by ours. @type {{ now: number, at: number } | null} */
+    this.told = null;
+    /** Whether its clock stands, as that of a capture does which has been replayed. */
+    this.stands = false;
     /** @type {((state: StreamState) => void)[]} */
     this.listeners = [];
+    /** What is done where it turns out that the collector's time is another than was thought. */
+    this.onOtherTime = () => {};
     this.scheduled = false;
     this.probing = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -51,9 +59,9 @@ export class Stream {
     this.listeners.push(listener);
   }
 
-  /** The collector's time, in microseconds. */
+  /** The collector's time, in microseconds: the only clock of the page. */
   now() {
-    return Date.now() * 1000 + this.offset;
+    return this.stands && this.told ? this.told.now : Date.now() * 1000 + this.offset;
   }
 
   /**
@@ -87,8 +95,7 @@ export class Stream {
     if (this.state === 'hidden') this.become('connecting');
     if (this.subscriptions.size === 0) return;
     this.expectSoon();
-    if (this.polls) this.poll();
-    else this.listen();
+    this.listen();
   }
 
   disconnect() {
@@ -97,18 +104,16 @@ export class Stream {
     clearTimeout(this.retryTimer);
     this.source?.close();
     this.source = null;
-    this.polling?.abort();
-    this.polling = null;
+    this.asking.abort();
   }
 
   listen() {
     const query = new URLSearchParams();
     for (const [name, { path }] of this.subscriptions) query.set(name, path);
-    const source = new EventSource(api.address(`api/v1/stream?${query}`));
+    const path = `v1/stream?${query}`;
+    const source = new EventSource(api.address(`api/${path}`));
     this.source = source;
-    let greeted = false;
     source.addEventListener('hello', (event) => {
-      greeted = true;
       this.hear(JSON.parse(/** @type {MessageEvent} */ (event).data).now);
     });
     for (const name of this.subscriptions.keys()) {
@@ -126,15 +131,12 @@ export class Stream {
       }
       this.expectSoon();
       if (source.readyState !== EventSource.CLOSED) return;
-      if (!greeted && this.heard === 0) {
-        // It answered, and with no stream: an older collector.
-        this.polls = true;
-        this.connect();
-      } else {
-        // It may not know any more who looks, which a stream does not say.
-        void api.get('v2alpha1/user').catch(() => null);
-        this.retryTimer = setTimeout(() => this.connect(), RETRY_MS);
-      }
+      // It may not know any more who looks, or have as many streams as it takes: a stream does not say so.
+      this.asking = new AbortController();
+      api.get(path, this.asking.signal).catch((error) => {
+        if (error instanceof api.ApiError) this.subscriptions.get('verdict')?.fail?.(error);
+      });
+      this.retryTimer = setTimeout(() => this.connect(), RETRY_MS);
     });
   }
 
@@ -143,11 +145,12 @@ export class Stream {
    * connection may be lost without anybody having said so. To be called every second.
    */
   async probe() {
-    if (this.source === null || this.probing || this.now() - this.heard < STALE_AFTER_MS * 1000) return;
+    if (this.source === null || this.probing || performance.now() - this.heardAt < STALE_AFTER_MS) return;
     this.probing = true;
     try {
-      const response = await fetch(api.address('healthz'), { signal: AbortSignal.timeout(STALE_AFTER_MS / 2), cache: 'no-store' });
-      if (response.ok) this.hear();
+      /** @type {import('./answers.js').Verdict} */
+      const { now } = await api.get('v1/verdict', AbortSignal.timeout(STALE_AFTER_MS / 2));
+      this.hear(now);
     } catch {
       if (this.source !== null) {
         this.become('stale');
@@ -158,41 +161,29 @@ export class Stream {
     }
   }
 
-  async poll() {
-    const polling = new AbortController();
-    this.polling = polling;
-    /** @type {Map<string, string>} */
-    const last = new Map();
-    while (!polling.signal.aborted) {
-      await Promise.all([...this.subscriptions].map(async ([name, { path, receive, fail }]) => {
-        try {
-          const answer = await api.get(path, polling.signal);
-          if (polling.signal.aborted) return;
-          this.hear();
-          const text = JSON.stringify(answer);
-          if (last.get(name) === text) return;
-          last.set(name, text);
-          receive(answer);
-        } catch (error) {
-          if (polling.signal.aborted) return;
-          if (error instanceof api.ApiError && error.status !== 0) {
-            this.hear();
-            fail?.(error);
-          } else if (error instanceof api.ApiError) this.expectSoon();
-          else throw error;
-        }
-      }));
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
-  }
-
   /** @param {number} [now] the collector's clock, in microseconds */
   hear(now) {
-    if (now !== undefined) this.offset = now - Date.now() * 1000;
+    if (now !== undefined) this.tell(now, performance.now());
     this.heard = this.now();
+    this.heardAt = performance.now();
     clearTimeout(this.staleTimer);
     this.staleTimer = undefined;
     this.become('open');
+  }
+
+  /** @param {number} now the collector's clock, in microseconds @param {number} at ours, in ms */
+  tell(now, at) {
+    const before = this.now();
+    const { told } = this;
+    if (told?.now === now) {
+      this.stands ||= at - told.at > STANDS_MS;
+      return;
+    }
+    this.stands = false;
+    this.offset = now - Date.now() * 1000;
+    this.told = { now, at };
+    // That of a capture may be years back; what was asked until then was about the wrong time.
+    if (now < before - OTHER_TIME || (!told && now > before + OTHER_TIME)) this.onOtherTime();
   }
 
   /** From now on it is stale, unless something is heard in time. */
@@ -202,6 +193,7 @@ export class Stream {
 
   /** @param {StreamState} state */
   become(state) {
+    if (state === 'stale') this.stands = false;
     if (this.state === state) return;
     this.state = state;
     for (const listener of this.listeners) listener(state);

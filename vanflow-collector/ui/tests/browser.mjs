@@ -474,6 +474,33 @@ for (const capture of captures) {
   }, { root }));
 }
 
+for (const capture of captures) {
+  const [name, root] = capture.split('=');
+  await test(`of the capture ${name} each time is by its clock, which stands once it is over`, () => withPage({}, async (page) => {
+    const { now } = await (await fetch(`${root}/api/v1/verdict`)).json();
+    const clock = (/** @type {number} */ at) => new Date(at / 1000).toISOString().slice(11, 19);
+    await open(page, 'connections', root);
+    // A collector that has nothing new to say is asked for its time after a while, and again.
+    await page.waitForTimeout(12_000);
+    assert.equal(await page.locator('.live .time').innerText(), `${clock(now)} UTC`);
+    const marks = await page.$$eval('.rib > span:not(.ev, .no)', (all) => all.map((each) => each.textContent ?? ''));
+    assert.ok(marks.length > 0);
+    for (const mark of marks) assert.ok(mark >= clock(now - 3600e6).slice(0, 5) && mark <= clock(now).slice(0, 5), `${mark} of ${marks}, at ${clock(now)}`);
+    await page.locator('tr[data-key]').first().click();
+    await page.locator('.vway li').first().waitFor({ state: 'attached' });
+    assert.doesNotMatch(await page.locator('.vway').textContent() ?? '', /up since \d+ /, 'it came up on the day of the capture');
+  }, { root }));
+}
+
+await test('where no stream is to be had the page says why, and tries again', () => withPage({}, async (page) => {
+  const refused = { status: 503, contentType: 'application/json', body: '{"error":"there are as many watches as there may be"}' };
+  await page.route('**/api/v1/stream?*', (route) => route.fulfill(refused));
+  await page.goto(`${url}/#services`);
+  await page.locator('.att', { hasText: 'as many watches as there may be' }).waitFor();
+  await page.unroute('**/api/v1/stream?*');
+  await page.waitForSelector('tr[data-key]');
+}, { complains: true }));
+
 await test('the first map is there soon', () => withPage({}, async (page) => {
   await page.goto(`${url}/healthz`);
   const begun = performance.now();

@@ -391,8 +391,9 @@ class Detail {
     const subject = this.connection ?? this.request;
     if (!subject) return;
     const hops = this.network ? hopsOf(subject, this.network) : [];
+    const now = this.context.now();
     fill(this.left,
-      this.network ? [wayAcross(hops), wayDown(hops)] : h('p', { class: 'na' }, this.failed ?? 'asking for routers and links …'),
+      this.network ? [wayAcross(hops, now), wayDown(hops, now)] : h('p', { class: 'na' }, this.failed ?? 'asking for routers and links …'),
       this.connection ? failureWords(this.connection) : null,
       this.connection ? latency(this.connection) : this.network ? h('p', { class: 'na' }, 'The connection of this request is not known: it was opened before its router was asked.') : null);
     fill(this.right, this.connection ? this.requestList(this.connection) : null, command(subject.key, this.request ? ' requests' : ''));

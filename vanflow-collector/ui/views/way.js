@@ -267,9 +267,10 @@ const APART = 10;
 /**
  * Sites as boxes, in them client, routers and server; between them the links.
  * @param {Hop[]} hops
+ * @param {number} now
  * @returns {SVGElement}
  */
-export function wayAcross(hops) {
+export function wayAcross(hops, now) {
   const { areas, between } = areasOf(hops);
   const links = between.length;
   const gap = links === 0 ? 0 : Math.min(BETWEEN, Math.max(NARROW, (WIDTH - areas.length * 180) / links));
@@ -292,7 +293,7 @@ export function wayAcross(hops) {
     const rooms = roomsOf(shown.map((hop) => hop.name.length * LETTER), width - 24);
     const belows = roomsOf(shown.map((hop) => belowOf(hop).length * SMALL_LETTER), width + Math.min(gap, 60) - 24);
     const link = between[index - 1];
-    if (before !== null && link) drawLink(element, link, before, at(0), left - gap, left);
+    if (before !== null && link) drawLink(element, link, now, before, at(0), left - gap, left);
     shown.forEach((hop, place) => {
       const x = at(place);
       if (place > 0) {
@@ -317,17 +318,18 @@ export function wayAcross(hops) {
 /**
  * @param {SVGElement} element
  * @param {Hop} link
+ * @param {number} now
  * @param {number} from
  * @param {number} to
  * @param {number} left of the room between the sites
  * @param {number} right
  */
-function drawLink(element, link, from, to, left, right) {
+function drawLink(element, link, now, from, to, left, right) {
   const kind = link.type === 'gap' ? 'wlk gap' : link.inferred ? 'wlk inferred' : 'wlk';
   element.append(s('path', { class: kind, d: `M${round(from)} ${LINE}H${round(to)}` }));
   const middle = (left + right) / 2;
   const width = right - left - 8;
-  const { name, cost, state } = linkWords(link);
+  const { name, cost, state } = linkWords(link, now);
   const whole = [name, cost, state].filter(Boolean).join(', ');
   // Where there is little room, since when it is up is in the title and in the list alone.
   const [over, under] = width > 120 ? [[name, cost].filter(Boolean).join(', '), state] : [name, link.inferred ? 'inferred' : cost];
@@ -361,13 +363,14 @@ function drawNode(hop, x, first, last, many, room) {
 /**
  * The same as a list, for narrow windows and for those who read it.
  * @param {Hop[]} hops
+ * @param {number} now
  * @returns {HTMLElement}
  */
-export function wayDown(hops) {
+export function wayDown(hops, now) {
   return h('ol', { class: 'vway', 'aria-label': 'The way through the network' }, hops.map((hop) => {
     const kind = { client: 'c', server: 'c', router: hop.edge ? 'r e' : 'r', link: 'l', gap: 'l' }[hop.type];
     const site = hop.siteName ? `${hop.siteName}${hop.address ? ', ' : ''}` : '';
-    const link = hop.type === 'link' || hop.type === 'gap' ? linkWords(hop) : null;
+    const link = hop.type === 'link' || hop.type === 'gap' ? linkWords(hop, now) : null;
     const more = link ? [link.cost, link.state] : [`${site}${hop.address ?? ''}`, hop.inferred ? 'inferred' : ''];
     return h('li', null, h('span', { class: kind, 'aria-hidden': 'true' }),
       h(hop.type === 'client' || hop.type === 'server' ? 'b' : 'em', null, link?.name ?? hop.name),
@@ -375,10 +378,10 @@ export function wayDown(hops) {
   }));
 }
 
-/** @param {Hop} link @returns {{ name: string, cost: string, state: string }} */
-function linkWords(link) {
+/** @param {Hop} link @param {number} now @returns {{ name: string, cost: string, state: string }} */
+function linkWords(link, now) {
   if (link.type === 'gap') return { name: link.name, cost: '', state: '' };
-  const state = link.up === false ? 'down now' : link.upSince === undefined ? '' : `up since ${units.moment(link.upSince, Date.now() * 1000)}`;
+  const state = link.up === false ? 'down now' : link.upSince === undefined ? '' : `up since ${units.moment(link.upSince, now)}`;
   return {
     name: `link ${link.name}`, cost: link.cost === undefined ? '' : `cost ${link.cost}`,
     state: link.inferred ? ['inferred', state].filter(Boolean).join(', ') : state,
@@ -482,7 +485,7 @@ let last = null;
  * @returns {Promise<Network>}
  */
 export async function network(signal) {
-  if (last && Date.now() - last.at < FRESH) return last.network;
+  if (last && performance.now() - last.at < FRESH) return last.network;
   /** @typedef {import('../answers.js').Page<any>} Page */
   const [routers, links, sites, raw] = await Promise.all([
     api.get('v2alpha1/routers?state=all&sortBy=startTime.asc', signal), api.get('v2alpha1/routerlinks?state=all', signal),
@@ -491,7 +494,7 @@ export async function network(signal) {
   const found = joined(/** @type {Page} */ (links).results, /** @type {Raw[]} */ (raw));
   const siteNames = new Map(/** @type {Page} */ (sites).results.map((site) => [site.identity, site.name]));
   const named = /** @type {Page} */ (routers).results.map((router) => ({ ...router, siteName: siteNames.get(router.siteId) }));
-  last = { at: Date.now(), network: { routers: named, links: found } };
+  last = { at: performance.now(), network: { routers: named, links: found } };
   return last.network;
 }
 
