@@ -179,8 +179,8 @@ struct Entry {
     rows: u64,
     /// Of how many rows sums are.
     summed: u64,
-    /// When the first of its rows started; 0 where that is not known.
-    first_start: u64,
+    /// When its rows started, the first and the last, as far as that is known.
+    starts: (u64, u64),
     /// Whether any of its rows is in place of an earlier one.
     has_replacing: bool,
     octets: u64,
@@ -463,9 +463,10 @@ impl Archive {
         let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0) + last_of_step(rollup));
         let kept = Arc::new(Kept::new(path, self.disk.clone()));
         let start = |row: &Row| match table.sums.start.map(|column| &row.values[column]) {
-            Some(Value::Number(start)) => *start,
-            _ => 0,
+            Some(Value::Number(start)) => Some(*start),
+            _ => None,
         };
+        let starts = rows.iter().map(start);
         Ok(Entry {
             table: at,
             rollup,
@@ -474,7 +475,10 @@ impl Archive {
             ends,
             rows: rows.len() as u64,
             summed: summed.unwrap_or(0),
-            first_start: rows.iter().map(start).min().unwrap_or(0),
+            starts: (
+                starts.clone().map(Option::unwrap_or_default).min().unwrap_or(0),
+                starts.map(|start| start.unwrap_or(u64::MAX)).max().unwrap_or(u64::MAX),
+            ),
             has_replacing: rows.iter().any(|row| table.replaces(row)),
             octets,
             is_sent: false,
@@ -528,7 +532,9 @@ impl Entry {
         let (start, replaces) = (name(table.sums.start), name(table.sums.replaces));
         wanted.span.meets(self.ends.0, self.ends.1)
             && wanted.conditions.iter().all(|condition| match condition.is {
-                Is::Within(_, until) if start == Some(condition.column) => self.first_start <= until,
+                Is::Within(from, until) if start == Some(condition.column) => {
+                    self.starts.0 <= until && from <= self.starts.1
+                }
                 Is::Within(1.., _) if replaces == Some(condition.column) => self.has_replacing,
                 _ => true,
             })
@@ -608,7 +614,7 @@ fn described(
         ends: (ends.0, ends.1 + last_of_step(rollup)),
         rows: reader.rows(),
         summed: reader.summed(),
-        first_start: its.sums.start.map_or(0, |column| reader.least(column)),
+        starts: its.sums.start.map_or((0, u64::MAX), |column| reader.bounds(column)),
         has_replacing: its.sums.replaces.is_some_and(|column| reader.has_any(column)),
         octets,
         is_sent: false,

@@ -9,7 +9,10 @@ use parquet::{
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::support::{PIPE, typed};
+use crate::{
+    server::{Asked, Reply, serve},
+    support::{PIPE, typed},
+};
 
 const EXPORT: &str = "--input ../tests/captures/router-3.5.jsonl export";
 
@@ -84,4 +87,66 @@ async fn columns_of_parquet_are_those_that_were_named() {
     assert_eq!((outcome.code, &*outcome.out), (vflow::WRONG_USE, ""));
     let said = "error: --columns has `octets`; it must be some of clientAddress, connectionId, ";
     assert!(outcome.err.starts_with(said), "{}", outcome.err);
+}
+
+/// A collector that has so many connections on disk, and no more than three of them in an answer.
+fn played(count: usize) -> impl Fn(&Asked) -> Reply {
+    move |asked| {
+        let parameter = |name: &str| {
+            let (_, query) = asked.target.split_once('?')?;
+            query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+        };
+        if asked.target.starts_with("/api/v1/verdict") {
+            let verdict = json!({
+                "complete": true, "now": 1_795_651_200_000_000_u64, "text": "",
+                "ended": [{"kind": "connections", "since": 1, "rows": count}],
+            });
+            return Reply::ok(verdict.to_string());
+        }
+        let Some(after) = parameter("after") else {
+            let message = "there are more than 3 connections that are not held any more in this answer";
+            return Reply { status: 400, ..Reply::ok(json!({"message": message}).to_string()) };
+        };
+        let first = if after.is_empty() { 0 } else { after.parse::<usize>().expect("a key") + 1 };
+        let items =
+            (first..count.min(first + 3)).map(|key| json!({"key": key.to_string(), "octetCount": key}));
+        Reply::ok(items.map(|item| format!("{item}\n")).collect::<String>())
+    }
+}
+
+#[tokio::test]
+async fn what_a_collector_cannot_have_in_memory_is_exported_page_by_page_to_the_end() {
+    for count in [0, 1, 3, 8] {
+        let (url, asked) = serve(played(count)).await;
+        let line = format!("export --server {url} --columns octetCount -o csv");
+        let outcome = typed(&line, &PIPE).await;
+        let expected: String = std::iter::once("octetCount\n".to_owned())
+            .chain((0..count).map(|key| format!("{key}\n")))
+            .collect();
+        assert_eq!(
+            (outcome.code, outcome.out.replace("\r\n", "\n")),
+            (vflow::RIGHT, expected),
+            "{}",
+            outcome.err
+        );
+        let pages: Vec<_> = (asked.lock().expect("nobody panicked").iter())
+            .filter_map(|asked| Some(asked.target.rsplit_once("&after=")?.1.to_owned()))
+            .collect();
+        let expected: Vec<_> = match count {
+            0 => vec![""],
+            1 => vec!["", "0"],
+            3 => vec!["", "2"],
+            _ => vec!["", "2", "5", "7"],
+        };
+        assert_eq!(pages, expected);
+    }
+    // What breaks off in the middle is no export.
+    let (url, _) = serve(|asked: &Asked| match asked.target.ends_with("&after=5") {
+        true => Reply { status: 400, ..Reply::ok(json!({"message": "`after` is `5`"}).to_string()) },
+        false => played(8)(asked),
+    })
+    .await;
+    let outcome = typed(&format!("export --server {url} --columns octetCount"), &PIPE).await;
+    assert_eq!((outcome.code, outcome.out.lines().count()), (vflow::WRONG_USE, 6), "{}", outcome.err);
+    assert!(outcome.err.contains("`after` is `5`"), "{}", outcome.err);
 }

@@ -3,9 +3,9 @@
 //! Where an item belongs follows from its properties alone, so that it makes no difference whether it is held or a row of a
 //! history by the time that the next page is asked for.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, ops::ControlFlow};
 
-use vanflow_history::rows::Rows;
+use vanflow_history::rows::{Row, Rows};
 
 use crate::{
     error::{ApiError, excerpt},
@@ -13,8 +13,9 @@ use crate::{
     v2alpha1::{
         best::Best,
         collection::Scope,
-        past::{self, Before, Listed},
+        past::{self, Before, Listed, Window},
         query::{AFTER, Query},
+        schema::Kind,
         view::{Subject, View},
     },
 };
@@ -22,7 +23,8 @@ use crate::{
 /// Where an item belongs: by what the list is ordered, and among equals by identity and key.
 type Place = (Option<Cell<'static>>, (String, String));
 
-/// The items that come after the one with that key, the first ones where it is empty, and how many there are in the whole list.
+/// The items that come after the one with that key, the first ones where it is empty, and how many there are in the whole list,
+/// where that `is_counted`: of a history in the order of its times no more is read than a page takes, otherwise.
 ///
 /// # Errors
 ///
@@ -33,7 +35,7 @@ pub(crate) fn select(
     scope: Scope,
     rows: Option<&dyn Rows>,
     before: Option<Before<'_>>,
-    after: &str,
+    (after, is_counted): (&str, bool),
 ) -> Result<(Vec<Listed>, usize), ApiError> {
     let is_descending = query.is_descending();
     let from = if after.is_empty() { None } else { Some(found(query, view, rows, after)?) };
@@ -55,24 +57,46 @@ pub(crate) fn select(
     });
     if let Some(before) = before {
         let (mut past, is_bounded) = (0, before.has_room(query.page().end()));
-        before
-            .each(query, view, scope, None, |row| {
-                total += 1;
-                let place = place(
-                    query,
-                    view,
-                    &Subject::Past(past::Past { schema: query.collection.schema(), row: &row }),
-                );
-                if comes_after(&place) {
-                    past += 1;
-                    best.add(place.0, || place.1, Listed::Past(row));
-                }
-                before.goes_on(is_bounded || before.has_room(past))
-            })
-            .map_err(ApiError::History)?;
+        let mut take = |best: &mut Best<_, _, _>, row: Row| {
+            total += 1;
+            let place = place(
+                query,
+                view,
+                &Subject::Past(past::Past { schema: query.collection.schema(), row: &row }),
+            );
+            if comes_after(&place) {
+                past += 1;
+                best.add(place.0, || place.1, Listed::Past(row));
+            }
+            before.goes_on(is_bounded || before.has_room(past))
+        };
+        let read = match ascending_time(query).filter(|_| !is_counted) {
+            None => before.each(query, view, scope, None, |row| take(&mut best, row)),
+            Some(column) => {
+                let first = from.as_ref().map_or(0, |from| number(&from.0));
+                before.each_from(query, view, scope, (column, first), |window| match window {
+                    Window::Row(row) => take(&mut best, row),
+                    Window::Until(until) => match best.last() {
+                        Some(last) if number(last) <= until => ControlFlow::Break(()),
+                        _ => ControlFlow::Continue(()),
+                    },
+                })
+            }
+        };
+        read.map_err(ApiError::History)?;
         before.fits(is_bounded || before.has_room(past), before.table())?;
     }
     Ok((best.into_sorted(query.offset), total))
+}
+
+/// The time that a list is in the order of, from the earliest on.
+fn ascending_time(query: &Query) -> Option<&'static str> {
+    let order = query.order.filter(|order| !order.is_descending && order.property.kind == Kind::Instant)?;
+    Some(order.property.name)
+}
+
+fn number(cell: &Option<Cell<'_>>) -> u64 {
+    if let Some(Cell::Number(number)) = cell { *number } else { 0 }
 }
 
 fn found(query: &Query, view: View<'_>, rows: Option<&dyn Rows>, key: &str) -> Result<Place, ApiError> {

@@ -109,7 +109,9 @@ impl List {
     ) -> Result<Self, ApiError> {
         let derived = self.derivations.of(&self.snapshot, self.query.collection.needs());
         let view = View { snapshot: &self.snapshot, derived: &derived };
-        let (items, total) = after::select(&self.query, view, self.scope, rows, before, after)?;
+        // Other forms do not say how many there are.
+        let is_counted = self.media == Media::Json;
+        let (items, total) = after::select(&self.query, view, self.scope, rows, before, (after, is_counted))?;
         let (left, total) = Left::items(items, total);
         let answered = before.map(Before::answered).unwrap_or_default();
         self.answer = Some(Answer { count: left.len(), derived, left, total, answered, is_open: false });

@@ -3,7 +3,7 @@
 //!
 //! What rows look like follows from the tables of properties: a property that is added there is a column of new rows.
 
-use std::{borrow::Cow, collections::HashMap, ops::ControlFlow};
+use std::{borrow::Cow, collections::HashMap, iter, ops::ControlFlow};
 
 use vanflow_history::rows::{
     Column, ColumnKind, Condition, Held, Is, Part, Row, Rows, Span, Summed, Summing, Sums, Table,
@@ -236,6 +236,18 @@ impl Answered {
     }
 }
 
+/// What comes of rows in the order of a time.
+#[derive(Debug)]
+pub(crate) enum Window {
+    /// A row, in no order among those that are given with it.
+    Row(Row),
+    /// There is no other row with a time until then.
+    Until(u64),
+}
+
+/// How long a time is looked at first of a list in the order of a time, in microseconds; then of twice as long each time.
+const FIRST_WINDOW: u64 = 60 * 1_000_000;
+
 /// Rows of a collection, and the time of which there are some that are not held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Before<'r> {
@@ -281,6 +293,51 @@ impl<'r> Before<'r> {
             true => take(row),
             false => ControlFlow::Continue(()),
         })
+    }
+
+    /// The same in the order of a time, a while after the other: first those with that time or an earlier one of theirs in that
+    /// column, and then later ones, until whoever asks has enough.
+    pub(crate) fn each_from(
+        self,
+        query: &Query,
+        view: View<'_>,
+        scope: Scope,
+        (column, first): (&'static str, u64),
+        mut give: impl FnMut(Window) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        let Some(its) = Its::new(view, scope) else { return Ok(()) };
+        let replaced = self.replaced()?;
+        let wanted = self.wanted(query, view, &its);
+        let now = view.snapshot.now().as_micros();
+        let begin = match first {
+            0 => self.span.from.max(self.rows.held(self.table).since.unwrap_or(0)),
+            first => first,
+        };
+        let (mut from, mut length, mut until) = (first, FIRST_WINDOW, begin.saturating_add(FIRST_WINDOW));
+        loop {
+            // Nothing is later, but by clocks that are ahead.
+            if until >= now {
+                until = u64::MAX;
+            }
+            let is_in = Condition { column, is: Is::Within(from, until) };
+            let at = query.collection.schema().position(column);
+            let is_listed = |row: &Row| {
+                at.is_some_and(|at| row.values.get(at).is_some_and(|value| is_in.is.admits(value)))
+                    && self.lists(query, view, &its, row)
+                    && !is_replaced(query, &replaced, row)
+            };
+            let mut is_over = false;
+            self.rows.visit(&wanted.clone().with(is_in.clone()), &mut |row| {
+                let flow = if is_listed(&row) { give(Window::Row(row)) } else { ControlFlow::Continue(()) };
+                is_over |= flow.is_break();
+                flow
+            })?;
+            if is_over || until == u64::MAX || give(Window::Until(until)).is_break() {
+                return Ok(());
+            }
+            length = length.saturating_mul(2);
+            (from, until) = (until.saturating_add(1), until.saturating_add(length));
+        }
     }
 
     /// When what is in place of earlier rows ended, by key: all of it that can be in place of one that is looked for.
@@ -403,7 +460,9 @@ impl<'r> Before<'r> {
         }
         let mut past = 0;
         let is_bounded = self.has_room(page.end());
-        self.each(query, view, scope, None, |row| {
+        // Where none is shown they are only counted.
+        let columns = (page.end() == 0).then(|| looked_at(query, iter::empty()));
+        self.each(query, view, scope, columns, |row| {
             past += 1;
             let (key, identity) = place(query, view, &Subject::Past(Past { schema, row: &row }));
             best.add(key, || identity, Listed::Past(row));
@@ -450,10 +509,7 @@ impl<'r> Before<'r> {
             numbers += kept * rows;
             groups.len() / GROUPS_FOR_A_ROW <= self.most && numbers / NUMBERS_FOR_A_ROW <= self.most
         };
-        let columns =
-            query.tests().flat_map(Test::filters).flat_map(Filter::looks_at).chain(grouping.looks_at());
-        let always = ["key", "identity", "startTime", "endTime", "routingKey", "protocol"];
-        let columns = columns.map(|property| property.name).chain(always).collect();
+        let columns = looked_at(query, grouping.looks_at());
         if let Some((summed, whole)) = self.whole(query, view.snapshot, grouping) {
             let count = |groups: &mut Groups, part: Part| match part {
                 Part::Row(row) => {
@@ -589,6 +645,13 @@ fn passed<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject<'v>) ->
         errors: [known("listenerError"), known("connectorError")],
         status: text("status"),
     }
+}
+
+/// The columns that say whether a row is in a list, and others.
+fn looked_at(query: &Query, others: impl Iterator<Item = &'static Property>) -> Vec<&'static str> {
+    let filtered = query.tests().flat_map(Test::filters).flat_map(Filter::looks_at);
+    let always = ["key", "identity", "startTime", "endTime", "routingKey", "protocol"];
+    filtered.chain(others).map(|property| property.name).chain(always).collect()
 }
 
 /// Whether another row is in place of that one.

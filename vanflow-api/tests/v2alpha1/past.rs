@@ -2,7 +2,10 @@
 
 use std::{
     ops::ControlFlow,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use proptest::{collection::vec, option, prelude::*};
@@ -13,7 +16,7 @@ use vanflow_history::rows::{
 use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
 use vanflow_store::{SourceId, Store, StoreOptions};
 
-use crate::support::{EPOCH, Fixture, apply, ends_of_a_service, request_with, service};
+use crate::support::{Answer, EPOCH, Fixture, apply, ends_of_a_service, request_with, service};
 
 const SECOND: u64 = 1_000_000;
 
@@ -24,10 +27,12 @@ pub(crate) struct Kept {
     pub(crate) is_damaged: bool,
     /// From when on none was removed.
     pub(crate) since: u64,
+    /// How many rows were given to who asked.
+    pub(crate) given: AtomicUsize,
 }
 
-impl Rows for Kept {
-    fn visit(
+impl Kept {
+    fn each(
         &self,
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
@@ -43,6 +48,19 @@ impl Rows for Kept {
             }
         }
         Ok(())
+    }
+}
+
+impl Rows for Kept {
+    fn visit(
+        &self,
+        wanted: &Wanted<'_>,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), UnreadableRows> {
+        self.each(wanted, &mut |row| {
+            self.given.fetch_add(1, Ordering::Relaxed);
+            visit(row)
+        })
     }
 
     fn visit_sums(
@@ -92,7 +110,7 @@ impl Rows for Kept {
         let mut found: Option<Row> = None;
         let tables = tables();
         let its = tables.iter().find(|its| its.name == table).unwrap();
-        self.visit(&Wanted::all(table, Span { from: 0, until: u64::MAX }), &mut |row| {
+        self.each(&Wanted::all(table, Span { from: 0, until: u64::MAX }), &mut |row| {
             let is_later = |found: &Row| its.end(&row) > its.end(found);
             if its.is_called(&row, name) && found.as_ref().is_none_or(is_later) {
                 found = Some(row);
@@ -454,14 +472,14 @@ proptest! {
         flows in vec(any_flow(), 1..40),
         limit in 1..7_usize,
         order in prop::sample::select(vec!["", "&sortBy=startTime.asc", "&sortBy=startTime.desc", "&sortBy=sourceHost.asc"]),
+        form in prop::sample::select(vec!["application/json", "application/x-ndjson"]),
+        from in prop::sample::select(vec![0, EPOCH]),
     ) {
         let mut collector = Collector::new(15, Kept::default());
         let half = LENGTH / 2;
         let keys = |collector: &Collector, query: &str| -> Vec<String> {
-            let list = collector.fixture.get(&format!("/api/v2alpha1/connections?timeRangeStart={EPOCH}{order}{query}"));
-            assert_eq!(list.status, 200, "{}", list.text());
-            let list = list.json();
-            list["results"].as_array().unwrap().iter().map(|item| item["key"].as_str().unwrap().to_owned()).collect()
+            let path = format!("/api/v2alpha1/connections?timeRangeStart={from}{order}{query}");
+            keys_of(&collector.fixture.ask(request_with(&path, &[("accept", form)])))
         };
         (0..=half).for_each(|second| collector.report(&updates(&flows, second), second));
         let before = keys(&collector, "");
@@ -485,6 +503,43 @@ proptest! {
         prop_assert_eq!(pages.iter().collect::<Vec<_>>(), expected);
         prop_assert!(before.iter().all(|key| pages.contains(key)), "{:?} of {:?}", pages, before);
     }
+}
+
+/// The keys of the items of a list, in JSON or in lines of it.
+fn keys_of(list: &Answer) -> Vec<String> {
+    assert_eq!(list.status, 200, "{}", list.text());
+    let key = |item: &serde_json::Value| item["key"].as_str().unwrap().to_owned();
+    if list.header("content-type") == Some("application/json") {
+        return list.json()["results"].as_array().unwrap().iter().map(key).collect();
+    }
+    list.text().lines().map(|line| key(&serde_json::from_str(line).unwrap())).collect()
+}
+
+#[test]
+fn of_pages_in_the_order_of_time_that_are_not_counted_no_more_is_read_than_they_take() {
+    let mut collector = Collector::with(15, Kept::default(), Some(4));
+    let flows: Vec<_> = (0..45).map(|at| ended(4 * at)).collect();
+    for second in 0..=LENGTH {
+        collector.report(&updates(&flows, second), second);
+    }
+    let get = |form: &str, order: &str, after: &str| {
+        let path = format!("/api/v2alpha1/connections?timeRangeStart=0&limit=4&sortBy={order}&after={after}");
+        collector.kept.given.store(0, Ordering::Relaxed);
+        let page = keys_of(&collector.fixture.ask(request_with(&path, &[("accept", form)])));
+        (page, collector.kept.given.load(Ordering::Relaxed))
+    };
+    let (mut after, mut all) = (String::new(), Vec::new());
+    for page in 0..12 {
+        let (lines, given) = get("application/x-ndjson", "startTime.asc", &after);
+        let (counted, of_all) = get("application/json", "startTime.asc", &after);
+        assert_eq!(lines, counted, "{after}");
+        assert!(of_all >= 40, "{of_all}");
+        // What starts in a minute, and the last item itself.
+        assert!(given <= 17 || page == 11, "{given} after {after}");
+        after = lines.last().cloned().unwrap_or_default().replace('@', "%40");
+        all.extend(lines);
+    }
+    assert_eq!(all.len(), 45);
 }
 
 /// faults 28: a router is silent until then, and goes on; the connection ends much later.

@@ -297,16 +297,20 @@ impl<'t> Reader<'t> {
         summed.and_then(|rows| rows.parse().ok()).unwrap_or(0)
     }
 
-    /// The least number in a column; 0 where one is not known.
-    pub(super) fn least(&self, column: usize) -> u64 {
-        let least = |group: &RowGroupMetaData| match group.column(self.places[column]?).statistics()? {
+    /// The least and the greatest number in a column, as far as they are known.
+    pub(super) fn bounds(&self, column: usize) -> (u64, u64) {
+        let bounds = |group: &RowGroupMetaData| match group.column(self.places[column]?).statistics()? {
             Statistics::Int64(numbers) if numbers.null_count_opt() == Some(0) => {
-                numbers.min_opt().and_then(|least| u64::try_from(*least).ok())
+                let number = |number: Option<&i64>| number.and_then(|number| u64::try_from(*number).ok());
+                number(numbers.min_opt()).zip(number(numbers.max_opt()))
             }
             _ => None,
         };
         let groups = self.file.metadata().row_groups().iter();
-        groups.map(|group| least(group).unwrap_or(0)).min().unwrap_or(0)
+        groups
+            .map(|group| bounds(group).unwrap_or((0, u64::MAX)))
+            .reduce(|left, right| (left.0.min(right.0), left.1.max(right.1)))
+            .unwrap_or((0, u64::MAX))
     }
 
     /// Whether there is anything in a column.

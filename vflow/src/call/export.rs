@@ -17,12 +17,13 @@ use super::{Call, choose, nothing, observe::Times, wait::wait};
 use crate::output::parquet::{self, Shape};
 use crate::{
     args::{Export, Form},
-    client::Lines,
+    client::{Client, Lines},
     column::Facts,
     error::{Error, RIGHT},
     noun::Noun,
     number,
     output::{How, Items},
+    question::Question,
 };
 
 /// Writes everything that is selected. Neither side keeps it: a list is rendered while it is sent, and written as it
@@ -44,7 +45,8 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
 
     let mut question = range.question(noun).with("sortBy", format!("{}.asc", noun.time));
     selection.parameters().into_iter().for_each(|(name, value)| question.add(name, value));
-    choose(&mut question, &call.how, noun, &selection, &[]);
+    let is_paged = kept(&verdict, noun);
+    choose(&mut question, &call.how, noun, &selection, if is_paged { &[KEY] } else { &[] });
     let header = call.csv_header(noun).await?;
     let mut progress = Progress::none();
     // Where output is on the same terminal, there is nothing to wait for without seeing it.
@@ -54,9 +56,9 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
     let written = match &export.to {
         Some(path) => {
             let mut file = create(path)?;
-            let lines = call.lines(&question).await?;
+            let items = Listing::new(call, question, is_paged).await?;
             let sink = Sink::new(&mut file, &call.how, noun, header, shape.as_ref())?;
-            let written = write(sink, lines, &selection, &facts, &mut progress).await;
+            let written = write(sink, items, &call.client, &selection, &facts, &mut progress).await;
             let written = written.and_then(|written| file.flush().map(|()| written).map_err(Error::from));
             written.map_err(|error| match error {
                 Error::Output(error) => failed(path, &error),
@@ -64,9 +66,9 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
             })?
         }
         None => {
-            let lines = call.lines(&question).await?;
+            let items = Listing::new(call, question, is_paged).await?;
             let sink = Sink::new(&mut *call.out, &call.how, noun, header, shape.as_ref())?;
-            write(sink, lines, &selection, &facts, &mut progress).await?
+            write(sink, items, &call.client, &selection, &facts, &mut progress).await?
         }
     };
     if written == 0 {
@@ -141,7 +143,8 @@ impl<'o> Sink<'o> {
 
 async fn write(
     mut sink: Sink<'_>,
-    mut lines: Lines,
+    mut listing: Listing,
+    client: &Client,
     selection: &Selection,
     facts: &Facts,
     progress: &mut Progress,
@@ -149,7 +152,7 @@ async fn write(
     if let Sink::Items(items) = &mut sink {
         items.prepare(&[], facts, true)?;
     }
-    while let Some(item) = lines.next().await? {
+    while let Some(item) = listing.next(client).await? {
         progress.step();
         if selection.admits(&item, &facts.directory) {
             sink.write(&item, facts)?;
@@ -157,6 +160,57 @@ async fn write(
     }
     sink.end()
 }
+
+/// Whether a collector keeps what has ended of that kind on disk: it has no more of that in memory at a time than a page.
+fn kept(verdict: &Value, noun: &Noun) -> bool {
+    let ended = verdict["ended"].as_array().into_iter().flatten();
+    noun.is_v2() && ended.into_iter().any(|ended| ended["kind"] == noun.plural)
+}
+
+/// The property by which a page goes on after an item.
+const KEY: &str = "key";
+
+/// How many items a page has.
+const PAGE: usize = 10_000;
+
+/// The items of a list as they come: of one answer, or of pages, each of which begins after the last item of the one before.
+struct Listing {
+    lines: Lines,
+    pages: Option<Pages>,
+}
+
+struct Pages {
+    question: Question,
+    /// The key of the last item; none before there is one in this page.
+    last: Option<String>,
+}
+
+impl Listing {
+    async fn new(call: &mut Call<'_>, question: Question, is_paged: bool) -> Result<Self, Error> {
+        if !is_paged {
+            return Ok(Self { lines: call.lines(&question).await?, pages: None });
+        }
+        let question = question.with("limit", PAGE);
+        let lines = call.lines(&question.clone().with(AFTER, "")).await?;
+        Ok(Self { lines, pages: Some(Pages { question, last: None }) })
+    }
+
+    /// The next; none when there are no more.
+    async fn next(&mut self, client: &Client) -> Result<Option<Value>, Error> {
+        loop {
+            let item = self.lines.next().await?;
+            let Some(pages) = &mut self.pages else { return Ok(item) };
+            if let Some(item) = item {
+                pages.last = item[KEY].as_str().map(str::to_owned);
+                return Ok(Some(item));
+            }
+            let Some(last) = pages.last.take() else { return Ok(None) };
+            self.lines = client.lines(&pages.question.clone().with(AFTER, last)).await?;
+        }
+    }
+}
+
+const AFTER: &str = "after";
 
 /// How many items there are in that time, whatever the filters; none where that is not said.
 async fn expected(call: &mut Call<'_>, range: &Times, noun: &Noun) -> Result<Option<u64>, Error> {
