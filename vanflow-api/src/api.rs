@@ -41,6 +41,7 @@ use crate::{
     query::media::Media,
     response::{moved, options, part, ready, refusal, rendered, watched, whole},
     route::{self, Endpoint, Route},
+    selection::Directory,
     user::{self, User},
     v1::{self, Feeds, Freshness, Refusal, TakenEvents, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
@@ -242,6 +243,11 @@ impl Api {
     pub fn take_events(&self, taken: &mut TakenEvents) -> Vec<(usize, Row)> {
         let rows = self.shared.events.take_rows(taken).into_iter();
         self.shared.whose.said_in(rows.map(|row| (v2alpha1::EVENTS, row)).collect())
+    }
+
+    /// What processes belong to that are held, for who filters by that.
+    pub fn directory(&self) -> Directory {
+        v2alpha1::directory(&self.shared.network.snapshot(), &self.shared.derivations)
     }
 
     /// Keeps what is measured as it is at that time, for charts. Has to be called as often as

@@ -159,15 +159,20 @@ impl FlowLog {
     /// Writes what ended since the last time. What goes wrong is reported, and tried again. Blocks.
     fn take(&mut self, api: &Api, due: Due) {
         let now = clock::now();
-        if let Some(opened) = &mut self.opened {
-            let (began, open) = api.take_opened(opened, due, now);
-            if self.says_opened {
-                self.wait(Phase::Open, began, now);
-            }
-            self.wait(Phase::Progress, open, now);
+        let (mut began, open) = match &mut self.opened {
+            Some(opened) => api.take_opened(opened, due, now),
+            None => Default::default(),
+        };
+        if !self.says_opened {
+            began.clear();
         }
         let ended = api.take_ended(&mut self.ended, due);
-        self.wait(Phase::End, ended, now);
+        if [&began, &open, &ended].iter().any(|rows| !rows.is_empty()) {
+            self.admission.learn(|| api.directory());
+        }
+        for (phase, rows) in [(Phase::Open, began), (Phase::Progress, open), (Phase::End, ended)] {
+            self.wait(phase, rows, now);
+        }
         let missed = self.ended.missed() + self.opened.as_ref().map_or(0, Opened::missed);
         if missed > self.missed {
             warn!(

@@ -157,3 +157,24 @@ fn everything_that_the_network_observer_shows_is_shown_alike_but_for_the_known_d
     assert!(wrong.is_empty(), "{} are wrong: {:#?}", wrong.len(), &wrong[..wrong.len().min(60)]);
     assert!(used.iter().all(|count| *count > 0), "a known difference does not occur: {used:?}");
 }
+
+#[test]
+fn what_processes_belong_to_is_what_their_list_says() {
+    let fixture = fixture();
+    let directory = fixture.api.directory();
+    let processes = fixture.get("/api/v2alpha1/processes?timeRangeStart=0").json();
+    let processes = processes["results"].as_array().expect("a list");
+    assert_eq!(directory.processes.len(), processes.len());
+    let mut served = 0;
+    for listed in processes {
+        let known = directory.process(listed["identity"].as_str().expect("a text")).expect("it is there");
+        assert_eq!(
+            (&listed["componentName"], &listed["componentId"]),
+            (&known.component.as_str().into(), &known.component_id.as_str().into())
+        );
+        let services = listed["services"].as_array().cloned().unwrap_or_default();
+        assert_eq!(serde_json::json!(known.services), serde_json::json!(services));
+        served += services.len();
+    }
+    assert!(served > 0, "{processes:?}");
+}

@@ -26,11 +26,11 @@ pub(crate) enum FilterError {
     Senseless(String, &'static str),
 }
 
-/// Lines have what the items of the API have, and say what happened; but not what processes belong to.
+/// Lines have what the items of the API have, and say what happened.
 fn of_lines(of_items: Tests, filter: Filter, side: Side) -> Option<Test> {
     match (filter, side) {
         (Filter::Kind, Side::Either) => Some(Test::Text(&[EVENT])),
-        _ => of_items(filter, side).filter(|test| !matches!(test, Test::Component(_) | Test::Serves(_))),
+        _ => of_items(filter, side),
     }
 }
 
@@ -86,6 +86,7 @@ pub(super) struct Admission {
     /// By the position of the table: nothing where a filter does not apply to what it has.
     selections: Vec<Option<Selection>>,
     tables: Vec<Table>,
+    /// What processes belong to, where that is asked for.
     directory: Directory,
 }
 
@@ -96,6 +97,13 @@ impl Admission {
             Selection::new(filters, plural, *tests).ok()
         };
         Self { selections: tables.iter().map(selection).collect(), tables, directory: Directory::default() }
+    }
+
+    /// Learns what processes belong to by now, where a filter asks for it.
+    pub(super) fn learn(&mut self, directory: impl FnOnce() -> Directory) {
+        if self.selections.iter().flatten().any(Selection::needs_processes) {
+            self.directory = directory();
+        }
     }
 
     pub(super) fn admits(&self, entry: &Entry, lines: &Lines) -> bool {

@@ -8,6 +8,7 @@ use std::{
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use tempfile::TempDir;
+use vanflow_api::selection::{Directory, Process};
 use vanflow_history::rows::{Row, Value};
 
 use super::{
@@ -162,6 +163,44 @@ fn what_passes_filters_has_a_line() {
         let admitted = entries.each_ref().map(|entry| admission.admits(entry, &lines));
         assert_eq!(admitted, pass, "{filters:?}");
     }
+}
+
+#[test]
+fn filters_by_component_and_by_what_a_client_serves_go_by_what_is_known_of_processes() {
+    let lines = lines(FlowLogFormat::Json, None);
+    let between = |source: &str, destination: &str| {
+        let ends = [("sourceProcessId", text(source)), ("destProcessId", text(destination))];
+        row(0, &[("key", text("a:2@0")), ends[0].clone(), ends[1].clone()])
+    };
+    let entries = [between("cart-1", "catalog-1"), between("catalog-1", "db-1"), between("", "cart-1")];
+    let process = |name: &str, services: &[&str]| {
+        let process = Process {
+            component: name.to_owned(),
+            component_id: format!("id-{name}"),
+            services: services.iter().map(|service| (*service).to_owned()).collect(),
+        };
+        (format!("{name}-1"), process)
+    };
+    let known = Directory {
+        processes: [process("cart", &[]), process("catalog", &["catalog:8080@1@tcp"]), process("db", &[])]
+            .into(),
+        ..Directory::default()
+    };
+    for (filters, pass) in [
+        (&["component=cart"][..], [true, false, true]),
+        (&["from-component=ca*"], [true, true, false]),
+        (&["to-component=id-db"], [false, true, false]),
+        (&["not-component=cart"], [false, true, false]),
+        (&["from-service=catalog"], [false, true, false]),
+    ] {
+        let filters: Vec<_> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+        let mut admission = Admission::new(&parse_filters(&filters).unwrap(), tables());
+        admission.learn(|| known.clone());
+        let admitted = entries.each_ref().map(|entry| admission.admits(entry, &lines));
+        assert_eq!(admitted, pass, "{filters:?}");
+    }
+    let mut admission = Admission::new(&parse_filters(&["site=west".to_owned()]).unwrap(), tables());
+    admission.learn(|| panic!("nothing asks for it"));
 }
 
 proptest! {

@@ -464,11 +464,11 @@ fn a_flow_log_is_as_it_was_asked_for_or_refused_with_what_makes_no_sense() {
         ),
         ("--flow-log f --flow-log-progress 1s", "--flow-log-progress is `1s`; it must be 10s or more"),
         (
-            "--flow-log f --flow-log-filter component=cart",
-            "--flow-log-filter has `component`; it must be some of site, from-site, to-site, process, from-process, \
-             to-process, service, to-service, host, from-host, to-host, port, from-port, to-port, protocol, status, method, \
-             kind, id, error, from-error, to-error, min-octets, from-min-octets, to-min-octets, min-latency, \
-             from-min-latency, to-min-latency",
+            "--flow-log f --flow-log-filter to-status=404",
+            "--flow-log-filter has `to-status`; it must be some of site, from-site, to-site, component, from-component, \
+             to-component, process, from-process, to-process, service, from-service, to-service, host, from-host, to-host, \
+             port, from-port, to-port, protocol, status, method, kind, id, error, from-error, to-error, min-octets, \
+             from-min-octets, to-min-octets, min-latency, from-min-latency, to-min-latency",
         ),
         (
             "--flow-log f --flow-log-filter status=good-bad",
