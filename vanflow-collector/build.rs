@@ -1,7 +1,7 @@
 //! Writes the table of the page's files: what is in `ui/` for browsers is in the binary, without a list to keep.
 //!
-//! Comments, indentation and spaces that separate nothing stay in the repository: nearly half of the octets, and of no use
-//! to a browser. Each line stays the line that it was, so that an error names where it is; all else is as it is written.
+//! Comments, indentation, and spaces and ends of lines that separate nothing stay in the repository: half of the octets, and
+//! of no use to a browser. All else is as it is written.
 
 use std::{
     env, fs, io,

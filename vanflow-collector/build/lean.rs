@@ -1,5 +1,5 @@
 //! Scripts and styles as they are written, without what a browser has no use for: comments, indentation, and spaces
-//! that separate nothing. No name is changed, and every line stays the line it was, so that an error names where it is in the repository.
+//! and ends of lines that separate nothing. No name is changed, and every statement has a line of its own.
 
 /// What is not closed at the end of a line, or of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub(crate) fn file(name: &str, text: &str) -> Result<String, Unclosed> {
 
 /// A script.
 fn script(text: &str) -> Result<String, Unclosed> {
-    let mut lean = Lean::new(text, separates_in_script);
+    let mut lean =
+        Lean::new(text, separates_in_script, |before| !matches!(before, '\n' | '{' | '(' | '[' | ',' | ';'));
     // The braces that are open in each template that is being left for an expression.
     let mut templates: Vec<usize> = Vec::new();
     while let Some(next) = lean.peek() {
@@ -74,7 +75,7 @@ fn script(text: &str) -> Result<String, Unclosed> {
 
 /// A style sheet.
 fn style(text: &str) -> Result<String, Unclosed> {
-    let mut lean = Lean::new(text, separates_in_style);
+    let mut lean = Lean::new(text, separates_in_style, |_| false);
     while let Some(next) = lean.peek() {
         match next {
             '/' if lean.follows("/*") => lean.skip_comment()?,
@@ -108,16 +109,20 @@ fn separates_in_style(before: char, after: char) -> bool {
 }
 
 struct Lean<'a> {
+    text: &'a str,
     left: std::str::Chars<'a>,
     kept: String,
     separates: Separates,
+    /// Whether a line may end after that; what ends no line is a space.
+    ends_line: fn(char) -> bool,
     /// Whether there was space since what was kept last.
     spaced: bool,
 }
 
 impl<'a> Lean<'a> {
-    fn new(text: &'a str, separates: Separates) -> Self {
-        Self { left: text.chars(), kept: String::with_capacity(text.len()), separates, spaced: false }
+    fn new(text: &'a str, separates: Separates, ends_line: fn(char) -> bool) -> Self {
+        let kept = String::with_capacity(text.len());
+        Self { text, left: text.chars(), kept, separates, ends_line, spaced: false }
     }
 
     fn peek(&self) -> Option<char> {
@@ -129,24 +134,33 @@ impl<'a> Lean<'a> {
     }
 
     fn unclosed(&self) -> Unclosed {
-        Unclosed { line: 1 + self.kept.matches('\n').count() }
+        let read = &self.text[..self.text.len() - self.left.as_str().len()];
+        Unclosed { line: 1 + read.matches('\n').count() }
     }
 
     /// The next character, which is part of no text.
     fn take(&mut self) {
         match self.left.next() {
-            Some('\n') => {
-                self.spaced = false;
-                self.kept.push('\n');
-            }
+            Some('\n') => self.end_line(),
             Some(letter) if letter.is_whitespace() => self.spaced = true,
             Some(letter) => self.keep(letter),
             None => {}
         }
     }
 
+    fn before(&self) -> char {
+        self.kept.chars().next_back().unwrap_or('\n')
+    }
+
+    fn end_line(&mut self) {
+        if (self.ends_line)(self.before()) {
+            self.kept.push('\n');
+        }
+        self.spaced = true;
+    }
+
     fn keep(&mut self, letter: char) {
-        let before = self.kept.chars().next_back().unwrap_or('\n');
+        let before = self.before();
         if std::mem::take(&mut self.spaced) && before != '\n' && (self.separates)(before, letter) {
             self.kept.push(' ');
         }
@@ -162,9 +176,11 @@ impl<'a> Lean<'a> {
     fn skip_comment(&mut self) -> Result<(), Unclosed> {
         let rest = self.left.as_str();
         let (comment, after) = rest.split_once("*/").ok_or_else(|| self.unclosed())?;
-        self.kept.extend(comment.chars().filter(|letter| *letter == '\n'));
         self.left = after.chars();
         self.spaced = true;
+        if comment.contains('\n') {
+            self.end_line();
+        }
         Ok(())
     }
 
@@ -203,7 +219,8 @@ impl<'a> Lean<'a> {
     fn verbatim(&mut self, mut ends: impl FnMut(char, bool) -> bool) -> Result<(), Unclosed> {
         let mut is_escaped = false;
         loop {
-            let letter = self.left.next().filter(|letter| *letter != '\n').ok_or_else(|| self.unclosed())?;
+            let letter = self.peek().filter(|letter| *letter != '\n').ok_or_else(|| self.unclosed())?;
+            self.left.next();
             self.kept.push(letter);
             let is_end = ends(letter, is_escaped) && !is_escaped;
             is_escaped = letter == '\\' && !is_escaped;

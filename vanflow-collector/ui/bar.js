@@ -45,28 +45,28 @@ export class Bar {
     this.ribbonFor = '';
 
     this.links = shell.views.map((view) => {
-      const mark = h('span', { class: 'mark' });
+      const mark = h('span.mark');
       const element = h('a', { href: `#${view.id}`, 'aria-keyshortcuts': view.key },
-        s('svg', { viewBox: '0 0 20 20', 'aria-hidden': 'true' }, s('path', { d: view.icon })), h('span', { class: 'name' }, view.title),
-        h('span', { class: 'short' }, view.short ?? view.title), mark);
+        s('svg', { viewBox: '0 0 20 20', 'aria-hidden': 'true' }, s('path', { d: view.icon })), h('span.name', view.title),
+        h('span.short', view.short ?? view.title), mark);
       return { view, element, mark };
     });
-    this.attachment = h('div', { class: 'att' });
-    this.who = h('div', { class: 'user', hidden: true });
+    this.attachment = h('div.att');
+    this.who = h('div.user', { hidden: true });
     const top = /** @type {HTMLElement} */ (document.querySelector('.top'));
     fill(top,
-      h('a', { class: 'brand', href: '#map' }, s('svg', { width: 20, height: 20, viewBox: '0 0 20 20', 'aria-hidden': 'true' },
-        s('path', { d: 'M3 5h4l6 10h4' }), s('rect', { class: 'f', x: 1, y: 3, width: 4, height: 4 }),
-        s('rect', { class: 'f', x: 15, y: 13, width: 4, height: 4 })), 'VAN-Flow'),
+      h('a.brand', { href: '#map' }, s('svg', { width: 20, height: 20, viewBox: '0 0 20 20', 'aria-hidden': 'true' },
+        s('path', { d: 'M3 5h4l6 10h4' }), s('rect.f', { x: 1, y: 3, width: 4, height: 4 }),
+        s('rect.f', { x: 15, y: 13, width: 4, height: 4 })), 'VAN-Flow'),
       h('nav', { 'aria-label': 'Views' }, this.links.map((link) => link.element)),
-      h('div', { class: 'end' }, this.attachment, this.who,
-        h('a', { class: 'tbtn api', href: api.address('api').href, title: 'The APIs that this page asks' }, 'API'),
-        h('button', { class: 'tbtn keys', type: 'button', 'aria-label': 'Keys', title: 'Keys (?)', onclick: shell.help }, '?'),
-        h('button', { class: 'tbtn', type: 'button', 'aria-label': 'Dark or light', title: 'Dark or light (t)', onclick: shell.theme },
+      h('div.end', this.attachment, this.who,
+        h('a.tbtn.api', { href: api.address('api').href, title: 'The APIs that this page asks' }, 'API'),
+        h('button.tbtn.keys', { type: 'button', 'aria-label': 'Keys', title: 'Keys (?)', onclick: shell.help }, '?'),
+        h('button.tbtn', { type: 'button', 'aria-label': 'Dark or light', title: 'Dark or light (t)', onclick: shell.theme },
           s('svg', { width: 16, height: 16, viewBox: '0 0 16 16', 'aria-hidden': 'true' },
-            s('circle', { cx: 8, cy: 8, r: 6 }), s('path', { class: 'half', d: 'M8 2a6 6 0 010 12z' })))));
+            s('circle', { cx: 8, cy: 8, r: 6 }), s('path.half', { d: 'M8 2a6 6 0 010 12z' })))));
 
-    this.chips = h('span', { class: 'chips' });
+    this.chips = h('span.chips');
     this.input = h('input', {
       type: 'search', placeholder: 'site, service, component, status 5xx …', 'aria-label': 'Filter', spellcheck: 'false',
       autocomplete: 'off', 'aria-keyshortcuts': '/', title: Object.entries(filters.KEYS).map(([key, is]) => `${key}: ${is}`).join('\n'),
@@ -75,22 +75,22 @@ export class Bar {
     this.input.addEventListener('change', () => this.take());
     this.spans = choice('Range of time', addresses.SPANS.map((span) => ({ value: String(span), text: SPAN_TEXTS.get(span) ?? '' })),
       (span) => shell.go({ span: Number(span) }));
-    this.when = h('button', { class: 'btn when', type: 'button', 'aria-keyshortcuts': 'w', title: 'Choose a time of the past (w)', onclick: () => this.pick() },
-      s('svg', { width: 14, height: 14, viewBox: '0 0 14 14', 'aria-hidden': 'true' }, s('path', { d: 'M1.500 3h11v9.500h-11zM1.500 6h11M4.500 1v3M9.500 1v3' })), h('span', null, 'Time'));
-    this.ribbon = h('div', { class: 'rib' });
+    this.when = h('button.btn.when', { type: 'button', 'aria-keyshortcuts': 'w', title: 'Choose a time of the past (w)', onclick: () => this.pick() },
+      s('svg', { width: 14, height: 14, viewBox: '0 0 14 14', 'aria-hidden': 'true' }, s('path', { d: 'M1.500 3h11v9.500h-11zM1.500 6h11M4.500 1v3M9.500 1v3' })), h('span', 'Time'));
+    this.ribbon = h('div.rib');
     this.ribbon.addEventListener('click', (event) => this.clicked(event));
-    this.liveDot = h('span', { class: 'dot' });
+    this.liveDot = h('span.dot');
     this.liveName = h('b');
-    this.liveTime = h('span', { class: 'time' });
-    this.liveDoes = h('span', { class: 'vh' });
-    this.live = h('button', { class: 'live', type: 'button', onclick: () => this.pressed() }, this.liveDot, this.liveName, this.liveTime, this.liveDoes);
+    this.liveTime = h('span.time');
+    this.liveDoes = h('span.vh');
+    this.live = h('button.live', { type: 'button', onclick: () => this.pressed() }, this.liveDot, this.liveName, this.liveTime, this.liveDoes);
     const second = /** @type {HTMLElement} */ (document.querySelector('.second'));
     fill(second,
-      h('div', { class: 'filter', role: 'search' },
+      h('div.filter', { role: 'search' },
         s('svg', { width: 14, height: 14, viewBox: '0 0 14 14', 'aria-hidden': 'true' },
           s('circle', { cx: 6, cy: 6, r: 4 }), s('path', { d: 'M9 9l3.5 3.5' })),
         this.chips, this.input, h('kbd', { 'aria-hidden': 'true' }, '/')),
-      h('div', { class: 'range' }, this.spans.element), this.when,
+      h('div.range', this.spans.element), this.when,
       this.ribbon, this.live);
     this.showAttachment();
     this.showTime();
@@ -105,8 +105,8 @@ export class Bar {
     const open = user.authType === 'none';
     fill(this.who,
       open ? sign('warn') : null,
-      h('span', { class: 'name' }, open ? 'open to anyone' : user.username),
-      user.authType === 'session' ? h('button', { class: 'out', type: 'button', onclick: () => void api.logOut() }, 'Log out') : null);
+      h('span.name', open ? 'open to anyone' : user.username),
+      user.authType === 'session' ? h('button.out', { type: 'button', onclick: () => void api.logOut() }, 'Log out') : null);
     this.who.title = open ? 'Anyone who reaches this collector sees everything: it runs with --insecure-no-auth' : `Logged in as ${user.username}`;
     this.who.hidden = !open && user.username === '';
   }
@@ -155,7 +155,7 @@ export class Bar {
       adorn(element, { 'aria-current': address.view === view.id ? 'page' : null, href: addresses.format(addresses.changed(address, { view: view.id })) });
     }
     const terms = filters.parse(address.filter);
-    fill(this.chips, terms.map((term, index) => h('span', { class: 'chip' }, filters.format([term]),
+    fill(this.chips, terms.map((term, index) => h('span.chip', filters.format([term]),
       h('button', {
         type: 'button', 'aria-label': `Without ${filters.format([term])}`,
         onclick: () => this.shell.go({ filter: filters.format(terms.filter((_, at) => at !== index)) }),
@@ -184,7 +184,7 @@ export class Bar {
 
   /** @param {api.ApiError} error */
   failed(error) {
-    if (error.status !== 404) fill(this.attachment, sign('warn'), h('span', { class: 'l' }, error.message));
+    if (error.status !== 404) fill(this.attachment, sign('warn'), h('span.l', error.message));
   }
 
   /**
@@ -216,14 +216,14 @@ export class Bar {
     const { total, complete } = verdict.sources;
     const detail = verdict.detail ?? '';
     if (!verdict.attached) {
-      fill(this.attachment, sign('bad'), h('b', null, 'not attached'), h('span', { class: 'l' }, detail ? `${detail.replace(/^not attached:? ?/, '')}` : ''));
+      fill(this.attachment, sign('bad'), h('b', 'not attached'), h('span.l', detail ? `${detail.replace(/^not attached:? ?/, '')}` : ''));
       this.attachment.title = detail;
       return;
     }
     const sources = verdict.state === 'waiting' && complete < total
       ? `${complete} of ${total} sources answered` : `${complete} of ${total} sources complete`;
     const severity = verdict.state === 'complete' ? 'fine' : verdict.state === 'waiting' ? 'unknown' : 'warn';
-    fill(this.attachment, sign(severity), h('span', null, h('span', { class: 'l' }, 'attached · '), h('b', null, sources)));
+    fill(this.attachment, sign(severity), h('span', h('span.l', 'attached · '), h('b', sources)));
     this.attachment.title = detail;
   }
 
@@ -264,7 +264,7 @@ export class Bar {
     if (kind === 'now') {
       if (this.liveTime.dataset.time !== time) {
         this.liveTime.dataset.time = time;
-        fill(this.liveTime, time, h('small', null, ' UTC'));
+        fill(this.liveTime, time, h('small', ' UTC'));
       }
     } else {
       delete this.liveTime.dataset.time;
@@ -317,24 +317,24 @@ export class Bar {
     });
     line.classList.replace('spark', 'ribbon');
     const left = Math.max(0, x(start));
-    line.prepend(s('rect', { class: 'win', x: left, y: 0, width: Math.max(2, x(end) - left), height: 24 }));
-    line.append(s('path', { class: 'winb', d: `M${left + 0.75} 0V24M${Math.min(width - 0.75, x(end))} 0V24` }));
+    line.prepend(s('rect.win', { x: left, y: 0, width: Math.max(2, x(end) - left), height: 24 }));
+    line.append(s('path.winb', { d: `M${left + 0.75} 0V24M${Math.min(width - 0.75, x(end))} 0V24` }));
     const first = points[0]?.[0];
     const nothing = first !== undefined && first - range.start > (range.end - range.start) / 40
-      ? [s('pattern', { id: 'hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' }, s('path', { class: 'hp', d: 'M0 0V5' })),
+      ? [s('pattern', { id: 'hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' }, s('path.hp', { d: 'M0 0V5' })),
         s('rect', { fill: 'url(#hatch)', x: 0, y: 4, width: x(first), height: 16 })] : [];
     line.prepend(...nothing);
     fill(this.ribbon, line,
-      first !== undefined && nothing.length > 0 && x(first) > 160 ? h('span', { class: 'no' }, `no history before ${units.minute(first)}`) : null,
-      points.length === 0 ? h('span', { class: 'no' }, 'no history yet') : null);
+      first !== undefined && nothing.length > 0 && x(first) > 160 ? h('span.no', `no history before ${units.minute(first)}`) : null,
+      points.length === 0 ? h('span.no', 'no history yet') : null);
     for (const at of ticks(range, Math.max(1, Math.floor(width / 110)))) {
       if (x(at) < 18 || x(at) > width - 18) continue;
-      const mark = h('span', null, range.end - range.start > 2 * 86400e6 ? units.moment(at, 0).slice(0, 6) : units.minute(at));
+      const mark = h('span', range.end - range.start > 2 * 86400e6 ? units.moment(at, 0).slice(0, 6) : units.minute(at));
       mark.style.left = `${(x(at) / width) * 100}%`;
       this.ribbon.append(mark);
     }
     for (const event of events) {
-      const mark = h('span', { class: 'ev', title: `${units.clock(event.time)} ${event.text}` }, sign('bad', event.text));
+      const mark = h('span.ev', { title: `${units.clock(event.time)} ${event.text}` }, sign('bad', event.text));
       mark.style.left = `${(x(event.time) / width) * 100}%`;
       this.ribbon.append(mark);
     }
@@ -349,7 +349,7 @@ export class Bar {
     const field = (name, at) => h('input', { type: 'datetime-local', name, step: 1, required: true, value: written(at), min: written(Math.min(shown.start, ...Object.values(held))), max: written(now) });
     const from = field('from', shown.start);
     const until = field('until', shown.end);
-    const said = (/** @type {string} */ what, /** @type {number} */ since) => h('li', null, `${what} since ${units.moment(since, now)}`);
+    const said = (/** @type {string} */ what, /** @type {number} */ since) => h('li', `${what} since ${units.moment(since, now)}`);
     const opened = dialog('pick', 'Time',
       h('form', {
         method: 'dialog',
@@ -358,12 +358,12 @@ export class Bar {
           this.shell.go({ span: Math.max(60, Math.round((end - start) / 1e6)), end: end >= now - 1e6 ? null : end });
         },
       },
-      h('label', null, 'From', from), h('label', null, 'Until', until), h('span', null, 'UTC'),
-      h('p', null, 'Lists, charts and events are of the range, the map is of its end. Held are'),
-      h('ul', null, said('connections and requests', held.records), said('charts, and traffic on the map', held.charts)),
-      h('p', null, h('button', { class: 'btn' }, 'Show'),
-        h('button', { class: 'btn', type: 'button', onclick: () => { opened.close(); this.shell.live(); } }, 'Live'),
-        h('button', { class: 'btn', type: 'button', onclick: () => opened.close() }, 'Cancel'))));
+      h('label', 'From', from), h('label', 'Until', until), h('span', 'UTC'),
+      h('p', 'Lists, charts and events are of the range, the map is of its end. Held are'),
+      h('ul', said('connections and requests', held.records), said('charts, and traffic on the map', held.charts)),
+      h('p', h('button.btn', 'Show'),
+        h('button.btn', { type: 'button', onclick: () => { opened.close(); this.shell.live(); } }, 'Live'),
+        h('button.btn', { type: 'button', onclick: () => opened.close() }, 'Cancel'))));
     const check = () => until.setCustomValidity(from.value >= until.value ? 'It has to be after the beginning.' : '');
     for (const input of [from, until]) input.addEventListener('input', check);
   }

@@ -42,8 +42,8 @@ export function chart({ lines, range, label, format, width = 188, height = 32, m
   const x = (at) => ((at - range.start) / (range.end - range.start)) * (width - 4) + 1;
   /** @param {number} value */
   const y = (value) => base - (value / largest) * (base - top);
-  const element = s('svg', {
-    class: 'spark', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img',
+  const element = s('svg.spark', {
+    viewBox: `0 0 ${width} ${height}`, width, height, role: 'img',
     'aria-label': `${label}: ${summary(lines, format)}`, preserveAspectRatio: 'none',
   });
   for (const { points, kind = 'area' } of lines) {
@@ -51,15 +51,15 @@ export function chart({ lines, range, label, format, width = 188, height = 32, m
       for (const [at, value] of points) {
         if (!(value > 0)) continue;
         const upper = Math.min(y(value), base - 2);
-        element.append(s('rect', { class: 'errb', x: round(x(at) - 1), y: round(upper), width: 2, height: round(base - upper) }));
+        element.append(s('rect.errb', { x: round(x(at) - 1), y: round(upper), width: 2, height: round(base - upper) }));
       }
       continue;
     }
     for (const run of runs(points)) {
       const path = run.map(([at, value]) => `${round(x(at))} ${round(y(value))}`).join('L');
       if (kind === 'area') {
-        element.append(s('path', {
-          class: 'sa', d: `M${round(x(run[0][0]))} ${base}L${path}L${round(x(run[run.length - 1][0]))} ${base}Z`,
+        element.append(s('path.sa', {
+          d: `M${round(x(run[0][0]))} ${base}L${path}L${round(x(run[run.length - 1][0]))} ${base}Z`,
         }));
       }
       element.append(s('path', { class: kind === 'dashed' ? 'sl dashed' : 'sl', d: `M${path}` }));
@@ -69,7 +69,7 @@ export function chart({ lines, range, label, format, width = 188, height = 32, m
       element.append(s('circle', { cx: round(x(last[0])), cy: round(y(last[1])), r: 1.8 }));
     }
   }
-  element.append(s('path', { class: 'base', d: `M0 ${base + 0.5}H${width}` }));
+  element.append(s('path.base', { d: `M0 ${base + 0.5}H${width}` }));
   if (all.length > 0) tooltip(element, { lines, range, format, width, height, x });
   return element;
 }
@@ -113,7 +113,7 @@ let tip = null;
 
 /** @param {SVGElement} element @param {Pick<ChartOptions, 'lines' | 'range' | 'format'> & { width: number, height: number, x: (at: number) => number }} options */
 function tooltip(element, { lines, range, format, width, height, x }) {
-  const cross = s('path', { class: 'cross' });
+  const cross = s('path.cross');
   element.append(cross);
   element.addEventListener('pointermove', (event) => {
     const box = element.getBoundingClientRect();
@@ -125,12 +125,12 @@ function tooltip(element, { lines, range, format, width, height, x }) {
       const near = nearest(line.points, at);
       if (!near) continue;
       moment = near[0];
-      rows.push(h('div', null, line.name ? `${line.name} ` : '', h('b', null, units.text(format(near[1])))));
+      rows.push(h('div', line.name ? `${line.name} ` : '', h('b', units.text(format(near[1])))));
     }
     if (rows.length === 0) return;
     cross.setAttribute('d', `M${round(x(moment))} 0V${height}`);
-    tip ??= document.body.appendChild(h('div', { class: 'tip', 'aria-hidden': 'true' }));
-    fill(tip, h('div', null, `${units.clock(moment)} UTC`), ...rows);
+    tip ??= document.body.appendChild(h('div.tip', { 'aria-hidden': 'true' }));
+    fill(tip, h('div', `${units.clock(moment)} UTC`), ...rows);
     tip.hidden = false;
     const left = Math.min(Math.max(4, event.clientX + 10), innerWidth - tip.offsetWidth - 4);
     tip.style.left = `${left}px`;
@@ -178,16 +178,16 @@ export function ticks(range, most) {
  */
 export function latencyBar({ network, workload, total, most, width = 110, height = 10 }) {
   const scale = most > 0 ? (width - 1) / most : 0;
-  const element = s('svg', { class: 'lb', width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' });
+  const element = s('svg.lb', { width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' });
   if (network === null || workload === null) {
-    element.append(s('rect', { class: 'unk', x: 0.5, y: 1.5, width: round(Math.max(1, Math.min(total, most) * scale)), height: height - 3 }));
+    element.append(s('rect.unk', { x: 0.5, y: 1.5, width: round(Math.max(1, Math.min(total, most) * scale)), height: height - 3 }));
     return element;
   }
   const first = Math.max(0, Math.min(network, most) * scale);
   const second = Math.max(1, Math.min(workload, most) * scale);
   element.append(
-    s('rect', { class: 'nw', x: 0.5, y: 1.5, width: round(first), height: height - 3 }),
-    s('rect', { class: 'wk', x: round(0.5 + first + 0.8), y: 1.5, width: round(second), height: height - 3 }),
+    s('rect.nw', { x: 0.5, y: 1.5, width: round(first), height: height - 3 }),
+    s('rect.wk', { x: round(0.5 + first + 0.8), y: 1.5, width: round(second), height: height - 3 }),
   );
   return element;
 }

@@ -8,33 +8,46 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
+/** What an element begins with: attributes, or what is in it. @typedef {Record<string, unknown> | Child | Child[]} First */
+
 /**
- * An HTML element. Properties that begin with `on` listen; `class`, `data-…`, `aria-…` and all else are attributes, left
- * out where they are null, undefined or false.
+ * An HTML element: `h('a.name.other', { href }, 'text')`. Attributes that begin with `on` listen; all else is left out where it is
+ * null, undefined or false.
  * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {Record<string, unknown> | null} [attributes]
+ * @param {T | `${T}.${string}`} tag with its classes
+ * @param {First} [first]
  * @param {...(Child | Child[])} children
  * @returns {HTMLElementTagNameMap[T]}
  */
-export function h(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  adorn(element, attributes ?? {});
-  append(element, children);
-  return element;
+export function h(tag, first, ...children) {
+  const [name, ...classes] = tag.split('.');
+  return filled(document.createElement(/** @type {T} */ (name)), classes, first, children);
 }
 
 /**
- * An SVG element; attributes as those of `h`.
+ * An SVG element, as `h` has those of HTML.
  * @template {keyof SVGElementTagNameMap} T
- * @param {T} tag
- * @param {Record<string, unknown> | null} [attributes]
+ * @param {T | `${T}.${string}`} tag
+ * @param {First} [first]
  * @param {...(Child | Child[])} children
  * @returns {SVGElementTagNameMap[T]}
  */
-export function s(tag, attributes, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  adorn(element, attributes ?? {});
+export function s(tag, first, ...children) {
+  const [name, ...classes] = tag.split('.');
+  return filled(document.createElementNS(SVG, /** @type {T} */ (name)), classes, first, children);
+}
+
+/**
+ * @template {Element} E
+ * @param {E} element
+ * @param {string[]} classes
+ * @param {First} first
+ * @param {(Child | Child[])[]} children
+ */
+function filled(element, classes, first, children) {
+  if (classes.length > 0) element.setAttribute('class', classes.join(' '));
+  if (first && typeof first === 'object' && !(first instanceof Node) && !Array.isArray(first)) adorn(element, first);
+  else append(element, [first]);
   append(element, children);
   return element;
 }
@@ -93,8 +106,8 @@ export function say(element, text) {
  * @returns {HTMLElement}
  */
 export function quantity(quantity, unknown = 'not reported') {
-  if (!quantity) return h('span', { class: 'na' }, unknown);
-  return h('span', { class: 'v' }, quantity.value, quantity.unit ? h('i', null, quantity.unit) : null);
+  if (!quantity) return h('span.na', unknown);
+  return h('span.v', quantity.value, quantity.unit ? h('i', quantity.unit) : null);
 }
 
 /** @typedef {'bad' | 'warn' | 'unknown' | 'change' | 'fine'} Severity */
@@ -151,7 +164,7 @@ export function choice(label, choices, choose) {
       key ? h('kbd', { 'aria-hidden': 'true' }, key) : null),
   }));
   return {
-    element: h('div', { class: 'seg', role: 'group', 'aria-label': label }, buttons.map((each) => each.button)),
+    element: h('div.seg', { role: 'group', 'aria-label': label }, buttons.map((each) => each.button)),
     show: (value) => {
       for (const each of buttons) each.button.setAttribute('aria-pressed', String(each.value === value));
     },

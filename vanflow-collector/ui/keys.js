@@ -60,9 +60,9 @@ export function showList(shortcuts) {
   letters.checked = lettersOn();
   letters.addEventListener('change', () => setLetters(letters.checked));
   dialog('keys', 'Keys',
-    h('dl', null, shortcuts.filter((each) => each.text).flatMap((each) => [
-      h('dt', null, h('kbd', null, each.name ?? each.key)), h('dd', null, each.text),
+    h('dl', shortcuts.filter((each) => each.text).flatMap((each) => [
+      h('dt', h('kbd', each.name ?? each.key)), h('dd', each.text),
     ])),
-    h('p', null, letters, h('label', { for: 'letters' }, ' single letters are keys')),
-    h('form', { method: 'dialog' }, h('button', { class: 'btn' }, 'Close')));
+    h('p', letters, h('label', { for: 'letters' }, ' single letters are keys')),
+    h('form', { method: 'dialog' }, h('button.btn', 'Close')));
 }

@@ -33,7 +33,7 @@ const SLOW = 1.5;
 let past = new AbortController();
 /** What was asked and is not answered yet, since when by the clock of the browser. */
 const waiting = { names: new Set(), since: 0 };
-const wait = h('p', { class: 'note', hidden: true });
+const wait = h('p.note', { hidden: true });
 
 function read() {
   const found = addresses.parse(location.hash);
@@ -71,7 +71,7 @@ function show() {
     main.insertBefore(element, panel.element);
     const mounted = view.mount(element, {
       address: () => address, go, replace, now: () => stream.now(), verdict: () => verdict, signal: ended.signal, pause,
-      frozen: () => address.end ?? pausedAt, announce: (text) => say(status, text),
+      frozen, at: () => frozen() ?? stream.now(), range: () => addresses.bounds({ ...address, end: frozen() }, stream.now()), announce: (text) => say(status, text),
       link: (change) => addresses.format(addresses.changed(address, change)),
     });
     element.prepend(wait);
@@ -84,6 +84,11 @@ function show() {
   subscribe();
   bar.show(address, { pausedAt, news: news() });
   panel.show(address);
+}
+
+/** Where time stands, of the past or while it is paused. */
+function frozen() {
+  return address.end ?? pausedAt;
 }
 
 function leave() {

@@ -26,12 +26,12 @@ export class Panel {
   constructor(shell) {
     this.shell = shell;
     this.head = h('header');
-    this.facts = h('dl', { class: 'facts' });
-    this.charts = h('section', { class: 'charts', 'aria-label': 'Over time' });
+    this.facts = h('dl.facts');
+    this.charts = h('section.charts', { 'aria-label': 'Over time' });
     this.talk = h('section');
-    this.fails = h('section', { class: 'fails' });
+    this.fails = h('section.fails');
     this.foot = h('footer');
-    this.element = h('aside', { class: 'panel', 'aria-label': 'What is selected', hidden: true, tabindex: -1 },
+    this.element = h('aside.panel', { 'aria-label': 'What is selected', hidden: true, tabindex: -1 },
       this.head, this.facts, this.charts, this.talk, this.fails, this.foot);
     this.shown = '';
     this.askedAt = 0;
@@ -73,11 +73,11 @@ export class Panel {
       if (signal.aborted) return;
       if (subject === null) {
         this.showHead({ kind: selection.type, name: selection.id, state: null });
-        fill(this.facts, h('dd', { class: 'wide' }, 'Nothing of this name is known any more: it has ended, and is older than what is kept.'));
+        fill(this.facts, h('dd.wide', 'Nothing of this name is known any more: it has ended, and is older than what is kept.'));
         return;
       }
       this.showHead(subject);
-      fill(this.facts, subject.facts.flatMap(({ name, value }) => [h('div', null, h('dt', null, name), h('dd', null, value))]));
+      fill(this.facts, subject.facts.flatMap(({ name, value }) => [h('div', h('dt', name), h('dd', value))]));
       this.showFoot(subject, address);
       await Promise.all([
         this.showCharts(subject, address, signal), this.showTalk(subject, address, signal), this.showFails(subject, address, signal),
@@ -86,7 +86,7 @@ export class Panel {
       if (signal.aborted) return;
       if (!(error instanceof api.ApiError)) throw error;
       // What is there stays; the bar says how old it is.
-      if (this.facts.childElementCount === 0) fill(this.facts, h('dd', { class: 'wide' }, error.message));
+      if (this.facts.childElementCount === 0) fill(this.facts, h('dd.wide', error.message));
     }
   }
 
@@ -96,10 +96,10 @@ export class Panel {
     if (this.head.dataset.text === text && this.head.childElementCount > 0) return;
     this.head.dataset.text = text;
     fill(this.head,
-      h('div', { class: 'over' }, kind), h('h2', null, name),
-      h('button', { class: 'x', type: 'button', 'aria-label': 'Close', onclick: () => this.shell.go({ selection: null }) },
-        s('svg', { class: 'ic', viewBox: '0 0 12 12', width: 12, height: 12, 'aria-hidden': 'true' }, s('path', { d: 'M2 2l8 8M10 2l-8 8' }))),
-      state ? h('p', { class: 'st' }, sign(state.severity), state.text) : null);
+      h('div.over', kind), h('h2', name),
+      h('button.x', { type: 'button', 'aria-label': 'Close', onclick: () => this.shell.go({ selection: null }) },
+        s('svg.ic', { viewBox: '0 0 12 12', width: 12, height: 12, 'aria-hidden': 'true' }, s('path', { d: 'M2 2l8 8M10 2l-8 8' }))),
+      state ? h('p.st', sign(state.severity), state.text) : null);
   }
 
   /**
@@ -122,21 +122,21 @@ export class Panel {
     }));
     if (signal.aborted) return;
     fill(this.charts,
-      h('h3', null, `Last ${units.text(units.duration(address.span * 1e6))}`, h('span', null, address.end === null ? 'now' : 'at its end')),
+      h('h3', `Last ${units.text(units.duration(address.span * 1e6))}`, h('span', address.end === null ? 'now' : 'at its end')),
       drawn.map(({ each, lines }) => {
         const bars = lines.find((line) => line.kind === 'bars');
         const values = lines.filter((line) => line.kind !== 'bars').map((line) => lastOf(line.points, range.end));
         const main = values[0] === null ? null : each.format(values[0]);
         const second = values.length > 1 && values[1] !== null ? each.format(values[1]) : null;
         const errors = bars ? sum(bars.points) / (sum(lines[0].points) || 1) : 0;
-        return h('div', { class: 'ch' },
-          h('div', { class: 'chl' }, each.name, h('small', null, bars && sum(bars.points) > 0
-            ? [h('span', { class: 'eb' }), `${units.text(units.share(Math.min(1, errors)))} ${each.errors ?? ''}`] : each.under ?? '')),
+        return h('div.ch',
+          h('div.chl', each.name, h('small', bars && sum(bars.points) > 0
+            ? [h('span.eb'), `${units.text(units.share(Math.min(1, errors)))} ${each.errors ?? ''}`] : each.under ?? '')),
           chart({ lines, range, label: each.name, format: each.format, height: 40 }),
-          h('div', { class: 'chv' }, main ? [main.value, h('i', null, main.unit)] : h('span', { class: 'na' }, each.unknown ?? 'not seen'),
-            second ? h('span', { class: 'p5' }, second.value, h('i', null, second.unit)) : null));
+          h('div.chv', main ? [main.value, h('i', main.unit)] : h('span.na', each.unknown ?? 'not seen'),
+            second ? h('span.p5', second.value, h('i', second.unit)) : null));
       }),
-      h('div', { class: 'chx' }, axis(range)));
+      h('div.chx', axis(range)));
   }
 
   /**
@@ -150,18 +150,18 @@ export class Panel {
     fill(this.talk, parts.filter(({ answer }) => answer.rows.length > 0).flatMap(({ each, answer }) => {
       const most = Math.max(...answer.rows.map((row) => row.octets), 1);
       return [
-        h('h3', null, each.title, h('a', { href: addresses.format(addresses.changed(address, { view: 'connections', filter: each.filter })) },
+        h('h3', each.title, h('a', { href: addresses.format(addresses.changed(address, { view: 'connections', filter: each.filter })) },
           `${units.count(answer.connections)} connections`)),
-        h('table', { class: 'talk' },
-          h('thead', null, h('tr', null, [each.column, h('span', { class: 'vh' }, 'Share'), 'Octets', 'Conns', 'p95'].map((title) => h('th', { scope: 'col' }, title)))),
-          h('tbody', null, answer.rows.map((row) => {
+        h('table.talk',
+          h('thead', h('tr', [each.column, h('span.vh', 'Share'), 'Octets', 'Conns', 'p95'].map((title) => h('th', { scope: 'col' }, title)))),
+          h('tbody', answer.rows.map((row) => {
             const bar = h('span');
             bar.style.width = `${Math.max(1, (row.octets / most) * 100)}%`;
             return h('tr', null,
-              h('th', { scope: 'row', title: row.name }, row.name, h('small', null, row.site)),
-              h('td', { class: 'bar' }, bar),
-              h('td', null, quantity(units.octets(row.octets))), h('td', null, units.count(row.connections)),
-              h('td', null, quantity(units.duration(row.p95), 'unknown')));
+              h('th', { scope: 'row', title: row.name }, row.name, h('small', row.site)),
+              h('td.bar', bar),
+              h('td', quantity(units.octets(row.octets))), h('td', units.count(row.connections)),
+              h('td', quantity(units.duration(row.p95), 'unknown')));
           }))),
       ];
     }));
@@ -184,12 +184,12 @@ export class Panel {
     const link = (view, extra, count, word) => (count === 0 ? null
       : h('a', { href: addresses.format(addresses.changed(address, { view, filter: `${subject.filter} ${extra}`.trim() })) }, `${units.count(count)} ${word}${count === 1 ? '' : 's'}`));
     fill(this.fails,
-      h('h3', null, 'Last failures', h('span', null, link('requests', 'status:5xx', requests, 'request'), requests && connections ? ', ' : null,
+      h('h3', 'Last failures', h('span', link('requests', 'status:5xx', requests, 'request'), requests && connections ? ', ' : null,
         link('connections', 'error:*', connections, 'connection'))),
-      rows.length === 0 ? h('p', { class: 'na' }, `None in the last ${units.text(units.duration(address.span * 1e6))}.`)
-        : h('ol', null, rows.map((row) => h('li', null,
+      rows.length === 0 ? h('p.na', `None in the last ${units.text(units.duration(address.span * 1e6))}.`)
+        : h('ol', rows.map((row) => h('li', null,
           h('time', { datetime: new Date(row.time / 1000).toISOString(), title: units.whole(row.time) }, units.moment(row.time, now)),
-          sign('bad', 'failed'), h('span', null, h('b', null, row.what), ` ${row.text}`, h('small', null, row.detail))))));
+          sign('bad', 'failed'), h('span', h('b', row.what), ` ${row.text}`, h('small', row.detail))))));
   }
 
   /** @param {Subject} subject @param {Address} address */
@@ -217,7 +217,7 @@ function sum(points) {
 /** @param {{ start: number, end: number }} range */
 function axis(range) {
   return ticks(range, 4).map((at) => {
-    const mark = h('span', null, units.minute(at));
+    const mark = h('span', units.minute(at));
     mark.style.left = `${((at - range.start) / (range.end - range.start)) * 100}%`;
     return mark;
   });
@@ -420,7 +420,7 @@ async function router(id, signal) {
     facts: facts([
       ['Site', sites.results.find((row) => row.identity === found.siteId)?.name], ['Mode', found.mode], ['Version', found.buildVersion],
       ['Host', found.hostName], ['Started', found.startTime ? units.whole(found.startTime).slice(0, 19) : null],
-      ['Links', own.map((row) => units.router(row.routerId === id ? row.destinationRouterName : row.routerName) ?? '').filter(Boolean).join(', ')],
+      ['Links', own.map((row) => units.router((row.routerId === id ? row.destinationRouterName : row.routerName) ?? 'not known')).join(', ')],
     ]),
     charts: bothWays(`skupper_router_%_bytes_total{site_id=${api.quoted(found.siteId)},router_name=${api.quoted(found.name)}}`, 'Sent', 'Received', 'over links'),
     talk: [{ title: 'Who goes through it most', column: 'Client', end: 'source', parameters: [['traceRouters', found.name]], filter: `router:${name}` }],
@@ -441,7 +441,7 @@ async function link(id, signal) {
       ['Sent', found.octetCountKnown ? units.text(units.octets(found.octetCount)) : 'not reported by this router'],
       ['Received', found.octetReverseCountKnown ? units.text(units.octets(found.octetReverseCount)) : 'not reported by this router'],
     ]),
-    charts: bothWays(`skupper_link_%_bytes_total{site_id=${api.quoted(found.sourceSiteId)},router_name=${api.quoted(found.routerName)},dest_router_name=${api.quoted(found.destinationRouterName)},link=${api.quoted(found.name || 'unknown')}}`, 'To', 'From', to),
+    charts: bothWays(`skupper_link_%_bytes_total{site_id=${api.quoted(found.sourceSiteId)},router_name=${api.quoted(found.routerName || 'unknown')},dest_router_name=${api.quoted(found.destinationRouterName || 'unknown')},link=${api.quoted(found.name || 'unknown')}}`, 'To', 'From', to),
     talk: [], failures: null, filter: '', path: `v2alpha1/routerlinks/${encodeURIComponent(id)}`,
   };
 }

@@ -26,6 +26,7 @@ import { h, fill } from './dom.js';
  * @property {string} [class]
  * @property {{ column: string, down: boolean }} [sort] none keeps the order in which rows come
  * @property {(sort: { column: string, down: boolean }) => void} [onSort]
+ * @property {() => void} [onLeave] the pointer has left it
  * @property {(row: R, open: boolean) => void} [onOpen] a row was opened or closed, by a click or Enter
  * @property {(row: R) => Node | null} [detail] what an open row shows below itself
  * @property {(row: R) => Node | null} [below] what a row always shows below itself
@@ -53,11 +54,20 @@ export class Table {
     this.body = h('tbody');
     this.headings = options.columns.map((column) => this.heading(column));
     this.table = h('table', { class: `t ${options.class ?? ''}`, 'aria-label': options.label },
-      h('thead', null, h('tr', null, this.headings)), this.body);
-    this.nothing = h('div', { class: 'empty', hidden: true });
-    this.element = h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': options.label }, this.table, this.nothing);
+      h('thead', h('tr', this.headings)), this.body);
+    this.nothing = h('div.empty', { hidden: true });
+    this.element = h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': options.label }, this.table, this.nothing);
     this.element.addEventListener('keydown', (event) => {
       if (this.key(event)) event.preventDefault();
+    });
+    /** Whether a pointer is on it: what one points at should not move. */
+    this.pointed = false;
+    this.element.addEventListener('pointerenter', (event) => {
+      this.pointed = event.pointerType === 'mouse';
+    });
+    this.element.addEventListener('pointerleave', () => {
+      this.pointed = false;
+      options.onLeave?.();
     });
     this.showSort();
   }
@@ -117,7 +127,7 @@ export class Table {
     for (const row of ordered) {
       const heading = group?.(row) ?? null;
       if (heading !== null && heading !== under) {
-        put(h('tr', { class: 'grp' }, h('th', { colspan: this.options.columns.length, scope: 'colgroup' }, heading)));
+        put(h('tr.grp', h('th', { colspan: this.options.columns.length, scope: 'colgroup' }, heading)));
       }
       under = heading;
       const shown = this.draw(row);

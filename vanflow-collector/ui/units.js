@@ -209,16 +209,6 @@ export function whole(microseconds) {
 }
 
 /**
- * How long ago, below a minute only; else the moment.
- * @param {number} microseconds since the epoch
- * @param {number} now
- */
-export function ago(microseconds, now) {
-  const passed = Math.max(0, now - microseconds);
-  return passed < MINUTE ? `${(passed / SECOND).toFixed(1)} s ago` : moment(microseconds, now);
-}
-
-/**
  * A range of time: 14:30–14:45, 26 Nov 14:30–14:45.
  * @param {number} start
  * @param {number} end

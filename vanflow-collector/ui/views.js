@@ -37,6 +37,8 @@ import { services } from './views/services.js';
  * @property {() => number} now the collector's time, µs
  * @property {() => import('./address.js').Address['end']} frozen where time stands: the end of a range of the past, or
  *   the moment of the pause; null where it is live
+ * @property {() => number} at where time stands, or else now, µs
+ * @property {() => import('./chart.js').TimeRange} range what is shown of time
  * @property {() => import('./answers.js').Verdict | null} verdict the last one; null where there is none yet
  * @property {() => void} pause pauses, or goes on
  * @property {(text: string) => void} announce says something to a screen reader

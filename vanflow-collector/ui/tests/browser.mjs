@@ -476,6 +476,16 @@ for (const capture of captures) {
 
 for (const capture of captures) {
   const [name, root] = capture.split('=');
+  await test(`of the capture ${name} each router and link has a panel, also where not all of it is known`, () => withPage({}, async (page) => {
+    for (const [type, list] of [['router', 'routers'], ['link', 'routerlinks']]) {
+      const { results } = await (await fetch(`${root}/api/v2alpha1/${list}?state=all`)).json();
+      assert.ok(results.length > 0);
+      for (const { identity } of results) {
+        await page.goto(`${root}/#map?select=${type}:${encodeURIComponent(identity)}`);
+        await page.waitForFunction((path) => document.querySelector(`.panel footer a[href$="${path}"]`) && document.querySelector('.panel .chx'), `${list}/${encodeURIComponent(identity)}`);
+      }
+    }
+  }, { root }));
   await test(`of the capture ${name} each time is by its clock, which stands once it is over`, () => withPage({}, async (page) => {
     const { now } = await (await fetch(`${root}/api/v1/verdict`)).json();
     const clock = (/** @type {number} */ at) => new Date(at / 1000).toISOString().slice(11, 19);

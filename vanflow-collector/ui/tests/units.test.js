@@ -66,8 +66,6 @@ test('times are of UTC, short beside now and whole in titles', () => {
   assert.equal(units.moment(AT, AT + 86400e6), '26 Nov 15:03');
   assert.equal(units.moment(AT, AT + 400 * 86400e6), '26 Nov 2026 15:03');
   assert.equal(units.whole(AT), '2026-11-26 15:03:19.813 UTC');
-  assert.equal(units.ago(AT, AT + 100_000), '0.1 s ago');
-  assert.equal(units.ago(AT, AT + 90e6), '15:03:19');
   assert.equal(units.range(AT - 900e6, AT, AT), '14:48–15:03');
   assert.equal(units.range(AT - 900e6, AT, AT + 86400e6), '26 Nov 14:48–15:03');
 });

@@ -90,7 +90,7 @@ const slow = (what, bound, took) => ({
 const rateOf = (metric) => (/** @type {readonly string[]} */ matchers) => `sum(${filter.anyOf(metric, matchers, '', (one) => `rate(${one}[1m])`)})`;
 
 /** @param {number | undefined} rate @param {string} word */
-const perSecond = (rate, word) => (rate === undefined ? [] : [h('b', null, units.rate(rate)?.value), ` ${word}${units.rate(rate)?.unit}`]);
+const perSecond = (rate, word) => (rate === undefined ? [] : [h('b', units.rate(rate)?.value), ` ${word}${units.rate(rate)?.unit}`]);
 
 /** @type {import('../views.js').View} */
 export const connections = {
@@ -117,7 +117,7 @@ export const connections = {
     ],
     figures: { open: { parameters: [['state', 'active']] }, rate: rateOf('skupper_connections_opened_total') },
     summary: ({ open, rate }) => [
-      ...(open === undefined ? [] : [h('b', null, units.count(open)), ' open']), open === undefined || rate === undefined ? '' : ', ', ...perSecond(rate, 'new'),
+      ...(open === undefined ? [] : [h('b', units.count(open)), ' open']), open === undefined || rate === undefined ? '' : ', ', ...perSecond(rate, 'new'),
     ],
     empty: 'No connection yet',
     emptyMore: 'A connection is here as soon as a client opens one to a listener; routers report it within 5 s.',
@@ -167,7 +167,7 @@ function halfKnown(row) {
 function why(row) {
   const failure = failureOf(row);
   if (!failure) return null;
-  return h('span', null, sign('bad', 'bad:'), h('b', null, failure.title), failure.rest);
+  return h('span', sign('bad', 'bad:'), h('b', failure.title), failure.rest);
 }
 
 /** @returns {import('./tail.js').TailColumn<Connection>[]} */
@@ -189,13 +189,13 @@ function columnsOfConnections() {
     },
     {
       id: 'latency', class: 'g',
-      title: ['First octet: ', h('span', { class: 'k nw' }), 'network ', h('span', { class: 'k wk' }), 'workload'],
+      title: ['First octet: ', h('span.k.nw'), 'network ', h('span.k.wk'), 'workload'],
       scaled: true,
       value: (row) => [row.latency, row.latencyReverse, row.latencyKnown, row.latencyReverseKnown, row.endTime, row.listenerError],
       cell: (row, scale) => {
         const split = splitLatency(row);
         if (split.total === undefined) {
-          return h('span', { class: 'na' }, failureOf(row) ? 'no octet came back' : row.endTime ? 'not reported' : 'none yet');
+          return h('span.na', failureOf(row) ? 'no octet came back' : row.endTime ? 'not reported' : 'none yet');
         }
         return [
           latencyBar({ network: split.network ?? null, workload: split.workload ?? null, total: split.total, most: scale }),
@@ -212,9 +212,9 @@ function columnsOfConnections() {
       id: 'state', title: 'State', class: 'st_', value: (row) => [row.endTime, row.listenerError, row.connectorError, halfKnown(row)],
       cell: (row) => {
         const failure = failureOf(row);
-        if (failure) return h('span', { class: 'o bad' }, sign('bad', 'bad:'), failure.word);
+        if (failure) return h('span.o.bad', sign('bad', 'bad:'), failure.word);
         if (halfKnown(row)) {
-          return h('span', { class: 'o unk', title: 'The router of the server has not reported it yet' }, sign('unknown', 'not known:'), 'half known');
+          return h('span.o.unk', { title: 'The router of the server has not reported it yet' }, sign('unknown', 'not known:'), 'half known');
         }
         return h('span', { class: row.endTime ? 'o na' : 'o open' }, row.endTime ? 'closed' : 'open');
       },
@@ -233,7 +233,7 @@ function columnsOfRequests() {
       id: 'client', title: 'Client', class: 'p', value: (row) => [row.sourceProcessName, row.clientAddress, row.sourceSiteName],
       cell: (row) => [
         ...placed(partyName(row.sourceProcessName, row.clientAddress ?? undefined), row.sourceSiteName, 'not known: its connection is not'),
-        row.clientAddress && row.clientAddress !== partyName(row.sourceProcessName, row.clientAddress) ? h('small', null, `for ${row.clientAddress}`) : null,
+        row.clientAddress && row.clientAddress !== partyName(row.sourceProcessName, row.clientAddress) ? h('small', `for ${row.clientAddress}`) : null,
       ],
     },
     { id: 'service', title: 'Service', class: 'sv', value: (row) => row.routingKey, cell: (row) => known(row.routingKey) },
@@ -243,19 +243,19 @@ function columnsOfRequests() {
     },
     {
       id: 'took', title: ['Took'], class: 'g', scaled: true, value: (row) => row.duration,
-      cell: (row, scale) => (row.duration === null ? h('span', { class: 'na' }, row.endTime ? 'not reported' : 'not ended')
+      cell: (row, scale) => (row.duration === null ? h('span.na', row.endTime ? 'not reported' : 'not ended')
         : [bar(row.duration, scale), quantity(units.duration(row.duration))]),
     },
     ...octetColumns('Request', 'Response'),
-    { id: 'method', title: 'Method', class: 'me', value: (row) => [row.method, row.protocol], cell: (row) => [row.method || h('span', { class: 'na' }, 'not known'), h('small', null, protocol(row.protocol))] },
+    { id: 'method', title: 'Method', class: 'me', value: (row) => [row.method, row.protocol], cell: (row) => [row.method || h('span.na', 'not known'), h('small', protocol(row.protocol))] },
     {
       id: 'status', title: 'Status', class: 'st_', value: (row) => [row.status, row.endTime, row.method],
       cell: (row) => {
         const { failed, words } = outcomeOf(row);
-        const method = h('span', { class: 'lbl' }, `\u00a0${row.method ?? ''}`);
-        if (failed) return h('span', { class: 'o bad' }, sign('bad', 'bad:'), words ?? row.status, method);
-        if (words) return h('span', { class: 'o unk' }, sign('unknown', 'not known:'), words);
-        return h('span', { class: 'o open' }, row.status, method);
+        const method = h('span.lbl', `\u00a0${row.method ?? ''}`);
+        if (failed) return h('span.o.bad', sign('bad', 'bad:'), words ?? row.status, method);
+        if (words) return h('span.o.unk', sign('unknown', 'not known:'), words);
+        return h('span.o.open', row.status, method);
       },
     },
   ];
@@ -269,7 +269,7 @@ function protocol(name) {
 /** A bar of how long it took. @param {number} duration @param {number} scale */
 function bar(duration, scale) {
   const width = Math.max(1, Math.round(Math.min(1, duration / scale) * 1090) / 10);
-  return s('svg', { class: 'lb', width: 110, height: 10, viewBox: '0 0 110 10', 'aria-hidden': 'true' }, s('rect', { class: 'took', x: 0.5, y: 1.5, width, height: 7 }));
+  return s('svg.lb', { width: 110, height: 10, viewBox: '0 0 110 10', 'aria-hidden': 'true' }, s('rect.took', { x: 0.5, y: 1.5, width, height: 7 }));
 }
 
 /**
@@ -290,12 +290,12 @@ function octetColumns(sent, received) {
  * @param {number} microseconds since the epoch
  */
 function time(microseconds) {
-  return h('time', { title: units.whole(microseconds) }, units.clock(microseconds), h('i', null, units.thousandths(microseconds)));
+  return h('time', { title: units.whole(microseconds) }, units.clock(microseconds), h('i', units.thousandths(microseconds)));
 }
 
 /** @param {string} name */
 function known(name) {
-  return name && name !== 'unknown' ? name : h('span', { class: 'na' }, 'not known');
+  return name && name !== 'unknown' ? name : h('span.na', 'not known');
 }
 
 /** How many requests of a connection are shown. */
@@ -321,9 +321,9 @@ class Detail {
     this.asked = 0;
     /** @type {{ rows: Request[], total: number } | null} */
     this.requests = null;
-    this.left = h('div', { class: 'dl' });
-    this.right = h('div', { class: 'dr' });
-    this.element = h('div', { class: 'det' }, this.left, this.right);
+    this.left = h('div.dl');
+    this.right = h('div.dr');
+    this.element = h('div.det', this.left, this.right);
     this.drawn = '';
     this.load();
     this.draw();
@@ -393,9 +393,9 @@ class Detail {
     const hops = this.network ? hopsOf(subject, this.network) : [];
     const now = this.context.now();
     fill(this.left,
-      this.network ? [wayAcross(hops, now), wayDown(hops, now)] : h('p', { class: 'na' }, this.failed ?? 'asking for routers and links …'),
+      this.network ? [wayAcross(hops, now), wayDown(hops, now)] : h('p.na', this.failed ?? 'asking for routers and links …'),
       this.connection ? failureWords(this.connection) : null,
-      this.connection ? latency(this.connection) : this.network ? h('p', { class: 'na' }, 'The connection of this request is not known: it was opened before its router was asked.') : null);
+      this.connection ? latency(this.connection) : this.network ? h('p.na', 'The connection of this request is not known: it was opened before its router was asked.') : null);
     fill(this.right, this.connection ? this.requestList(this.connection) : null, command(subject.key, this.request ? ' requests' : ''));
   }
 
@@ -404,19 +404,19 @@ class Detail {
     if (!this.requests) return [];
     const { rows, total } = this.requests;
     if (total === 0) return [
-      h('h2', null, 'No requests in it'),
-      h('p', { class: 'na' }, connection.protocol === 'tcp' ? 'It is plain TCP to its router: requests are reported of HTTP only.' : 'None has been reported yet.'),
+      h('h2', 'No requests in it'),
+      h('p.na', connection.protocol === 'tcp' ? 'It is plain TCP to its router: requests are reported of HTTP only.' : 'None has been reported yet.'),
     ];
     const address = this.context.address();
     return [
-      h('h2', null, `${units.count(total)} ${total === 1 ? 'request' : 'requests'} in it`, h('a', {
+      h('h2', `${units.count(total)} ${total === 1 ? 'request' : 'requests'} in it`, h('a', {
         href: this.context.link({ view: 'requests', filter: filter.including(address.filter, 'connection', connection.identity), own: {} }),
       }, 'all')),
-      h('table', { class: 'rq', 'aria-label': 'Requests of this connection' }, h('tbody', null, rows.map((row) => h('tr', { class: row.key === this.request?.key ? 'this' : null },
-        h('td', null, time(row.startTime)),
-        h('td', null, statusOf(row)),
-        h('td', { class: 'n' }, quantity(units.duration(row.duration), 'not ended')),
-        h('td', { class: 'n' }, quantity(row.octetReverseCountKnown ? units.octets(row.octetReverseCount) : null)))))),
+      h('table.rq', { 'aria-label': 'Requests of this connection' }, h('tbody', rows.map((row) => h('tr', { class: row.key === this.request?.key ? 'this' : null },
+        h('td', time(row.startTime)),
+        h('td', statusOf(row)),
+        h('td.n', quantity(units.duration(row.duration), 'not ended')),
+        h('td.n', quantity(row.octetReverseCountKnown ? units.octets(row.octetReverseCount) : null)))))),
     ];
   }
 }
@@ -429,7 +429,7 @@ function statusOf(request) {
   const { failed, words } = outcomeOf(request);
   return [
     `${request.method || 'method not known'} `,
-    failed ? h('b', { class: 'o bad' }, sign('bad', 'bad:'), words ?? request.status) : words ? h('span', { class: 'na' }, words) : h('b', null, request.status),
+    failed ? h('b.o.bad', sign('bad', 'bad:'), words ?? request.status) : words ? h('span.na', words) : h('b', request.status),
   ];
 }
 
@@ -438,9 +438,9 @@ function failureWords(connection) {
   const failure = failureOf(connection);
   if (!failure) return null;
   const texts = [['router of the server', connection.connectorError], ['router of the client', connection.listenerError]].filter(([, text]) => text);
-  return h('div', { class: 'fw' },
-    h('p', null, sign('bad', 'bad:'), h('b', null, failure.title), failure.rest),
-    texts.map(([who, text]) => h('p', { class: 'raw' }, h('small', null, `${who}: `), clipped(text ?? ''))));
+  return h('div.fw',
+    h('p', sign('bad', 'bad:'), h('b', failure.title), failure.rest),
+    texts.map(([who, text]) => h('p.raw', h('small', `${who}: `), clipped(text ?? ''))));
 }
 
 /** @param {Connection} connection */
@@ -448,18 +448,18 @@ function latency(connection) {
   const split = splitLatency(connection);
   const sent = units.text(connection.octetCountKnown ? units.octets(connection.octetCount) : null, 'octets not reported');
   const received = units.text(connection.octetReverseCountKnown ? units.octets(connection.octetReverseCount) : null, 'octets not reported');
-  const octets = h('span', null, `${sent} to the server, ${received} to the client`);
-  if (split.total === undefined) return h('div', { class: 'latb' }, h('div', { class: 'lh' }, h('b', null, 'No first octet reported'), octets));
+  const octets = h('span', `${sent} to the server, ${received} to the client`);
+  if (split.total === undefined) return h('div.latb', h('div.lh', h('b', 'No first octet reported'), octets));
   const { total, network: between = null, workload = null } = split;
   const shares = sharesOf(split);
-  return h('div', { class: 'latb' },
-    h('div', { class: 'lh' }, h('b', null, `First octet after ${units.text(units.duration(total))}`), octets),
+  return h('div.latb',
+    h('div.lh', h('b', `First octet after ${units.text(units.duration(total))}`), octets),
     latencyBar({ network: between, workload, total, most: total, width: 620, height: 17 }),
-    h('div', { class: 'll' }, between === null || workload === null || !shares
-      ? h('span', null, h('span', { class: 'k hol' }), 'not split into network and workload: one side is not reported')
+    h('div.ll', between === null || workload === null || !shares
+      ? h('span', h('span.k.hol'), 'not split into network and workload: one side is not reported')
       : [
-        h('span', null, h('span', { class: 'k nw' }), 'network and routers ', h('b', null, units.text(units.duration(between))), `, ${shares.network} %`),
-        h('span', { class: 'r' }, h('span', { class: 'k wk' }), 'workload ', h('b', null, units.text(units.duration(workload))), `, ${shares.workload} %`),
+        h('span', h('span.k.nw'), 'network and routers ', h('b', units.text(units.duration(between))), `, ${shares.network} %`),
+        h('span.r', h('span.k.wk'), 'workload ', h('b', units.text(units.duration(workload))), `, ${shares.workload} %`),
       ]));
 }
 
@@ -484,6 +484,6 @@ function command(key, list) {
       }
     },
   }, 'Copy');
-  const code = h('code', null, text);
-  return h('p', { class: 'cli' }, code, h('span', null, said, copy));
+  const code = h('code', text);
+  return h('p.cli', code, h('span', said, copy));
 }

@@ -3,7 +3,7 @@
  * what is known and what is not, the sources, and how far back memory and history reach.
  * @module
  */
-import { bounds, timeParameters } from '../address.js';
+import { timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { ticks } from '../chart.js';
 import { fill, h, quantity, s, sign } from '../dom.js';
@@ -63,30 +63,22 @@ class Health {
     this.error = null;
     /** @type {Record<string, string>} */
     this.seen = {};
-    this.head = h('div', { class: 'verdict' });
+    this.head = h('div.verdict');
     this.when = h('span');
-    this.json = h('a', { class: 'json', title: 'The same as JSON, from the API' }, 'JSON');
-    this.line = h('div', { class: 'tlw' });
+    this.json = h('a.json', { title: 'The same as JSON, from the API' }, 'JSON');
+    this.line = h('div.tlw');
     /** @type {Table<NetworkEvent>} */
     this.table = new Table({
       label: 'List of events', class: 'evt', key: (row) => row.identity, columns: this.columns(),
-      empty: () => this.empty(),
+      empty: () => this.empty(), onLeave: () => this.drawEvents(),
     });
-    this.more = h('p', { class: 'note', hidden: true });
+    this.more = h('p.note', { hidden: true });
     this.known = h('div');
     this.sourceList = h('div');
     this.memory = h('div');
-    element.append(this.head, h('div', { class: 'hsplit' },
-      h('section', { class: 'evs', 'aria-label': 'Events', tabindex: 0 }, h('h2', null, 'Events', this.when, this.json), this.line, this.table.element, this.more),
-      h('section', { class: 'hl', 'aria-label': 'What is known', tabindex: 0 }, this.known, this.sourceList, this.memory)));
-    this.pointed = false;
-    this.table.element.addEventListener('pointerenter', (event) => {
-      this.pointed = event.pointerType === 'mouse';
-    });
-    this.table.element.addEventListener('pointerleave', () => {
-      this.pointed = false;
-      this.drawEvents();
-    });
+    element.append(this.head, h('div.hsplit',
+      h('section.evs', { 'aria-label': 'Events', tabindex: 0 }, h('h2', 'Events', this.when, this.json), this.line, this.table.element, this.more),
+      h('section.hl', { 'aria-label': 'What is known', tabindex: 0 }, this.known, this.sourceList, this.memory)));
     this.resized = new ResizeObserver(() => this.drawLine());
     this.resized.observe(this.line);
     this.show();
@@ -95,11 +87,10 @@ class Health {
 
   /** @returns {import('../table.js').Column<NetworkEvent>[]} */
   columns() {
-    const now = () => this.context.frozen() ?? this.context.now();
     return [
-      { id: 'time', title: 'Time', class: 'tm_', value: (row) => row.time, cell: (row) => h('time', { title: units.whole(row.time) }, units.moment(row.time, now())) },
+      { id: 'time', title: 'Time', class: 'tm_', value: (row) => row.time, cell: (row) => h('time', { title: units.whole(row.time) }, units.moment(row.time, this.context.at())) },
       { id: 'kind', title: 'What', class: 'k', value: (row) => [row.kind, row.severity], cell: (row) => [sign(row.severity, row.severity === 'bad' ? 'bad:' : row.severity === 'warn' ? 'look:' : ''), kindWord(row.kind)] },
-      { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime, row.count], cell: (row) => [h('span', null, emphasized(row.text, row.subject), howOften(row)), h('small', { title: row.detail }, row.detail ?? '')] },
+      { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime, row.count], cell: (row) => [h('span', emphasized(row.text, row.subject), howOften(row)), h('small', { title: row.detail }, row.detail ?? '')] },
       { id: 'site', title: 'Site', class: 'who', value: (row) => row.siteName, cell: (row) => row.siteName ?? '' },
     ];
   }
@@ -122,7 +113,7 @@ class Health {
   fail(name, error) {
     if (name === 'sources') {
       this.sources = null;
-      fill(this.sourceList, h('h2', null, 'Sources'), failure(error));
+      fill(this.sourceList, h('h2', 'Sources'), failure(error));
       return;
     }
     this.error = error;
@@ -139,7 +130,7 @@ class Health {
   }
 
   show() {
-    this.pointed = false;
+    this.table.pointed = false;
     this.json.href = jsonAddress(eventsPath(this.context.address()));
     this.drawEvents();
     this.verdict();
@@ -148,12 +139,12 @@ class Health {
   verdict() {
     const verdict = this.context.verdict();
     if (!verdict) {
-      fill(this.head, h('h1', null, sign('unknown'), 'Not known yet'), h('p', { class: 'sub' }, 'The collector has not said yet what it sees.'));
+      fill(this.head, h('h1', sign('unknown'), 'Not known yet'), h('p.sub', 'The collector has not said yet what it sees.'));
       return;
     }
     const link = (/** @type {Finding} */ finding) => this.linkOf(finding);
     this.once('head', [verdict.findings, verdict.state, verdict.text, this.context.address()], () => fill(this.head, ...verdictParts(verdict, link)));
-    this.once('known', verdict.known, () => fill(this.known, h('h2', null, 'What is known, and what is not'), knownTable(verdict)));
+    this.once('known', verdict.known, () => fill(this.known, h('h2', 'What is known, and what is not'), knownTable(verdict)));
     this.once('memory', [verdict.memory, verdict.ended, Math.floor((verdict.now - (verdict.memory?.historySince ?? 0)) / 60e6)], () => fill(this.memory, memoryPart(verdict)));
     this.drawLine();
   }
@@ -191,11 +182,6 @@ class Health {
     return null;
   }
 
-  rangeNow() {
-    const address = this.context.address();
-    return bounds({ ...address, end: this.context.frozen() ?? address.end }, this.context.now());
-  }
-
   /** Events that the filter is about. */
   filtered() {
     const terms = filter.parse(this.context.address().filter);
@@ -207,14 +193,14 @@ class Health {
   }
 
   drawEvents() {
-    const { start, end } = this.rangeNow();
+    const { start, end } = this.context.range();
     const now = this.context.now();
     const span = units.text(units.duration(this.context.address().span * 1e6));
     this.when.textContent = this.context.address().end === null ? `last ${span}, ${units.range(start, end, now)}` : units.range(start, end, now);
     if (!this.loaded) return;
     const events = repeated(this.filtered());
     // What one points at stays where it is.
-    if (!this.pointed) this.table.update(events);
+    if (!this.table.pointed) this.table.update(events);
     this.more.hidden = this.total <= this.events.length;
     this.more.textContent = `The latest ${this.events.length} of ${this.total} events: narrow the time or ask for JSON.`;
     this.drawLine();
@@ -224,7 +210,7 @@ class Health {
   drawLine() {
     if (!this.loaded) return;
     const width = Math.floor(this.line.clientWidth);
-    const range = this.rangeNow();
+    const range = this.context.range();
     const verdict = this.context.verdict();
     const live = this.context.address().end === null;
     const { lanes, folded } = lanesOf(/** @type {Event[]} */ (this.filtered().filter((event) => event.subject)),
@@ -241,14 +227,14 @@ class Health {
     }
     const now = this.context.now();
     const { shown, replaced } = present(this.sources);
-    fill(this.sourceList, h('h2', null, 'Sources', h('span', null, 'last heard')), h('ul', { class: 'src' }, shown.map((source) => {
+    fill(this.sourceList, h('h2', 'Sources', h('span', 'last heard')), h('ul.src', shown.map((source) => {
       const state = source.saturated ? 'warn' : source.state === 'complete' ? 'fine' : source.state === 'lost' ? 'bad' : 'unknown';
       const why = source.why ?? (source.saturated ? 'has so many connections that it reports no more' : source.neverReported ? `${units.count(source.neverReported)} connections never reported` : '');
       const passed = Math.max(0, now - source.lastHeard);
       return h('li', { title: `${source.type}${source.version ? ` ${source.version}` : ''}, ${source.state}, last heard ${units.whole(source.lastHeard)}` },
-        sign(state, source.state), h('span', { class: 'nm' }, source.name, why ? h('small', null, why) : null),
-        passed < 60e6 ? h('b', null, (passed / 1e6).toFixed(1), h('i', null, 's ago')) : h('b', null, units.moment(source.lastHeard, now)));
-    })), replaced > 0 ? h('p', { class: 'na' }, `Not shown: ${replaced} that ${replaced === 1 ? 'is' : 'are'} lost and came back with another identity, as a router does that restarts.`) : null);
+        sign(state, source.state), h('span.nm', source.name, why ? h('small', why) : null),
+        passed < 60e6 ? h('b', (passed / 1e6).toFixed(1), h('i', 's ago')) : h('b', units.moment(source.lastHeard, now)));
+    })), replaced > 0 ? h('p.na', `Not shown: ${replaced} that ${replaced === 1 ? 'is' : 'are'} lost and came back with another identity, as a router does that restarts.`) : null);
   }
 
   empty() {
@@ -286,14 +272,14 @@ function verdictParts(verdict, link) {
   const whose = wrong.length + unknown.length === 0 ? '' : own === 0 ? ' What follows is the network’s, not the collector’s.'
     : rest === 0 ? ' What follows is about the collector, not the network.' : ` ${rest} of what follows ${rest === 1 ? 'is' : 'are'} the network’s, ${own} the collector’s.`;
   return [
-    h('h1', null, sign(worst, ''), title),
-    h('p', { class: 'sub' }, `${verdict.text}${whose}`),
-    findings.length > 0 ? h('ol', { class: 'todo' }, findings.map((finding) => {
+    h('h1', sign(worst, ''), title),
+    h('p.sub', `${verdict.text}${whose}`),
+    findings.length > 0 ? h('ol.todo', findings.map((finding) => {
       const href = link(finding);
       const text = emphasized(finding.text, finding.subject);
-      return h('li', null, sign(finding.severity, finding.severity === 'bad' ? 'bad:' : finding.severity === 'warn' ? 'look:' : ''),
-        h('span', null, href ? h('a', { href }, text) : text,
-          h('small', null, [finding.detail, finding.since ? `since ${units.moment(finding.since, verdict.now)}` : '', finding.about === 'collector' ? 'about the collector' : ''].filter(Boolean).join('; '))));
+      return h('li', sign(finding.severity, finding.severity === 'bad' ? 'bad:' : finding.severity === 'warn' ? 'look:' : ''),
+        h('span', href ? h('a', { href }, text) : text,
+          h('small', [finding.detail, finding.since ? `since ${units.moment(finding.since, verdict.now)}` : '', finding.about === 'collector' ? 'about the collector' : ''].filter(Boolean).join('; '))));
     })) : null,
   ];
 }
@@ -311,35 +297,35 @@ function howOften({ count = 1, since, time }) {
 function emphasized(text, subject) {
   const name = subject?.name ? units.router(subject.name) : '';
   const at = name ? text.indexOf(name) : -1;
-  return at < 0 ? [text] : [text.slice(0, at), h('b', null, name), text.slice(at + name.length)];
+  return at < 0 ? [text] : [text.slice(0, at), h('b', name), text.slice(at + name.length)];
 }
 
 /** @param {Verdict} verdict */
 function knownTable(verdict) {
-  return h('table', { class: 'h', 'aria-label': 'What is known' }, h('tbody', null, verdict.known.map((known) => h('tr', null,
-    h('th', { scope: 'row' }, sign(known.severity, known.severity === 'unknown' ? 'not known:' : ''), known.text, h('small', null, known.detail ?? '')),
-    h('td', null, knownNumber(known))))));
+  return h('table.h', { 'aria-label': 'What is known' }, h('tbody', verdict.known.map((known) => h('tr', null,
+    h('th', { scope: 'row' }, sign(known.severity, known.severity === 'unknown' ? 'not known:' : ''), known.text, h('small', known.detail ?? '')),
+    h('td', knownNumber(known))))));
 }
 
 /** @param {import('../answers.js').Known} known */
 function knownNumber({ value, of, unit }) {
-  if (value === undefined) return h('span', { class: 'na' }, 'not known');
+  if (value === undefined) return h('span.na', 'not known');
   if (unit === 'microseconds') return quantity(units.duration(value));
   if (unit === 'octets') return quantity(units.memory(value));
-  return [units.count(value), h('i', null, of === undefined ? unit ?? '' : `of ${units.count(of)}`)];
+  return [units.count(value), h('i', of === undefined ? unit ?? '' : `of ${units.count(of)}`)];
 }
 
 /** @param {Verdict} verdict */
 function memoryPart({ memory, now, counts, ended }) {
   if (!memory) return [];
   /** @param {string} name @param {string} more @param {number | undefined} value @param {number | undefined} most @param {string} text @param {string} of */
-  const row = (name, more, value, most, text, of) => h('tr', null, h('th', { scope: 'row' }, name, h('small', null, more)), h('td', null,
-    value === undefined ? h('span', { class: 'na' }, 'none kept') : [
-      most ? h('span', { class: 'meter', 'aria-hidden': 'true' }, meter(value / most)) : null,
-      h('span', { class: 'mv' }, text, h('i', null, of)),
+  const row = (name, more, value, most, text, of) => h('tr', h('th', { scope: 'row' }, name, h('small', more)), h('td', null,
+    value === undefined ? h('span.na', 'none kept') : [
+      most ? h('span.meter', { 'aria-hidden': 'true' }, meter(value / most)) : null,
+      h('span.mv', text, h('i', of)),
     ]));
   const back = memory.historySince === undefined ? undefined : now - memory.historySince;
-  return [h('h2', null, 'Memory and history'), h('table', { class: 'h m', 'aria-label': 'Memory and history' }, h('tbody', null,
+  return [h('h2', 'Memory and history'), h('table.h.m', { 'aria-label': 'Memory and history' }, h('tbody', null,
     row('Records', `${units.count(counts.connections)} connections, ${units.count(counts.requests)} requests`, memory.records, memory.recordsLimit, ...bytes(memory.records, memory.recordsLimit)),
     row('History', memory.historySeries === undefined ? 'of metrics' : `${units.count(memory.historySeries)} series`, memory.history, memory.historyLimit, ...bytes(memory.history, memory.historyLimit)),
     back === undefined ? null : row('Charts reach back', `to ${units.moment(memory.historySince ?? 0, now)}`, back, undefined, units.text(units.duration(back)), ''),
@@ -359,7 +345,7 @@ function bytes(value, most) {
 
 /** @param {number} share */
 function meter(share) {
-  return s('svg', { width: 72, height: 6, viewBox: '0 0 72 6' }, s('rect', { class: 'part', width: Math.max(2, Math.min(72, Math.round(share * 72))), height: 6 }));
+  return s('svg', { width: 72, height: 6, viewBox: '0 0 72 6' }, s('rect.part', { width: Math.max(2, Math.min(72, Math.round(share * 72))), height: 6 }));
 }
 
 /**
@@ -395,37 +381,37 @@ function lanesDrawn(lanes, folded, range, width) {
   const height = bottom + 18 + (folded > 0 ? 16 : 0);
   const right = width - 6;
   const x = (/** @type {number} */ at) => Math.round((LABELS + ((at - range.start) / (range.end - range.start)) * (right - LABELS)) * 10) / 10;
-  const element = s('svg', {
-    class: 'tl', width, height, viewBox: `0 0 ${width} ${height}`, role: 'img',
+  const element = s('svg.tl', {
+    width, height, viewBox: `0 0 ${width} ${height}`, role: 'img',
     'aria-label': `Time line of ${lanes.map((lane) => lane.label).join(', ')}; the list below says the same`,
   });
   for (const at of ticks(range, Math.max(2, Math.floor((right - LABELS) / 110)))) {
-    element.append(s('path', { class: 'gt', d: `M${x(at)} 4V${bottom}` }), s('text', { class: 'gx', x: x(at), y: bottom + 14, 'text-anchor': 'middle' }, units.minute(at)));
+    element.append(s('path.gt', { d: `M${x(at)} 4V${bottom}` }), s('text.gx', { x: x(at), y: bottom + 14, 'text-anchor': 'middle' }, units.minute(at)));
   }
   lanes.forEach((lane, index) => {
     const y = 10 + index * LANE + LANE / 2;
     const label = lane.label.length > 23 ? `${lane.label.slice(0, 22)}…` : lane.label;
-    element.append(s('text', { class: 'ln', x: 0, y: y + 4 }, label, s('title', null, lane.label)), s('path', { class: 'lr', d: `M${LABELS} ${y}H${right}` }));
+    element.append(s('text.ln', { x: 0, y: y + 4 }, label, s('title', lane.label)), s('path.lr', { d: `M${LABELS} ${y}H${right}` }));
     for (const span of lane.spans) element.append(...spanDrawn(span, lane.label, x(span.from), x(span.to), y));
     for (const { mark, words, count } of marksOf(lane.marks, x)) {
       const at = x(mark.time);
       element.append(markDrawn(mark.severity, at, y, words));
-      if (count > 1) element.append(s('text', { class: 'gx', x: at + 8, y: y + 4 }, units.count(count)));
+      if (count > 1) element.append(s('text.gx', { x: at + 8, y: y + 4 }, units.count(count)));
     }
   });
-  if (folded > 0) element.append(s('text', { class: 'gx', x: 0, y: height - 2 }, `+${folded} more in the list`));
+  if (folded > 0) element.append(s('text.gx', { x: 0, y: height - 2 }, `+${folded} more in the list`));
   return element;
 }
 
 /** @param {Span} span @param {string} label @param {number} from @param {number} to @param {number} y */
 function spanDrawn(span, label, from, to, y) {
-  const title = s('title', null, `${units.clock(span.from)}–${units.clock(span.to)} ${span.text}`);
+  const title = s('title', `${units.clock(span.from)}–${units.clock(span.to)} ${span.text}`);
   const kind = span.severity === 'bad' ? 'bad' : span.severity === 'warn' ? 'warn' : 'other';
   const wide = to - from;
   if (wide < 90) {
     const left = from - 9;
     return [
-      ...(span.severity === 'bad' ? [s('path', { class: 'xm', d: `M${left - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` })] : span.severity === 'warn' ? [s('path', { class: 'tm', d: `M${left} ${y - 5}l5.500 9.500h-11Z` })] : []),
+      ...(span.severity === 'bad' ? [s('path.xm', { d: `M${left - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` })] : span.severity === 'warn' ? [s('path.tm', { d: `M${left} ${y - 5}l5.500 9.500h-11Z` })] : []),
       s('rect', { class: `sp short ${kind}`, x: from, y: y - 5, width: Math.max(5, wide), height: 10, rx: 1.5 }, title),
     ];
   }
@@ -440,11 +426,11 @@ function spanDrawn(span, label, from, to, y) {
 
 /** @param {Severity} severity @param {number} x @param {number} y @param {string} words */
 function markDrawn(severity, x, y, words) {
-  const title = s('title', null, words);
-  if (severity === 'bad') return s('path', { class: 'xm', d: `M${x - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` }, title);
-  if (severity === 'warn') return s('path', { class: 'tm', d: `M${x} ${y - 5}l5.500 9.500h-11Z` }, title);
-  if (severity === 'fine') return s('circle', { class: 'fm', cx: x, cy: y, r: 4 }, title);
-  return s('rect', { class: 'im', x: x - 3.5, y: y - 3.5, width: 7, height: 7 }, title);
+  const title = s('title', words);
+  if (severity === 'bad') return s('path.xm', { d: `M${x - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` }, title);
+  if (severity === 'warn') return s('path.tm', { d: `M${x} ${y - 5}l5.500 9.500h-11Z` }, title);
+  if (severity === 'fine') return s('circle.fm', { cx: x, cy: y, r: 4 }, title);
+  return s('rect.im', { x: x - 3.5, y: y - 3.5, width: 7, height: 7 }, title);
 }
 
 // Events as lanes of a time line: a lane a subject, spans for what lasted, marks for what happened at a moment.

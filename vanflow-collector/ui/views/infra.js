@@ -2,7 +2,7 @@
  * Sites, routers and links: what is there, since when, how often it was not, and what goes through.
  * @module
  */
-import { bounds, timeParameters } from '../address.js';
+import { timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { chart } from '../chart.js';
 import { h, quantity, sign } from '../dom.js';
@@ -76,28 +76,27 @@ class Infra {
     /** @type {{ sent: Map<string, number>, received: Map<string, number>, routers: Map<string, number>, points: Map<string, Point[]> } | null} */
     this.rates = null;
     this.noRates = '';
-    this.range = this.rangeNow();
+    this.range = context.range();
     this.asked = 0;
     this.asking = '';
     /** @type {import('../api.js').ApiError | null} */
     this.error = null;
     this.bar = listBar('Sites, routers, links');
     this.bar.json.remove();
-    this.note = h('p', { class: 'note', hidden: true });
-    const now = () => this.context.frozen() ?? this.context.now();
+    this.note = h('p.note', { hidden: true });
     /** @type {Table<SiteRow>} */
     this.sites = new Table({
-      label: 'List of sites', class: 'infra', key: (row) => row.key, columns: siteColumns(context, now), rowClass: gone,
+      label: 'List of sites', class: 'infra', key: (row) => row.key, columns: siteColumns(context, context.at), rowClass: gone,
       empty: () => this.empty('No site yet', 'A site is here as soon as its controller or one of its routers reports it.'),
     });
     /** @type {Table<RouterRow>} */
     this.routers = new Table({
-      label: 'List of routers', class: 'infra', key: (row) => row.key, columns: routerColumns(context, now), rowClass: gone,
+      label: 'List of routers', class: 'infra', key: (row) => row.key, columns: routerColumns(context, context.at), rowClass: gone,
       empty: () => this.empty('No router yet', 'The collector finds routers by the one that it is attached to.'),
     });
     /** @type {Table<LinkRow>} */
     this.links = new Table({
-      label: 'List of links', class: 'infra links', key: (row) => row.key, columns: linkColumns(now, () => this.range),
+      label: 'List of links', class: 'infra links', key: (row) => row.key, columns: linkColumns(context.at, () => this.range),
       rowClass: (row) => (row.status === 'down' && !row.endTime ? 'errrow' : gone(row)),
       empty: () => this.empty('No link', 'One site alone needs none. Two are linked by a token or a link resource of one of them.'),
     });
@@ -106,11 +105,11 @@ class Infra {
     const sections = LISTS.map((name) => {
       const title = { sites: 'Sites', routers: 'Routers', links: 'Links' }[name];
       const count = h('span');
-      const json = h('a', { class: 'json', title: 'The same as JSON, from the API' }, 'JSON');
+      const json = h('a.json', { title: 'The same as JSON, from the API' }, 'JSON');
       this.heads[name] = { count, json };
-      return h('section', null, h('h2', null, title, ' ', count, json), this[name].element);
+      return h('section', h('h2', title, ' ', count, json), this[name].element);
     });
-    element.append(this.bar.element, this.note, h('div', { class: 'parts', tabindex: 0, role: 'region', 'aria-label': 'Sites, routers and links' }, sections));
+    element.append(this.bar.element, this.note, h('div.parts', { tabindex: 0, role: 'region', 'aria-label': 'Sites, routers and links' }, sections));
     this.show();
   }
 
@@ -146,21 +145,16 @@ class Infra {
     return table.key(event);
   }
 
-  rangeNow() {
-    const address = this.context.address();
-    return bounds({ ...address, end: this.context.frozen() ?? address.end }, this.context.now());
-  }
-
   /** Asks for what no stream carries: rates, and what the older API knows of links. */
   async ask() {
     const address = this.context.address();
-    const at = this.context.frozen() ?? address.end;
+    const at = this.context.frozen();
     const asking = JSON.stringify([address.span, at]);
     if (asking === this.asking && at !== null) return;
     this.asking = asking;
     this.asked = this.context.now();
     const { signal } = this.context;
-    const range = this.rangeNow();
+    const range = this.context.range();
     const step = Math.max(EVERY, Math.ceil(address.span / STEPS));
     const window = Math.max(20, 2 * step);
     const by = (/** @type {string} */ metric, /** @type {number} */ seconds) => `sum by (router_name, dest_router_name, link) (rate(${metric}[${seconds}s]))`;
@@ -233,7 +227,7 @@ class Infra {
     this.put('links', this.links, linkRows.filter((row) => filter.matches(terms, row)));
     const down = linkRows.filter(isDown).length;
     this.bar.summary.replaceChildren(...(down > 0
-      ? [sign('bad', 'bad:'), h('b', null, String(down)), down === 1 ? ' link is down' : ' links are down']
+      ? [sign('bad', 'bad:'), h('b', String(down)), down === 1 ? ' link is down' : ' links are down']
       : ['All links are up']));
   }
 
@@ -325,23 +319,23 @@ function since(row, now, there) {
   return [
     h('span', { class: flapped && !row.endTime ? 'o wn' : 'o', title: units.whole(at) }, row.endTime ? [sign('change'), `ended ${units.moment(at, now)}`]
       : [flapped ? sign('warn', 'look:') : sign('fine'), `${there} since ${units.moment(at, now)}`]),
-    flapped ? h('small', null, returned(row.lives ?? 0)) : null,
+    flapped ? h('small', returned(row.lives ?? 0)) : null,
   ];
 }
 
 /** A text that may not be reported. @param {string | null | undefined} text @param {string} [unknown] */
 function said(text, unknown = 'not reported') {
-  return text && text !== 'unknown' ? text : h('span', { class: 'na' }, unknown);
+  return text && text !== 'unknown' ? text : h('span.na', unknown);
 }
 
 /** A label that a phone shows, where the heading of the column is not there. @param {string} text */
 function label(text) {
-  return h('small', { class: 'lbl' }, text);
+  return h('small.lbl', text);
 }
 
 /** @param {number} links @param {number} down */
 function linkCount(links, down) {
-  return h('span', null, down > 0 ? [sign('bad', 'bad:'), `${links}, ${down} down`] : String(links));
+  return h('span', down > 0 ? [sign('bad', 'bad:'), `${links}, ${down} down`] : String(links));
 }
 
 /**
@@ -355,11 +349,11 @@ function siteColumns(context, now) {
       id: 'name', title: 'Site', head: true, class: 'nm_', value: (row) => [row.name, row.derived, row.namespace],
       cell: (row) => [
         h('a', { href: context.link({ view: 'map', selection: { type: 'site', id: row.identity } }) }, row.name || row.identity),
-        h('small', null, row.derived ? 'not reported itself: follows from its routers' : row.namespace ? `namespace ${row.namespace}` : ''),
+        h('small', row.derived ? 'not reported itself: follows from its routers' : row.namespace ? `namespace ${row.namespace}` : ''),
       ],
     },
     { id: 'state', title: 'State', class: 'st_', value: (row) => [row.startTime, row.endTime, row.lives], cell: (row) => since(row, now(), 'there') },
-    { id: 'platform', title: 'Platform', class: 'w', value: (row) => [row.platform, row.provider], cell: (row) => [label('on '), said(row.platform), row.provider ? h('small', null, row.provider) : null] },
+    { id: 'platform', title: 'Platform', class: 'w', value: (row) => [row.platform, row.provider], cell: (row) => [label('on '), said(row.platform), row.provider ? h('small', row.provider) : null] },
     { id: 'version', title: 'Skupper', class: 'w', value: (row) => row.version, cell: (row) => [label('Skupper '), said(row.version)] },
     { id: 'routers', title: 'Routers', class: 'w wide', value: (row) => row.routers, cell: (row) => [label('routers '), row.routers.map(units.router).join(', ') || said(null, 'none')] },
     { id: 'links', title: 'Links', class: 'n w', value: (row) => [row.links, row.down], cell: (row) => [label('links '), linkCount(row.links, row.down)] },
@@ -379,7 +373,7 @@ function routerColumns(context, now) {
       id: 'name', title: 'Router', head: true, class: 'nm_', value: (row) => [row.name, row.siteName],
       cell: (row) => [
         h('a', { href: context.link({ view: 'map', selection: { type: 'router', id: row.identity } }) }, units.router(row.name)),
-        h('small', null, row.siteName ?? 'site not reported'),
+        h('small', row.siteName ?? 'site not reported'),
       ],
     },
     { id: 'state', title: 'State', class: 'st_', value: (row) => [row.startTime, row.endTime, row.lives], cell: (row) => since(row, now(), 'up') },
@@ -401,8 +395,8 @@ function linkColumns(now, range) {
     {
       id: 'name', title: 'Link', head: true, class: 'nm_', value: (row) => [row.routerName, row.destinationRouterName, row.far],
       cell: (row) => [
-        h('b', null, `${units.router(row.routerName ?? 'not reported')} → ${units.router(row.destinationRouterName ?? 'not reported')}`),
-        h('small', null, [row.sourceSiteName, row.destinationSiteName].every((name) => name && name !== 'unknown') ? `${row.sourceSiteName} → ${row.destinationSiteName}` : 'not all of its sites are known',
+        h('b', `${units.router(row.routerName ?? 'not reported')} → ${units.router(row.destinationRouterName ?? 'not reported')}`),
+        h('small', [row.sourceSiteName, row.destinationSiteName].every((name) => name && name !== 'unknown') ? `${row.sourceSiteName} → ${row.destinationSiteName}` : 'not all of its sites are known',
           row.far ? ', both sides report it' : ''),
       ],
     },
@@ -426,7 +420,7 @@ function linkColumns(now, range) {
       id: 'tls', title: 'TLS', class: 'w', value: (row) => [row.tls, row.host],
       cell: (row) => [
         label('TLS '), row.tls === undefined ? said(null) : row.tls ? [sign('fine'), 'yes'] : [sign('warn', 'look:'), 'no'],
-        row.host ? h('small', null, row.host) : null,
+        row.host ? h('small', row.host) : null,
       ].flat(),
     },
     {
@@ -450,19 +444,19 @@ function perspectives(...said) {
 function linkState(row, now) {
   if (row.endTime) return since(row, now, 'up');
   if (row.far && row.far.status !== row.status) {
-    return h('span', { class: 'o bad' }, sign('bad', 'bad:'), `${row.status} says one side, ${row.far.status} the other`);
+    return h('span.o.bad', sign('bad', 'bad:'), `${row.status} says one side, ${row.far.status} the other`);
   }
   if (row.status === 'down') {
     return [
-      h('span', { class: 'o bad' }, sign('bad', 'bad:'), row.downSince ? `down since ${units.moment(row.downSince, now)}` : 'down'),
+      h('span.o.bad', sign('bad', 'bad:'), row.downSince ? `down since ${units.moment(row.downSince, now)}` : 'down'),
       h('small', { title: row.why }, row.why ?? 'no reason reported'),
     ];
   }
   if (row.status !== 'up') return said(null);
   const up = row.upSince ? `up since ${units.moment(row.upSince, now)}` : 'up';
   if (!row.flapped && row.lives > 0) return since(row, now, 'up');
-  if (!row.flapped) return h('span', { class: 'o', title: row.upSince ? units.whole(row.upSince) : null }, sign('fine'), up);
+  if (!row.flapped) return h('span.o', { title: row.upSince ? units.whole(row.upSince) : null }, sign('fine'), up);
   const away = row.upSince && row.downSince && row.upSince > row.downSince ? `was down for ${units.text(units.duration(row.upSince - row.downSince))}` : 'was down';
   const words = [away, row.why].filter(Boolean).join(': ');
-  return [h('span', { class: 'o wn' }, sign('warn', 'look:'), up), h('small', { title: words }, words)];
+  return [h('span.o.wn', sign('warn', 'look:'), up), h('small', { title: words }, words)];
 }

@@ -66,21 +66,21 @@ class MapView {
     ], (level) => context.go({ level: /** @type {Address['level']} */ (level), open: [] }));
     this.forms = choice('Form', [{ value: 'map', text: 'Map' }, { value: 'table', text: 'Table' }],
       (form) => context.replace({ own: form === 'table' ? { form } : {} }));
-    this.note = h('p', { class: 'selected' });
+    this.note = h('p.selected');
     this.picture = new Picture({ choose: (type, id) => this.choose(type, id) });
-    this.under = h('div', { class: 'under' });
+    this.under = h('div.under');
     this.legend = legend();
-    this.unplaced = h('div', { class: 'unplaced' });
+    this.unplaced = h('div.unplaced');
     this.under.append(this.legend, this.unplaced);
-    this.tables = h('div', { class: 'maptable', hidden: true });
-    this.nothing = h('div', { class: 'empty', hidden: true });
+    this.tables = h('div.maptable', { hidden: true });
+    this.nothing = h('div.empty', { hidden: true });
     this.edges = edgeTable((id) => this.choose('edge', id));
     this.links = linkTable((id) => this.choose('link', id));
-    this.tables.append(h('h2', null, 'Who talks to whom'), this.edges.table, h('h2', null, 'Links between routers'), this.links.table);
+    this.tables.append(h('h2', 'Who talks to whom'), this.edges.table, h('h2', 'Links between routers'), this.links.table);
     element.append(
-      h('h1', { class: 'vh' }, 'Map of the network'),
-      h('div', { class: 'bar3' }, this.levels.element, this.forms.element, h('span', { class: 'sp' }), this.note),
-      this.nothing, h('div', { class: 'stage' }, this.picture.element, this.under), this.tables);
+      h('h1.vh', 'Map of the network'),
+      h('div.bar3', this.levels.element, this.forms.element, h('span.sp'), this.note),
+      this.nothing, h('div.stage', this.picture.element, this.under), this.tables);
     this.stage = /** @type {HTMLElement} */ (this.under.parentElement);
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.picture.element);
@@ -126,7 +126,7 @@ class MapView {
   say(title, text) {
     this.nothing.hidden = false;
     this.stage.hidden = true;
-    fill(this.nothing, h('b', null, title), text);
+    fill(this.nothing, h('b', title), text);
   }
 
   draw() {
@@ -240,7 +240,7 @@ class MapView {
       const text = `Selected: ${units.router(name)}`;
       if (this.note.dataset.text === text) return;
       this.note.dataset.text = text;
-      fill(this.note, 'Selected: ', h('b', null, units.router(name)), ' ',
+      fill(this.note, 'Selected: ', h('b', units.router(name)), ' ',
         h('button', { type: 'button', class: 'aslink', onclick: () => this.context.go({ selection: null }) }, 'show all'));
       return;
     }
@@ -258,9 +258,9 @@ class MapView {
     if (this.unplaced.dataset.shown === text) return;
     this.unplaced.dataset.shown = text;
     this.unplaced.hidden = map.unplaced.length === 0;
-    fill(this.unplaced, h('h2', null, 'Not on the map'), h('ul', null, map.unplaced.map((each) => h('li', null, sign(each.severity, each.severity),
+    fill(this.unplaced, h('h2', 'Not on the map'), h('ul', map.unplaced.map((each) => h('li', sign(each.severity, each.severity),
       h('button', { type: 'button', class: 'name', onclick: () => this.choose(each.subject.type, each.subject.id) }, each.subject.name),
-      h('small', null, each.text)))));
+      h('small', each.text)))));
   }
 
   /** @param {NetworkMap} map @param {filters.Term[]} terms */
@@ -321,8 +321,8 @@ function edgeTable(choose) {
     rowClass: (row) => (row.severity === 'bad' ? 'errrow' : ''),
     empty: () => 'Nobody talks to anybody now.',
     columns: [
-      { id: 'client', title: 'Client', head: true, order: (row) => row.sourceProcessName, value: (row) => row.sourceProcessName, cell: (row) => [row.sourceProcessName, h('small', null, ` ${row.sourceSiteName}`)] },
-      { id: 'server', title: 'Server', order: (row) => row.destProcessName, value: (row) => row.destProcessName, cell: (row) => [row.destProcessName, h('small', null, ` ${row.destSiteName}`)] },
+      { id: 'client', title: 'Client', head: true, order: (row) => row.sourceProcessName, value: (row) => row.sourceProcessName, cell: (row) => [row.sourceProcessName, h('small', ` ${row.sourceSiteName}`)] },
+      { id: 'server', title: 'Server', order: (row) => row.destProcessName, value: (row) => row.destProcessName, cell: (row) => [row.destProcessName, h('small', ` ${row.destSiteName}`)] },
       { id: 'octets', title: 'Octets/s', class: 'n', order: (row) => rate(row.octetRate), cell: (row) => quantity(units.octetRate(rate(row.octetRate))) },
       { id: 'connections', title: 'New', class: 'n', order: (row) => rate(row.connectionRate), cell: (row) => quantity(units.rate(rate(row.connectionRate))) },
       { id: 'requests', title: 'Requests', class: 'n', order: (row) => rate(row.requestRate), cell: (row) => quantity(units.rate(rate(row.requestRate)), 'not seen') },
@@ -345,10 +345,10 @@ function linkTable(choose) {
     columns: [
       { id: 'from', title: 'From', head: true, order: (row) => row.from, cell: (row) => row.from },
       { id: 'to', title: 'To', order: (row) => row.to, cell: (row) => row.to },
-      { id: 'state', title: 'State', order: (row) => Number(row.up), cell: (row) => (row.up ? 'up' : h('span', { class: 'o bad' }, sign('bad'), 'down')) },
+      { id: 'state', title: 'State', order: (row) => Number(row.up), cell: (row) => (row.up ? 'up' : h('span.o.bad', sign('bad'), 'down')) },
       { id: 'octets', title: 'Octets/s', class: 'n', order: (row) => rate(row.octetRate), cell: (row) => quantity(units.octetRate(rate(row.octetRate))) },
-      { id: 'cost', title: 'Cost', class: 'n', order: (row) => row.cost, cell: (row) => row.cost ?? h('span', { class: 'na' }, 'not reported') },
-      { id: 'downs', title: 'Went down', class: 'n', order: (row) => row.downCount, cell: (row) => (row.downCount === undefined ? h('span', { class: 'na' }, 'not reported') : `${row.downCount}×`) },
+      { id: 'cost', title: 'Cost', class: 'n', order: (row) => row.cost, cell: (row) => row.cost ?? h('span.na', 'not reported') },
+      { id: 'downs', title: 'Went down', class: 'n', order: (row) => row.downCount, cell: (row) => (row.downCount === undefined ? h('span.na', 'not reported') : `${row.downCount}×`) },
     ],
   }));
 }

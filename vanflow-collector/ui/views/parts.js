@@ -17,9 +17,9 @@ import * as units from '../units.js';
  */
 export function listBar(title, ...controls) {
   const summary = h('p', { 'aria-live': 'off' });
-  const chips = h('div', { class: 'qf', role: 'group', 'aria-label': 'Show only' });
-  const json = h('a', { class: 'btn json', title: 'The same as JSON, from the API' }, 'JSON');
-  const element = h('div', { class: 'bar3' }, h('h1', null, title), summary, chips, h('span', { class: 'sp' }), controls, json);
+  const chips = h('div.qf', { role: 'group', 'aria-label': 'Show only' });
+  const json = h('a.btn.json', { title: 'The same as JSON, from the API' }, 'JSON');
+  const element = h('div.bar3', h('h1', title), summary, chips, h('span.sp'), controls, json);
   return { element, summary, chips, json };
 }
 
@@ -56,7 +56,7 @@ export function chip(text, press) {
  * @returns {HTMLElement}
  */
 export function nothing(what, ...more) {
-  return h('p', null, h('b', null, what), more.length > 0 ? h('small', null, more) : null);
+  return h('p', h('b', what), more.length > 0 ? h('small', more) : null);
 }
 
 /**
@@ -71,9 +71,9 @@ export function nothingLeft(context, what, count) {
   const terms = filter.parse(address.filter);
   const { only: _, ...own } = address.own;
   void _;
-  return h('div', { class: 'left' },
-    h('b', null, `No ${what} is left by the filter`),
-    h('ul', null, terms.map((term) => {
+  return h('div.left',
+    h('b', `No ${what} is left by the filter`),
+    h('ul', terms.map((term) => {
       const others = terms.filter((each) => each !== term);
       const many = h('span');
       count?.(others).then((number) => {
@@ -81,7 +81,7 @@ export function nothingLeft(context, what, count) {
       }, () => {
         // It is said without a number.
       });
-      return h('li', null, 'without ', h('a', { class: 'chip', href: context.link({ filter: filter.format(others) }) }, filter.format([term])), many);
+      return h('li', 'without ', h('a.chip', { href: context.link({ filter: filter.format(others) }) }, filter.format([term])), many);
     })),
     h('a', { href: context.link({ filter: '', own }) }, terms.length > 1 ? 'clear all of it' : 'clear'));
 }
@@ -92,7 +92,7 @@ export function nothingLeft(context, what, count) {
  * @returns {HTMLElement}
  */
 export function failure(error) {
-  return h('p', { class: 'fail' }, h('b', null, sign('bad', 'bad:'), 'The list could not be had'), error.message);
+  return h('p.fail', h('b', sign('bad', 'bad:'), 'The list could not be had'), error.message);
 }
 
 /**
@@ -103,9 +103,9 @@ export function failure(error) {
  * @returns {Child[]}
  */
 export function placed(name, site, unknown = 'not reported yet') {
-  if (!name || name === 'unknown') return [h('span', { class: 'na' }, unknown)];
+  if (!name || name === 'unknown') return [h('span.na', unknown)];
   const where = site && site !== 'unknown' ? site : null;
-  return [h('span', { class: 'nm', title: where ? `${name} in ${where}` : name }, name, where ? h('small', null, where) : null)];
+  return [h('span.nm', { title: where ? `${name} in ${where}` : name }, name, where ? h('small', where) : null)];
 }
 
 /**

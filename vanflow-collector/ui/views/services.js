@@ -3,7 +3,7 @@
  * Those that nobody reaches come first. All figures are of metrics, asked for once for all services.
  * @module
  */
-import { bounds, timeParameters } from '../address.js';
+import { timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { chart } from '../chart.js';
 import { choice, h, quantity, s, sign } from '../dom.js';
@@ -74,7 +74,7 @@ class Services {
     this.error = null;
     /** Why there are no figures, in words. @type {string | null} */
     this.noFigures = null;
-    this.range = this.rangeNow();
+    this.range = context.range();
     this.asked = 0;
     /** Why connections to a service fail most often. @type {Map<string, string>} */
     this.reasons = new Map();
@@ -85,7 +85,7 @@ class Services {
       { value: 'trouble', text: 'Trouble first' }, { value: 'octets', text: 'Octets' }, { value: 'name', text: 'Name' },
     ], (value) => context.replace({ own: { ...context.address().own, order: value } }));
     this.bar = listBar('Services', this.order.element);
-    this.note = h('p', { class: 'note', hidden: true });
+    this.note = h('p.note', { hidden: true });
     this.octetsTitle = h('span');
     this.scaleTitle = h('small');
     /** @type {Table<Shown>} */
@@ -96,21 +96,13 @@ class Services {
       columns: this.columns(),
       rowClass: (row) => [row.trouble ? 'bad' : '', untried(row) ? 'untried' : ''].filter(Boolean).join(' '),
       group: (row) => this.group(row),
-      empty: () => this.empty(),
+      empty: () => this.empty(), onLeave: () => this.draw(),
     });
     this.foot = h('tfoot');
     this.table.table.append(this.foot);
     this.askedOrder = '';
     /** Which services stand where, so that none moves under the pointer. @type {string[]} */
     this.standing = [];
-    this.pointed = false;
-    this.table.element.addEventListener('pointerenter', (event) => {
-      this.pointed = event.pointerType === 'mouse';
-    });
-    this.table.element.addEventListener('pointerleave', () => {
-      this.pointed = false;
-      this.draw();
-    });
     element.append(this.bar.element, this.note, this.table.element);
     this.show();
   }
@@ -124,14 +116,14 @@ class Services {
         value: (row) => [row.name, row.protocols],
         cell: (row) => [
           h('a', { href: this.context.link({ view: 'map', selection: { type: 'service', id: row.name } }) }, row.name),
-          h('small', null, row.protocols),
+          h('small', row.protocols),
         ],
       },
       {
         id: 'octets', title: this.octetsTitle, class: 'g oc',
         value: (row) => [row.points.octets, row.octets, untried(row), this.range.end, this.noFigures],
         cell: (row) => {
-          if (untried(row)) return h('span', { class: 'na' }, this.noFigures ? 'figures not known' : `nobody has tried since ${this.since()}`);
+          if (untried(row)) return h('span.na', this.noFigures ? 'figures not known' : `nobody has tried since ${this.since()}`);
           return [
             chart({ lines: [{ points: row.points.octets ?? [] }], range: range(), label: `Octets a second of ${row.name}`, format: units.octetRate, width: 96, height: 24 }),
             quantity(units.octetRate(row.octets), 'none seen'),
@@ -150,7 +142,7 @@ class Services {
         value: (row) => [row.points.requests, row.requests, untried(row), this.range.end],
         cell: (row) => {
           if (untried(row)) return '';
-          if (row.requests === undefined) return h('span', { class: 'seen na' }, 'not seen');
+          if (row.requests === undefined) return h('span.seen.na', 'not seen');
           return [
             chart({ lines: [{ points: row.points.requests ?? [] }], range: range(), label: `Requests a second of ${row.name}`, format: units.rate, width: 72, height: 24 }),
             quantity(units.rate(row.requests)),
@@ -163,13 +155,13 @@ class Services {
         cell: (row) => (row.errors ? this.errors(row.name, row.errors, row.points.errors ?? []) : ''),
       },
       {
-        id: 'latency', title: h('span', null, 'First octet, p50–p95 ', this.scaleTitle), class: 'g la',
+        id: 'latency', title: h('span', 'First octet, p50–p95 ', this.scaleTitle), class: 'g la',
         value: (row) => [row.figures.p50, row.figures.p95, this.scale, row.errors?.share === 1, untried(row)],
         cell: (row) => {
           const { p50, p95 } = row.figures;
           if (untried(row)) return '';
           if (p50 === undefined || p95 === undefined) {
-            return h('span', { class: 'na' }, row.errors?.share === 1 ? 'none answered' : 'not reported');
+            return h('span.na', row.errors?.share === 1 ? 'none answered' : 'not reported');
           }
           return [rangeBar(p50 * 1e6, p95 * 1e6, this.scale), quantity(units.duration(p95 * 1e6))];
         },
@@ -178,11 +170,11 @@ class Services {
         id: 'where', title: 'Listeners → connectors', class: 'w',
         value: (row) => [row.listeners, row.connectors, row.why],
         cell: (row) => [
-          h('span', { class: 'lc' },
-            row.listeners.length > 0 ? h('span', null, sitesInWords(row.listeners)) : h('em', null, 'no listener'),
-            h('span', { class: 'ar', 'aria-label': 'to' }, '→'),
-            row.connectors.length > 0 ? h('span', null, sitesInWords(row.connectors)) : h('em', null, 'no connector')),
-          row.why ? h('small', { class: 'why', title: row.why }, sign('bad'), row.why) : null,
+          h('span.lc',
+            row.listeners.length > 0 ? h('span', sitesInWords(row.listeners)) : h('em', 'no listener'),
+            h('span.ar', { 'aria-label': 'to' }, '→'),
+            row.connectors.length > 0 ? h('span', sitesInWords(row.connectors)) : h('em', 'no connector')),
+          row.why ? h('small.why', { title: row.why }, sign('bad'), row.why) : null,
         ],
       },
     ];
@@ -246,16 +238,11 @@ class Services {
     if (this.context.frozen() === null && this.context.now() - this.asked >= EVERY * 1e6) this.ask();
   }
 
-  rangeNow() {
-    const address = this.context.address();
-    return bounds({ ...address, end: this.context.frozen() ?? address.end }, this.context.now());
-  }
-
   /** Asks for all metrics, for all services at once. */
   async ask() {
     const address = this.context.address();
-    const frozen = this.context.frozen() ?? address.end;
-    const range = this.rangeNow();
+    const frozen = this.context.frozen();
+    const range = this.context.range();
     const question = `${address.filter} ${address.span} ${frozen}`;
     if (question === this.asking && frozen !== null) return;
     if (question !== this.asking) this.reasonsAt = -Infinity;
@@ -393,7 +380,7 @@ class Services {
     const sorted = /** @type {Shown[]} */ (ordered(rows, order));
     if (order === 'trouble') sorted.sort((a, b) => Number(!a.trouble) - Number(!b.trouble));
     const asked = `${order} ${this.context.address().filter}`;
-    if (this.pointed && asked === this.askedOrder) {
+    if (this.table.pointed && asked === this.askedOrder) {
       const place = (/** @type {Shown} */ row) => (this.standing.includes(row.id) ? this.standing.indexOf(row.id) : Infinity);
       sorted.sort((a, b) => (order === 'trouble' ? Number(!a.trouble) - Number(!b.trouble) : 0) || place(a) - place(b));
     }
@@ -404,8 +391,8 @@ class Services {
     this.scaleTitle.textContent = `0–${scaleText(this.scale)}`;
     this.table.update(sorted);
     this.bar.summary.replaceChildren(
-      h('b', null, units.count(rows.length) ?? ''), rows.length === 1 ? ' address' : ' addresses',
-      ...(this.unreachable > 0 ? [', ', h('b', null, String(this.unreachable)), ' unreachable'] : []),
+      h('b', units.count(rows.length) ?? ''), rows.length === 1 ? ' address' : ' addresses',
+      ...(this.unreachable > 0 ? [', ', h('b', String(this.unreachable)), ' unreachable'] : []),
     );
     const { note } = applying(filter.parse(this.context.address().filter), KEYS, 'services');
     this.note.hidden = this.noFigures === null && note === '';
@@ -423,19 +410,19 @@ class Services {
     const points = (/** @type {string} */ name) => added(rows.map((row) => row.points[name] ?? []));
     this.foot.replaceChildren(h('tr', null,
       h('th', { scope: 'row', class: 'nm_' }, 'All services'),
-      h('td', { class: 'g oc' },
+      h('td.g.oc',
         chart({ lines: [{ points: points('octets') }], range: this.range, label: 'Octets a second of all', format: units.octetRate, width: 96, height: 24 }),
         quantity(units.octetRate(total.octets))),
-      h('td', { class: 'n op' }, units.count(Math.max(0, total.figures.open ?? 0))),
-      h('td', { class: 'g rq_' },
+      h('td.n.op', units.count(Math.max(0, total.figures.open ?? 0))),
+      h('td.g.rq_',
         chart({ lines: [{ points: points('requests') }], range: this.range, label: 'Requests a second of all', format: units.rate, width: 72, height: 24 }),
         quantity(units.rate(total.requests))),
-      h('td', { class: 'g e' }, total.errors ? [
+      h('td.g.e', total.errors ? [
         chart({ lines: [{ points: points('errors'), kind: 'bars' }], range: this.range, label: 'Errors of all', format: (value) => ({ value: units.count(value) ?? '', unit: '' }), width: 72, height: 20, end: false }),
         h('span', { class: `share ${shareLevel(total.errors.share)}` }, levelSign(shareLevel(total.errors.share)), quantity(units.share(total.errors.share))),
       ] : ''),
-      h('td', { class: 'g la' }),
-      h('td', { class: 'w' }, h('span', { class: 'lc' }, `${total.listeners} listeners, ${total.connectors} connectors`))));
+      h('td.g.la'),
+      h('td.w', h('span.lc', `${total.listeners} listeners, ${total.connectors} connectors`))));
   }
 
   empty() {
@@ -482,13 +469,13 @@ function added(all) {
 function rangeBar(p50, p95, scale) {
   const width = 92;
   const x = (/** @type {number} */ value) => (Math.round(Math.min(1, value / scale) * (width - 6) * 10) / 10) + 2;
-  return s('svg', {
-    class: 'rng', width, height: 16, viewBox: `0 0 ${width} 16`, role: 'img',
+  return s('svg.rng', {
+    width, height: 16, viewBox: `0 0 ${width} 16`, role: 'img',
     'aria-label': `half within ${units.text(units.duration(p50))}, 95 % within ${units.text(units.duration(p95))}`,
   },
-  s('path', { class: 'base', d: `M0 8H${width}` }),
-  s('path', { class: 'rb', d: `M${x(p50)} 8H${x(p95)}` }),
-  s('path', { class: 'r5', d: `M${x(p50)} 3V13` }),
+  s('path.base', { d: `M0 8H${width}` }),
+  s('path.rb', { d: `M${x(p50)} 8H${x(p95)}` }),
+  s('path.r5', { d: `M${x(p50)} 3V13` }),
   s('circle', { cx: x(p95), cy: 8, r: 3 }));
 }
 

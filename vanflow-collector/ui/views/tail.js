@@ -117,7 +117,6 @@ export class Tail {
     this.timer = undefined;
     this.asking = '';
     this.scale = 1000;
-    this.pointed = false;
     this.waiting = 0;
     this.asked = 0;
     this.loaded = false;
@@ -132,9 +131,9 @@ export class Tail {
 
     this.order = choice('Order', [{ value: 'newest', text: 'Newest' }, { value: 'errors', text: 'Errors first' }],
       (value) => this.own({ order: value === 'newest' ? '' : value }));
-    this.pauseText = h('span', null, 'Pause');
+    this.pauseText = h('span', 'Pause');
     this.pauseButton = h('button', { type: 'button', class: 'btn pause', 'aria-keyshortcuts': 'p', onclick: () => context.pause() },
-      s('svg', { class: 'ic', width: 10, height: 12, viewBox: '0 0 10 12', 'aria-hidden': 'true' }, s('path', { d: 'M3 2v8M7 2v8' })),
+      s('svg.ic', { width: 10, height: 12, viewBox: '0 0 10 12', 'aria-hidden': 'true' }, s('path', { d: 'M3 2v8M7 2v8' })),
       this.pauseText, h('kbd', { 'aria-hidden': 'true' }, 'p'));
     this.bar = listBar(options.title, this.order.element, this.pauseButton);
     this.chips = options.chips.map((each) => ({ ...each, ...chip(each.text, () => this.own({ only: onlyOf(context.address()) === each.id ? '' : each.id })) }));
@@ -152,7 +151,7 @@ export class Tail {
         class: column.class,
         value: (row) => [column.value(row), index === 0 && this.table.open === row.key, column.scaled ? this.scale : 0, column.aging?.(row) ? Math.floor(context.now() / 1e6) : 0],
         cell: (row) => [
-          index === 0 ? this.toggle(row) : null, ...[column.cell(row, this.scale, context.frozen() ?? context.now())].flat(),
+          index === 0 ? this.toggle(row) : null, ...[column.cell(row, this.scale, context.at())].flat(),
         ],
       })),
       rowClass: (row) => [options.failed(row) ? 'errrow' : '', this.fresh.has(row.key) ? 'fresh' : ''].filter(Boolean).join(' '),
@@ -164,16 +163,12 @@ export class Tail {
         this.own({ row: open ? row.key : '' });
       },
       empty: () => this.emptyOnce(),
-    });
-    this.table.element.addEventListener('pointerenter', (event) => {
-      if (event.pointerType === 'mouse') this.pointed = true;
-    });
-    this.table.element.addEventListener('pointerleave', () => {
-      this.pointed = false;
-      if (!this.stands()) this.follow();
+      onLeave: () => {
+        if (!this.stands()) this.follow();
+      },
     });
     this.bar.chips.after(this.more);
-    this.note = h('p', { class: 'note', hidden: true });
+    this.note = h('p.note', { hidden: true });
     element.append(this.bar.element, this.note, this.table.element);
     this.show();
   }
@@ -181,7 +176,7 @@ export class Tail {
   /** @param {TailColumn<R>} column */
   titleOf(column) {
     const end = h('small');
-    const title = h('span', { class: 'ti' }, .../** @type {Child[]} */ (column.title), end);
+    const title = h('span.ti', .../** @type {Child[]} */ (column.title), end);
     if (column.scaled) this.titles.set(column.id, end);
     return title;
   }
@@ -205,7 +200,7 @@ export class Tail {
 
   /** Whether the list has to stand still: somebody points at it, reads a row, or is at one by keyboard. */
   stands() {
-    return this.pointed || this.table.open !== null || this.table.body.querySelector('tr:focus-visible') !== null;
+    return this.table.pointed || this.table.open !== null || this.table.body.querySelector('tr:focus-visible') !== null;
   }
 
   /** @param {KeyboardEvent} event */
@@ -394,7 +389,7 @@ export class Tail {
     const { terms } = this.applying();
     const matchers = matchersOf(terms);
     const { signal } = this.context;
-    const at = this.context.frozen() ?? address.end;
+    const at = this.context.frozen();
     /** @param {Count} count @returns {Promise<number | undefined>} */
     const ask = async (count) => {
       if ('query' in count) {

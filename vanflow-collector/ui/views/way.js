@@ -275,15 +275,15 @@ export function wayAcross(hops, now) {
   const links = between.length;
   const gap = links === 0 ? 0 : Math.min(BETWEEN, Math.max(NARROW, (WIDTH - areas.length * 180) / links));
   const widths = widthsOf(areas, WIDTH - 2 - gap * links);
-  const element = s('svg', { class: 'way', viewBox: `0 0 ${WIDTH} ${TOP + HEIGHT + 20}`, width: WIDTH, height: TOP + HEIGHT + 20, role: 'img', 'aria-label': wayInWords(hops) });
+  const element = s('svg.way', { viewBox: `0 0 ${WIDTH} ${TOP + HEIGHT + 20}`, width: WIDTH, height: TOP + HEIGHT + 20, role: 'img', 'aria-label': wayInWords(hops) });
   const nodes = s('g');
   let left = 1;
   /** Where the last part of the way ends. @type {number | null} */
   let before = null;
   areas.forEach((area, index) => {
     const width = widths[index];
-    element.append(s('g', { class: 'site' },
-      s('text', { class: 'sn', x: left + 13, y: 11 }, cut(area.siteName ?? 'site not reported', width - 13)),
+    element.append(s('g.site',
+      s('text.sn', { x: left + 13, y: 11 }, cut(area.siteName ?? 'site not reported', width - 13)),
       s('rect', { x: left, y: TOP, width, height: HEIGHT, rx: 10 })));
     const shown = nodesOf(area.hops);
     const inset = Math.min(27, width / 4);
@@ -302,7 +302,7 @@ export function wayAcross(hops, now) {
         element.append(s('path', {
           class: inner ? (inner.inferred ? 'wlk inferred' : 'wlk') : 'wl', d: `M${round(at(place - 1))} ${LINE}H${round(arrow ? x - 14 : x)}`,
         }));
-        if (arrow) element.append(s('path', { class: 'eh2', d: `M${round(x - 17)} ${LINE - 5}l10 5l-10 5Z` }));
+        if (arrow) element.append(s('path.eh2', { d: `M${round(x - 17)} ${LINE - 5}l10 5l-10 5Z` }));
       }
       nodes.append(...drawNode(hop, x, place === 0, place === shown.length - 1, shown.length > 1, {
         left, right: left + width, width: rooms[place], below: belows[place],
@@ -333,8 +333,8 @@ function drawLink(element, link, now, from, to, left, right) {
   const whole = [name, cost, state].filter(Boolean).join(', ');
   // Where there is little room, since when it is up is in the title and in the list alone.
   const [over, under] = width > 120 ? [[name, cost].filter(Boolean).join(', '), state] : [name, link.inferred ? 'inferred' : cost];
-  element.append(s('text', { x: middle, y: LINE - 9, 'text-anchor': 'middle' }, cut(over, width, SMALL_LETTER), s('title', null, whole)));
-  if (under) element.append(s('text', { class: 'pa', x: middle, y: LINE + 18, 'text-anchor': 'middle' }, cut(under, width, SMALL_LETTER), s('title', null, whole)));
+  element.append(s('text', { x: middle, y: LINE - 9, 'text-anchor': 'middle' }, cut(over, width, SMALL_LETTER), s('title', whole)));
+  if (under) element.append(s('text.pa', { x: middle, y: LINE + 18, 'text-anchor': 'middle' }, cut(under, width, SMALL_LETTER), s('title', whole)));
 }
 
 /**
@@ -355,8 +355,8 @@ function drawNode(hop, x, first, last, many, room) {
   const below = belowOf(hop);
   return [
     mark,
-    s('text', { class: hop.inferred ? 'pt inferred' : 'pt', x: round(at), y: LINE + 25, 'text-anchor': anchor }, cutMiddle(hop.name, room.width), s('title', null, hop.name)),
-    below ? s('text', { class: 'pa', x: round(at), y: TOP + HEIGHT + 15, 'text-anchor': anchor }, cut(below, room.below, SMALL_LETTER), s('title', null, below)) : null,
+    s('text', { class: hop.inferred ? 'pt inferred' : 'pt', x: round(at), y: LINE + 25, 'text-anchor': anchor }, cutMiddle(hop.name, room.width), s('title', hop.name)),
+    below ? s('text.pa', { x: round(at), y: TOP + HEIGHT + 15, 'text-anchor': anchor }, cut(below, room.below, SMALL_LETTER), s('title', below)) : null,
   ].filter((each) => each !== null);
 }
 
@@ -367,14 +367,14 @@ function drawNode(hop, x, first, last, many, room) {
  * @returns {HTMLElement}
  */
 export function wayDown(hops, now) {
-  return h('ol', { class: 'vway', 'aria-label': 'The way through the network' }, hops.map((hop) => {
+  return h('ol.vway', { 'aria-label': 'The way through the network' }, hops.map((hop) => {
     const kind = { client: 'c', server: 'c', router: hop.edge ? 'r e' : 'r', link: 'l', gap: 'l' }[hop.type];
     const site = hop.siteName ? `${hop.siteName}${hop.address ? ', ' : ''}` : '';
     const link = hop.type === 'link' || hop.type === 'gap' ? linkWords(hop, now) : null;
     const more = link ? [link.cost, link.state] : [`${site}${hop.address ?? ''}`, hop.inferred ? 'inferred' : ''];
-    return h('li', null, h('span', { class: kind, 'aria-hidden': 'true' }),
+    return h('li', h('span', { class: kind, 'aria-hidden': 'true' }),
       h(hop.type === 'client' || hop.type === 'server' ? 'b' : 'em', null, link?.name ?? hop.name),
-      h('small', null, more.filter(Boolean).join(', ')));
+      h('small', more.filter(Boolean).join(', ')));
   }));
 }
 

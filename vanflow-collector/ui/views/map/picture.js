@@ -115,9 +115,9 @@ export class Picture {
       areas: new Layer('areas'), links: new Layer('links'), edges: new Layer('edges'), nodes: new Layer('nodes'),
       routers: new Layer('routers'), labels: new Layer('labels'),
     };
-    this.svg = s('svg', { class: 'mapsvg', role: 'group', 'aria-label': 'Map of the network' },
+    this.svg = s('svg.mapsvg', { role: 'group', 'aria-label': 'Map of the network' },
       Object.values(this.layers).map((layer) => layer.element));
-    this.element = h('div', { class: 'mapbox' }, this.svg);
+    this.element = h('div.mapbox', this.svg);
     this.svg.addEventListener('click', (event) => this.clicked(event));
     this.svg.addEventListener('keydown', (event) => this.key(event));
     /** Where the arrow keys lead to. @type {{ id: string, x: number, y: number, element: SVGGElement }[]} */
@@ -398,8 +398,8 @@ export class Picture {
         if (item.severity) {
           const [mx, my] = [x + 4, box.y + box.height / 2];
           group.append(item.severity === 'bad'
-            ? s('path', { class: 'xm', d: `M${mx - 3.5} ${my - 3.5}l7 7m0-7l-7 7` })
-            : s('path', { class: 'tm', d: `M${mx} ${my - 5}l5.500 9.500h-11Z` }));
+            ? s('path.xm', { d: `M${mx - 3.5} ${my - 3.5}l7 7m0-7l-7 7` })
+            : s('path.tm', { d: `M${mx} ${my - 5}l5.500 9.500h-11Z` }));
           x += 14;
         }
         group.append(s('text', { x, y: box.y + box.height / 2 + size * 0.36, 'font-size': size }, item.text));
@@ -453,7 +453,7 @@ function drawArea(area, level, routers, group, grow, selected) {
   const top = area.y + (area.open ? 24 : 20);
   group.append(
     s('rect', { ...round(area), rx: area.open ? 16 : 12 }),
-    s('text', { class: 'sn', x, y: top, 'font-size': 13 * grow }, fitted(area.name, inner, 13 * grow, 650)),
+    s('text.sn', { x, y: top, 'font-size': 13 * grow }, fitted(area.name, inner, 13 * grow, 650)),
   );
   const size = LEAST_TEXT * grow;
   const step = size * 1.4;
@@ -516,15 +516,15 @@ function drawNode(map, node, group, grow, selected, dimmed) {
   const size = Math.min(12.5 * grow, node.height * 0.44);
   group.append(
     s('rect', { ...round(node), rx: 5 }),
-    s('text', { class: 'nn', x: node.x + 10, y: node.y + node.height * 0.44, 'font-size': size }, fitted(node.name, node.width - 22 - dots, size, 600)),
-    s('text', { class: 'ns', x: node.x + 10, y: node.y + node.height * 0.87, 'font-size': LEAST_TEXT * grow }, fitted(under, node.width - 16, LEAST_TEXT * grow, 600)),
+    s('text.nn', { x: node.x + 10, y: node.y + node.height * 0.44, 'font-size': size }, fitted(node.name, node.width - 22 - dots, size, 600)),
+    s('text.ns', { x: node.x + 10, y: node.y + node.height * 0.87, 'font-size': LEAST_TEXT * grow }, fitted(under, node.width - 16, LEAST_TEXT * grow, 600)),
   );
   if (node.kind === 'process' || node.kind === 'more' || processes === 0) return;
   if (processes > 5) {
-    group.append(s('text', { class: 'pn', x: node.x + node.width - 8, y: node.y + node.height * 0.42, 'text-anchor': 'end', 'font-size': LEAST_TEXT * grow }, processes));
+    group.append(s('text.pn', { x: node.x + node.width - 8, y: node.y + node.height * 0.42, 'text-anchor': 'end', 'font-size': LEAST_TEXT * grow }, processes));
   } else {
     for (let index = 0; index < processes; index += 1) {
-      group.append(s('circle', { class: 'pd', cx: node.x + node.width - 9 - index * 7, cy: node.y + node.height * 0.32, r: 2.2 }));
+      group.append(s('circle.pd', { cx: node.x + node.width - 9 - index * 7, cy: node.y + node.height * 0.32, r: 2.2 }));
     }
   }
 }
@@ -542,13 +542,13 @@ function drawRouter(router, area, group, grow, selected) {
   mark(group, 'router', `${name}, ${router.mode} router${area ? ` of ${area.name}` : ''}${router.up ? '' : ', gone'}`, selected);
   const { x, y } = router;
   group.append(
-    s('rect', { class: 'hit', x: x - 12, y: y - 12, width: 24, height: 24 }),
+    s('rect.hit', { x: x - 12, y: y - 12, width: 24, height: 24 }),
     s('path', { class: `rm ${router.mode === 'edge' ? 'edge' : ''}`, d: `M${x} ${y - 7}l7 7l-7 7l-7-7Z` }),
   );
   if (area && !area.open) return;
   const side = area ? geometry.sideOf(area, router) : 'right';
   const inside = { right: [-12, 4, 'end'], left: [12, 4, 'start'], bottom: [12, -8, 'start'], top: [12, -8, 'start'] }[side];
-  group.append(s('text', { class: 'rn', x: x + Number(inside[0]), y: y + Number(inside[1]), 'text-anchor': inside[2], 'font-size': LEAST_TEXT * grow }, name));
+  group.append(s('text.rn', { x: x + Number(inside[0]), y: y + Number(inside[1]), 'text-anchor': inside[2], 'font-size': LEAST_TEXT * grow }, name));
 }
 
 /**
@@ -585,8 +585,8 @@ function drawLink(link, line, group, selected) {
   group.setAttribute('class', `linkg ${selected ? 'sel' : ''}`);
   group.setAttribute('data-type', 'link');
   group.append(
-    s('title', null, [`link ${link.name}`, link.up ? '' : 'down', octets === null ? 'octets not reported' : units.text(units.octetRate(octets)), link.text].filter(Boolean).join('\n')),
-    s('path', { class: 'hit', d }),
+    s('title', [`link ${link.name}`, link.up ? '' : 'down', octets === null ? 'octets not reported' : units.text(units.octetRate(octets)), link.text].filter(Boolean).join('\n')),
+    s('path.hit', { d }),
     s('path', { class: `link ${octets === null ? 'unk' : ''} ${link.up ? '' : 'down'}`, d, 'stroke-width': geometry.thickness(octets).toFixed(1) }),
   );
 }
@@ -616,10 +616,10 @@ function drawEdge(edge, line, group, marked) {
   const cut = [line[0], line[1], { x: line[2].x - Math.cos(angle) * length * 0.6, y: line[2].y - Math.sin(angle) * length * 0.6 }, back];
   const d = pathOf(cut);
   group.append(
-    s('title', null, [(edge.services ?? []).join(', '), octets === null ? 'octets not reported' : units.text(units.octetRate(octets)), edge.text].filter(Boolean).join('\n')),
-    s('path', { class: 'hit', d }),
-    s('path', { class: 'el', d, 'stroke-width': width.toFixed(2) }),
-    s('path', { class: 'eh', d: `M${point(end)}L${point({ x: back.x + nx, y: back.y + ny })}L${point({ x: back.x - nx, y: back.y - ny })}Z` }),
+    s('title', [(edge.services ?? []).join(', '), octets === null ? 'octets not reported' : units.text(units.octetRate(octets)), edge.text].filter(Boolean).join('\n')),
+    s('path.hit', { d }),
+    s('path.el', { d, 'stroke-width': width.toFixed(2) }),
+    s('path.eh', { d: `M${point(end)}L${point({ x: back.x + nx, y: back.y + ny })}L${point({ x: back.x - nx, y: back.y - ny })}Z` }),
   );
 }
 
@@ -644,27 +644,27 @@ function mark(group, type, label, selected) {
   group.setAttribute('data-type', type);
   group.setAttribute('role', 'button');
   // The title is what is read out, and what the pointer shows.
-  group.append(s('title', null, label));
+  group.append(s('title', label));
   group.setAttribute('aria-pressed', String(selected));
 }
 
 /** The legend below the map. */
 export function legend() {
   /** @param {SVGElement[]} drawn @param {string} text */
-  const item = (drawn, text) => h('li', null, s('svg', { width: 44, height: 14, viewBox: '0 0 44 14', 'aria-hidden': 'true' }, drawn), text);
+  const item = (drawn, text) => h('li', s('svg', { width: 44, height: 14, viewBox: '0 0 44 14', 'aria-hidden': 'true' }, drawn), text);
   /** @param {number} octets @param {string} [kind] */
   const line = (octets, kind = '') => s('path', { class: `lk ${kind}`, d: 'M0 7H44', 'stroke-width': geometry.thickness(octets) });
-  const element = h('div', { class: 'legend' });
+  const element = h('div.legend');
   fill(element,
-    h('div', null, h('h2', null, 'Octets/s, both ways'), h('ul', null,
+    h('div', h('h2', 'Octets/s, both ways'), h('ul', null,
       item([line(1e3)], '≤ 1 kB/s'), item([line(1e5)], '100 kB/s'), item([line(1e7)], '10 MB/s'))),
-    h('div', null, h('h2', null, 'Errors'), h('ul', null,
+    h('div', h('h2', 'Errors'), h('ul', null,
       item([line(2e3)], '< 2 %'),
-      item([line(2e3, 'w'), s('path', { class: 'tm', d: 'M22 2l5.500 9.500h-11Z' })], '2–10 %'),
-      item([line(2e3, 'b'), s('path', { class: 'xm', d: 'M18.500 3.500l7 7m0-7l-7 7' })], '> 10 %'))),
-    h('div', null, h('h2', null, 'Marks'), h('ul', null,
-      item([line(1e4, 'l'), s('path', { class: 'rm', d: 'M22 0l7 7l-7 7l-7-7Z' })], 'routers and their links'),
-      item([line(1e3), s('path', { class: 'lka', d: 'M44 7l-8-4v8Z' })], 'client to server'),
-      item([s('circle', { class: 'pd', cx: 15, cy: 7, r: 2.5 }), s('circle', { class: 'pd', cx: 23, cy: 7, r: 2.5 })], 'a dot a process'))));
+      item([line(2e3, 'w'), s('path.tm', { d: 'M22 2l5.500 9.500h-11Z' })], '2–10 %'),
+      item([line(2e3, 'b'), s('path.xm', { d: 'M18.500 3.500l7 7m0-7l-7 7' })], '> 10 %'))),
+    h('div', h('h2', 'Marks'), h('ul', null,
+      item([line(1e4, 'l'), s('path.rm', { d: 'M22 0l7 7l-7 7l-7-7Z' })], 'routers and their links'),
+      item([line(1e3), s('path.lka', { d: 'M44 7l-8-4v8Z' })], 'client to server'),
+      item([s('circle.pd', { cx: 15, cy: 7, r: 2.5 }), s('circle.pd', { cx: 23, cy: 7, r: 2.5 })], 'a dot a process'))));
   return element;
 }
