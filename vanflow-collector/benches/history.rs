@@ -7,7 +7,7 @@
 //!
 //! Hours, connections a second, and a directory; the same arguments give the same rows, to the octet. Prints what a
 //! connection takes on disk, how many rows are written in a second of one core, and what questions take that are asked of all
-//! of it, the median of five.
+//! of it, the median of five. Where the directory has a history already, nothing is made, and that is asked.
 
 #![expect(clippy::print_stdout, reason = "what it measures is its output")]
 
@@ -48,7 +48,12 @@ fn main() {
     let temporary = tempfile::tempdir().expect("a temporary directory");
     let directory = arguments.get(2).map_or(temporary.path().to_owned(), PathBuf::from);
     let end = BEGIN + (hours * HOUR as f64) as u64;
-    make(&directory, rate, end);
+    // A history that is there is asked as it is, however long it is.
+    let end = if directory.join("extent").exists() { end_of(&directory) } else { end };
+    if !directory.join("extent").exists() {
+        make(&directory, rate, end);
+        memory();
+    }
     ask(&directory, end);
     ninety_days(&directory, end);
 }
@@ -103,7 +108,6 @@ impl Made {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn make(directory: &Path, rate: f64, end: u64) {
     let mut made = Made::new(rate);
     made.second(Timestamp::from_micros(BEGIN + SECOND), Due::Settled);
@@ -113,26 +117,30 @@ fn make(directory: &Path, rate: f64, end: u64) {
     });
     let (archive, _) = Archive::open(directory, history_tables(), ArchiveOptions::default(), BEGIN)
         .expect("it can be written");
-    let (mut rows, mut writing, mut longest) = (0, Duration::ZERO, Duration::ZERO);
+    let (mut rows, mut longest) = (0, Duration::ZERO);
+    let (mut writing, mut merging) = ([Duration::ZERO; 2], [Duration::ZERO; 2]);
     for now in (BEGIN + 2 * SECOND..=end).step_by(SECOND as usize) {
         let due = if now + SECOND > end { Due::All } else { Due::Settled };
         let new = made.second(Timestamp::from_micros(now), due);
         rows += new.len();
-        let begun = Instant::now();
+        let begun = Clocks::now();
         archive.append(&new, now).expect("there is room");
+        longest = longest.max(begun.since()[0]);
         archive.seal(now).expect("there is room");
-        writing += begun.elapsed();
-        longest = longest.max(begun.elapsed());
+        begun.add_to(&mut writing);
     }
-    let begun = Instant::now();
+    let begun = Clocks::now();
     archive.seal_all().expect("there is room");
     while archive.merge(end + HOUR).expect("there is room") {}
-    writing += begun.elapsed();
+    begun.add_to(&mut merging);
     println!("{rows} rows of {:.1} hours", (end - BEGIN) as f64 / HOUR as f64);
+    let by = |clock: usize| rows as f64 / (writing[clock] + merging[clock]).as_secs_f64();
     println!(
-        "written, merged and synced: {:.0} rows/s; at most {longest:.1?} at a time",
-        rows as f64 / writing.as_secs_f64()
+        "written, merged and synced: {:.0} rows/s by the clock, {:.0} in a second of one core; at most {longest:.1?} to append",
+        by(0),
+        by(1)
     );
+    println!("merged in the end: {:.1?} of {:.1?}", merging[1], writing[1] + merging[1]);
     for table in history_tables() {
         let held = archive.held(table.name);
         let each = held.octets as f64 / (held.rows as f64).max(1.0);
@@ -141,6 +149,34 @@ fn make(directory: &Path, rate: f64, end: u64) {
     for folder in ["rollup-1m", "rollup-5m", "rollup-1h"] {
         println!("{folder}: {} octets", size(&directory.join(folder)));
     }
+}
+
+/// When something began: by the clock, and by what this thread has computed.
+struct Clocks(Instant, Duration);
+
+impl Clocks {
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+    fn now() -> Self {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let nanoseconds = text.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0);
+        Self(Instant::now(), Duration::from_nanos(nanoseconds))
+    }
+
+    fn since(&self) -> [Duration; 2] {
+        let now = Self::now();
+        [now.0 - self.0, now.1.saturating_sub(self.1)]
+    }
+
+    fn add_to(&self, sums: &mut [Duration; 2]) {
+        sums.iter_mut().zip(self.since()).for_each(|(sum, took)| *sum += took);
+    }
+}
+
+/// When the last of a history ended.
+fn end_of(directory: &Path) -> u64 {
+    let (archive, _) =
+        Archive::open(directory, history_tables(), ArchiveOptions::default(), BEGIN).expect("it is there");
+    archive.inherited_until()
 }
 
 /// An API about what an archive has, and about nothing else.
@@ -164,18 +200,20 @@ fn get(api: &Api, path: &str) -> Bytes {
     body
 }
 
-/// Prints what answers take, the median of five.
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+/// Prints what answers take, the median of five: of one core, and by the clock, which others that compute make longer.
 fn measure(api: &Api, what: &str, path: &str) {
     let mut took: Vec<_> = (0..5)
         .map(|_| {
-            let begun = Instant::now();
+            let begun = Clocks::now();
             let length = get(api, path).len();
-            (begun.elapsed(), length)
+            let [by_clock, of_core] = begun.since();
+            (of_core, by_clock, length)
         })
         .collect();
     took.sort_unstable();
-    println!("{what}: {:.1?}, {} octets", took[2].0, took[2].1);
+    let (of_core, by_clock, length) = took[2];
+    assert!(length > 100, "{path} is empty");
+    println!("{what}: {of_core:.1?} of one core, {by_clock:.1?} by the clock, {length} octets");
 }
 
 /// Ninety days with as many sums an hour as that day has: of all that is summed up together one is there.
@@ -219,6 +257,10 @@ fn ninety_days(directory: &Path, end: u64) {
     }
     let last = BEGIN + 90 * DAY;
     while archive.merge(last + DAY).expect("there is room") {}
+    drop(archive);
+    // Of what was there when it was opened nobody else has anything.
+    let (archive, _) = Archive::open(temporary.path(), history_tables(), ArchiveOptions::default(), last)
+        .expect("it is there");
     println!(
         "{} sums of an hour in a day, ninety days: {} octets",
         each.len(),
@@ -233,12 +275,16 @@ fn ninety_days(directory: &Path, end: u64) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn ask(directory: &Path, end: u64) {
-    let begun = Instant::now();
+    let begun = Clocks::now();
     let (archive, _) =
         Archive::open(directory, history_tables(), ArchiveOptions::default(), end).expect("it is there");
-    println!("opened in {:.1?}", begun.elapsed());
+    let [by_clock, of_core] = begun.since();
+    println!("opened in {of_core:.1?} of one core, {by_clock:.1?} by the clock");
+    for table in history_tables() {
+        println!("{:12} {:10} rows", table.name, archive.held(table.name).rows);
+    }
+    memory();
     let api = api_of(archive, end);
     let middle = BEGIN + (end - BEGIN) / 2 / HOUR * HOUR;
     let all = format!("timeRangeStart={BEGIN}&timeRangeEnd={end}");
@@ -281,6 +327,11 @@ fn ask(directory: &Path, end: u64) {
     ] {
         measure(&api, what, &path);
     }
+    memory();
+}
+
+/// Prints what the process takes, and took at most.
+fn memory() {
     if let Ok(status) = fs::read_to_string("/proc/self/status") {
         status
             .lines()

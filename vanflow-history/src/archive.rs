@@ -33,6 +33,7 @@ mod summing;
 mod tests;
 
 use std::{
+    borrow::Borrow,
     collections::BTreeMap,
     fs::{self, File, TryLockError},
     io::{self, Write},
@@ -410,10 +411,10 @@ impl Archive {
     }
 
     fn write_files(&self, number: u64, rows: &[Logged]) -> Result<Vec<Entry>, SealError> {
-        let mut parts: BTreeMap<(usize, u64), Vec<Row>> = BTreeMap::new();
+        let mut parts: BTreeMap<(usize, u64), Vec<&Row>> = BTreeMap::new();
         for (at, row) in rows {
             let hour = self.tables[*at].end(row) / HOUR;
-            parts.entry((*at, hour)).or_default().push(Row::clone(row));
+            parts.entry((*at, hour)).or_default().push(row);
         }
         let mut files = Vec::new();
         for ((at, hour), mut rows) in parts {
@@ -434,16 +435,17 @@ impl Archive {
     }
 
     /// Writes a file so that it is there as a whole or not at all.
-    fn write_file(
+    fn write_file<R: Borrow<Row>>(
         &self,
         at: usize,
         rollup: Option<usize>,
-        rows: &[Row],
+        rows: &[R],
         folder: &Path,
         logs: (u64, u64),
     ) -> Result<Entry, SealError> {
         let table = if rollup.is_some() { &self.sums[at] } else { &self.tables[at] };
-        let summed = rollup.map(|_| rollup::summed(rows));
+        let each = || rows.iter().map(Borrow::borrow);
+        let summed = rollup.map(|_| rollup::summed(each()));
         let path = folder.join(match logs {
             (first, last) if first == last => format!("{first:020}.parquet"),
             (first, last) => format!("{first:020}-{last:020}.parquet"),
@@ -459,14 +461,14 @@ impl Archive {
             Ok(file.length()?)
         };
         let octets = write().map_err(|error| SealError { path: path.clone(), error })?;
-        let ends = rows.iter().map(|row| table.end(row));
+        let ends = each().map(|row| table.end(row));
         let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0) + last_of_step(rollup));
         let kept = Arc::new(Kept::new(path, self.disk.clone()));
         let start = |row: &Row| match table.sums.start.map(|column| &row.values[column]) {
             Some(Value::Number(start)) => Some(*start),
             _ => None,
         };
-        let starts = rows.iter().map(start);
+        let starts = each().map(start);
         Ok(Entry {
             table: at,
             rollup,
@@ -479,7 +481,7 @@ impl Archive {
                 starts.clone().map(Option::unwrap_or_default).min().unwrap_or(0),
                 starts.map(|start| start.unwrap_or(u64::MAX)).max().unwrap_or(u64::MAX),
             ),
-            has_replacing: rows.iter().any(|row| table.replaces(row)),
+            has_replacing: each().any(|row| table.replaces(row)),
             octets,
             is_sent: false,
         })

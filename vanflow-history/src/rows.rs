@@ -4,9 +4,9 @@
 
 mod sums;
 
-#[cfg(feature = "archive")]
-use std::cmp::Ordering;
 use std::ops::ControlFlow;
+#[cfg(feature = "archive")]
+use std::{borrow::Borrow, cmp::Ordering};
 
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
@@ -22,7 +22,7 @@ pub struct Table {
     pub name: &'static str,
     /// What each has, in the order of the values of a row.
     pub columns: Vec<Column>,
-    /// The column that tells a row from all others, a text.
+    /// The column that tells a row from all others, a text: what identifies it, or that, `@` and when it began.
     pub key: usize,
     /// The column that identifies it, a text; another that came later can have the same.
     pub identity: usize,
@@ -137,7 +137,7 @@ impl Table {
 
     /// Puts rows in the order of files.
     #[cfg(feature = "archive")]
-    pub(crate) fn sort(&self, rows: &mut [Row]) {
+    pub(crate) fn sort<R: Borrow<Row>>(&self, rows: &mut [R]) {
         let slot = |row: &Row| self.end(row) / (5 * 60 * 1_000_000);
         let alike = |left: &Row, right: &Row| {
             let mut columns =
@@ -145,12 +145,18 @@ impl Table {
             columns.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
         };
         rows.sort_by(|left, right| {
+            let (left, right) = (left.borrow(), right.borrow());
             slot(left)
                 .cmp(&slot(right))
                 .then_with(|| alike(left, right))
                 .then_with(|| self.end(left).cmp(&self.end(right)))
                 .then_with(|| self.key(left).cmp(self.key(right)))
         });
+    }
+
+    /// When the row with that key began, in microseconds, if it says so.
+    pub fn began(key: &str) -> Option<u64> {
+        key.rsplit_once('@')?.1.parse().ok()
     }
 
     /// When a row ended, in microseconds since the epoch.

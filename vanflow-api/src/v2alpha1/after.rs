@@ -3,7 +3,7 @@
 //! Where an item belongs follows from its properties alone, so that it makes no difference whether it is held or a row of a
 //! history by the time that the next page is asked for.
 
-use std::{cmp::Ordering, ops::ControlFlow};
+use std::cmp::Ordering;
 
 use vanflow_history::rows::{Row, Rows};
 
@@ -13,9 +13,8 @@ use crate::{
     v2alpha1::{
         best::Best,
         collection::Scope,
-        past::{self, Before, Listed, Window},
+        past::{self, Before, ByTime, Listed, Window},
         query::{AFTER, Query},
-        schema::Kind,
         view::{Subject, View},
     },
 };
@@ -70,16 +69,13 @@ pub(crate) fn select(
             }
             before.goes_on(is_bounded || before.has_room(past))
         };
-        let read = match ascending_time(query).filter(|_| !is_counted) {
+        let read = match ByTime::of(query).filter(|_| !is_counted) {
             None => before.each(query, view, scope, None, |row| take(&mut best, row)),
-            Some(column) => {
-                let first = from.as_ref().map_or(0, |from| number(&from.0));
-                before.each_from(query, view, scope, (column, first), |window| match window {
+            Some(order) => {
+                let first = from.as_ref().map(|from| past::time_of(&from.0));
+                before.each_in_order(query, view, scope, (order, first), |window| match window {
                     Window::Row(row) => take(&mut best, row),
-                    Window::Until(until) => match best.last() {
-                        Some(last) if number(last) <= until => ControlFlow::Break(()),
-                        _ => ControlFlow::Continue(()),
-                    },
+                    Window::Until(edge) => order.has_enough(best.last(), edge),
                 })
             }
         };
@@ -87,16 +83,6 @@ pub(crate) fn select(
         before.fits(is_bounded || before.has_room(past), before.table())?;
     }
     Ok((best.into_sorted(query.offset), total))
-}
-
-/// The time that a list is in the order of, from the earliest on.
-fn ascending_time(query: &Query) -> Option<&'static str> {
-    let order = query.order.filter(|order| !order.is_descending && order.property.kind == Kind::Instant)?;
-    Some(order.property.name)
-}
-
-fn number(cell: &Option<Cell<'_>>) -> u64 {
-    if let Some(Cell::Number(number)) = cell { *number } else { 0 }
 }
 
 fn found(query: &Query, view: View<'_>, rows: Option<&dyn Rows>, key: &str) -> Result<Place, ApiError> {

@@ -3,6 +3,8 @@
 //!
 //! What rows look like follows from the tables of properties: a property that is added there is a column of new rows.
 
+mod order;
+
 use std::{borrow::Cow, collections::HashMap, iter, ops::ControlFlow};
 
 use vanflow_history::rows::{
@@ -11,6 +13,7 @@ use vanflow_history::rows::{
 };
 use vanflow_store::{FlowKind, Snapshot, Text};
 
+pub(crate) use self::order::{ByTime, Window, time_of};
 use crate::{
     error::ApiError,
     v1::events,
@@ -236,18 +239,6 @@ impl Answered {
     }
 }
 
-/// What comes of rows in the order of a time.
-#[derive(Debug)]
-pub(crate) enum Window {
-    /// A row, in no order among those that are given with it.
-    Row(Row),
-    /// There is no other row with a time until then.
-    Until(u64),
-}
-
-/// How long a time is looked at first of a list in the order of a time, in microseconds; then of twice as long each time.
-const FIRST_WINDOW: u64 = 60 * 1_000_000;
-
 /// Rows of a collection, and the time of which there are some that are not held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Before<'r> {
@@ -293,51 +284,6 @@ impl<'r> Before<'r> {
             true => take(row),
             false => ControlFlow::Continue(()),
         })
-    }
-
-    /// The same in the order of a time, a while after the other: first those with that time or an earlier one of theirs in that
-    /// column, and then later ones, until whoever asks has enough.
-    pub(crate) fn each_from(
-        self,
-        query: &Query,
-        view: View<'_>,
-        scope: Scope,
-        (column, first): (&'static str, u64),
-        mut give: impl FnMut(Window) -> ControlFlow<()>,
-    ) -> Result<(), UnreadableRows> {
-        let Some(its) = Its::new(view, scope) else { return Ok(()) };
-        let replaced = self.replaced()?;
-        let wanted = self.wanted(query, view, &its);
-        let now = view.snapshot.now().as_micros();
-        let begin = match first {
-            0 => self.span.from.max(self.rows.held(self.table).since.unwrap_or(0)),
-            first => first,
-        };
-        let (mut from, mut length, mut until) = (first, FIRST_WINDOW, begin.saturating_add(FIRST_WINDOW));
-        loop {
-            // Nothing is later, but by clocks that are ahead.
-            if until >= now {
-                until = u64::MAX;
-            }
-            let is_in = Condition { column, is: Is::Within(from, until) };
-            let at = query.collection.schema().position(column);
-            let is_listed = |row: &Row| {
-                at.is_some_and(|at| row.values.get(at).is_some_and(|value| is_in.is.admits(value)))
-                    && self.lists(query, view, &its, row)
-                    && !is_replaced(query, &replaced, row)
-            };
-            let mut is_over = false;
-            self.rows.visit(&wanted.clone().with(is_in.clone()), &mut |row| {
-                let flow = if is_listed(&row) { give(Window::Row(row)) } else { ControlFlow::Continue(()) };
-                is_over |= flow.is_break();
-                flow
-            })?;
-            if is_over || until == u64::MAX || give(Window::Until(until)).is_break() {
-                return Ok(());
-            }
-            length = length.saturating_mul(2);
-            (from, until) = (until.saturating_add(1), until.saturating_add(length));
-        }
     }
 
     /// When what is in place of earlier rows ended, by key: all of it that can be in place of one that is looked for.
@@ -421,15 +367,27 @@ impl<'r> Before<'r> {
     fn whole(&self, query: &Query, snapshot: &Snapshot, grouping: &Grouping) -> Option<(Vec<usize>, Span)> {
         let sums = sums(query.collection.schema());
         let position = |property: &Property| query.collection.schema().position(property.name);
-        let is_key = |property: &Property| position(property).is_some_and(|at| sums.keys.contains(&at));
         let number = |measure: &Measure| {
             let column = position(measure.property)?;
             sums.numbers.iter().position(|summed| summed.column == column && !measure.is_kept)
         };
         let summed = grouping.measures.iter().map(number).collect::<Option<_>>()?;
         let looked_at = query.tests().flat_map(Test::filters).flat_map(Filter::looks_at);
-        let mut keys = looked_at.chain(grouping.keys.iter().copied());
-        if !keys.all(is_key) {
+        let whole = self.whole_of(query, snapshot, looked_at.chain(grouping.keys.iter().copied()))?;
+        Some((summed, whole))
+    }
+
+    /// The same for what looks at these alone.
+    fn whole_of(
+        &self,
+        query: &Query,
+        snapshot: &Snapshot,
+        mut looked_at: impl Iterator<Item = &'static Property>,
+    ) -> Option<Span> {
+        let sums = sums(query.collection.schema());
+        let position = |property: &Property| query.collection.schema().position(property.name);
+        let is_key = |property: &Property| position(property).is_some_and(|at| sums.keys.contains(&at));
+        if !looked_at.all(is_key) {
             return None;
         }
         let (.., kind, _) = KEPT.into_iter().find(|(kept, ..)| *kept == query.collection)?;
@@ -438,7 +396,7 @@ impl<'r> Before<'r> {
         if let Some(first) = ended.range(0..ended.len().min(1)).next() {
             whole.until = whole.until.min(first.end()?.as_micros().checked_sub(1)?);
         }
-        Some((summed, whole))
+        Some(whole)
     }
 
     /// A page of what is held and of what is not any more, in order, and how much there would be without paging.
@@ -458,8 +416,25 @@ impl<'r> Before<'r> {
                 best.add(key, || identity, Listed::Held(*item));
             }
         }
-        let mut past = 0;
         let is_bounded = self.has_room(page.end());
+        if is_bounded
+            && let Some(order) = ByTime::of(query)
+            && let Some(count) = self.count(query, view, scope).map_err(ApiError::History)?
+        {
+            let fill = |window| match window {
+                Window::Row(row) => {
+                    let (key, identity) = place(query, view, &Subject::Past(Past { schema, row: &row }));
+                    best.add(key, || identity, Listed::Past(row));
+                    ControlFlow::Continue(())
+                }
+                Window::Until(edge) => order.has_enough(best.last(), edge),
+            };
+            if page.end() > 0 {
+                self.each_in_order(query, view, scope, (order, None), fill).map_err(ApiError::History)?;
+            }
+            return Ok((best.into_sorted(query.offset), total + count));
+        }
+        let mut past = 0;
         // Where none is shown they are only counted.
         let columns = (page.end() == 0).then(|| looked_at(query, iter::empty()));
         self.each(query, view, scope, columns, |row| {

@@ -600,11 +600,16 @@ impl Query {
         conditions.chain((from > 0 || until < u64::MAX).then_some(start)).collect()
     }
 
+    /// When the range ends that is asked for, in microseconds.
+    pub(crate) fn until(&self, now: Timestamp) -> u64 {
+        self.range.end.map_or(u64::MAX, |end| end.micros(now))
+    }
+
     /// Of which time all that ended then is in the list, but for the filters.
     pub(crate) fn ended_within(&self, now: Timestamp) -> Option<rows::Span> {
         let is_all = matches!(self.range.operation, Operation::Intersects | Operation::Ended)
             && self.state != State::Active;
-        let until = self.range.end.map_or(u64::MAX, |end| end.micros(now));
+        let until = self.until(now);
         (is_all && !self.hides_gone()).then(|| rows::Span { from: self.range.from(now), until })
     }
 

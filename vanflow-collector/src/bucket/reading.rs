@@ -117,7 +117,7 @@ impl Rows for InBucket {
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
         let Some(table) = self.table(table) else { return Ok(None) };
         // A key says when it began.
-        let began = name.rsplit_once('@').and_then(|(_, start)| start.parse::<u64>().ok()).unwrap_or(0);
+        let began = Table::began(name).unwrap_or(0);
         for (_, files) in
             self.files(table.name)?.into_iter().rev().take_while(|(hour, _)| *hour >= began / HOUR)
         {

@@ -1,5 +1,6 @@
 //! The collector as a process: what it says, and how it leaves.
 
+mod counting;
 #[path = "../../../tests/manifest.rs"]
 mod manifest;
 mod observer;

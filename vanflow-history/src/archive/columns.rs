@@ -3,14 +3,16 @@
 //! A file is read by its own schema: a column that a table has and an old file has not is without a value in its rows.
 
 use std::{
+    borrow::Borrow,
     io::{self, Write},
     iter,
     ops::ControlFlow,
     sync::Arc,
 };
 
+use bytes::Bytes;
 use parquet::{
-    basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel},
+    basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel},
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int64Type},
     errors::{ParquetError, Result},
@@ -38,9 +40,20 @@ const ROWS_IN_GROUP: usize = 1 << 16;
 const SUMMED_KEY: &str = "vanflow.rows";
 
 /// Writes rows of a table, as they are ordered; where they are sums, with of how many rows they are.
-pub(super) fn write(table: &Table, rows: &[Row], summed: Option<u64>, file: impl Write + Send) -> Result<()> {
-    let distinct = if summed.is_some() { Vec::new() } else { vec![table.key, table.identity] };
-    let shape = Shape { name: table.name, distinct, paged: summed.is_none().then_some(table.end), summed };
+pub(super) fn write<R: Borrow<Row>>(
+    table: &Table,
+    rows: &[R],
+    summed: Option<u64>,
+    file: impl Write + Send,
+) -> Result<()> {
+    let is_of_rows = summed.is_none();
+    let shape = Shape {
+        name: table.name,
+        distinct: if is_of_rows { vec![table.key, table.identity] } else { Vec::new() },
+        found_by: is_of_rows.then_some(table.identity),
+        paged: is_of_rows.then_some(table.end),
+        summed,
+    };
     let mut writer = ParquetWriter::shaped(&shape, &table.columns, rows.len(), file)?;
     rows.chunks(ROWS_IN_GROUP).try_for_each(|rows| writer.write_group(rows))?;
     writer.finish().map(drop)
@@ -61,7 +74,8 @@ impl<'t, W: Write + Send> ParquetWriter<'t, W> {
     pub fn new(table: &Table, columns: &'t [Column], rows_in_group: usize, file: W) -> io::Result<Self> {
         let position = |at: usize| columns.iter().position(|column| *column == table.columns[at]);
         let distinct = [table.key, table.identity].into_iter().filter_map(position).collect();
-        let shape = Shape { name: table.name, distinct, paged: position(table.end), summed: None };
+        let (found_by, paged) = (position(table.identity), position(table.end));
+        let shape = Shape { name: table.name, distinct, found_by, paged, summed: None };
         Ok(Self::shaped(&shape, columns, rows_in_group, file)?)
     }
 
@@ -77,13 +91,24 @@ impl<'t, W: Write + Send> ParquetWriter<'t, W> {
         let properties = shape.paged.into_iter().fold(properties, |properties, column| {
             properties.set_column_statistics_enabled(path(column), EnabledStatistics::Page)
         });
-        // What no two rows have in common is not put in dictionaries, and its filters are as large as they have to be.
-        let most = rows_in_group.clamp(1, ROWS_IN_GROUP) as u64;
+        // What no two rows have in common is not put in dictionaries.
         let properties = shape.distinct.iter().fold(properties, |properties, column| {
+            properties.set_column_dictionary_enabled(path(*column), false)
+        });
+        // The filter is as large as it has to be.
+        let most = rows_in_group.clamp(1, ROWS_IN_GROUP) as u64;
+        let properties = shape.found_by.into_iter().fold(properties, |properties, column| {
             properties
-                .set_column_dictionary_enabled(path(*column), false)
-                .set_column_bloom_filter_fpp(path(*column), 0.01)
-                .set_column_bloom_filter_max_ndv(path(*column), most)
+                .set_column_bloom_filter_fpp(path(column), 0.01)
+                .set_column_bloom_filter_max_ndv(path(column), most)
+        });
+        // Numbers of rows that lie together differ by little.
+        let numbers =
+            columns.iter().enumerate().filter(|(_, column)| physical(column.kind) == Physical::INT64);
+        let properties = numbers.fold(properties, |properties, (column, _)| {
+            properties
+                .set_column_dictionary_enabled(path(column), false)
+                .set_column_encoding(path(column), Encoding::DELTA_BINARY_PACKED)
         });
         let schema = schema(shape.name, columns)?;
         let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties.build()))?;
@@ -117,18 +142,24 @@ impl<'t, W: Write + Send> ParquetWriter<'t, W> {
         self.writer.into_inner()
     }
 
-    fn write_group(&mut self, rows: &[Row]) -> Result<()> {
+    fn write_group<R: Borrow<Row>>(&mut self, rows: &[R]) -> Result<()> {
         let mut group = self.writer.next_row_group()?;
         for (position, column) in self.columns.iter().enumerate() {
             let mut chunk = group.next_column()?.ok_or_else(|| changed(column))?;
-            let values = rows.iter().map(|row| &row.values[position]);
+            let values = rows.iter().map(|row| &row.borrow().values[position]);
             match column.kind {
                 ColumnKind::Text => {
-                    let texts = |value: &Value| match value {
-                        Value::Text(text) => Some(ByteArray::from(text.as_bytes().to_vec())),
-                        _ => None,
-                    };
-                    let (levels, texts) = optional(values, texts);
+                    let (mut levels, mut ends, mut together) = (Vec::new(), vec![0], Vec::new());
+                    for value in values {
+                        levels.push(i16::from(matches!(value, Value::Text(_))));
+                        if let Value::Text(text) = value {
+                            together.extend_from_slice(text.as_bytes());
+                            ends.push(together.len());
+                        }
+                    }
+                    let together = Bytes::from(together);
+                    let text = |ends: &[usize]| ByteArray::from(together.slice(ends[0]..ends[1]));
+                    let texts: Vec<ByteArray> = ends.windows(2).map(text).collect();
                     chunk.typed::<ByteArrayType>().write_batch(&texts, Some(&levels), None)?;
                 }
                 ColumnKind::Number | ColumnKind::Instant => {
@@ -177,8 +208,10 @@ impl<'t, W: Write + Send> ParquetWriter<'t, W> {
 /// What of columns is treated in ways of its own.
 struct Shape {
     name: &'static str,
-    /// What no two rows have in common, and rows are found by.
+    /// What no two rows have in common.
     distinct: Vec<usize>,
+    /// What rows are found by.
+    found_by: Option<usize>,
     /// What says of each page what is in it.
     paged: Option<usize>,
     /// Of how many rows sums are.
@@ -367,8 +400,13 @@ impl<'t> Reader<'t> {
             if !self.can_have(at, name)? {
                 continue;
             }
-            let rows = self.whole_group(at)?.into_iter().filter(|row| self.table.is_called(row, name));
-            found = rows.chain(found).max_by_key(|row| self.table.end(row));
+            let all = Wanted::all(self.table.name, Span { from: 0, until: u64::MAX });
+            for column in [self.table.key, self.table.identity] {
+                let column = self.table.columns[column].name;
+                let wanted = all.clone().with(Condition { column, is: Is::OneOf(vec![name.into()]) });
+                found =
+                    self.group(at, &wanted)?.into_iter().chain(found).max_by_key(|row| self.table.end(row));
+            }
         }
         Ok(found)
     }
@@ -383,14 +421,14 @@ impl<'t> Reader<'t> {
         Ok(false)
     }
 
-    /// Whether a group can have a row with that key or identity, as far as its filters say.
+    /// Whether a group can have a row with that key or identity, as far as its filter says.
     fn can_have(&self, at: usize, name: &str) -> Result<bool> {
         let group = self.file.get_row_group(at)?;
-        let can_be = |column: usize| match self.places[column] {
-            Some(place) => group.get_column_bloom_filter(place).is_none_or(|filter| filter.check(name)),
-            None => false,
-        };
-        Ok(can_be(self.table.key) || can_be(self.table.identity))
+        let Some(place) = self.places[self.table.identity] else { return Ok(false) };
+        Ok(group.get_column_bloom_filter(place).is_none_or(|filter| {
+            // A key begins with the identity.
+            filter.check(name) || name.rsplit_once('@').is_some_and(|(identity, _)| filter.check(identity))
+        }))
     }
 
     /// All rows of a group.

@@ -32,10 +32,13 @@ impl Log {
         &mut self,
         rows: impl IntoIterator<Item = (&'r Table, &'r Row)>,
     ) -> io::Result<()> {
-        let mut lines = Vec::new();
+        let (mut lines, mut line) = (Vec::new(), Vec::new());
         for (table, row) in rows {
-            let line = serde_json::to_string(&to_json(table, row))?;
-            writeln!(lines, "{:08x} {line}", crc32fast::hash(line.as_bytes()))?;
+            line.clear();
+            write_json(&mut line, table, row)?;
+            write!(lines, "{:08x} ", crc32fast::hash(&line))?;
+            lines.extend_from_slice(&line);
+            lines.push(b'\n');
         }
         if lines.is_empty() {
             return Ok(());
@@ -100,9 +103,25 @@ fn parse(line: &[u8], tables: &[Table]) -> Option<Option<(usize, Row)>> {
 /// The member of a line that names its table. No column is called so.
 const TABLE: &str = "$table";
 
-fn to_json(table: &Table, row: &Row) -> Map<String, Json> {
-    let mut json = Map::new();
-    json.insert(TABLE.to_owned(), table.name.into());
-    json.extend(table.json(row));
-    json
+/// A row as JSON: its table, and what there is of it by the names of the columns.
+fn write_json(line: &mut Vec<u8>, table: &Table, row: &Row) -> io::Result<()> {
+    write!(line, "{{\"{TABLE}\":")?;
+    serde_json::to_writer(&mut *line, table.name)?;
+    for (column, value) in table.columns.iter().zip(&row.values) {
+        if *value == Value::None {
+            continue;
+        }
+        line.push(b',');
+        serde_json::to_writer(&mut *line, column.name)?;
+        line.push(b':');
+        match value {
+            Value::None => {}
+            Value::Number(number) => write!(line, "{number}")?,
+            Value::Truth(truth) => write!(line, "{truth}")?,
+            Value::Text(text) => serde_json::to_writer(&mut *line, &**text)?,
+            Value::Texts(texts) => serde_json::to_writer(&mut *line, texts)?,
+        }
+    }
+    line.push(b'}');
+    Ok(())
 }

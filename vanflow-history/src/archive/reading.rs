@@ -5,7 +5,7 @@ use std::{fs::File, ops::ControlFlow, sync::Arc};
 use parquet::errors::ParquetError;
 
 use super::{Archive, Entry, Log, Reader, State};
-use crate::rows::{Held, Part, Row, Rows, Span, Summing, UnreadableRows, Wanted};
+use crate::rows::{Held, Part, Row, Rows, Span, Summing, Table, UnreadableRows, Wanted};
 
 impl Rows for Archive {
     fn visit(
@@ -46,13 +46,25 @@ impl Rows for Archive {
             (found, files)
         };
         files.sort_by_key(|file| std::cmp::Reverse(file.ends.1));
-        for file in files {
-            // A later one is not further back.
-            if found.as_ref().is_some_and(|row| table.end(row) >= file.ends.1) {
+        // A key says when it began. What looks like one can be an identity: then it is in any other file.
+        let began = Table::began(name);
+        let is_likely = |file: &Entry| {
+            let can_be = |began| file.ends.1 >= began && (file.starts.0..=file.starts.1).contains(&began);
+            began.is_none_or(can_be)
+        };
+        let (likely, others): (Vec<_>, Vec<_>) = files.into_iter().partition(is_likely);
+        for files in [likely, others] {
+            for file in files {
+                // A later one is not further back.
+                if found.as_ref().is_some_and(|row| table.end(row) >= file.ends.1) {
+                    break;
+                }
+                let read = || Reader::with_filters(table, File::open(&file.kept.path)?)?.find(name);
+                found = later(found, read().map_err(|error| file.unreadable(&error))?);
+            }
+            if found.as_ref().is_some_and(|row| table.key(row) == name) {
                 break;
             }
-            let read = || Reader::with_filters(table, File::open(&file.kept.path)?)?.find(name);
-            found = later(found, read().map_err(|error| file.unreadable(&error))?);
         }
         Ok(found)
     }

@@ -54,7 +54,7 @@ impl Archive {
     pub(super) fn write_rollups(
         &self,
         at: usize,
-        rows: &[Row],
+        rows: &[&Row],
         number: u64,
         files: &mut Vec<Entry>,
     ) -> Result<(), SealError> {
@@ -94,10 +94,10 @@ impl Archive {
     }
 
     /// The earlier rows that some are in place of: they were summed up before, or are among these.
-    fn replaced_by(&self, at: usize, rows: &[Row]) -> Vec<Row> {
+    fn replaced_by(&self, at: usize, rows: &[&Row]) -> Vec<Row> {
         let table = &self.tables[at];
         let mut missing: HashMap<&str, Vec<&Row>> = HashMap::new();
-        for row in rows.iter().filter(|row| table.replaces(row)) {
+        for row in rows.iter().copied().filter(|row| table.replaces(row)) {
             missing.entry(table.key(row)).or_default().push(row);
         }
         if missing.is_empty() {
@@ -106,7 +106,7 @@ impl Archive {
         // Of each key all that there is, with when it ended.
         let mut known: HashMap<String, Vec<Row>> = HashMap::new();
         let mut know = |row: &Row| known.entry(table.key(row).to_owned()).or_default().push(row.clone());
-        rows.iter().filter(|row| missing.contains_key(table.key(row))).for_each(&mut know);
+        rows.iter().copied().filter(|row| missing.contains_key(table.key(row))).for_each(&mut know);
         let before = |known: &HashMap<String, Vec<Row>>, later: &Row| -> Option<Row> {
             let its = known.get(table.key(later))?.iter().filter(|row| table.end(row) < table.end(later));
             its.max_by_key(|row| table.end(row)).cloned()
@@ -240,17 +240,17 @@ impl State {
 }
 
 /// The rows of a table in a log.
-pub(super) fn rows_of(rows: &[Logged], at: usize) -> Vec<Row> {
-    rows.iter().filter(|(of, _)| *of == at).map(|(_, row)| Row::clone(row)).collect()
+pub(super) fn rows_of(rows: &[Logged], at: usize) -> Vec<&Row> {
+    rows.iter().filter(|(of, _)| *of == at).map(|(_, row)| &**row).collect()
 }
 
 /// How many rows those sums are of, but for those that were replaced.
-pub(super) fn summed(sums: &[Row]) -> u64 {
+pub(super) fn summed<'r>(sums: impl Iterator<Item = &'r Row>) -> u64 {
     let rows = |row: &Row| match (&row.values[1], &row.values[2]) {
         (Value::Number(rows), Value::Truth(false)) => *rows,
         _ => 0,
     };
-    sums.iter().map(rows).sum()
+    sums.map(rows).sum()
 }
 
 /// Whether a file of sums is of an earlier version, which had one beside each file of rows.

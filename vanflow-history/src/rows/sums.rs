@@ -121,12 +121,13 @@ impl Table {
 
     /// The same as it is kept. Those of `replaced` are taken away again.
     #[cfg(feature = "archive")]
-    pub(crate) fn slots(&self, rows: &[Row], replaced: &[Row], step: u64) -> HashMap<Slot, Summary> {
+    pub(crate) fn slots(&self, rows: &[&Row], replaced: &[Row], step: u64) -> HashMap<Slot, Summary> {
         let mut slots = HashMap::new();
-        for (rows, is_replaced) in [(rows, false), (replaced, true)] {
+        let replaced: Vec<&Row> = replaced.iter().collect();
+        for (rows, is_replaced) in [(rows, false), (&replaced, true)] {
             for starts_late in [false, true] {
                 let mut sums = HashMap::new();
-                let its = rows.iter().filter(|row| self.starts_late(row) == starts_late);
+                let its = rows.iter().copied().filter(|row| self.starts_late(row) == starts_late);
                 self.sum_rows(its, Some(step), &mut sums);
                 slots.extend(sums.into_iter().map(|((keys, begin), summary)| {
                     let keys = keys.into_iter().cloned().collect();

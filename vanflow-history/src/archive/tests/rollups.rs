@@ -193,7 +193,7 @@ fn what_is_replaced_is_in_no_sum_wherever_the_other_is() {
         }
         // The first twice, and the second once. The first was the greatest there is.
         let mut again: Vec<_> = [2, 3].map(|number| presumed(number, 40 + number)).into();
-        again.iter_mut().for_each(|row| row.values[0] = Value::Text("b:1".into()));
+        again.iter_mut().for_each(|row| row.values[..2].fill(Value::Text("b:1".into())));
         again.push(made("b:2", (AT - HOUR, AT + 40 * MINUTE), "orders", 11, true));
         for part in again.chunks(1) {
             append(&archive, part);
@@ -460,5 +460,34 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_row_is_found_by_its_key_whether_that_says_when_it_began_or_looks_as_if_it_did() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = opened(&directory, &ArchiveOptions::default(), AT);
+    for hour in 0..4 {
+        let (start, end) = (AT + hour * HOUR, AT + hour * HOUR + MINUTE);
+        for name in [format!("a:{hour}"), format!("a:9@{}", hour + 1)] {
+            let mut row = made(&format!("{name}@{start}"), (start, end), "catalog", 1, false);
+            row.values[1] = Value::Text(name.into());
+            append(&archive, &[row]);
+        }
+        archive.seal_all().unwrap();
+    }
+    let found = |name: &str| {
+        let found = archive.find("connections", name).unwrap();
+        found.map(|row| replacing().key(&row).to_owned())
+    };
+    for hour in 0..4 {
+        let start = AT + hour * HOUR;
+        for name in [format!("a:{hour}"), format!("a:9@{}", hour + 1)] {
+            let key = format!("{name}@{start}");
+            assert_eq!(found(&key), Some(key.clone()));
+            // An identity that looks like a key.
+            assert_eq!(found(&name), Some(key));
+        }
+        assert_eq!(found(&format!("a:8@{start}")), None);
     }
 }
