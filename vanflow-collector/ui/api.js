@@ -108,6 +108,42 @@ export async function queryRange(query, range, steps, signal) {
 }
 
 /**
+ * What ended in each step of a range, a second: for a time that the history of metrics does not reach back to.
+ * @param {'connections' | 'applicationflows'} list
+ * @param {[string, string][]} parameters
+ * @param {string[]} names aggregates, which are added up
+ * @param {{ start: number, end: number }} range in microseconds
+ * @param {number} steps how many points at most
+ * @param {AbortSignal} [signal]
+ * @param {string} [group] the property that tells series apart
+ * @returns {Promise<Map<string, [number, number][]>>} where a step ends, and the value
+ */
+export async function ended(list, parameters, names, { start, end }, steps, signal, group = '') {
+  // Sums on disk are by the minute.
+  const step = Math.max(1, Math.ceil((end - start) / 60e6 / steps)) * 60;
+  /** @type {{ results: Record<string, any>[], answeredFrom?: number }} */
+  const { results, answeredFrom = 0 } = await get(withQuery(`v2alpha1/${list}`, /** @type {[string, string][]} */ ([
+    ...parameters, ['state', 'all'], ['timeRangeStart', String(Math.round(start))], ['timeRangeEnd', String(Math.round(end))], ['step', `${step}s`],
+    ['groupBy', group], ['aggregate', names.join(',')],
+  ]).filter(([, value]) => value !== '')), signal);
+  /** @type {Map<string, Map<number, number>>} */
+  const sums = new Map();
+  for (const row of results) {
+    const key = group && row[group];
+    if (!sums.has(key)) sums.set(key, new Map());
+    sums.get(key)?.set(row.time, names.reduce((sum, name) => sum + Number(row[name] ?? 0), 0));
+  }
+  /** @type {number[]} */
+  const times = [];
+  for (let at = Math.ceil(Math.max(start, answeredFrom) / step / 1e6) * step * 1e6; at + step * 1e6 <= end; at += step * 1e6) times.push(at);
+  // Where nothing ended there is nothing, which is not the same as not known.
+  return new Map([...sums].map(([key, at]) => [key, times.map((time) => [time + step * 1e6, (at.get(time) ?? 0) / step])]));
+}
+
+/** Octets both ways, as `ended` adds them up. */
+export const OCTETS = ['sum(octetCount)', 'sum(octetReverseCount)'];
+
+/**
  * What PromQL says at one moment.
  * @param {string} query
  * @param {number | null} time in microseconds; null is now

@@ -27,6 +27,7 @@ export class Bar {
    * @param {() => void} shell.theme
    * @param {() => void} shell.help
    * @param {() => number} shell.now
+   * @param {(range: import('./chart.js').TimeRange) => boolean} shell.isOld
    */
   constructor(shell) {
     this.shell = shell;
@@ -297,7 +298,8 @@ export class Bar {
     try {
       const window = Math.max(15, Math.ceil((range.end - range.start) / 1e6 / 160) * 2);
       const [series, answer] = await Promise.all([
-        api.queryRange(`sum(rate(skupper_sent_bytes_total[${window}s])) + sum(rate(skupper_received_bytes_total[${window}s]))`, range, 160),
+        this.shell.isOld(range) ? api.ended('connections', [], api.OCTETS, range, 160).then((found) => [...found.values()].map((points) => ({ points })))
+          : api.queryRange(`sum(rate(skupper_sent_bytes_total[${window}s])) + sum(rate(skupper_received_bytes_total[${window}s]))`, range, 160),
         api.get(`v1/events?severity=bad&limit=60&timeRangeStart=${Math.round(range.start)}&timeRangeEnd=${Math.round(range.end)}`)
           .catch(() => ({ results: [] })),
       ]);
@@ -385,7 +387,9 @@ export class Bar {
  */
 export function heldSince(verdict, now) {
   const { retention = 900e6, historySince = now } = verdict?.memory ?? {};
-  return { records: Math.min(now - retention, ...(verdict?.ended ?? []).map(({ since = now }) => since)), charts: historySince };
+  const records = Math.min(now - retention, ...(verdict?.ended ?? []).map(({ since = now }) => since));
+  // Before there are metrics, what ended is as good.
+  return { records, charts: verdict?.ended ? Math.min(historySince, records) : historySince };
 }
 
 /** A time as fields for times take it, in UTC. @param {number} at */

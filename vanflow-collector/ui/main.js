@@ -71,7 +71,7 @@ function show() {
     main.insertBefore(element, panel.element);
     const mounted = view.mount(element, {
       address: () => address, go, replace, now: () => stream.now(), verdict: () => verdict, signal: ended.signal, pause,
-      frozen, at: () => frozen() ?? stream.now(), range: () => addresses.bounds({ ...address, end: frozen() }, stream.now()), announce: (text) => say(status, text),
+      frozen, at: () => frozen() ?? stream.now(), range: () => addresses.bounds({ ...address, end: frozen() }, stream.now()), isOld, announce: (text) => say(status, text),
       link: (change) => addresses.format(addresses.changed(address, change)),
     });
     element.prepend(wait);
@@ -84,6 +84,11 @@ function show() {
   subscribe();
   bar.show(address, { pausedAt, news: news() });
   panel.show(address);
+}
+
+/** Whether a range of the past is for the most part before there are metrics, and what ended then is on disk. @param {import('./chart.js').TimeRange} range */
+function isOld({ start, end }) {
+  return address.end !== null && verdict?.ended !== undefined && (start + end) / 2 < (verdict.memory?.historySince ?? 0);
 }
 
 /** Where time stands, of the past or while it is paused. */
@@ -247,9 +252,9 @@ function shortcuts() {
 
 restoreTheme();
 const bar = new Bar({
-  views: VIEWS, go, live, pause, theme, now: () => stream.now(), help: () => keys.showList(shortcuts()),
+  views: VIEWS, go, live, pause, theme, isOld, now: () => stream.now(), help: () => keys.showList(shortcuts()),
 });
-const panel = new Panel({ go, replace, now: () => stream.now(), address: () => address });
+const panel = new Panel({ go, replace, isOld, now: () => stream.now(), address: () => address });
 main.append(panel.element);
 addEventListener('popstate', moved);
 addEventListener('hashchange', moved);
@@ -262,14 +267,18 @@ keys.listen(shortcuts);
 stream.onState((state) => bar.stream(state, stream.heard));
 stream.onOtherTime = () => {
   leave();
+  panel.shown = '';
   show();
   void bar.drawRibbon(true);
 };
 stream.set('verdict', {
   path: 'v1/verdict',
   receive: (answer) => {
+    const isFirst = verdict === null;
     verdict = answer;
     stream.hear(answer.now);
+    // It says where the past is to be asked for.
+    if (isFirst && isOld(addresses.bounds(address, answer.now))) stream.onOtherTime();
     bar.verdict(answer);
     if (pausedAt === null) screen?.mounted.verdict?.(answer);
   },

@@ -21,6 +21,7 @@ export class Panel {
    * @param {(change: Partial<Address>) => void} shell.go
    * @param {(change: Partial<Address>) => void} shell.replace
    * @param {() => number} shell.now
+   * @param {(range: import('./chart.js').TimeRange) => boolean} shell.isOld
    * @param {() => Address} shell.address
    */
   constructor(shell) {
@@ -114,15 +115,17 @@ export class Panel {
     }
     const range = addresses.bounds(address, this.shell.now());
     const window = Math.max(15, Math.ceil(address.span / STEPS) * 2);
+    const old = subject.failures !== null && this.shell.isOld(range);
     const drawn = await Promise.all(subject.charts.map(async (each) => {
       const lines = await Promise.all(each.lines.map(async (line) => ({
-        ...line, points: (await api.queryRange(line.query(`${window}s`), range, STEPS, signal))[0]?.points ?? [],
+        ...line, points: old && line.ended ? (await api.ended(line.ended.list, [...subject.failures ?? [], ...line.ended.only ?? []], line.ended.names, range, STEPS, signal)).get('') ?? []
+          : (await api.queryRange(line.query(`${window}s`), range, STEPS, signal))[0]?.points ?? [],
       })));
       return { each, lines };
     }));
     if (signal.aborted) return;
     fill(this.charts,
-      h('h3', `Last ${units.text(units.duration(address.span * 1e6))}`, h('span', address.end === null ? 'now' : 'at its end')),
+      h('h3', `Last ${units.text(units.duration(address.span * 1e6))}`, h('span', old ? 'of what ended' : address.end === null ? 'now' : 'at its end')),
       drawn.map(({ each, lines }) => {
         const bars = lines.find((line) => line.kind === 'bars');
         const values = lines.filter((line) => line.kind !== 'bars').map((line) => lastOf(line.points, range.end));
@@ -225,6 +228,9 @@ function axis(range) {
 
 // What there is to know of what can be selected: its facts, which metrics are about it, and which connections are its.
 
+/** The same of what ended, for a time before there are metrics.
+ * @typedef {{ list: 'connections' | 'applicationflows', names: string[], only?: [string, string][] }} Ended */
+
 /**
  * @typedef {object} ChartOf
  * @property {string} name
@@ -232,7 +238,7 @@ function axis(range) {
  * @property {string} [errors] what bars count
  * @property {string} [unknown] the words where there is no value
  * @property {(value: number) => units.Quantity | null} format
- * @property {{ query: (window: string) => string, kind?: 'area' | 'line' | 'dashed' | 'bars', name?: string }[]} lines
+ * @property {{ query: (window: string) => string, kind?: 'area' | 'line' | 'dashed' | 'bars', name?: string, ended?: Ended }[]} lines
  */
 
 /**
@@ -329,15 +335,21 @@ function traffic(selectors, narrow) {
   const charts = [
     {
       name: 'Octets', under: 'both ways', format: units.octetRate,
-      lines: [{ query: (window) => `${of('skupper_sent_bytes_total')(window)} + ${of('skupper_received_bytes_total')(window)}` }],
+      lines: [{ query: (window) => `${of('skupper_sent_bytes_total')(window)} + ${of('skupper_received_bytes_total')(window)}`, ended: { list: 'connections', names: api.OCTETS } }],
     },
     {
       name: 'Connections', under: 'opened', errors: 'failed', format: units.rate,
-      lines: [{ query: of('skupper_connections_opened_total') }, { query: of('skupper_connections_failed_total', ',side="listener"'), kind: 'bars', name: 'failed' }],
+      lines: [
+        { query: of('skupper_connections_opened_total'), ended: { list: 'connections', names: ['count'] } },
+        { query: of('skupper_connections_failed_total', ',side="listener"'), kind: 'bars', name: 'failed', ended: { list: 'connections', names: ['count'], only: [['listenerError|connectorError', '*']] } },
+      ],
     },
     {
       name: 'Requests', under: 'ended', errors: 'errors', format: units.rate,
-      lines: [{ query: of('skupper_requests_total') }, { query: of('skupper_requests_total', ',code=~"5xx|unknown"'), kind: 'bars', name: 'errors' }],
+      lines: [
+        { query: of('skupper_requests_total'), ended: { list: 'applicationflows', names: ['count'] } },
+        { query: of('skupper_requests_total', ',code=~"5xx|unknown"'), kind: 'bars', name: 'errors', ended: { list: 'applicationflows', names: ['count'], only: [['status', '5']] } },
+      ],
     },
   ];
   if (narrow !== null) {

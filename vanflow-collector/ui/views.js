@@ -39,6 +39,7 @@ import { services } from './views/services.js';
  *   the moment of the pause; null where it is live
  * @property {() => number} at where time stands, or else now, µs
  * @property {() => import('./chart.js').TimeRange} range what is shown of time
+ * @property {(range: import('./chart.js').TimeRange) => boolean} isOld whether it is before there are metrics, and what ended then is on disk
  * @property {() => import('./answers.js').Verdict | null} verdict the last one; null where there is none yet
  * @property {() => void} pause pauses, or goes on
  * @property {(text: string) => void} announce says something to a screen reader

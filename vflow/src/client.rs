@@ -24,6 +24,9 @@ const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 
+/// From when on all that ended is in an answer.
+const ANSWERED_FROM: &str = "vanflow-answered-from";
+
 /// What a document may be at most, in octets. Lists are read line by line, and have no such limit.
 const LONGEST: usize = 256 << 20;
 
@@ -44,6 +47,7 @@ enum Target {
 
 struct Answer {
     status: StatusCode,
+    headers: HeaderMap,
     body: Body,
 }
 
@@ -93,7 +97,8 @@ impl Client {
     /// The items of a list, one by one, as they come.
     pub(crate) async fn lines(&self, question: &Question) -> Result<Lines, Error> {
         let answer = self.ask(question, LINES, None).await?;
-        Ok(Lines::new(answer.body, self.name(), question.target()))
+        let from = answer.headers.get(ANSWERED_FROM).and_then(|time| time.to_str().ok()?.parse().ok());
+        Ok(Lines::new(answer.body, self.name(), question.target(), from))
     }
 
     /// Server-sent events, from the one with that id on.

@@ -89,6 +89,31 @@ async fn columns_of_parquet_are_those_that_were_named() {
     assert!(outcome.err.starts_with(said), "{}", outcome.err);
 }
 
+#[tokio::test]
+async fn what_was_removed_of_a_range_is_said_as_the_answer_has_it() {
+    let (url, _) = serve(|asked: &Asked| {
+        if asked.target.starts_with("/api/v1/verdict") {
+            return Reply::ok(
+                json!({"complete": true, "now": 1_795_651_200_000_000_u64, "text": ""}).to_string(),
+            );
+        }
+        let head = "vanflow-answered-from: 1795564800000000\r\n";
+        Reply { head, ..Reply::ok("{\"key\":\"1\",\"octetCount\":1}\n") }
+    })
+    .await;
+    let said = "what ended before 2026-11-25 00:00:00 has been removed: this is all that ended since then\n";
+    for call in ["export", "observe -o ndjson"] {
+        for (since, expected) in [("--since -10d", said), ("--since -1h", ""), ("", "")] {
+            let outcome = typed(
+                &format!("{call} {since} --server {url} --columns octetCount").replace("  ", " "),
+                &PIPE,
+            )
+            .await;
+            assert_eq!((outcome.code, outcome.err.as_str()), (vflow::RIGHT, expected), "{call} {since}");
+        }
+    }
+}
+
 /// A collector that has so many connections on disk, and no more than three of them in an answer.
 fn played(count: usize) -> impl Fn(&Asked) -> Reply {
     move |asked| {

@@ -196,7 +196,7 @@ async fn nobody_there_is_3_and_says_how_to_name_another() {
 async fn a_server_that_wants_to_know_who_asks_is_told_so_and_who_asks_tells() {
     let (url, _) = serve(|asked| {
         let is_known = asked.head.contains("authorization: Basic bWU6c2VjcmV0");
-        Reply { status: if is_known { 200 } else { 401 }, body: "{\"complete\":true}".into(), goes_on: false }
+        Reply { status: if is_known { 200 } else { 401 }, ..Reply::ok("{\"complete\":true}") }
     })
     .await;
     let outcome = typed(&format!("status --server {url}"), &PIPE).await;
@@ -224,7 +224,7 @@ async fn whoever_is_no_collector_is_told_from_one() {
         "error: the answer of {url} to api/v1/verdict is no JSON: expected value at line 1 column 1\n"
     );
     assert_eq!((outcome.err, outcome.code), (expected, NOT_REACHABLE));
-    let (url, _) = serve(|_| Reply { status: 404, body: "nothing".into(), goes_on: false }).await;
+    let (url, _) = serve(|_| Reply { status: 404, ..Reply::ok("nothing") }).await;
     let outcome = typed(&format!("status --server {url}"), &PIPE).await;
     let expected = format!("error: {url} cannot answer api/v1/verdict (HTTP 404): it says no more\n");
     assert_eq!((outcome.err, outcome.code), (expected, NOT_REACHABLE));

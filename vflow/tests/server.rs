@@ -11,6 +11,8 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 /// An answer.
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    /// Lines of its head, each with its end.
+    pub(crate) head: &'static str,
     pub(crate) body: String,
     /// Whether the answer goes on, with nothing more for now.
     pub(crate) goes_on: bool,
@@ -18,7 +20,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn ok(body: impl Into<String>) -> Self {
-        Self { status: 200, body: body.into(), goes_on: false }
+        Self { status: 200, head: "", body: body.into(), goes_on: false }
     }
 }
 
@@ -86,7 +88,8 @@ async fn answer(
     let asked = Asked { target, head };
     let reply = reply(&asked);
     noted.lock().expect("nobody panicked").push(asked);
-    let text = format!("HTTP/1.1 {} Played\r\nconnection: close\r\n\r\n{}", reply.status, reply.body);
+    let Reply { status, head, body, .. } = &reply;
+    let text = format!("HTTP/1.1 {status} Played\r\nconnection: close\r\n{head}\r\n{body}");
     stream.write_all(text.as_bytes()).await?;
     stream.flush().await?;
     if reply.goes_on {

@@ -41,8 +41,7 @@ async fn what_a_clickhouse_answers_is_shown_in_any_form() {
 async fn who_asks_is_in_the_url_and_what_goes_wrong_is_in_the_words_of_who_noticed() {
     let (url, asked) = serve(|_| Reply {
         status: 400,
-        body: "Code: 62. DB::Exception: Syntax error: failed at position 7\nmore".to_owned(),
-        goes_on: false,
+        ..Reply::ok("Code: 62. DB::Exception: Syntax error: failed at position 7\nmore")
     })
     .await;
     let folder = tempfile::TempDir::new().unwrap();

@@ -60,7 +60,7 @@ async fn a_connection_is_shown_when_it_opens_and_when_it_ends_after_what_was_bef
                 record(Some(4), &connection(3, true)),
                 record(Some(5), &connection(9, true)),
             ];
-            Reply { status: 200, body: events.concat(), goes_on: true }
+            Reply { goes_on: true, ..Reply::ok(events.concat()) }
         }
         // The newest first, as it is asked for.
         _ => Reply::ok(format!("{}\n{}\n", connection(2, true), connection(1, true))),
@@ -83,7 +83,7 @@ async fn a_lost_connection_is_gone_on_from_and_that_is_said() {
         target if target.starts_with("/api/v1/verdict") => Reply::ok(VERDICT),
         target if target.contains("watch=1") => match times.fetch_add(1, Ordering::Relaxed) {
             0 => Reply::ok([LIST.to_owned(), record(Some(7), &connection(1, true))].concat()),
-            _ => Reply { status: 200, body: record(Some(8), &connection(2, true)), goes_on: true },
+            _ => Reply { goes_on: true, ..Reply::ok(record(Some(8), &connection(2, true))) },
         },
         _ => Reply::ok(""),
     })
@@ -106,9 +106,8 @@ async fn what_came_while_a_collector_started_anew_is_made_up_for_and_said() {
         target if target.contains("watch=1") => match times.fetch_add(1, Ordering::Relaxed) {
             0 => Reply::ok([LIST.to_owned(), record(Some(7), &connection(1, true))].concat()),
             _ => Reply {
-                status: 200,
-                body: [LIST.to_owned(), record(None, &connection(4, true))].concat(),
                 goes_on: true,
+                ..Reply::ok([LIST.to_owned(), record(None, &connection(4, true))].concat())
             },
         },
         target if target.contains("startTime.asc") => {

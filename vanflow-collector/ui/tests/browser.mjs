@@ -433,6 +433,41 @@ await test('a range of the past is chosen by its times, no further back than any
   await page.waitForSelector('.live[data-kind=now]');
 }));
 
+await test('before there are metrics, charts and figures are of what ended', async () => {
+  // What is said of how far metrics go back is changed on its way.
+  const server = createServer((request, response) => {
+    const onward = ask(new URL(request.url ?? '/', url), { method: request.method, headers: { ...request.headers, 'accept-encoding': 'identity' } }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.on('data', (piece) => response.write(String(piece).replace(/"historySince":\d+/, '"historySince":9007199254740991'))).on('end', () => response.end());
+    });
+    request.pipe(onward);
+    response.on('close', () => onward.destroy());
+    onward.on('error', () => response.destroy());
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  const root = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}`;
+  await withPage({}, async (page) => {
+    const { now } = await (await fetch(`${url}/api/v1/verdict`)).json();
+    const name = 'catalog:8080';
+    await open(page, `services?span=300&end=${now}`, root);
+    const row = page.locator('tr[data-key]', { hasText: name });
+    await row.locator('.oc .v').waitFor();
+    // What ended in whole minutes of the range: the first may begin before it.
+    const first = Math.ceil((now - 300e6) / 60e6) * 60e6;
+    assert.match(await row.locator('.oc .spark').getAttribute('aria-label') ?? '', /B\/s now/);
+    const { results: [{ identity }] } = await (await fetch(`${url}/api/v2alpha1/services?name=${name}`)).json();
+    await page.goto(`${root}/#map?select=service:${encodeURIComponent(identity)}&span=300&end=${now}`);
+    await page.locator('.panel h3', { hasText: 'of what ended' }).waitFor();
+    const shown = await page.locator('.panel .ch', { hasText: 'Connections' }).locator('.spark').getAttribute('aria-label') ?? '';
+    const groups = await (await fetch(`${url}/api/v2alpha1/connections?routingKey=${name}&state=all&timeRangeStart=${first}&timeRangeEnd=${now}&step=60s&aggregate=count`)).json();
+    const whole = groups.results.filter((/** @type {{ time: number }} */ each) => each.time >= first && each.time + 60e6 <= now);
+    const most = Math.max(...whole.map((/** @type {{ count: number }} */ each) => each.count)) / 60;
+    assert.ok(shown.includes(`and ${most >= 0.995 ? most.toFixed(1) : most.toFixed(2)}`), `${shown}; ${most}`);
+  }, { root });
+  server.closeAllConnections();
+  server.close();
+});
+
 await test('an answer that takes long is said to be on its way', () => withPage({}, async (page) => {
   await open(page, 'connections');
   let answer = () => {};

@@ -256,7 +256,8 @@ class Services {
     const values = {};
     const { signal } = this.context;
     try {
-      await Promise.all([
+      if (this.context.isOld(range)) await this.askEnded(range, series, values);
+      else await Promise.all([
         ...Object.entries(queries.series).map(async ([name, query]) => {
           const answer = await api.queryRange(query, range, STEPS, signal);
           series[name] = new Map(answer.map(({ labels, points }) => [labels.routing_key ?? '', points]));
@@ -278,6 +279,31 @@ class Services {
     }
     this.draw();
     await this.askReasons();
+  }
+
+  /**
+   * Asks the same of what ended, for a time before there are metrics: no more is known of it.
+   * @param {import('../chart.js').TimeRange} range
+   * @param {Record<string, Map<string, Point[]>>} series
+   * @param {Record<string, Map<string, number>>} values
+   */
+  async askEnded(range, series, values) {
+    const terms = filter.parse(this.context.address().filter);
+    /** @type {[string, 'connections' | 'applicationflows', string[], [string, string][]][]} */
+    const asked = [
+      ['octets', 'connections', api.OCTETS, []], ['connections', 'connections', ['count'], []],
+      ['failed', 'connections', ['count'], [['listenerError|connectorError', '*']]],
+      ['requests', 'applicationflows', ['count'], []], ['badRequests', 'applicationflows', ['count'], [['status', '5']]],
+    ];
+    await Promise.all(asked.map(async ([name, list, names, only]) => {
+      const found = await api.ended(list, [...filter.parameters(terms, list), ...only], names, range, STEPS, this.context.signal, 'routingKey');
+      const counted = new Map([...found].map(([key, points]) => {
+        const step = points.length > 1 ? (points[1][0] - points[0][0]) / 1e6 : 60;
+        return [key, points.map(([at, value]) => /** @type {Point} */ ([at, value * step]))];
+      }));
+      series[name] = only.length > 0 ? counted : found;
+      values[name] = new Map([...counted].map(([key, points]) => [key, points.reduce((sum, point) => sum + point[1], 0)]));
+    }));
   }
 
   /** @returns {Order} */
@@ -413,7 +439,7 @@ class Services {
       h('td.g.oc',
         chart({ lines: [{ points: points('octets') }], range: this.range, label: 'Octets a second of all', format: units.octetRate, width: 96, height: 24 }),
         quantity(units.octetRate(total.octets))),
-      h('td.n.op', units.count(Math.max(0, total.figures.open ?? 0))),
+      h('td.n.op', this.context.isOld(this.range) ? '' : units.count(Math.max(0, total.figures.open ?? 0))),
       h('td.g.rq_',
         chart({ lines: [{ points: points('requests') }], range: this.range, label: 'Requests a second of all', format: units.rate, width: 72, height: 24 }),
         quantity(units.rate(total.requests))),
@@ -433,7 +459,7 @@ class Services {
   }
 
   since() {
-    const started = this.context.verdict()?.since ?? 0;
+    const started = this.context.isOld(this.range) ? 0 : this.context.verdict()?.since ?? 0;
     return units.minute(Math.max(this.range.start, started));
   }
 }

@@ -120,6 +120,8 @@ export class Tail {
     this.waiting = 0;
     this.asked = 0;
     this.loaded = false;
+    /** What ended before, of the range, has been removed; µs. @type {number | undefined} */
+    this.removed = undefined;
     /** @type {Opened | null} */
     this.opened = null;
     /** What is there instead of rows, and for which question. @type {{ text: string, element: HTMLElement } | null} */
@@ -219,6 +221,7 @@ export class Tail {
     this.error = null;
     this.loaded = true;
     this.answers[name] = answer.results;
+    this.removed = answer.answeredFrom;
     if (name === 'tail') this.learn(answer);
     // Answers come several times a second; nobody reads numbers that change more often than once.
     const wait = this.takenAt + CALM - performance.now();
@@ -349,6 +352,7 @@ export class Tail {
     const open = this.rows.find((row) => row.key === this.table.open);
     if (open) this.opened?.update(open);
     this.drawMore();
+    this.drawBar();
   }
 
   /** Marks those that were not there before, unless all are new. @param {R[]} rows */
@@ -373,7 +377,8 @@ export class Tail {
     const only = onlyOf(address);
     for (const each of this.chips) each.show(only === each.id, units.count(this.counts[each.id]));
     const { open, rate } = this.counts;
-    const { note } = this.applying();
+    const removed = this.removed ? `What ended before ${units.moment(this.removed, this.context.now())} has been removed: this is all that ended since then.` : '';
+    const note = [this.applying().note, removed].filter(Boolean).join(' ');
     say(this.note, note);
     this.note.hidden = note === '';
     this.bar.summary.replaceChildren(...this.options.summary({

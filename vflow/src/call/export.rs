@@ -41,7 +41,6 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
     let range = Times::new(call, export.range.since.as_deref(), export.range.until.as_deref(), now)?;
     let facts = call.facts(noun, &selection, now).await?;
     call.say_incomplete(&verdict)?;
-    range.say_missing(call, noun, &verdict)?;
 
     let mut question = range.question(noun).with("sortBy", format!("{}.asc", noun.time));
     selection.parameters().into_iter().for_each(|(name, value)| question.add(name, value));
@@ -57,6 +56,7 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
         Some(path) => {
             let mut file = create(path)?;
             let items = Listing::new(call, question, is_paged).await?;
+            range.say_missing(call, noun, &verdict, items.lines.answered_from())?;
             let sink = Sink::new(&mut file, &call.how, noun, header, shape.as_ref())?;
             let written = write(sink, items, &call.client, &selection, &facts, &mut progress).await;
             let written = written.and_then(|written| file.flush().map(|()| written).map_err(Error::from));
@@ -67,6 +67,7 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
         }
         None => {
             let items = Listing::new(call, question, is_paged).await?;
+            range.say_missing(call, noun, &verdict, items.lines.answered_from())?;
             let sink = Sink::new(&mut *call.out, &call.how, noun, header, shape.as_ref())?;
             write(sink, items, &call.client, &selection, &facts, &mut progress).await?
         }

@@ -49,12 +49,12 @@ pub(crate) async fn observe(call: &mut Call<'_>, observe: &Observe) -> Result<u8
         (None, None, None) => Part::Last(LAST),
     };
     call.say_incomplete(&verdict)?;
-    range.say_missing(call, noun, &verdict)?;
     if observe.follow && !call.client.is_capture() {
+        range.say_missing(call, noun, &verdict, None)?;
         let last = if let Part::Last(last) = part { Some(last) } else { None };
         return follow(call, noun, &selection, facts, &range, last).await;
     }
-    show(call, noun, &selection, &facts, &range, part).await?;
+    show(call, noun, &selection, &facts, &range, part, &verdict).await?;
     if observe.follow {
         call.say("the capture ends here, and nothing more can come")?;
     }
@@ -68,6 +68,7 @@ async fn show(
     facts: &Facts,
     range: &Times,
     part: Part,
+    verdict: &Value,
 ) -> Result<(), Error> {
     let direction = if let Part::Last(_) = part { "desc" } else { "asc" };
     let mut question = range.question(noun).with("sortBy", format!("{}.{direction}", noun.time));
@@ -82,6 +83,7 @@ async fn show(
     choose(&mut question, &call.how, noun, selection, &[]);
     let header = call.csv_header(noun).await?;
     let mut lines = call.lines(&question).await?;
+    range.say_missing(call, noun, verdict, lines.answered_from())?;
     // What was last is asked for in that order, so that no more comes than is shown; it is shown in the order of time.
     let mut items = VecDeque::new();
     while items.len() < limit.min(BATCH) {
@@ -178,9 +180,21 @@ impl Times {
         question
     }
 
-    /// Says where the range reaches back further than what is kept.
-    pub(crate) fn say_missing(&self, call: &mut Call<'_>, noun: &Noun, verdict: &Value) -> Result<(), Error> {
+    /// Says where the range reaches back further than what is kept: as the answer has it, or else by the verdict.
+    pub(crate) fn say_missing(
+        &self,
+        call: &mut Call<'_>,
+        noun: &Noun,
+        verdict: &Value,
+        answered_from: Option<u64>,
+    ) -> Result<(), Error> {
         let Some(since) = self.since else { return Ok(()) };
+        if let Some(from) = answered_from.filter(|from| since < *from) {
+            let from = call.zone.date_and_time(from);
+            return call.say(&format!(
+                "what ended before {from} has been removed: this is all that ended since then"
+            ));
+        }
         if let Some(oldest) = oldest(noun.plural, verdict)
             && since < oldest
         {

@@ -78,7 +78,11 @@ impl Capture {
             .map_err(|error| Error::usage(format!("cannot ask {}: {error}", question.target())))?;
         *request.headers_mut() = headers;
         let (head, body) = self.api.respond(&request.into_parts().0).into_parts();
-        Ok(Answer { status: head.status, body: body.map_err(Failure::from).boxed_unsync() })
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.map_err(Failure::from).boxed_unsync(),
+        })
     }
 }
 

@@ -138,7 +138,11 @@ impl Server {
         }
         let response = self.send(Method::GET, &question.target(), headers, Bytes::new()).await?;
         let (head, body) = response.into_parts();
-        Ok(Answer { status: head.status, body: body.map_err(Failure::from).boxed_unsync() })
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.map_err(Failure::from).boxed_unsync(),
+        })
     }
 
     async fn send(

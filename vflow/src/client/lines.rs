@@ -14,11 +14,17 @@ pub(crate) struct Lines {
     is_over: bool,
     server: String,
     path: String,
+    answered_from: Option<u64>,
 }
 
 impl Lines {
-    pub(super) fn new(body: Body, server: String, path: String) -> Self {
-        Self { body, rest: BytesMut::new(), is_over: false, server, path }
+    pub(super) fn new(body: Body, server: String, path: String, answered_from: Option<u64>) -> Self {
+        Self { body, rest: BytesMut::new(), is_over: false, server, path, answered_from }
+    }
+
+    /// From when on all that ended is in the list, in microseconds, where it was asked for from an earlier time.
+    pub(crate) fn answered_from(&self) -> Option<u64> {
+        self.answered_from
     }
 
     /// The next item; none when there are no more.
