@@ -19,11 +19,16 @@ fn main() -> io::Result<()> {
     let mut names = Vec::new();
     collect(&from, "", &mut names)?;
     names.sort_unstable();
+    // All modules are asked for at once, not each once somebody has read which one needs it.
+    let modules = names.iter().filter(|name| name.ends_with(".js"));
+    let preloads: String =
+        modules.map(|name| format!("<link rel=\"modulepreload\" href=\"{name}\">\n")).collect();
     let mut table = String::from("&[\n");
     for name in names {
         let path = into.join("ui").join(&name);
         fs::create_dir_all(path.parent().expect("it is in a folder"))?;
-        let served = lean::file(&name, &fs::read_to_string(from.join(&name))?);
+        let written = fs::read_to_string(from.join(&name))?;
+        let served = lean::file(&name, &written.replace("</head>", &format!("{preloads}</head>")));
         fs::write(
             &path,
             served.unwrap_or_else(|lean::Unclosed { line }| panic!("ui/{name}:{line}: a text is not closed")),

@@ -331,7 +331,7 @@ export class Bar {
       points.length === 0 ? h('span.no', 'no history yet') : null);
     for (const at of ticks(range, Math.max(1, Math.floor(width / 110)))) {
       if (x(at) < 18 || x(at) > width - 18) continue;
-      const mark = h('span', range.end - range.start > 2 * 86400e6 ? units.moment(at, 0).slice(0, 6) : units.minute(at));
+      const mark = h('span', range.end - range.start > 2 * 86400e6 ? units.moment(at, 0).slice(0, 6) : units.mark(at));
       mark.style.left = `${(x(at) / width) * 100}%`;
       this.ribbon.append(mark);
     }

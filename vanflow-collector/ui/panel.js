@@ -220,7 +220,7 @@ function sum(points) {
 /** @param {{ start: number, end: number }} range */
 function axis(range) {
   return ticks(range, 4).map((at) => {
-    const mark = h('span', units.minute(at));
+    const mark = h('span', units.mark(at));
     mark.style.left = `${((at - range.start) / (range.end - range.start)) * 100}%`;
     return mark;
   });

@@ -171,6 +171,14 @@ export function minute(microseconds) {
 }
 
 /**
+ * A mark of an axis: to the minute where it is a whole one.
+ * @param {number} microseconds since the epoch
+ */
+export function mark(microseconds) {
+  return microseconds % MINUTE === 0 ? minute(microseconds) : clock(microseconds);
+}
+
+/**
  * The thousandths behind the time of day: .813.
  * @param {number} microseconds since the epoch
  */

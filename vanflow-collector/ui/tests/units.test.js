@@ -60,6 +60,8 @@ test('counts have commas between thousands', () => {
 const AT = Date.UTC(2026, 10, 26, 15, 3, 19, 813) * 1000;
 
 test('times are of UTC, short beside now and whole in titles', () => {
+  assert.equal(units.mark(AT - (AT % 60e6)), '15:03');
+  assert.equal(units.mark(AT - (AT % 60e6) + 30e6), '15:03:30');
   assert.equal(units.clock(AT), '15:03:19');
   assert.equal(units.thousandths(AT), '.813');
   assert.equal(units.moment(AT, AT + 60e6), '15:03:19');

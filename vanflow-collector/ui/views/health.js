@@ -386,7 +386,7 @@ function lanesDrawn(lanes, folded, range, width) {
     'aria-label': `Time line of ${lanes.map((lane) => lane.label).join(', ')}; the list below says the same`,
   });
   for (const at of ticks(range, Math.max(2, Math.floor((right - LABELS) / 110)))) {
-    element.append(s('path.gt', { d: `M${x(at)} 4V${bottom}` }), s('text.gx', { x: x(at), y: bottom + 14, 'text-anchor': 'middle' }, units.minute(at)));
+    element.append(s('path.gt', { d: `M${x(at)} 4V${bottom}` }), s('text.gx', { x: x(at), y: bottom + 14, 'text-anchor': 'middle' }, units.mark(at)));
   }
   lanes.forEach((lane, index) => {
     const y = 10 + index * LANE + LANE / 2;

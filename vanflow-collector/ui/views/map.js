@@ -57,7 +57,7 @@ class MapView {
     this.last = null;
     /** @type {{ identity: string, name: string }[]} */
     this.services = [];
-    this.drawnAt = 0;
+    this.drawnAt = -Infinity;
     this.placedAt = -Infinity;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
