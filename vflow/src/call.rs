@@ -76,7 +76,7 @@ impl Call<'_> {
     /// The items of a list, as they come. What takes long is shown at a terminal.
     pub(crate) async fn lines(&mut self, question: &Question) -> Result<Lines, Error> {
         let is_terminal = self.surroundings.err_is_terminal;
-        wait::wait(&mut *self.err, is_terminal, self.client.lines(question)).await
+        wait::wait(is_terminal, self.client.lines(question)).await
     }
 
     /// What time it is there.

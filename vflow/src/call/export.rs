@@ -217,7 +217,7 @@ const AFTER: &str = "after";
 async fn expected(call: &mut Call<'_>, range: &Times, noun: &Noun) -> Result<Option<u64>, Error> {
     let question = range.question(noun).with("limit", 0);
     let is_terminal = call.surroundings.err_is_terminal;
-    let answer = wait(&mut *call.err, is_terminal, call.client.json(&question)).await?;
+    let answer = wait(is_terminal, call.client.json(&question)).await?;
     Ok(["timeRangeCount", "totalCount"].iter().find_map(|name| answer[*name].as_u64()))
 }
 
