@@ -15,8 +15,9 @@ use vanflow_api::{
     tables,
 };
 use vanflow_history::{
-    Archive, ArchiveError, ArchiveOptions,
+    Archive, ArchiveError, ArchiveOptions, checked,
     rows::{Row, Rows as _, Span, Wanted},
+    with_checksum,
 };
 use vanflow_proto::Timestamp;
 
@@ -174,9 +175,7 @@ impl Archivist {
 
     /// Keeps what counters came to: nothing comes any more. Blocks.
     fn keep_counters(&self, api: &Api) {
-        let octets = api.save_counters();
-        let checksum = format!("{:08x} ", crc32fast::hash(&octets));
-        if let Err(error) = self.archive.put(COUNTERS, &[checksum.as_bytes(), &octets].concat()) {
+        if let Err(error) = self.archive.put(COUNTERS, &with_checksum(&api.save_counters())) {
             error!("cannot keep what counters came to: {error}; they begin anew at the next start");
         }
     }
@@ -265,13 +264,6 @@ impl Archivist {
             }
         }
     }
-}
-
-/// What comes after a checksum, where it is that of it.
-fn checked(kept: &[u8]) -> Option<&[u8]> {
-    let (checksum, octets) = kept.split_at_checked(9)?;
-    let checksum = std::str::from_utf8(checksum).ok()?.strip_suffix(' ')?;
-    (u32::from_str_radix(checksum, 16).ok()? == crc32fast::hash(octets)).then_some(octets)
 }
 
 #[cfg(test)]

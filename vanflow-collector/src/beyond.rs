@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use vanflow_history::{
     Archive,
-    rows::{Held, Part, Row, Rows, Span, Summing, Table, UnreadableRows, Wanted},
+    rows::{self, Held, Part, Row, Rows, Span, Summing, UnreadableRows, Wanted},
 };
 
 const HOUR: u64 = 60 * 60 * 1_000_000;
@@ -22,10 +22,6 @@ impl<R> Beyond<R> {
     pub(crate) fn new(archive: Arc<Archive>, rest: R, began: u64) -> Self {
         Self { archive, rest, began }
     }
-
-    fn table(&self, name: &str) -> Option<&Table> {
-        self.archive.tables().iter().find(|table| table.name == name)
-    }
 }
 
 impl<R: Rows> Rows for Beyond<R> {
@@ -34,7 +30,7 @@ impl<R: Rows> Rows for Beyond<R> {
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
-        let Some(table) = self.table(wanted.table) else { return Ok(()) };
+        let Some(table) = rows::named(self.archive.tables(), wanted.table) else { return Ok(()) };
         let mut wanted = wanted.clone();
         if let Some(columns) = &mut wanted.columns {
             columns.push(table.columns[table.key].name);
@@ -78,7 +74,7 @@ impl<R: Rows> Rows for Beyond<R> {
 
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
         let here = self.archive.find(table, name)?;
-        let Some(table) = self.table(table) else { return Ok(here) };
+        let Some(table) = rows::named(self.archive.tables(), table) else { return Ok(here) };
         // One that came late can be older than one that is not here any more.
         if here.as_ref().is_some_and(|row| table.end(row) >= self.archive.whole_since()) {
             return Ok(here);

@@ -49,6 +49,7 @@ pub use self::{
     columns::ParquetWriter,
     elsewhere::{ParquetReader, ReadAt},
     finished::FinishedFile,
+    log::{checked, with_checksum},
 };
 use self::{
     columns::Reader,

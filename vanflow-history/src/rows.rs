@@ -34,6 +34,11 @@ pub struct Table {
     pub sums: Sums,
 }
 
+/// The table of that name, if it is among these.
+pub fn named<'t>(tables: &'t [Table], name: &str) -> Option<&'t Table> {
+    tables.iter().find(|table| table.name == name)
+}
+
 /// What every row of a table has, or can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {

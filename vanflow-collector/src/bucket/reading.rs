@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use vanflow_history::{
     ParquetReader, ReadAt,
-    rows::{Held, Row, Rows, Table, UnreadableRows, Wanted},
+    rows::{self, Held, Row, Rows, Table, UnreadableRows, Wanted},
 };
 
 use super::{
@@ -55,10 +55,6 @@ impl InBucket {
         Self { inner: Arc::new(inner), tables: vanflow_api::history_tables().into() }
     }
 
-    fn table(&self, name: &str) -> Option<&Table> {
-        self.tables.iter().find(|table| table.name == name)
-    }
-
     /// The files of a table, by hour. Blocks.
     fn files(&self, table: &str) -> Result<BTreeMap<u64, Vec<File>>, UnreadableRows> {
         let bucket = self.inner.bucket.clone();
@@ -88,7 +84,7 @@ impl Rows for InBucket {
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
-        let Some(table) = self.table(wanted.table) else { return Ok(()) };
+        let Some(table) = rows::named(&self.tables, wanted.table) else { return Ok(()) };
         let mut wanted = wanted.clone();
         if let Some(columns) = &mut wanted.columns {
             columns.push(table.columns[table.key].name);
@@ -115,7 +111,7 @@ impl Rows for InBucket {
     }
 
     fn find(&self, table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
-        let Some(table) = self.table(table) else { return Ok(None) };
+        let Some(table) = rows::named(&self.tables, table) else { return Ok(None) };
         // A key says when it began.
         let began = Table::began(name).unwrap_or(0);
         for (_, files) in

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use serde_json::Value as Json;
 use tokio::{runtime::Handle, sync::Semaphore};
 use vanflow_history::rows::{
-    ColumnKind, Condition, Held, Is, Row, Rows, Span, Table, UnreadableRows, Value, Wanted,
+    self, ColumnKind, Condition, Held, Is, Row, Rows, Span, Table, UnreadableRows, Value, Wanted,
 };
 
 use super::{Failure, Place, Server, tables};
@@ -98,11 +98,6 @@ impl InClickHouse {
     fn unreadable(&self, why: &str) -> UnreadableRows {
         UnreadableRows(format!("the ClickHouse at {}: {why}", self.server.url))
     }
-
-    /// A table of which rows are sent.
-    fn table(&self, name: &str) -> Option<&Table> {
-        self.tables.iter().find(|table| table.name == name)
-    }
 }
 
 impl Rows for InClickHouse {
@@ -111,13 +106,13 @@ impl Rows for InClickHouse {
         wanted: &Wanted<'_>,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), UnreadableRows> {
-        let Some(table) = self.table(wanted.table) else { return Ok(()) };
+        let Some(table) = rows::named(&self.tables, wanted.table) else { return Ok(()) };
         let statement = listing(&self.place, table, &self.whose, wanted);
         self.each(statement, |line| row(table, wanted, line), visit).map(drop)
     }
 
     fn find(&self, name_of_table: &str, name: &str) -> Result<Option<Row>, UnreadableRows> {
-        let Some(table) = self.table(name_of_table) else { return Ok(None) };
+        let Some(table) = rows::named(&self.tables, name_of_table) else { return Ok(None) };
         let all = Wanted::all(table.name, Span { from: 0, until: u64::MAX });
         let mut answers = self.ask(&finding(&self.place, table, &self.whose, name));
         let found = answers.next().map(|answer| answer.and_then(|line| row(table, &all, &line)));

@@ -36,8 +36,7 @@ impl Log {
         for (table, row) in rows {
             line.clear();
             write_json(&mut line, table, row)?;
-            write!(lines, "{:08x} ", crc32fast::hash(&line))?;
-            lines.extend_from_slice(&line);
+            append_checked(&mut lines, &line);
             lines.push(b'\n');
         }
         if lines.is_empty() {
@@ -84,14 +83,28 @@ pub(super) fn read(path: &Path, tables: &[Table]) -> io::Result<Logged> {
     }
 }
 
+/// What comes after a checksum, as [`with_checksum`] puts it there, where it is that of it.
+pub fn checked(kept: &[u8]) -> Option<&[u8]> {
+    let (checksum, octets) = kept.split_at_checked(9)?;
+    let checksum = std::str::from_utf8(checksum).ok()?.strip_suffix(' ')?;
+    (u32::from_str_radix(checksum, 16).ok()? == crc32fast::hash(octets)).then_some(octets)
+}
+
+/// Octets with their CRC-32 before them, by which [`checked`] knows whether they are whole.
+pub fn with_checksum(octets: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(octets.len() + 9);
+    append_checked(&mut kept, octets);
+    kept
+}
+
+fn append_checked(kept: &mut Vec<u8>, octets: &[u8]) {
+    kept.extend_from_slice(format!("{:08x} ", crc32fast::hash(octets)).as_bytes());
+    kept.extend_from_slice(octets);
+}
+
 /// None where a line is damaged, nothing in it where its table is not known.
 fn parse(line: &[u8], tables: &[Table]) -> Option<Option<(usize, Row)>> {
-    let (checksum, rest) = line.strip_suffix(b"\n")?.split_at_checked(8)?;
-    let text = rest.strip_prefix(b" ")?;
-    let checksum = u32::from_str_radix(std::str::from_utf8(checksum).ok()?, 16).ok()?;
-    if checksum != crc32fast::hash(text) {
-        return None;
-    }
+    let text = checked(line.strip_suffix(b"\n")?)?;
     let mut json: Map<String, Json> = serde_json::from_slice(text).ok()?;
     let name = json.get(TABLE)?.as_str()?;
     let Some(at) = tables.iter().position(|table| table.name == name) else { return Some(None) };
