@@ -1,6 +1,5 @@
 //! The collector as a process: what it says, and how it leaves.
 
-mod counting;
 #[path = "../../../tests/manifest.rs"]
 mod manifest;
 mod observer;

@@ -74,11 +74,6 @@ impl Process {
         assert!(Command::new("kill").args([name, &id]).status().expect("it starts").success());
     }
 
-    /// Has a test that waits for it end where it has.
-    pub fn still_runs(&mut self) {
-        assert_eq!(self.child.try_wait().expect("it was started"), None, "it has ended");
-    }
-
     /// Its exit code, and the rest of what it says.
     pub fn ended(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
