@@ -4,7 +4,7 @@
 //! that name (`cmd/network-observer/internal/cmd` of Skupper): same arguments, same secrets. One request to the API of
 //! Kubernetes is all that it takes.
 
-use std::{env, fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, fs, io, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use base64::{
     Engine,
@@ -155,7 +155,15 @@ impl EnsureSecret {
     /// # Errors
     ///
     /// Where there is no secret of that name afterwards, as far as this knows.
-    pub async fn run(&self) -> Result<(Ensured, String), EnsureSecretError> {
+    ///
+    /// The future is boxed for the reason that [`run`](crate::run)'s is.
+    pub fn run(
+        &self,
+    ) -> Pin<Box<dyn Future<Output = Result<(Ensured, String), EnsureSecretError>> + Send + '_>> {
+        Box::pin(self.ask())
+    }
+
+    async fn ask(&self) -> Result<(Ensured, String), EnsureSecretError> {
         let read = |file: &str| {
             let path = self.service_account.join(file);
             fs::read(&path).map_err(|error| EnsureSecretError::NoAccount { path, error })
