@@ -361,6 +361,15 @@ fn counts(network: &Followed) -> Vec<(String, [f64; 3])> {
     summed.into_iter().map(|(names, [opened, closed, sent, ..])| (names, [opened, closed, sent])).collect()
 }
 
+/// How many label sets and lanes are counted.
+fn held(network: &Followed) -> [u64; 2] {
+    let answer = network.fixture.get("/metrics");
+    ["vanflow_collector_flow_series ", "vanflow_collector_lanes "].map(|name| {
+        let line = answer.text().lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        line.parse().unwrap()
+    })
+}
+
 fn connection(number: u64, start: u64, octets: u64) -> UpdateBuf {
     UpdateBuf::new(RecordKind::BiflowTport, format!("gv_ZW:{number}"))
         .with(Attribute::StartTime, EPOCH + start * SECOND)
@@ -490,6 +499,15 @@ fn what_changes_its_group_leaves_the_past_of_its_component_behind() {
     assert_eq!(counts(&network_of), both([3.0, 1.0, 1110.0], [0.0, 0.0, 1.0]), "nothing is opened again");
     network_of.report(4, &[end(11), end(10)]);
     assert_eq!(counts(&network_of), both([3.0, 3.0, 1110.0], [0.0, 0.0, 1.0]));
+    assert_eq!(held(&network_of), [2, 2]);
+    // With the connections, the lanes, and the processes, what was counted of them goes.
+    let gone = |id| change(RecordKind::Process, id).with(Attribute::EndTime, EPOCH + 5 * SECOND);
+    network_of.report(5, &["s0", "c0", "c1"].map(gone));
+    for minutes in [20, 40, 60] {
+        network_of.report(minutes * 60, &[]);
+        counts(&network_of);
+    }
+    assert_eq!((counts(&network_of), held(&network_of)), (vec![], [0, 0]));
 }
 
 #[test]

@@ -272,12 +272,14 @@ impl Settings {
     pub fn new(args: Args, exists: impl Fn(&Path) -> bool) -> Result<Self, SettingsError> {
         let source = source(&args, exists)?;
         let store = store(&args)?;
+        #[cfg(feature = "archive")]
         let archive = keeping::archive(&args)?;
         #[cfg(not(feature = "archive"))]
-        let () = archive;
+        keeping::archive(&args)?;
+        #[cfg(feature = "bucket")]
         let bucket = keeping::bucket(&args)?;
         #[cfg(not(feature = "bucket"))]
-        let () = bucket;
+        keeping::bucket(&args)?;
         #[cfg(feature = "archive")]
         let clickhouse = keeping::clickhouse(&args)?;
         let flow_log = keeping::flow_log(&args)?;
