@@ -149,6 +149,10 @@ fn random<const N: usize>() -> [u8; N] {
     octets
 }
 
+/// What is to become of the secret, and in which namespace.
+pub type Ensuring<'a> =
+    Pin<Box<dyn Future<Output = Result<(Ensured, String), EnsureSecretError>> + Send + 'a>>;
+
 impl EnsureSecret {
     /// Has the API of Kubernetes make the secret; answers what became of it and in which namespace.
     ///
@@ -157,9 +161,7 @@ impl EnsureSecret {
     /// Where there is no secret of that name afterwards, as far as this knows.
     ///
     /// The future is boxed for the reason that [`run`](crate::run)'s is.
-    pub fn run(
-        &self,
-    ) -> Pin<Box<dyn Future<Output = Result<(Ensured, String), EnsureSecretError>> + Send + '_>> {
+    pub fn run(&self) -> Ensuring<'_> {
         Box::pin(self.ask())
     }
 
