@@ -372,8 +372,7 @@ impl<'r> Before<'r> {
             sums.numbers.iter().position(|summed| summed.column == column && !measure.is_kept)
         };
         let summed = grouping.measures.iter().map(number).collect::<Option<_>>()?;
-        let looked_at = query.tests().flat_map(Test::filters).flat_map(Filter::looks_at);
-        let whole = self.whole_of(query, snapshot, looked_at.chain(grouping.keys.iter().copied()))?;
+        let whole = self.whole_of(query, snapshot, filtered(query).chain(grouping.keys.iter().copied()))?;
         Some((summed, whole))
     }
 
@@ -624,9 +623,13 @@ fn passed<'v>(schema: &'static Schema, view: View<'v>, subject: &Subject<'v>) ->
 
 /// The columns that say whether a row is in a list, and others.
 fn looked_at(query: &Query, others: impl Iterator<Item = &'static Property>) -> Vec<&'static str> {
-    let filtered = query.tests().flat_map(Test::filters).flat_map(Filter::looks_at);
     let always = ["key", "identity", "startTime", "endTime", "routingKey", "protocol"];
-    filtered.chain(others).map(|property| property.name).chain(always).collect()
+    filtered(query).chain(others).map(|property| property.name).chain(always).collect()
+}
+
+/// What the filters of a query look at.
+fn filtered(query: &Query) -> impl Iterator<Item = &'static Property> {
+    query.tests().flat_map(Test::filters).flat_map(Filter::looks_at)
 }
 
 /// Whether another row is in place of that one.

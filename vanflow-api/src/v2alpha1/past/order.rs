@@ -4,12 +4,12 @@ use std::{iter, ops::ControlFlow};
 
 use vanflow_history::rows::{Condition, Is, Part, Row, Span, Summing, UnreadableRows};
 
-use super::{Before, Its, is_replaced, looked_at};
+use super::{Before, Its, filtered, is_replaced, looked_at};
 use crate::{
     query::value::{Cell, Kind},
     v2alpha1::{
         collection::Scope,
-        query::{Filter, Order, Query, Test},
+        query::{Order, Query},
         view::View,
     },
 };
@@ -137,8 +137,7 @@ impl Before<'_> {
         if self.span.from < self.rows.since(self.table) {
             return Ok(None);
         }
-        let filtered = query.tests().flat_map(Test::filters).flat_map(Filter::looks_at);
-        let Some(whole) = self.whole_of(query, view.snapshot, filtered) else { return Ok(None) };
+        let Some(whole) = self.whole_of(query, view.snapshot, filtered(query)) else { return Ok(None) };
         let summing = Summing { whole, step: None, has_bounds: false };
         let mut count = 0;
         self.each_part(query, view, scope, (summing, looked_at(query, iter::empty())), |part| {
