@@ -11,11 +11,11 @@ use std::{
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use http::{Request, request::Parts};
 use http_body::Body as _;
-use vanflow_api::{Api, ApiOptions, Body, Network};
+use vanflow_api::{Api, ApiOptions, Body, Network, Publisher};
 use vanflow_proto::{
     Attribute, Body as Said, Dialect, Encoder, Message, RecordKind, SourceType, Timestamp, UpdateBuf,
 };
-use vanflow_store::Store;
+use vanflow_store::{SourceId, Store};
 
 const CONNECTIONS: u64 = 100_000;
 const EPOCH: u64 = 1_795_347_880_000_000;
@@ -149,18 +149,10 @@ const SERVICES: u64 = 10;
 
 /// Connections from many clients to some services, one lane for each client and service. One in a hundred is open; some
 /// of the clients are reported.
-fn shop(lanes: u64, each: u64) -> Api {
-    let now = Timestamp::from_micros(EPOCH + 60_000_000);
+fn shop(lanes: u64, each: u64) -> (Api, Publisher, SourceId) {
     let mut store = Store::new(vanflow_store::StoreOptions::default());
-    let source = store.source_seen("gv_ZW:0", SourceType::Router, now);
-    let encoder = Encoder::new(Dialect::Router);
-    let mut report = |updates: &[UpdateBuf]| {
-        for batch in updates.chunks(50) {
-            let bytes = encoder.records("mc/sfe.gv_ZW:0", 1, batch);
-            let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
-            updates.for_each(|update| store.apply(source, update.unwrap(), now));
-        }
-    };
+    let source = store.source_seen("gv_ZW:0", SourceType::Router, Timestamp::from_micros(EPOCH));
+    let mut report = |updates: &[UpdateBuf]| report(&mut store, source, updates);
     let host = |client: u64| format!("10.1.{}.{}", client / 250, client % 250);
     let clients = lanes / SERVICES;
     let mut entities = vec![
@@ -210,13 +202,26 @@ fn shop(lanes: u64, each: u64) -> Api {
             .collect();
         report(&connections);
     }
-    Api::new(Network::new(store).0, ApiOptions::default())
+    let (network, publisher) = Network::new(store);
+    (Api::new(network, ApiOptions::default()), publisher, source)
+}
+
+/// Merges what a router reports, 50 updates a message.
+fn report(store: &mut Store, source: SourceId, updates: &[UpdateBuf]) {
+    let encoder = Encoder::new(Dialect::Router);
+    for batch in updates.chunks(50) {
+        let bytes = encoder.records("mc/sfe.gv_ZW:0", 1, batch);
+        let Said::Records(updates) = Message::decode(&bytes).unwrap().body else { unreachable!() };
+        updates.for_each(|update| {
+            store.apply(source, update.unwrap(), Timestamp::from_micros(EPOCH + 60_000_000));
+        });
+    }
 }
 
 /// What the console asks for on its pages.
 fn bench_console(criterion: &mut Criterion) {
     for (lanes, each) in [(500, 200), (500, 2_000), (20_000, 50)] {
-        let api = shop(lanes, each);
+        let (api, publisher, source) = shop(lanes, each);
         let count = lanes * each;
         let mut group =
             criterion.benchmark_group(format!("v2alpha1 with {count} connections, {lanes} lanes"));
@@ -245,6 +250,27 @@ fn bench_console(criterion: &mut Criterion) {
             let request = request(&format!("/api/v2alpha1/{path}"), false);
             group.bench_function(path, |bencher| {
                 bencher.iter(|| take(api.respond(&request).into_body(), usize::MAX));
+            });
+        }
+        // One, and one in a hundred of the connections report more octets between two requests.
+        let request = request("/api/v2alpha1/processpairs", false);
+        let mut round = 0;
+        for changed in [1, count / 100] {
+            let name = format!("processpairs, after {changed} connections changed");
+            group.bench_function(name, |bencher| {
+                let change = || {
+                    round += 1;
+                    let update = |number: u64| {
+                        new(RecordKind::BiflowTport, 1000 + number * 100)
+                            .with(Attribute::Octets, 2_000_000 + round * 1_000_003 + number)
+                    };
+                    report(&mut publisher.write(), source, &(0..changed).map(update).collect::<Vec<_>>());
+                };
+                bencher.iter_batched(
+                    change,
+                    |()| take(api.respond(&request).into_body(), usize::MAX),
+                    BatchSize::PerIteration,
+                );
             });
         }
         group.finish();
