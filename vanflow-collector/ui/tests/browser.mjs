@@ -324,6 +324,14 @@ await test('time goes back, stands still and is live again', () => withPage({}, 
   await page.waitForSelector('.live[data-kind=now]');
 }));
 
+await test('in the past the verdict says that it is of now', () => withPage({}, async (page) => {
+  const said = page.locator('.verdict', { hasText: 'As it is now' });
+  await open(page, 'health');
+  assert.equal(await said.count(), 0);
+  await page.keyboard.press('[');
+  await said.waitFor();
+}));
+
 await test('what a link to the page says is what is shown', () => withPage({}, async (page) => {
   await open(page, 'connections?filter=service%3Acatalog&span=3600');
   await page.waitForSelector('.chip');
@@ -469,7 +477,8 @@ await test('before there are metrics, charts and figures are of what ended', asy
 });
 
 await test('an answer that takes long is said to be on its way', () => withPage({}, async (page) => {
-  await open(page, 'connections');
+  // A third of its range back: a time when this collector was there already.
+  await open(page, 'connections?span=60');
   let answer = () => {};
   const said = new Promise((resolve) => { answer = () => resolve(undefined); });
   await page.route('**/api/v2alpha1/connections?*limit=300*', async (route) => {

@@ -143,7 +143,8 @@ class Health {
       return;
     }
     const link = (/** @type {Finding} */ finding) => this.linkOf(finding);
-    this.once('head', [verdict.findings, verdict.state, verdict.text, this.context.address()], () => fill(this.head, ...verdictParts(verdict, link)));
+    const past = this.context.address().end === null ? null : h('p.sub', 'As it is now; what was wrong then is among the events below.');
+    this.once('head', [verdict.findings, verdict.state, verdict.text, this.context.address()], () => fill(this.head, past, ...verdictParts(verdict, link)));
     this.once('known', verdict.known, () => fill(this.known, h('h2', 'What is known, and what is not'), knownTable(verdict)));
     this.once('memory', [verdict.memory, verdict.ended, Math.floor((verdict.now - (verdict.memory?.historySince ?? 0)) / 60e6)], () => fill(this.memory, memoryPart(verdict)));
     this.drawLine();
