@@ -60,6 +60,7 @@ pub mod line;
 mod live;
 #[cfg(test)]
 mod machine;
+mod memory;
 mod occasion;
 pub mod open_files;
 mod outbound;

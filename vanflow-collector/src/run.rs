@@ -51,7 +51,7 @@ use crate::{
     front::{Front, answer_monitor},
     http::{HttpError, Server, why_not},
     ingest::{Ingest, Replayed},
-    live,
+    live, memory,
     outbound::OutboundError,
     pool::Pool,
     prometheus::Prometheus,
@@ -422,6 +422,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         let (api, pool) = (api.clone(), pool.clone());
         move |request| answer_monitor(api.clone(), pool.clone(), request)
     };
+    weigh(&api);
     monitors_door.open(noting(log.clone(), monitored));
     let observing = tokio::spawn(observe(api.clone()));
     let remembering = remember_every.map(|interval| tokio::spawn(remember(api.clone(), interval)));
@@ -551,9 +552,19 @@ async fn observe(api: Api) {
     for tick in 0_u64.. {
         pace.tick().await;
         match tick % OBSERVE_ALL_EACH {
-            0 => api.observe(),
+            0 => {
+                api.observe();
+                weigh(&api);
+            }
             _ => api.observe_events(),
         }
+    }
+}
+
+/// Has the metrics say what the process takes of memory.
+fn weigh(api: &Api) {
+    if let Some(octets) = memory::resident() {
+        api.health().resident(octets);
     }
 }
 

@@ -135,9 +135,10 @@ impl<'a> Update<'a> {
         Attributes { reader: self.pairs, left: self.count, owned: self.owned }
     }
 
-    /// The value of one attribute, if the update has it.
+    /// The value of one attribute, if the update has it; the last where it has several, as that is what merging keeps.
     pub fn get(&self, attribute: Attribute) -> Option<Value<'a>> {
-        self.attributes().flatten().find_map(|(code, value)| (code == attribute.code()).then_some(value))
+        let values = self.attributes().flatten().filter(|(code, _)| *code == attribute.code());
+        values.last().map(|(_, value)| value)
     }
 
     /// The same update, owned, without what cannot be read of it.
@@ -261,9 +262,9 @@ impl UpdateBuf {
         }
     }
 
-    /// The value of one attribute, if the update has it.
+    /// The value of one attribute, if the update has it; the last where it has several, as that is what merging keeps.
     pub fn get(&self, attribute: Attribute) -> Option<Value<'_>> {
-        self.attributes.iter().find(|(code, _)| *code == attribute.code()).map(|(_, value)| value.borrow())
+        self.attributes.iter().rfind(|(code, _)| *code == attribute.code()).map(|(_, value)| value.borrow())
     }
 
     /// The moment that an attribute names, if the update has it.

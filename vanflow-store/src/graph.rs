@@ -554,6 +554,14 @@ impl Graph {
             + self.vocabulary.texts.octets()
             + self.vocabulary.scopes.octets()
     }
+
+    /// What rows take that are free, in octets.
+    pub(crate) fn spare_octets(&self) -> usize {
+        self.entities.free() * size_of::<EntityRow>()
+            + self.tports.free() * size_of::<TportRow>()
+            + self.apps.free() * size_of::<AppRow>()
+            + self.flows.free() * size_of::<FlowRow>()
+    }
 }
 
 /// How many references a row can have.

@@ -73,6 +73,11 @@ impl<const N: usize, const M: usize, const K: usize, S: MaybeMember> Slab<Row<N,
         self.rows.len() - self.free.len()
     }
 
+    /// How many rows are free, which are kept for records to come.
+    pub(crate) fn free(&self) -> usize {
+        self.free.len()
+    }
+
     #[inline]
     pub(crate) fn get(&self, slot: usize) -> &Row<N, M, K, S> {
         self.rows.rows.get(slot).expect("the slot is in use")

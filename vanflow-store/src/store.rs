@@ -152,6 +152,8 @@ pub struct Stats {
     pub oddities: Oddities,
     /// An estimate of the memory that records take, in octets.
     pub memory: usize,
+    /// Memory of rows that no record is in, in octets, beside that: it is not given back, new records take it.
+    pub spare: usize,
     /// Sources that are seen.
     pub sources: usize,
     /// Those of them that are incomplete.
@@ -357,6 +359,7 @@ impl Store {
             evicted_early: self.expiry.evicted_early,
             oddities: self.graph.vocabulary.oddities,
             memory: self.memory(),
+            spare: self.graph.spare_octets(),
             sources: alive.clone().count(),
             sources_incomplete: alive
                 .filter(|&position| self.is_incomplete(SourceId(position as u32)))

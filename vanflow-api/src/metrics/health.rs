@@ -35,6 +35,8 @@ pub struct Health {
     failures: AtomicU64,
     connection: Mutex<Connection>,
     lag_micros: AtomicU64,
+    /// Octets; 0 where that is not known.
+    resident: AtomicU64,
     watchers: AtomicU64,
     refusals: Refusals,
     answers: Mutex<Answers>,
@@ -153,6 +155,11 @@ impl Health {
         self.lag_micros.store(micros, Ordering::Relaxed);
     }
 
+    /// The resident memory of the process, in octets.
+    pub fn resident(&self, octets: u64) {
+        self.resident.store(octets, Ordering::Relaxed);
+    }
+
     /// Somebody was not answered as they asked.
     pub fn turned_away(&self, why: TurnedAway) {
         self.refusals.turned_away(why);
@@ -239,6 +246,10 @@ impl Health {
         count(Name::QueueLength, connection.waiting);
         count(Name::QueueCapacity, connection.may_wait);
         count(Name::Watchers, load(&self.watchers));
+        let resident = load(&self.resident);
+        if resident > 0 {
+            count(Name::Resident, resident);
+        }
         gathered.add(Name::Lag, labels.clone(), SampleValue::Level(seconds(lag_micros)));
         if let Some(HistoryKept { stats: history, .. }) = history {
             let mut count = |name, count: u64| gathered.add(name, labels.clone(), SampleValue::Count(count));
@@ -310,6 +321,7 @@ pub(crate) fn gather_store(stats: &Stats, snapshot: &Snapshot, labels: &LabelSet
         }
     }
     gathered.add(Name::StoreBytes, labels.clone(), SampleValue::Count(stats.memory as u64));
+    gathered.add(Name::StoreSpareBytes, labels.clone(), SampleValue::Count(stats.spare as u64));
     gathered.add(Name::Evicted, labels.clone(), SampleValue::Count(stats.evicted));
     for source in snapshot.sources().filter(|source| source.is_alive()) {
         let labels = labels.with([("source", source.id()), ("source_type", source.source_type().name())]);

@@ -230,6 +230,10 @@ metrics! {
         "Records that are kept, live and ended.";
     StoreBytes "vanflow_collector_store_bytes" Gauge, NONE []
         "Estimated memory that records take, in octets.";
+    StoreSpareBytes "vanflow_collector_store_spare_bytes" Gauge, NONE []
+        "Memory of rows that records have left, in octets: it is kept for records to come, beside that of those that are here.";
+    Resident "process_resident_memory_bytes" Gauge, NONE []
+        "Resident memory of the process, in octets; not where the system does not say.";
     Evicted "vanflow_collector_store_evicted_total" Counter, NONE []
         "Ended records that left, for their age or for the memory bound.";
     Watchers "vanflow_collector_watchers" Gauge, NONE []

@@ -53,6 +53,21 @@ fn of(network: &Network, scope: &str) -> usize {
 }
 
 #[test]
+fn rows_that_records_have_left_are_counted_apart_until_others_take_them() {
+    let mut network = Network::with_retention(60);
+    let west = network.west();
+    connections(&mut network, west, "west", 0..1_000, true);
+    let before = network.store.stats();
+    network.wait(200);
+    let left = network.store.stats();
+    assert_eq!(of(&network, "west"), 0);
+    let rows = left.spare - before.spare;
+    assert!(rows >= 1_000 * 64 && before.memory - left.memory >= rows, "{rows}");
+    connections(&mut network, west, "west", 1_000..2_000, true);
+    assert_eq!(network.store.stats().spare, before.spare);
+}
+
+#[test]
 fn live_records_without_end_are_refused_and_others_go_on() {
     // faults 30
     let mut network = bounded();

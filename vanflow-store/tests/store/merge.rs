@@ -226,6 +226,20 @@ fn an_attribute_that_is_said_twice_in_an_update_has_one_value_however_often_that
 }
 
 #[test]
+fn a_router_that_says_its_start_twice_in_an_update_has_not_restarted_when_that_comes_again() {
+    // Found by fuzzing: the first of them is newer than the second, which is what is kept.
+    let start = Attribute::StartTime.code();
+    let router = UpdateBuf {
+        attributes: vec![(start, ValueBuf::Uint(2_000)), (start, ValueBuf::Uint(1_000))],
+        ..change(RecordKind::Router, "a:0")
+    };
+    let link = change(RecordKind::Link, "a:1").with(Attribute::Parent, "a:0").with(Attribute::StartTime, 500);
+    let twice = reported(&[router.clone(), link.clone(), router.clone()]);
+    assert!(find(&twice.snapshot(), "a:1").is_live());
+    assert_eq!(seen(&twice.store), seen(&reported(&[router, link]).store));
+}
+
+#[test]
 fn a_late_duplicate_of_the_life_before_does_not_end_a_record_that_lives_again() {
     // faults 9
     let mut network = Network::new();
