@@ -232,3 +232,30 @@ fn a_namespace_of_skupper_on_this_machine_is_found_and_attached_to() {
     );
     router.runtime.block_on(router.demo.shut_down());
 }
+
+#[test]
+fn beyond_loopback_without_tls_a_start_warns_of_what_can_be_read_on_the_way() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("it can be written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (certificate, key) = identity("localhost");
+    let (certificate, key) = (write("tls.crt", &certificate), write("tls.key", &key));
+    let users = format!("htpasswd={}", write("htpasswd", "skupper:{PLAIN}secret\n"));
+    let warned = |options: &[&str]| {
+        let mut process = Process::start(&[&["--demo"], options].concat());
+        let said = process.says_all_to("answering on");
+        said.lines().find_map(|line| line.split_once("listening at ")).map(|(_, warning)| warning.to_owned())
+    };
+    let mends =
+        "can be read on the way; --tls-cert and --tls-key encrypt it, or a proxy in front of the collector";
+    let open = warned(&["--listen", ":0", "--insecure-no-auth"]).expect("it warns");
+    assert_eq!(open, format!(":0 without TLS: what is shown {mends}"));
+    let named = warned(&["--listen", "0.0.0.0:0", "--auth", &users]).expect("it warns");
+    assert_eq!(named, format!("0.0.0.0:0 without TLS: passwords, and what is shown, {mends}"));
+    let encrypted = ["--listen", ":0", "--auth", &users, "--tls-cert", &certificate, "--tls-key", &key];
+    assert_eq!(warned(&encrypted), None);
+    assert_eq!(warned(&["--listen", "127.0.0.1:0", "--auth", &users]), None);
+}
