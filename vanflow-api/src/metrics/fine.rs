@@ -158,7 +158,7 @@ fn by(values: &Values) -> [&str; BY_SERVICE.len()] {
 fn around(range: usize) -> Range<usize> {
     const TENFOLD: usize = Distribution::BOUNDS_A_TENFOLD;
     let first = range.saturating_sub(1) / TENFOLD * TENFOLD;
-    first.min(FINE.len() - 1)..(first + TENFOLD + 1).min(FINE.len())
+    first..(first + TENFOLD + 1).min(FINE.len())
 }
 
 #[cfg(test)]
@@ -175,5 +175,50 @@ mod tests {
             let next = expected.end.checked_sub(1).expect("some");
             assert!(FINE[next] <= 100.0);
         }
+    }
+
+    fn values() -> Values {
+        std::array::from_fn(|position| format!("its {}", FLOW[position]))
+    }
+
+    fn observed(counts: &[(usize, i64)], sum: i64) -> FineObserved {
+        FineObserved { counts: counts.iter().copied().collect(), sum }
+    }
+
+    #[test]
+    fn a_label_of_a_service_is_that_of_its_connections() {
+        assert_eq!(by(&values()).map(str::to_owned), BY_SERVICE.map(|name| format!("its {name}")));
+    }
+
+    #[test]
+    fn only_tenfolds_in_which_something_was_observed_are_exposed() {
+        let (identity, mut latencies) = (LabelSet::new([]), FineLatencies::default());
+        let mut pending = [observed(&[(30, 1), (140, 0), (3, -1)], 700), observed(&[], 0), observed(&[], 0)];
+        latencies.add(&values(), Birth(None), &mut pending, &identity);
+        assert_eq!((latencies.connections.clone(), latencies.requests.clone()), (25..51, 0..0));
+        let (_, all) = latencies.saved().next().expect("there is one");
+        assert!(all[0].is_some() && all[1].is_none() && all[2].is_none(), "{all:?}");
+        pending[2] = observed(&[(60, 2)], 900);
+        latencies.add(&values(), Birth(None), &mut pending, &identity);
+        assert_eq!((latencies.connections.clone(), latencies.requests.clone()), (25..51, 50..76));
+    }
+
+    #[test]
+    fn latencies_go_on_from_those_of_a_former_process() {
+        let identity = LabelSet::new([]);
+        let [mut former, mut latencies] = [FineLatencies::default(), FineLatencies::default()];
+        let mut pending = [observed(&[(30, 1)], 700), observed(&[], 0), observed(&[(60, 2)], 900)];
+        former.add(&values(), Birth(None), &mut pending, &identity);
+        latencies.saved = former.saved().collect();
+        pending[0] = observed(&[(30, 4)], 3_000_000);
+        latencies.add(&values(), Birth(None), &mut pending, &identity);
+        let (_, [listener, connector, requests]) = latencies.saved().next().expect("there is one");
+        let (counts, sum) = listener.expect("it is restored");
+        assert_eq!((counts[30], counts.iter().sum::<u64>(), sum), (5, 5, 3.0007));
+        assert_eq!(requests.expect("it is restored").0[60], 2);
+        assert!(connector.is_none(), "{connector:?}");
+        assert_eq!((latencies.connections.clone(), latencies.requests.clone()), (25..51, 50..76));
+        latencies.retain([].iter());
+        assert_eq!(latencies.saved().count(), 0);
     }
 }

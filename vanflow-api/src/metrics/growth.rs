@@ -19,7 +19,7 @@ pub(super) type RequestKey = (String, &'static str, &'static str);
 pub(super) type FailureKey = (FailureSide, FailureReason);
 
 /// What was counted of a lane, or is to be added to a series.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Counted {
     pub(super) opened: i64,
     pub(super) closed: i64,
@@ -274,4 +274,152 @@ pub(super) fn class_named(name: &str) -> &'static str {
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use vanflow_proto::{Attribute, RecordKind, SourceType, Timestamp, UpdateBuf};
+    use vanflow_store::{Snapshot, Store, StoreOptions};
+
+    use super::*;
+
+    const EPOCH: u64 = 1_795_347_880_000_000;
+
+    /// A lane with connections that are open and ended, fast and slow, failed, and with requests of all results.
+    pub(in crate::metrics) fn lane_of_all_sorts() -> Snapshot {
+        let now = Timestamp::from_micros(EPOCH + 1_000_000);
+        let mut store = Store::new(StoreOptions::default());
+        let source = store.source_seen("a:0", SourceType::Router, now);
+        let new = |kind, id: &str, parent: &str| {
+            UpdateBuf::new(kind, id).with(Attribute::StartTime, EPOCH).with(Attribute::Parent, parent)
+        };
+        let connection = |number: u64| {
+            new(RecordKind::BiflowTport, &format!("a:{number}"), "a:1")
+                .with(Attribute::SourceHost, "10.0.0.1")
+                .with(Attribute::Connector, "a:2")
+                .with(Attribute::Octets, number)
+                .with(Attribute::OctetsReverse, 7 * number)
+        };
+        let slow = |number, there: u64, back: u64| {
+            connection(number).with(Attribute::Latency, there).with(Attribute::ProcessLatency, back)
+        };
+        let mut all = vec![
+            new(RecordKind::Router, "a:0", "site"),
+            new(RecordKind::Listener, "a:1", "a:0").with(Attribute::VanAddress, "shop"),
+            new(RecordKind::Connector, "a:2", "a:0").with(Attribute::VanAddress, "shop"),
+            connection(10),
+            slow(20, 2000, 1000).with(Attribute::EndTime, EPOCH + 9),
+            slow(30, 900, 3_000_000),
+            slow(40, 70_000_000, 20).with(Attribute::ErrorConnectorSide, "connection refused"),
+            connection(50).with(Attribute::Latency, 300).with(Attribute::ErrorListenerSide, "odd"),
+        ];
+        let results = ["100", "204", "200", "302", "404", "503", "99", "600", "x"];
+        for (number, result) in results.into_iter().enumerate() {
+            let request = new(RecordKind::BiflowApp, &format!("a:{}", 100 + number), "a:10")
+                .with(Attribute::Protocol, "HTTP/1.1")
+                .with(Attribute::Method, "GET")
+                .with(Attribute::Result, result)
+                .with(Attribute::Latency, 100 * (1 + number as u64));
+            all.push(request.with(Attribute::EndTime, EPOCH + 9));
+        }
+        all.push(new(RecordKind::BiflowApp, "a:200", "a:20").with(Attribute::Result, "200"));
+        all.iter().for_each(|update| store.apply(source, update, now));
+        store.snapshot()
+    }
+
+    /// Without what comes to nothing.
+    pub(in crate::metrics) fn counted(mut counted: Counted) -> Counted {
+        counted.requests.retain(|_, count| *count != 0);
+        counted.failures.retain(|_, count| *count != 0);
+        counted.fine.iter_mut().for_each(|fine| fine.counts.retain(|_, count| *count != 0));
+        counted
+    }
+
+    fn connections(lane: Lane<'_>) -> Vec<Counted> {
+        let connections = lane.connections().filter_map(Connection::new);
+        connections.map(|connection| Counted::of_connection(connection, lane)).collect()
+    }
+
+    #[test]
+    fn a_lane_comes_to_what_its_connections_come_to() {
+        let snapshot = lane_of_all_sorts();
+        let lane = snapshot.lanes().next().expect("there is one");
+        let mut sum = Counted::default();
+        connections(lane).iter().for_each(|share| sum.add(share, &Counted::default()));
+        assert_eq!((sum.opened, sum.closed, sum.octets, sum.octets_reverse), (5, 1, 150, 1050));
+        assert_eq!(sum.latencies.as_ref().map(|latencies| latencies[0].counts.iter().sum()), Some(3));
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx", UNKNOWN];
+        let of_class = |class| sum.requests[&("http1".to_owned(), "GET", class)];
+        assert_eq!(classes.map(of_class), [1, 2, 1, 1, 1, 3]);
+        assert_eq!(counted(sum), counted(Counted::of(lane)));
+    }
+
+    #[test]
+    fn what_there_is_less_of_is_taken_away() {
+        let snapshot = lane_of_all_sorts();
+        let lane = snapshot.lanes().next().expect("there is one");
+        let nothing = Counted::default();
+        for now in connections(lane) {
+            for before in connections(lane) {
+                let mut pending = before.clone();
+                pending.add(&now, &before);
+                assert_eq!(sum_of_latencies(&pending), sum_of_latencies(&now));
+                let without = |counted: Counted| Counted { latencies: None, ..self::counted(counted) };
+                assert_eq!(without(pending.clone()), without(now.clone()));
+                pending.add(&nothing, &now);
+                assert_eq!(without(pending.clone()), nothing);
+                assert!(pending.latencies.iter().flat_map(|all| all.iter()).all(Observed::is_nothing));
+            }
+        }
+    }
+
+    fn sum_of_latencies(counted: &Counted) -> [(i64, i64); 3] {
+        let all = counted.latencies.as_deref().cloned().unwrap_or_default();
+        all.map(|observed| {
+            (observed.sum, observed.counts.iter().zip(1..).map(|(count, weight)| count * weight).sum())
+        })
+    }
+
+    #[test]
+    fn something_is_nothing_only_without_counts_and_without_a_sum() {
+        let observed = |counts: &[i64], sum| Observed { counts: counts.to_vec(), sum };
+        assert!(observed(&[], 0).is_nothing() && observed(&[0, 0], 0).is_nothing());
+        for some in [observed(&[0, 1], 0), observed(&[0, 0], 3), observed(&[-1, 0], -5)] {
+            assert!(!some.is_nothing(), "{some:?}");
+        }
+        let fine = |count| FineObserved { counts: [(3, count)].into(), sum: 1 };
+        assert_eq!([-1, 0, 1].map(|count| fine(count).has_grown()), [false, false, true]);
+    }
+
+    #[test]
+    fn growth_is_moved_and_what_is_less_stays() {
+        // Counts, sum, whether that can fall; what is moved, what stays.
+        for (counts, sum, can_fall, (moved, of), (rest, of_rest)) in [
+            ([-1, 1], 5, false, ([0, 1], 5.0), ([-1, 0], 0)),
+            ([1, 1], 5, false, ([1, 1], 5.0), ([0, 0], 0)),
+            ([1, 0], -5, false, ([1, 0], 0.0), ([0, 0], -5)),
+            ([1, 0], -5, true, ([1, 0], -5.0), ([0, 0], 0)),
+            ([1, -1], -5, true, ([1, 0], 0.0), ([0, -1], -5)),
+            ([0, 0], 5, false, ([0, 0], 0.0), ([0, 0], 5)),
+        ] {
+            let mut pending = Observed { counts: counts.to_vec(), sum };
+            let mut histogram = Arc::new(Histogram::new(&[1.0]));
+            pending.move_to(&mut histogram, 1.0, can_fall);
+            assert_eq!((&*histogram.counts, histogram.sum), (&moved[..], of), "{counts:?} {sum} {can_fall}");
+            assert_eq!((&*pending.counts, pending.sum), (&rest[..], of_rest), "{counts:?} {sum} {can_fall}");
+        }
+        let mut pending = FineObserved { counts: [(0, 2), (1, -1)].into(), sum: 3_000_000 };
+        let mut histogram = Histogram::new(&[1.0]);
+        pending.move_to(&mut histogram);
+        assert_eq!((histogram.counts, histogram.sum), (vec![2, 0], 3.0));
+        assert_eq!(pending, FineObserved { counts: [(1, -1)].into(), sum: 0 });
+    }
+
+    #[test]
+    fn classes_are_found_by_their_names() {
+        for of in 1..=5 {
+            assert_eq!(class_named(class(Some(of))), format!("{of}xx"));
+        }
+        assert_eq!(["6xx", "", UNKNOWN].map(class_named), [UNKNOWN; 3]);
+    }
 }

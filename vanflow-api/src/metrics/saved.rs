@@ -210,3 +210,65 @@ fn failure(value: &Value) -> Option<(FailureKey, u64)> {
     let reason = FailureReason::ALL.iter().copied().find(|known| known.name() == reason)?;
     Some(((side, reason), value[2].as_u64()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::growth::tests::{counted, lane_of_all_sorts};
+
+    #[test]
+    fn all_that_is_kept_is_read_again() {
+        let histogram = |of: u64| (vec![of, 0, 3 * of], 0.5 + of as f64);
+        let series = SavedSeries {
+            counts: [4, 3, 2, 1],
+            requests: vec![
+                (("http1".to_owned(), "GET", "2xx"), 5),
+                (("http2".to_owned(), "unknown", "unknown"), 6),
+            ],
+            failures: vec![
+                ((FailureSide::Connector, FailureReason::ALL[1]), 7),
+                ((FailureSide::Listener, FailureReason::ALL[0]), 8),
+            ],
+            latencies: Some([1, 2, 3].map(histogram)),
+        };
+        let known = SavedConnection { is_opened: true, octets: [5, 6], ..SavedConnection::default() };
+        let mut saved = Saved::default();
+        saved.series.insert(std::array::from_fn(|at| format!("v{at}")), series);
+        saved.series.insert(std::array::from_fn(|_| "-".to_owned()), SavedSeries::default());
+        saved.fine.insert(
+            std::array::from_fn(|at| format!("s{at}")),
+            [Some(histogram(4)), None, Some(histogram(6))],
+        );
+        saved.connections.insert("a".to_owned(), known);
+        let other = SavedConnection { is_closed: true, observed: [true, false, true, false], ..known };
+        saved.connections.insert("b".to_owned(), other);
+        saved.entities.insert((Name::LinkErrors, vec!["x".to_owned(), String::new()]), 9);
+        let read = Saved::from_octets(&saved.to_octets()).expect("it was kept");
+        assert_eq!(read.series, saved.series);
+        assert_eq!(read.fine, saved.fine);
+        assert_eq!(read.connections, saved.connections);
+        assert_eq!(read.entities, saved.entities);
+    }
+
+    #[test]
+    fn what_was_counted_of_a_connection_is_what_there_was_of_it() {
+        let snapshot = lane_of_all_sorts();
+        let lane = snapshot.lanes().next().expect("there is one");
+        for connection in lane.connections().filter_map(Connection::new) {
+            let share = Counted::of_connection(connection, lane);
+            let known = SavedConnection::of(connection, lane);
+            assert_eq!(counted(known.before(share.clone())), counted(share.clone()), "{known:?}");
+            // Of one that had nothing yet, only its requests cannot have come since.
+            let requests = share.requests.clone();
+            let [_, _, of_requests] = share.fine.clone();
+            let fine = [Default::default(), Default::default(), of_requests];
+            let expected = Counted { requests, fine, ..Counted::default() };
+            assert_eq!(counted(SavedConnection::default().before(share)), counted(expected));
+        }
+        let ended = lane.connections().filter_map(Connection::new).filter(|ended| !ended.record().is_live());
+        let known: Vec<_> = ended.map(|connection| SavedConnection::of(connection, lane)).collect();
+        let observed = [true, true, true, false];
+        let expected = SavedConnection { is_opened: true, is_closed: true, octets: [20, 140], observed };
+        assert_eq!(known, [expected]);
+    }
+}

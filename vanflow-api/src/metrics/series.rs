@@ -261,3 +261,178 @@ fn request_labels(identity: &LabelSet, values: &Values, (protocol, method, code)
 fn failure_labels(identity: &LabelSet, values: &Values, (side, reason): FailureKey) -> LabelSet {
     identity.with(named(values)).with([("side", side.name()), ("reason", reason.name())])
 }
+
+#[cfg(test)]
+mod tests {
+    use vanflow_store::{FailureReason, FailureSide};
+
+    use super::*;
+    use crate::metrics::growth::FineObserved;
+
+    fn identity() -> LabelSet {
+        LabelSet::new([("instance", "test")])
+    }
+
+    fn key(method: &'static str) -> RequestKey {
+        ("http1".to_owned(), method, "2xx")
+    }
+
+    const FAILURE: FailureKey = (FailureSide::Listener, FailureReason::ALL[0]);
+
+    /// So many of everything are pending.
+    fn pending(count: i64) -> Counted {
+        let observed = |bounds: &[f64]| Observed { counts: vec![count; bounds.len() + 1], sum: count };
+        Counted {
+            opened: count,
+            closed: 2 * count,
+            octets: 3 * count,
+            octets_reverse: 4 * count,
+            requests: [(key("GET"), 5 * count)].into(),
+            failures: [(FAILURE, 6 * count)].into(),
+            latencies: Some(Box::new([observed(MICROSECONDS), observed(MICROSECONDS), observed(SECONDS)])),
+            fine: [const { FineObserved { counts: BTreeMap::new(), sum: 0 } }; 3],
+        }
+    }
+
+    fn series(count: i64, now: Instant) -> Series {
+        let mut series =
+            Series::new(std::array::from_fn(|at| format!("v{at}")), identity(), Birth(Some(now)));
+        series.pending = pending(count);
+        series.settle(&identity(), now);
+        series
+    }
+
+    fn expected(count: u64) -> SavedSeries {
+        let histogram = |bounds: &[f64], unit: f64| (vec![count; bounds.len() + 1], count as f64 / unit);
+        SavedSeries {
+            counts: [count, 2 * count, 3 * count, 4 * count],
+            requests: vec![(key("GET"), 5 * count)],
+            failures: vec![(FAILURE, 6 * count)],
+            latencies: Some([
+                histogram(MICROSECONDS, 1.0),
+                histogram(MICROSECONDS, 1.0),
+                histogram(SECONDS, 1e6),
+            ]),
+        }
+    }
+
+    #[test]
+    fn what_is_pending_is_counted_once() {
+        let now = Instant::now();
+        let mut series = series(3, now);
+        assert_eq!(series.saved(), expected(3));
+        series.settle(&identity(), now);
+        assert_eq!(series.saved(), expected(3));
+    }
+
+    #[test]
+    fn a_series_that_takes_another_in_has_what_both_counted() {
+        let now = Instant::now();
+        let [mut one, mut other] = [3, 4].map(|count| series(count, now));
+        (one.lanes, one.drained, one.carried, one.pending.opened) = (5, 2, 7, 1);
+        (other.lanes, other.drained, other.carried, other.pending.opened) = (50, 20, 70, 10);
+        one.absorb(other, &identity(), now);
+        assert_eq!((one.lanes, one.drained, one.carried, one.pending.opened), (55, 22, 77, 11));
+        let (mut found, mut expected) = (one.saved(), expected(7));
+        let sums = |saved: &mut SavedSeries| {
+            saved.latencies.as_mut().map(|all| all.each_mut().map(|(_, sum)| std::mem::take(sum)))
+        };
+        let (found_sums, expected_sums) = (sums(&mut found), sums(&mut expected));
+        assert_eq!(found, expected);
+        let close = |(one, other): (f64, f64)| (one - other).abs() < 1e-9;
+        assert!(found_sums.into_iter().flatten().zip(expected_sums.into_iter().flatten()).all(close));
+    }
+
+    #[test]
+    fn what_another_series_had_that_this_one_had_not_begins_with_that() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(9);
+        let mut empty = Series::new(std::array::from_fn(|at| format!("w{at}")), identity(), Birth(Some(now)));
+        empty.absorb(series(3, now), &identity(), later);
+        assert_eq!(empty.saved(), expected(3));
+        assert_eq!(empty.requests[&key("GET")].birth, Birth(Some(later)));
+        assert_eq!(empty.failures[&FAILURE].birth, Birth(Some(later)));
+        assert_eq!(empty.latencies.expect("it has some").birth, Birth(Some(later)));
+    }
+
+    #[test]
+    fn what_a_former_process_counted_is_added_and_no_growth() {
+        let now = Instant::now();
+        for (before, all) in [(0, 4), (3, 7)] {
+            let mut series = series(before, now);
+            series.restore(series_of(4, now), &identity());
+            let saved = series.saved();
+            assert_eq!(saved.counts, expected(all).counts);
+            assert_eq!((saved.requests, saved.failures), (expected(all).requests, expected(all).failures));
+            let counts = |saved: SavedSeries| saved.latencies.map(|all| all.map(|(counts, _)| counts));
+            assert_eq!(counts(series.saved()), counts(expected(all)));
+            let births = [
+                series.birth,
+                series.requests[&key("GET")].birth,
+                series.failures[&FAILURE].birth,
+                series.latencies.expect("it has some").birth,
+            ];
+            assert_eq!(births, [Birth(None); 4]);
+        }
+    }
+
+    fn series_of(count: i64, now: Instant) -> SavedSeries {
+        series(count, now).saved()
+    }
+
+    #[test]
+    fn what_is_less_than_before_waits_and_begins_nothing() {
+        let now = Instant::now();
+        let mut series = series(0, now);
+        let nothing = SavedSeries::default();
+        assert_eq!(series.saved(), nothing, "nothing is no growth");
+        series.pending = pending(-1);
+        series.settle(&identity(), now);
+        assert_eq!(series.saved(), nothing);
+        series.pending.add(&pending(1), &Counted::default());
+        series.settle(&identity(), now);
+        assert_eq!(series.saved(), nothing, "it is made up for");
+        series.pending.add(&pending(2), &Counted::default());
+        series.settle(&identity(), now);
+        assert_eq!(series.saved(), expected(2));
+    }
+
+    #[test]
+    fn only_what_comes_with_a_series_is_as_old_as_it() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(9);
+        let born = |birth| {
+            let mut series = Series::new(std::array::from_fn(|_| String::new()), identity(), birth);
+            move |at: Instant, opened: i64| {
+                series.pending.opened += opened;
+                series.settle(&identity(), at)
+            }
+        };
+        let mut since = born(Birth(Some(now)));
+        assert_eq!([since(now, 1), since(later, 1)], [Birth(Some(now)), Birth(Some(later))]);
+        let mut idle = born(Birth(Some(now)));
+        assert_eq!(idle(later, 1), Birth(Some(later)), "it had nothing when it began");
+        let mut always = born(Birth(None));
+        assert_eq!([always(now, 1), always(later, 1)], [Birth(None), Birth(Some(later))]);
+    }
+
+    #[test]
+    fn all_of_a_series_goes_on_with_other_labels() {
+        let now = Instant::now();
+        let (zero_for, later) = (Duration::from_secs(15), now + Duration::from_secs(14));
+        for (at, birth) in [(later, Birth(Some(later))), (now + zero_for, Birth(None))] {
+            let mut series = series(3, now);
+            series.values = std::array::from_fn(|at| format!("w{at}"));
+            series.begin_again(&identity(), at, zero_for);
+            let (requests, failures) = (&series.requests[&key("GET")], &series.failures[&FAILURE]);
+            let latencies = series.latencies.as_ref().expect("it has some");
+            let births = [series.birth, requests.birth, failures.birth, latencies.birth];
+            assert_eq!(births, [birth; 4]);
+            let labels = [&requests.labels, &failures.labels, &latencies.incoming.0, &latencies.outgoing.0];
+            for labels in labels.map(LabelSet::as_str) {
+                assert!(labels.contains("\"w0\"") && !labels.contains("\"v"), "{labels}");
+            }
+            assert_eq!(series.saved(), expected(3));
+        }
+    }
+}
