@@ -203,6 +203,11 @@ async fn clients_behind_a_proxy_are_known_and_bounded_each_by_itself() {
         metrics.contains("\nvanflow_collector_http_turned_away_total{reason=\"requests\"} 1\n"),
         "{metrics}"
     );
+    if cfg!(target_os = "linux") {
+        let resident = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+        let resident: f64 = resident.and_then(|octets| octets.parse().ok()).expect("Linux says what it is");
+        assert!(resident > f64::from(1 << 20), "{resident}");
+    }
     open.clear();
     let waiting = async {
         let mut pace = interval(Duration::from_millis(100));
