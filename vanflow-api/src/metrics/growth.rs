@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use vanflow_store::{Connection, FailureReason, FailureSide, Lane, Text, lane};
+use vanflow_proto::Timestamp;
+use vanflow_store::{Connection, FailureReason, FailureSide, Lane, Request, Text, lane};
 
 use crate::{
     metrics::{ends::UNKNOWN, exposition::Histogram},
@@ -74,20 +75,27 @@ impl Counted {
 
     /// What a connection and its requests add to the totals of its lane.
     pub(super) fn of_connection(connection: Connection<'_>, lane: Lane<'_>) -> Self {
+        Self::of_connection_until(connection, lane, Timestamp::from_micros(u64::MAX))
+    }
+
+    /// The same, with only those of its requests that had ended by then.
+    pub(super) fn of_connection_until(connection: Connection<'_>, lane: Lane<'_>, until: Timestamp) -> Self {
         let totals = lane.totals();
+        let has_ended =
+            |request: &Request<'_>| !request.is_live() && request.end().is_none_or(|end| end <= until);
+        let ended = || connection.requests().filter(has_ended);
         let mut requests = HashMap::new();
-        for ended in connection.requests().filter(|request| !request.is_live()) {
+        for ended in ended() {
             let result = ended.result().and_then(|result| result.to_cow().parse::<u16>().ok());
             let class =
                 result.filter(|result| (100..600).contains(result)).map(|result| (result / 100) as u8);
             *requests.entry(request_key(ended.protocol(), ended.method(), class)).or_default() += 1;
         }
         let contribution = connection.contribution();
-        let ended = connection.requests().filter(|request| !request.is_live());
         let fine = [
             FineObserved::each(contribution.listener_latency.into_iter()),
             FineObserved::each(contribution.connector_latency.into_iter()),
-            FineObserved::each(ended.filter_map(|request| request.latency())),
+            FineObserved::each(ended().filter_map(|request| request.latency())),
         ];
         let latencies = contribution.latencies.map(|(latency, reverse)| {
             let (latency, reverse) = (signed(latency), signed(reverse));

@@ -187,7 +187,7 @@ impl Ledger {
             if let Some(before) = self.before.remove(&key_text(record.id(), record.start()))
                 && let Some(connection) = Connection::new(record)
             {
-                let share = before.before(Counted::of_connection(connection, lane));
+                let share = before.before(connection, lane);
                 series.pending.add(&Counted::default(), &share);
             }
         }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use thiserror::Error;
+use vanflow_proto::Timestamp;
 use vanflow_store::{Connection, FailureReason, FailureSide, Lane};
 
 use crate::metrics::{
@@ -47,6 +48,8 @@ pub(super) struct SavedConnection {
     pub(super) octets: [u64; 2],
     /// Whether its latencies were: both together, of either side, and why it failed.
     pub(super) observed: [bool; 4],
+    /// When the last of its requests ended that were, in microseconds; 0 where none was.
+    pub(super) requests_until: u64,
 }
 
 /// Why counters begin anew.
@@ -67,11 +70,18 @@ impl SavedConnection {
             is_closed: share.closed > 0,
             octets,
             observed: [share.latencies.is_some(), has(0), has(1), !share.failures.is_empty()],
+            requests_until: connection
+                .requests()
+                .filter_map(|request| request.end())
+                .max()
+                .map_or(0, Timestamp::as_micros),
         }
     }
 
     /// What of what is counted of it now was counted before.
-    pub(super) fn before(self, mut share: Counted) -> Counted {
+    pub(super) fn before(self, connection: Connection<'_>, lane: Lane<'_>) -> Counted {
+        let until = Timestamp::from_micros(self.requests_until);
+        let mut share = Counted::of_connection_until(connection, lane, until);
         let least = |now: i64, before: u64| now.min(i64::try_from(before).unwrap_or(i64::MAX));
         share.opened = share.opened.min(self.is_opened.into());
         share.closed = share.closed.min(self.is_closed.into());
@@ -118,10 +128,9 @@ impl Saved {
             let all: Vec<_> = all.iter().map(|one| one.as_ref().map(histogram)).collect();
             json!([values, all])
         });
-        let connections = self
-            .connections
-            .iter()
-            .map(|(key, known)| json!([key, known.is_opened, known.is_closed, known.octets, known.observed]));
+        let connections = self.connections.iter().map(|(key, known)| {
+            json!([key, known.is_opened, known.is_closed, known.octets, known.observed, known.requests_until])
+        });
         let entities =
             self.entities.iter().map(|((name, values), count)| json!([name.metric().name, values, count]));
         json!({
@@ -169,6 +178,8 @@ impl Saved {
                 is_closed: known[2].as_bool()?,
                 octets: numbers(&known[3])?.try_into().ok()?,
                 observed: observed.try_into().ok()?,
+                // Files of before this was kept: all requests that are there were counted.
+                requests_until: known.get(5).map_or(Some(u64::MAX), Value::as_u64)?,
             };
             saved.connections.insert(known[0].as_str()?.to_owned(), its);
         }
@@ -231,7 +242,12 @@ mod tests {
             ],
             latencies: Some([1, 2, 3].map(histogram)),
         };
-        let known = SavedConnection { is_opened: true, octets: [5, 6], ..SavedConnection::default() };
+        let known = SavedConnection {
+            is_opened: true,
+            octets: [5, 6],
+            requests_until: 7,
+            ..SavedConnection::default()
+        };
         let mut saved = Saved::default();
         saved.series.insert(std::array::from_fn(|at| format!("v{at}")), series);
         saved.series.insert(std::array::from_fn(|_| "-".to_owned()), SavedSeries::default());
@@ -257,18 +273,16 @@ mod tests {
         for connection in lane.connections().filter_map(Connection::new) {
             let share = Counted::of_connection(connection, lane);
             let known = SavedConnection::of(connection, lane);
-            assert_eq!(counted(known.before(share.clone())), counted(share.clone()), "{known:?}");
-            // Of one that had nothing yet, only its requests cannot have come since.
-            let requests = share.requests.clone();
-            let [_, _, of_requests] = share.fine.clone();
-            let fine = [Default::default(), Default::default(), of_requests];
-            let expected = Counted { requests, fine, ..Counted::default() };
-            assert_eq!(counted(SavedConnection::default().before(share)), counted(expected));
+            assert_eq!(counted(known.before(connection, lane)), counted(share), "{known:?}");
+            let nothing = SavedConnection::default().before(connection, lane);
+            assert_eq!(counted(nothing), counted(Counted::default()));
         }
         let ended = lane.connections().filter_map(Connection::new).filter(|ended| !ended.record().is_live());
         let known: Vec<_> = ended.map(|connection| SavedConnection::of(connection, lane)).collect();
         let observed = [true, true, true, false];
-        let expected = SavedConnection { is_opened: true, is_closed: true, octets: [20, 140], observed };
+        let requests_until = 0;
+        let expected =
+            SavedConnection { is_opened: true, is_closed: true, octets: [20, 140], observed, requests_until };
         assert_eq!(known, [expected]);
     }
 }

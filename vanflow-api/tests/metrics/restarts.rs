@@ -54,24 +54,22 @@ impl Collector {
     }
 }
 
-/// When it starts, how long it lasts, in seconds, and how many octets it has in each of them.
+/// When it starts, how long it lasts, in seconds, and how many octets it has in each of them; and how many seconds there
+/// are from one of its requests to the next, each of which lasts for one.
 #[derive(Clone, Debug)]
 struct Flow {
     start: u64,
     lasts: u64,
     octets: u64,
     fails: bool,
+    pace: u64,
 }
 
 const LENGTH: u64 = 120;
 
 fn any_flow() -> impl Strategy<Value = Flow> {
-    (1..LENGTH, 1..60_u64, 0..9_u64, any::<bool>()).prop_map(|(start, lasts, octets, fails)| Flow {
-        start,
-        lasts,
-        octets,
-        fails,
-    })
+    (1..LENGTH, 1..60_u64, 0..9_u64, any::<bool>(), 2..9_u64)
+        .prop_map(|(start, lasts, octets, fails, pace)| Flow { start, lasts, octets, fails, pace })
 }
 
 /// What a router says of a connection at that time, if it says anything; all of it where it is asked for that.
@@ -101,6 +99,28 @@ fn said(id: usize, flow: &Flow, second: u64, is_asked: bool) -> Option<UpdateBuf
     Some(update)
 }
 
+/// What a router says of a request of it that ends at that time.
+fn asked(id: usize, flow: &Flow, second: u64) -> Option<UpdateBuf> {
+    let passed = second.checked_sub(flow.start).filter(|passed| (1..=flow.lasts).contains(passed))?;
+    let at = |second: u64| EPOCH + second * SECOND;
+    passed.is_multiple_of(flow.pace).then(|| {
+        UpdateBuf::new(RecordKind::BiflowApp, format!("gv_ZW:{}", 1000 * (id as u64 + 1) + second))
+            .with(Attribute::Parent, format!("gv_ZW:{}", 100 + id))
+            .with(Attribute::StartTime, at(second - 1))
+            .with(Attribute::EndTime, at(second))
+            .with(Attribute::Protocol, "HTTP/1.1")
+            .with(Attribute::Method, "GET")
+            .with(Attribute::Result, "200")
+            .with(Attribute::Latency, 900)
+    })
+}
+
+/// All that a router says at that time.
+fn news(flows: &[Flow], second: u64) -> Vec<UpdateBuf> {
+    let each = flows.iter().enumerate();
+    each.flat_map(|(id, flow)| [said(id, flow, second, false), asked(id, flow, second)]).flatten().collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -112,12 +132,11 @@ proptest! {
     ) {
         restarts.sort_unstable();
         let [mut always, mut again] = [Collector::new(0), Collector::new(0)];
-        // All that there was, for a state that brings it back.
+        // All that the one that starts again was told, for a state that brings it back.
         let mut told: Vec<(Vec<UpdateBuf>, u64)> = Vec::new();
         let mut before: BTreeMap<String, f64> = BTreeMap::new();
         for second in 1..=LENGTH + 60 {
-            let updates: Vec<_> =
-                flows.iter().enumerate().filter_map(|(id, flow)| said(id, flow, second, false)).collect();
+            let updates = news(&flows, second);
             for collector in [&mut always, &mut again] {
                 collector.report(&updates, second);
             }
@@ -132,6 +151,7 @@ proptest! {
                     let open: Vec<_> =
                         flows.iter().enumerate().filter_map(|(id, flow)| said(id, flow, second, true)).collect();
                     again.report(&open, second);
+                    told = vec![(open, second)];
                 }
             }
             if looks.contains(&second) || second % 50 == 0 {
