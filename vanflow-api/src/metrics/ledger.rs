@@ -156,7 +156,7 @@ impl Ledger {
         }
     }
 
-    /// What it came to, for the next process.
+    /// What it came to with the snapshot that was observed last, for the next process.
     pub(crate) fn save(&self, snapshot: &Snapshot, saved: &mut Saved) {
         // What nothing had here is as it was.
         saved.series = self.saved.clone();
@@ -167,10 +167,7 @@ impl Ledger {
         saved.fine.extend(self.fine.saved());
         saved.connections = self.before.clone();
         for lane in snapshot.lanes() {
-            let seen = self.seen.get(lane.at().slot()).and_then(Option::as_ref);
-            let Some(seen) = seen.filter(|seen| seen.at == lane.at() && seen.series.is_some()) else {
-                continue;
-            };
+            let Some(seen) = self.seen.get(lane.at().slot()).and_then(Option::as_ref) else { continue };
             for record in lane.connections().filter(|record| seen.has_counted(*record)) {
                 let Some(connection) = Connection::new(record) else { continue };
                 let key = key_text(record.id(), record.start());

@@ -284,5 +284,9 @@ mod tests {
         let expected =
             SavedConnection { is_opened: true, is_closed: true, octets: [20, 140], observed, requests_until };
         assert_eq!(known, [expected]);
+        let live = lane.connections().filter_map(Connection::new).filter(|live| live.record().is_live());
+        let known: Vec<_> = live.map(|connection| SavedConnection::of(connection, lane)).collect();
+        assert!(known.iter().all(|known| known.is_opened && !known.is_closed), "{known:?}");
+        assert_eq!(known.len(), 4);
     }
 }

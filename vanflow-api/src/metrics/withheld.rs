@@ -153,3 +153,48 @@ impl Unresolved {
         counted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vanflow_proto::{Attribute, RecordKind, SourceType, UpdateBuf};
+    use vanflow_store::{Store, StoreOptions};
+
+    use super::*;
+
+    const EPOCH: u64 = 1_795_347_880_000_000;
+
+    #[test]
+    fn what_left_the_lane_is_not_known_any_more_and_what_stays_is() {
+        let at = |second: u64| Timestamp::from_micros(EPOCH + second * 1_000_000);
+        let mut options = StoreOptions::default();
+        options.retention_micros = 60_000_000;
+        let mut store = Store::new(options);
+        let source = store.source_seen("a:0", SourceType::Router, at(0));
+        let new = |kind, id: &str| UpdateBuf::new(kind, id).with(Attribute::StartTime, EPOCH);
+        let connection = |id| {
+            let connection = new(RecordKind::BiflowTport, id).with(Attribute::Parent, "a:1");
+            connection.with(Attribute::SourceHost, "10.0.0.1")
+        };
+        let ended = |id| connection(id).with(Attribute::EndTime, EPOCH + 1);
+        let all = [
+            new(RecordKind::Router, "a:0"),
+            new(RecordKind::Listener, "a:1").with(Attribute::Parent, "a:0"),
+            ended("a:10"),
+            connection("a:11"),
+            ended("a:12"),
+        ];
+        all.iter().for_each(|update| store.apply(source, update, at(0)));
+        let mut unresolved = Unresolved::default();
+        let mut look = |store: &Store| {
+            let snapshot = store.snapshot();
+            let lane = snapshot.lanes().next().expect("there is one");
+            let arrivals = Arrivals { moved: &HashMap::new(), are_counted: true, are_final: false };
+            unresolved.observe(&snapshot, lane, arrivals);
+            let are_counted = lane.connections().all(|record| unresolved.counted(record).is_some());
+            (lane.retained(), unresolved.connections.len(), are_counted)
+        };
+        assert_eq!(look(&store), (3, 3, true));
+        while store.advance(at(120)) {}
+        assert_eq!(look(&store), (1, 1, true));
+    }
+}

@@ -243,7 +243,12 @@ async fn nothing_is_counted_of_a_connection_of_which_nothing_is_known_yet() {
 #[test]
 fn what_a_capture_comes_to_is_there_when_it_is_at_its_end() {
     let mut fixture = fixture(|options| options.zero_for = Duration::from_secs(15));
-    fixture.report(&[client(), server(), connection(2), octets(2, 5)]);
+    let connected = connection(2).with(Attribute::Latency, 1500);
+    fixture.report(&[client(), server(), connected, octets(2, 5)]);
+    let latencies = |fixture: &Fixture| {
+        let all = samples(&scrape(fixture), "skupper_connection_latency_seconds_count");
+        all.iter().map(|(_, count)| count).sum::<f64>()
+    };
     let waiting = UpdateBuf {
         attributes: connection(3)
             .attributes
@@ -254,6 +259,7 @@ fn what_a_capture_comes_to_is_there_when_it_is_at_its_end() {
     };
     fixture.report(&[waiting.with(Attribute::Parent, "gv_ZW:9")]);
     assert_eq!(counts(&scrape(&fixture)), [("client-1 > server-1".into(), [0.0; 4])]);
+    assert_eq!(latencies(&fixture), 0.0);
     fixture.publisher.update_status(|status| status.complete = true);
     assert_eq!(
         counts(&scrape(&fixture)),
@@ -263,6 +269,7 @@ fn what_a_capture_comes_to_is_there_when_it_is_at_its_end() {
         ],
         "at once, and all of it"
     );
+    assert_eq!(latencies(&fixture), 1.0);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::support::{EPOCH, Fixture, apply};
 
 const SECOND: u64 = 1_000_000;
 
-fn now(second: u64) -> Timestamp {
+pub(super) fn now(second: u64) -> Timestamp {
     Timestamp::from_micros(EPOCH + second * SECOND)
 }
 
@@ -108,16 +108,38 @@ fn label(known: &Known, successors: &[Successor; 2], second: u64) -> String {
     format!("{client} > {}", known.server.map_or("unknown", |server| SERVERS[server].1))
 }
 
-struct Followed {
-    fixture: Fixture,
-    source: SourceId,
+/// Two sites, a listener here, and two connectors there.
+fn ends() -> Vec<UpdateBuf> {
+    let mut all = network();
+    all.push(connector("e:2", "10.0.0.3"));
+    all
+}
+
+pub(super) fn connector(id: &str, host: &str) -> UpdateBuf {
+    record(RecordKind::Connector, id)
+        .with(Attribute::Parent, "e:0")
+        .with(Attribute::VanAddress, "shop")
+        .with(Attribute::Protocol, "tcp")
+        .with(Attribute::DestHost, host)
+}
+
+pub(super) struct Followed {
+    pub(super) fixture: Fixture,
+    pub(super) source: SourceId,
 }
 
 impl Followed {
-    fn new(retention_seconds: u64) -> Self {
+    pub(super) fn new(retention_seconds: u64) -> Self {
         let mut network = Self::empty(retention_seconds);
-        network.report(
-            0,
+        network.report_network(0);
+        network
+    }
+
+    /// Everything but connections.
+    pub(super) fn report_network(&mut self, second: u64) {
+        self.report(second, &ends());
+        self.report(
+            second,
             &[
                 process("s0", "east-1", "10.0.0.2", SERVERS[0].1, "server"),
                 process("s1", "east-1", "10.0.0.3", SERVERS[1].1, "server"),
@@ -125,11 +147,10 @@ impl Followed {
                 process("c1", "west-1", CLIENTS[1].0, CLIENTS[1].1, "client"),
             ],
         );
-        network
     }
 
     /// Without processes.
-    fn empty(retention_seconds: u64) -> Self {
+    pub(super) fn empty(retention_seconds: u64) -> Self {
         let mut options = ApiOptions::default();
         options.metrics.zero_for = Duration::ZERO;
         let mut store_options = vanflow_store::StoreOptions::default();
@@ -138,21 +159,13 @@ impl Followed {
         let source = {
             let mut store = fixture.publisher.write();
             let source = store.source_seen("gv_ZW:0", SourceType::Router, now(0));
-            let mut all = network();
-            all.push(
-                record(RecordKind::Connector, "e:2")
-                    .with(Attribute::Parent, "e:0")
-                    .with(Attribute::VanAddress, "shop")
-                    .with(Attribute::Protocol, "tcp")
-                    .with(Attribute::DestHost, "10.0.0.3"),
-            );
-            apply(&mut store, source, &all, now(0));
+            apply(&mut store, source, &ends(), now(0));
             source
         };
         Self { fixture, source }
     }
 
-    fn report(&mut self, second: u64, updates: &[UpdateBuf]) {
+    pub(super) fn report(&mut self, second: u64, updates: &[UpdateBuf]) {
         let mut store = self.fixture.publisher.write();
         store.heartbeat(self.source, now(second), now(second));
         apply(&mut store, self.source, updates, now(second));
@@ -356,13 +369,13 @@ fn check_totals(plans: &[Plan], processes: [u64; 4], successors: [Successor; 2],
 }
 
 /// Opened, closed and sent of each label set, by the names of its processes.
-fn counts(network: &Followed) -> Vec<(String, [f64; 3])> {
+pub(super) fn counts(network: &Followed) -> Vec<(String, [f64; 3])> {
     let summed = summed(&counters(&network.fixture), str::to_owned);
     summed.into_iter().map(|(names, [opened, closed, sent, ..])| (names, [opened, closed, sent])).collect()
 }
 
 /// How many label sets and lanes are counted.
-fn held(network: &Followed) -> [u64; 2] {
+pub(super) fn held(network: &Followed) -> [u64; 2] {
     let answer = network.fixture.get("/metrics");
     ["vanflow_collector_flow_series ", "vanflow_collector_lanes "].map(|name| {
         let line = answer.text().lines().find_map(|line| line.strip_prefix(name)).expect(name);
@@ -370,7 +383,7 @@ fn held(network: &Followed) -> [u64; 2] {
     })
 }
 
-fn connection(number: u64, start: u64, octets: u64) -> UpdateBuf {
+pub(super) fn connection(number: u64, start: u64, octets: u64) -> UpdateBuf {
     UpdateBuf::new(RecordKind::BiflowTport, format!("gv_ZW:{number}"))
         .with(Attribute::StartTime, EPOCH + start * SECOND)
         .with(Attribute::Parent, "gv_ZW:1")
@@ -379,11 +392,11 @@ fn connection(number: u64, start: u64, octets: u64) -> UpdateBuf {
         .with(Attribute::Octets, octets)
 }
 
-fn octets(number: u64, octets: u64) -> UpdateBuf {
+pub(super) fn octets(number: u64, octets: u64) -> UpdateBuf {
     change(RecordKind::BiflowTport, &format!("gv_ZW:{number}")).with(Attribute::Octets, octets)
 }
 
-fn end(number: u64) -> UpdateBuf {
+pub(super) fn end(number: u64) -> UpdateBuf {
     change(RecordKind::BiflowTport, &format!("gv_ZW:{number}")).with(Attribute::EndTime, EPOCH + 30 * SECOND)
 }
 
@@ -463,9 +476,9 @@ fn a_connection_that_was_counted_is_not_counted_as_unknown_when_its_connector_is
             sum
         })
     };
-    for second in [2, 10, 20, 40] {
-        network_of_one.report(second, &[]);
-        assert_eq!(total(&network_of_one), [1.0, 0.0, 10.0], "{second}");
+    for (second, sent) in [(2, 10), (10, 11), (20, 11), (40, 11)] {
+        network_of_one.report(second, &[octets(10, sent)]);
+        assert_eq!(total(&network_of_one), [1.0, 0.0, sent as f64], "{second}");
     }
     network_of_one.report(41, &[octets(10, 12), end(10)]);
     assert_eq!(total(&network_of_one), [1.0, 1.0, 12.0]);

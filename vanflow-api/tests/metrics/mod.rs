@@ -2,6 +2,7 @@
 
 mod connections;
 mod explained;
+mod lanes;
 mod late;
 mod questions;
 mod restarts;
