@@ -60,21 +60,34 @@ pub struct CountersError;
 const VERSION: u64 = 1;
 
 impl SavedConnection {
-    /// What is counted of a connection now.
+    /// What is counted of a connection now. Of one that returned after it was evicted (faults 28) that is all of it, as
+    /// the next process does not know that it did.
     pub(super) fn of(connection: Connection<'_>, lane: Lane<'_>) -> Self {
         let share = Counted::of_connection(connection, lane);
-        let octets = [share.octets, share.octets_reverse].map(|octets| octets.max(0).unsigned_abs());
         let has = |at: usize| !share.fine[at].counts.is_empty();
-        Self {
-            is_opened: share.opened > 0,
+        let its = Self {
+            is_opened: true,
             is_closed: share.closed > 0,
-            octets,
+            octets: [share.octets, share.octets_reverse].map(|octets| octets.max(0).unsigned_abs()),
             observed: [share.latencies.is_some(), has(0), has(1), !share.failures.is_empty()],
             requests_until: connection
                 .requests()
                 .filter_map(|request| request.end())
                 .max()
                 .map_or(0, Timestamp::as_micros),
+        };
+        if share.opened > 0 { its } else { its.returned(connection) }
+    }
+
+    /// The same of a connection that was opened and closed before it was evicted.
+    fn returned(self, connection: Connection<'_>) -> Self {
+        let [there, back] = [connection.latency(), connection.process_latency()].map(|one| one.is_some());
+        let has_failed = connection.error_listener_side().or(connection.error_connector_side()).is_some();
+        Self {
+            is_closed: true,
+            octets: [connection.octets(), connection.octets_reverse()].map(Option::unwrap_or_default),
+            observed: [there && back, there, back, has_failed],
+            ..self
         }
     }
 

@@ -7,9 +7,9 @@ use vanflow_proto::{Attribute, RecordKind, SourceType, UpdateBuf};
 use vanflow_store::Store;
 
 use super::{
-    connections::{change, network, process},
+    connections::{change, network, process, samples, scrape},
     explained::{Followed, connection, connector, counts, end, held, now, octets},
-    late::{CLIENTS, SERVERS},
+    late::{CLIENTS, SERVERS, counters, summed},
 };
 use crate::support::Fixture;
 
@@ -264,4 +264,39 @@ fn what_waits_when_a_collector_stops_is_counted_by_the_next_one_and_what_was_cou
     assert_eq!(counts(&after), []);
     after.report(32, &[]);
     assert_eq!(counts(&after), [("client-1 > unknown".to_owned(), [2.0, 0.0, 111.0])]);
+}
+
+#[test]
+fn what_returned_before_a_collector_stopped_is_not_counted_again_by_the_next_one() {
+    // faults 28
+    let mut before = Followed::new(60);
+    let returning = |octets| {
+        let connection = connection(10, 1, octets).with(Attribute::OctetsReverse, 2 * octets);
+        let connection = connection.with(Attribute::Latency, 700).with(Attribute::ProcessLatency, 300);
+        connection.with(Attribute::ErrorConnectorSide, "connection refused")
+    };
+    let half = connection(11, 1, 0).with(Attribute::Latency, 700);
+    before.report(1, &[returning(10), half.clone()]);
+    counts(&before);
+    before.fixture.publisher.write().source_lost(before.source, now(2), now(2));
+    for second in (20..300).step_by(10) {
+        while before.fixture.publisher.write().advance(now(second)) {}
+        counts(&before);
+    }
+    before.report_network(300);
+    before.report(300, &[returning(50), half.clone()]);
+    let grown = |octets| [("client-1 > server-1".to_owned(), [0.0, 0.0, octets])];
+    assert_eq!(counts(&before), grown(40.0));
+    let mut after = Followed::new(60);
+    after.fixture.api.restore_counters(&before.fixture.api.save_counters()).unwrap();
+    let whole = half.with(Attribute::ProcessLatency, 300);
+    after.report(301, &[returning(53), end(10), whole]);
+    assert_eq!(counts(&after), grown(43.0));
+    let others = summed(&counters(&after.fixture), str::to_owned);
+    let [_, _, _, received, _, latencies] = others["client-1 > server-1"];
+    assert_eq!([received, latencies], [86.0, 1.0], "the latencies of one are both known only now");
+    let failed = samples(&scrape(&after.fixture), "skupper_connections_failed_total");
+    assert!(failed.iter().all(|(_, count)| *count == 0.0), "{failed:?}");
+    let observed = samples(&scrape(&after.fixture), "skupper_connection_latency_seconds_count");
+    assert_eq!(observed.iter().map(|(_, count)| count).sum::<f64>(), 1.0, "{observed:?}");
 }
