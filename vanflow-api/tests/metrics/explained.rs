@@ -484,21 +484,28 @@ fn a_connection_that_was_counted_is_not_counted_as_unknown_when_its_connector_is
     assert_eq!(total(&network_of_one), [1.0, 1.0, 12.0]);
 }
 
-#[test]
-fn what_changes_its_group_leaves_the_past_of_its_component_behind() {
+/// Two clients of one group, one of another, and a server; what is counted is counted by groups.
+pub(super) fn components() -> Followed {
     let mut options = ApiOptions::default();
     options.metrics.zero_for = Duration::ZERO;
     options.metrics.detail = Detail::Component;
     let fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
     let source = fixture.publisher.write().source_seen("gv_ZW:0", SourceType::Router, now(0));
-    let mut network_of = Followed { fixture, source };
+    let mut components = Followed { fixture, source };
     let mut all = network();
     all.extend([
         process("s0", "east-1", "10.0.0.2", SERVERS[0].1, "server"),
         process("c0", "west-1", CLIENTS[0].0, CLIENTS[0].1, "client"),
         process("c1", "west-1", CLIENTS[1].0, CLIENTS[1].1, "client"),
+        process("c2", "west-1", "10.0.0.9", "client-3", "other"),
     ]);
-    network_of.report(0, &all);
+    components.report(0, &all);
+    components
+}
+
+#[test]
+fn what_changes_its_group_leaves_the_past_of_its_component_behind() {
+    let mut network_of = components();
     let other = connection(11, 1, 100).with(Attribute::SourceHost, CLIENTS[1].0);
     let ended = connection(12, 1, 1000).with(Attribute::SourceHost, CLIENTS[1].0);
     network_of.report(1, &[connection(10, 1, 10), other, ended, end(12)]);

@@ -1,17 +1,12 @@
 //! Lanes that come, go and turn out to belong elsewhere, and what becomes of what was counted of them.
 
-use std::time::Duration;
-
-use vanflow_api::{ApiOptions, metrics::Detail};
-use vanflow_proto::{Attribute, RecordKind, SourceType, UpdateBuf};
-use vanflow_store::Store;
+use vanflow_proto::{Attribute, RecordKind, UpdateBuf};
 
 use super::{
-    connections::{change, network, process, samples, scrape},
-    explained::{Followed, connection, connector, counts, end, held, now, octets},
-    late::{CLIENTS, SERVERS, counters, summed},
+    connections::{change, process, samples, scrape},
+    explained::{Followed, components, connection, connector, counts, end, held, now, octets},
+    late::{CLIENTS, counters, summed},
 };
-use crate::support::Fixture;
 
 /// A connection from the first client to one of the two servers: nobody says to which.
 fn undecided(number: u64, start: u64, octets: u64) -> UpdateBuf {
@@ -26,25 +21,6 @@ fn from(update: UpdateBuf, host: &str) -> UpdateBuf {
 
 fn at(second: u64) -> u64 {
     now(second).as_micros()
-}
-
-/// Two clients of one group, one of another, and a server; what is counted is counted by groups.
-fn components() -> Followed {
-    let mut options = ApiOptions::default();
-    options.metrics.zero_for = Duration::ZERO;
-    options.metrics.detail = Detail::Component;
-    let fixture = Fixture::with_options(Store::new(vanflow_store::StoreOptions::default()), options);
-    let source = fixture.publisher.write().source_seen("gv_ZW:0", SourceType::Router, now(0));
-    let mut components = Followed { fixture, source };
-    let mut all = network();
-    all.extend([
-        process("s0", "east-1", "10.0.0.2", SERVERS[0].1, "server"),
-        process("c0", "west-1", CLIENTS[0].0, CLIENTS[0].1, "client"),
-        process("c1", "west-1", CLIENTS[1].0, CLIENTS[1].1, "client"),
-        process("c2", "west-1", "10.0.0.9", "client-3", "other"),
-    ]);
-    components.report(0, &all);
-    components
 }
 
 /// Has the time pass, with somebody who looks every 5 s.
