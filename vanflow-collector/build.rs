@@ -1,10 +1,12 @@
 //! Writes the table of the page's files: what is in `ui/` for browsers is in the binary, without a list to keep.
 //!
 //! Comments, indentation, and spaces and ends of lines that separate nothing stay in the repository: half of the octets, and
-//! of no use to a browser. All else is as it is written.
+//! of no use to a browser. All else is as it is written. What is served is compressed here, once.
 
 use std::{
-    env, fs, io,
+    env,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -28,12 +30,19 @@ fn main() -> io::Result<()> {
         let path = into.join("ui").join(&name);
         fs::create_dir_all(path.parent().expect("it is in a folder"))?;
         let written = fs::read_to_string(from.join(&name))?;
-        let served = lean::file(&name, &written.replace("</head>", &format!("{preloads}</head>")));
-        fs::write(
-            &path,
-            served.unwrap_or_else(|lean::Unclosed { line }| panic!("ui/{name}:{line}: a text is not closed")),
+        let served = lean::file(&name, &written.replace("</head>", &format!("{preloads}</head>")))
+            .unwrap_or_else(|lean::Unclosed { line }| panic!("ui/{name}:{line}: a text is not closed"));
+        fs::write(&path, &served)?;
+        let packed = into.join("ui").join(format!("{name}.gz"));
+        zopfli::compress(
+            zopfli::Options::default(),
+            zopfli::Format::Gzip,
+            served.as_bytes(),
+            File::create(&packed)?,
         )?;
-        table.push_str(&format!("    File {{ name: {name:?}, octets: include_bytes!({path:?}) }},\n"));
+        table.push_str(&format!(
+            "    File {{ name: {name:?}, text: Text {{ octets: include_bytes!({path:?}), packed: include_bytes!({packed:?}) }} }},\n"
+        ));
     }
     table.push_str("]\n");
     fs::write(into.join("ui.rs"), table)

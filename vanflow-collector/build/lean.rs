@@ -1,5 +1,5 @@
-//! Scripts and styles as they are written, without what a browser has no use for: comments, indentation, and spaces
-//! and ends of lines that separate nothing. No name is changed, and every statement has a line of its own.
+//! Scripts and styles as they are written, without what a browser has no use for: comments, indentation, and spaces,
+//! ends of lines and commas that separate nothing. No name is changed, and every statement has a line of its own.
 
 /// What is not closed at the end of a line, or of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +56,12 @@ fn script(text: &str) -> Result<String, Unclosed> {
                 }
                 lean.take();
             }
+            ')' | ']' => {
+                lean.drop_comma();
+                lean.take();
+            }
             '}' => {
+                lean.drop_comma();
                 lean.take();
                 match templates.last_mut() {
                     Some(0) => {
@@ -165,6 +170,14 @@ impl<'a> Lean<'a> {
             self.kept.push(' ');
         }
         self.kept.push(letter);
+    }
+
+    /// Leaves out the comma behind the last of a list, which separates nothing; one for what is left out of it stays.
+    fn drop_comma(&mut self) {
+        let is_after_one = !self.kept.ends_with("[,") && !self.kept.ends_with(",,");
+        if is_after_one && self.kept.ends_with(',') {
+            self.kept.pop();
+        }
     }
 
     fn skip_to_line_end(&mut self) {

@@ -48,7 +48,7 @@ impl Answers {
             Some(kind) => self.chart(kind, &parts, body).await,
             None if vanflow_api::is_ours(path) => self.asked(&parts).await,
             None => match (ui::find(path, self.console.is_none()), &self.console) {
-                (Some(found), _) => ui::respond(found, &parts).await,
+                (Some(found), _) => ui::respond(found, &parts),
                 (None, Some(console)) => console.clone().respond(&parts).await,
                 (None, None) => self.asked(&parts).await,
             },

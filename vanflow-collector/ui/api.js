@@ -16,6 +16,17 @@ export class ApiError extends Error {
 }
 
 /**
+ * Why there is no answer; null where nobody waits for it any more. What is no fault of the API is thrown on.
+ * @param {unknown} error
+ * @param {AbortSignal} [signal]
+ */
+export function failureOf(error, signal) {
+  if (signal?.aborted) return null;
+  if (!(error instanceof ApiError)) throw error;
+  return error;
+}
+
+/**
  * The address of a path below the collector, such as `api/v1/verdict`. The page may be below the collector, and both behind a
  * path of a proxy.
  * @param {string} path

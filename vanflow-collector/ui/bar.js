@@ -5,7 +5,7 @@
 import * as addresses from './address.js';
 import * as api from './api.js';
 import { chart, ticks } from './chart.js';
-import { adorn, choice, dialog, fill, h, s, say, sign } from './dom.js';
+import { adorn, choice, dialog, fill, h, hint, icon, s, say, sign } from './dom.js';
 import * as filters from './filter.js';
 import * as units from './units.js';
 
@@ -48,7 +48,7 @@ export class Bar {
     this.links = shell.views.map((view) => {
       const mark = h('span.mark');
       const element = h('a', { href: `#${view.id}`, 'aria-keyshortcuts': view.key },
-        s('svg', { viewBox: '0 0 20 20', 'aria-hidden': 'true' }, s('path', { d: view.icon })), h('span.name', view.title),
+        icon(20, s('path', { d: view.icon })), h('span.name', view.title),
         h('span.short', view.short ?? view.title), mark);
       return { view, element, mark };
     });
@@ -56,16 +56,14 @@ export class Bar {
     this.who = h('div.user', { hidden: true });
     const top = /** @type {HTMLElement} */ (document.querySelector('.top'));
     fill(top,
-      h('a.brand', { href: '#map' }, s('svg', { width: 20, height: 20, viewBox: '0 0 20 20', 'aria-hidden': 'true' },
-        s('path', { d: 'M3 5h4l6 10h4' }), s('rect.f', { x: 1, y: 3, width: 4, height: 4 }),
+      h('a.brand', { href: '#map' }, icon(20, s('path', { d: 'M3 5h4l6 10h4' }), s('rect.f', { x: 1, y: 3, width: 4, height: 4 }),
         s('rect.f', { x: 15, y: 13, width: 4, height: 4 })), 'VAN-Flow'),
       h('nav', { 'aria-label': 'Views' }, this.links.map((link) => link.element)),
       h('div.end', this.attachment, this.who,
         h('a.tbtn.api', { href: api.address('api').href, title: 'The APIs that this page asks' }, 'API'),
-        h('button.tbtn.keys', { type: 'button', 'aria-label': 'Keys', title: 'Keys (?)', onclick: shell.help }, '?'),
-        h('button.tbtn', { type: 'button', 'aria-label': 'Dark or light', title: 'Dark or light (t)', onclick: shell.theme },
-          s('svg', { width: 16, height: 16, viewBox: '0 0 16 16', 'aria-hidden': 'true' },
-            s('circle', { cx: 8, cy: 8, r: 6 }), s('path.half', { d: 'M8 2a6 6 0 010 12z' })))));
+        h('button.tbtn.keys', { 'aria-label': 'Keys', title: 'Keys (?)', onclick: shell.help }, '?'),
+        h('button.tbtn', { 'aria-label': 'Dark or light', title: 'Dark or light (t)', onclick: shell.theme },
+          icon(16, s('circle', { cx: 8, cy: 8, r: 6 }), s('path.half', { d: 'M8 2a6 6 0 010 12z' })))));
 
     this.chips = h('span.chips');
     this.input = h('input', {
@@ -76,21 +74,19 @@ export class Bar {
     this.input.addEventListener('change', () => this.take());
     this.spans = choice('Range of time', addresses.SPANS.map((span) => ({ value: String(span), text: SPAN_TEXTS.get(span) ?? '' })),
       (span) => shell.go({ span: Number(span) }));
-    this.when = h('button.btn.when', { type: 'button', 'aria-keyshortcuts': 'w', title: 'Choose a time of the past (w)', onclick: () => this.pick() },
-      s('svg', { width: 14, height: 14, viewBox: '0 0 14 14', 'aria-hidden': 'true' }, s('path', { d: 'M1.500 3h11v9.500h-11zM1.500 6h11M4.500 1v3M9.500 1v3' })), h('span', 'Time'));
+    this.when = h('button.btn.when', { 'aria-keyshortcuts': 'w', title: 'Choose a time of the past (w)', onclick: () => this.pick() },
+      icon(14, s('path', { d: 'M1.5 3h11v9.5h-11zM1.5 6h11M4.5 1v3M9.5 1v3' })), h('span', 'Time'));
     this.ribbon = h('div.rib');
     this.ribbon.addEventListener('click', (event) => this.clicked(event));
     this.liveDot = h('span.dot');
     this.liveName = h('b');
     this.liveTime = h('span.time');
     this.liveDoes = h('span.vh');
-    this.live = h('button.live', { type: 'button', onclick: () => this.pressed() }, this.liveDot, this.liveName, this.liveTime, this.liveDoes);
+    this.live = h('button.live', { onclick: () => this.pressed() }, this.liveDot, this.liveName, this.liveTime, this.liveDoes);
     const second = /** @type {HTMLElement} */ (document.querySelector('.second'));
     fill(second,
       h('div.filter', { role: 'search' },
-        s('svg', { width: 14, height: 14, viewBox: '0 0 14 14', 'aria-hidden': 'true' },
-          s('circle', { cx: 6, cy: 6, r: 4 }), s('path', { d: 'M9 9l3.5 3.5' })),
-        this.chips, this.input, h('kbd', { 'aria-hidden': 'true' }, '/')),
+        icon(14, s('circle', { cx: 6, cy: 6, r: 4 }), s('path', { d: 'M9 9l3.5 3.5' })), this.chips, this.input, hint('/')),
       h('div.range', this.spans.element), this.when,
       this.ribbon, this.live);
     this.showAttachment();
@@ -107,7 +103,7 @@ export class Bar {
     fill(this.who,
       open ? sign('warn') : null,
       h('span.name', open ? 'open to anyone' : user.username),
-      user.authType === 'session' ? h('button.out', { type: 'button', onclick: () => void api.logOut() }, 'Log out') : null);
+      user.authType === 'session' ? h('button.out', { onclick: () => void api.logOut() }, 'Log out') : null);
     this.who.title = open ? 'Anyone who reaches this collector sees everything: it runs with --insecure-no-auth' : `Logged in as ${user.username}`;
     this.who.hidden = !open && user.username === '';
   }
@@ -158,7 +154,7 @@ export class Bar {
     const terms = filters.parse(address.filter);
     fill(this.chips, terms.map((term, index) => h('span.chip', filters.format([term]),
       h('button', {
-        type: 'button', 'aria-label': `Without ${filters.format([term])}`,
+        'aria-label': `Without ${filters.format([term])}`,
         onclick: () => this.shell.go({ filter: filters.format(terms.filter((_, at) => at !== index)) }),
       }, '×'))));
     this.input.placeholder = terms.length > 0 ? '' : 'site, service, component, status 5xx …';
@@ -288,7 +284,9 @@ export class Bar {
     if (!again && asked === this.ribbonFor) return;
     this.ribbonFor = asked;
     this.ribbonAt = this.shell.now();
-    if (getComputedStyle(this.ribbon).display === 'none') return;
+    // To look how wide it is lays the page out: until then what is asked for first is on its way.
+    await new Promise(requestAnimationFrame);
+    if (this.ribbonFor !== asked || getComputedStyle(this.ribbon).display === 'none') return;
     const range = this.ribbonRange();
     const width = Math.max(100, this.ribbon.clientWidth);
     /** @type {[number, number][]} */
@@ -306,7 +304,7 @@ export class Bar {
       points = series[0]?.points ?? [];
       events = /** @type {{ results: import('./answers.js').NetworkEvent[] }} */ (answer).results;
     } catch (error) {
-      if (!(error instanceof api.ApiError)) throw error;
+      api.failureOf(error);
       // Without a history there is no ribbon; the range can still be chosen.
     }
     if (this.ribbonFor !== asked) return;
@@ -363,9 +361,9 @@ export class Bar {
       h('label', 'From', from), h('label', 'Until', until), h('span', 'UTC'),
       h('p', 'Lists, charts and events are of the range, the map is of its end. Held are'),
       h('ul', said('connections and requests', held.records), said('charts, and traffic on the map', held.charts)),
-      h('p', h('button.btn', 'Show'),
-        h('button.btn', { type: 'button', onclick: () => { opened.close(); this.shell.live(); } }, 'Live'),
-        h('button.btn', { type: 'button', onclick: () => opened.close() }, 'Cancel'))));
+      h('p', h('button.btn', { type: 'submit' }, 'Show'),
+        h('button.btn', { onclick: () => { opened.close(); this.shell.live(); } }, 'Live'),
+        h('button.btn', { onclick: () => opened.close() }, 'Cancel'))));
     const check = () => until.setCustomValidity(from.value >= until.value ? 'It has to be after the beginning.' : '');
     for (const input of [from, until]) input.addEventListener('input', check);
   }

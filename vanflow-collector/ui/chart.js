@@ -24,7 +24,6 @@ import * as units from './units.js';
  * @property {(value: number) => import('./units.js').Quantity | null} format
  * @property {number} [width] CSS pixels
  * @property {number} [height]
- * @property {number} [max] the upper end of the scale; the largest value if not said
  * @property {boolean} [end] whether the last value has a dot
  */
 
@@ -33,11 +32,11 @@ import * as units from './units.js';
  * @param {ChartOptions} options
  * @returns {SVGElement}
  */
-export function chart({ lines, range, label, format, width = 188, height = 32, max, end = true }) {
+export function chart({ lines, range, label, format, width = 188, height = 32, end = true }) {
   const top = 2;
   const base = height - 1;
   const all = lines.flatMap((line) => line.points.map((point) => point[1])).filter(Number.isFinite);
-  const largest = Math.max(max ?? 0, ...all, Number.MIN_VALUE);
+  const largest = Math.max(...all, Number.MIN_VALUE);
   /** @param {number} at */
   const x = (at) => ((at - range.start) / (range.end - range.start)) * (width - 4) + 1;
   /** @param {number} value */
@@ -70,7 +69,7 @@ export function chart({ lines, range, label, format, width = 188, height = 32, m
     }
   }
   element.append(s('path.base', { d: `M0 ${base + 0.5}H${width}` }));
-  if (all.length > 0) tooltip(element, { lines, range, format, width, height, x });
+  if (all.length > 0) tooltip(element, { lines, range, format, height, x });
   return element;
 }
 
@@ -111,8 +110,8 @@ function summary(lines, format) {
 /** @type {HTMLElement | null} */
 let tip = null;
 
-/** @param {SVGElement} element @param {Pick<ChartOptions, 'lines' | 'range' | 'format'> & { width: number, height: number, x: (at: number) => number }} options */
-function tooltip(element, { lines, range, format, width, height, x }) {
+/** @param {SVGElement} element @param {Pick<ChartOptions, 'lines' | 'range' | 'format'> & { height: number, x: (at: number) => number }} options */
+function tooltip(element, { lines, range, format, height, x }) {
   const cross = s('path.cross');
   element.append(cross);
   element.addEventListener('pointermove', (event) => {
@@ -140,7 +139,6 @@ function tooltip(element, { lines, range, format, width, height, x }) {
     cross.removeAttribute('d');
     if (tip) tip.hidden = true;
   });
-  void width;
 }
 
 /**

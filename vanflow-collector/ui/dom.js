@@ -21,7 +21,10 @@ const SVG = 'http://www.w3.org/2000/svg';
  */
 export function h(tag, first, ...children) {
   const [name, ...classes] = tag.split('.');
-  return filled(document.createElement(/** @type {T} */ (name)), classes, first, children);
+  const element = document.createElement(/** @type {T} */ (name));
+  // One that sends a form says so.
+  if (element instanceof HTMLButtonElement) element.type = 'button';
+  return filled(element, classes, first, children);
 }
 
 /**
@@ -112,15 +115,20 @@ export function quantity(quantity, unknown = 'not reported') {
 
 /** @typedef {'bad' | 'warn' | 'unknown' | 'change' | 'fine'} Severity */
 
-/** What each sign says, for those who do not see it. */
-export const MEANINGS = { bad: 'bad', warn: 'look', unknown: 'not known', change: 'change', fine: 'fine' };
+/** What each sign says to those who do not see it: those of what is well say nothing. */
+const SAID = { bad: 'bad:', warn: 'look:', unknown: 'not known:', change: '', fine: '' };
+
+/** @param {Severity | '' | undefined} severity @returns {severity is 'bad' | 'warn'} */
+export function isTrouble(severity) {
+  return severity === 'bad' || severity === 'warn';
+}
 
 /**
  * The sign of a severity: ✕ bad, ▲ look, ◌ not known, ■ change, ● fine.
  * @param {Severity} severity
- * @param {string} [label] what a screen reader says; an empty one says nothing, where words stand beside the sign
+ * @param {string} [label] what a screen reader says, if not what the sign says; an empty one is for where words say the same
  */
-export function sign(severity, label = '') {
+export function sign(severity, label = SAID[severity]) {
   const icon = s('svg', {
     class: `ic ${severity}`, viewBox: '0 0 12 12', width: 12, height: 12,
     ...(label ? { role: 'img', 'aria-label': label } : { 'aria-hidden': 'true' }),
@@ -132,6 +140,35 @@ export function sign(severity, label = '') {
           : s('circle', { cx: 6, cy: 6, r: 4 }),
   );
   return icon;
+}
+
+/**
+ * The same sign in a picture.
+ * @param {Severity} severity
+ * @param {number} x its middle
+ * @param {number} y
+ * @param {string} [title]
+ */
+export function signAt(severity, x, y, title) {
+  const said = title ? s('title', title) : null;
+  if (severity === 'bad') return s('path.xm', { d: `M${x - 3.5} ${y - 3.5}l7 7m0-7l-7 7` }, said);
+  if (severity === 'warn') return s('path.tm', { d: `M${x} ${y - 5}l5.5 9.5h-11Z` }, said);
+  if (severity === 'fine') return s('circle.fm', { cx: x, cy: y, r: 4 }, said);
+  return s('rect.im', { x: x - 3.5, y: y - 3.5, width: 7, height: 7 }, said);
+}
+
+/**
+ * A picture in a square beside words that say the same, or in their place.
+ * @param {number} size px
+ * @param {...Child} children
+ */
+export function icon(size, ...children) {
+  return s('svg', { width: size, height: size, viewBox: `0 0 ${size} ${size}`, 'aria-hidden': 'true' }, children);
+}
+
+/** The key that does the same. @param {string} key */
+export function hint(key) {
+  return h('kbd', { 'aria-hidden': 'true' }, key);
 }
 
 /**
@@ -160,8 +197,7 @@ export function dialog(name, title, ...children) {
 export function choice(label, choices, choose) {
   const buttons = choices.map(({ value, text, key }) => ({
     value,
-    button: h('button', { type: 'button', 'aria-keyshortcuts': key, onclick: () => choose(value) }, text,
-      key ? h('kbd', { 'aria-hidden': 'true' }, key) : null),
+    button: h('button', { 'aria-keyshortcuts': key, onclick: () => choose(value) }, text, key ? hint(key) : null),
   }));
   return {
     element: h('div.seg', { role: 'group', 'aria-label': label }, buttons.map((each) => each.button)),

@@ -64,5 +64,5 @@ export function showList(shortcuts) {
       h('dt', h('kbd', each.name ?? each.key)), h('dd', each.text),
     ])),
     h('p', letters, h('label', { for: 'letters' }, ' single letters are keys')),
-    h('form', { method: 'dialog' }, h('button.btn', 'Close')));
+    h('form', { method: 'dialog' }, h('button.btn', { type: 'submit' }, 'Close')));
 }

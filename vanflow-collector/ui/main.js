@@ -254,7 +254,7 @@ restoreTheme();
 const bar = new Bar({
   views: VIEWS, go, live, pause, theme, isOld, now: () => stream.now(), help: () => keys.showList(shortcuts()),
 });
-const panel = new Panel({ go, replace, isOld, now: () => stream.now(), address: () => address });
+const panel = new Panel({ go, isOld, now: () => stream.now(), address: () => address });
 main.append(panel.element);
 addEventListener('popstate', moved);
 addEventListener('hashchange', moved);

@@ -6,7 +6,7 @@
 import * as addresses from './address.js';
 import * as api from './api.js';
 import { chart, ticks } from './chart.js';
-import { fill, h, quantity, s, sign } from './dom.js';
+import { fill, h, hint, quantity, s, sign } from './dom.js';
 import * as units from './units.js';
 
 /** @typedef {import('./address.js').Address} Address */
@@ -19,7 +19,6 @@ export class Panel {
   /**
    * @param {object} shell
    * @param {(change: Partial<Address>) => void} shell.go
-   * @param {(change: Partial<Address>) => void} shell.replace
    * @param {() => number} shell.now
    * @param {(range: import('./chart.js').TimeRange) => boolean} shell.isOld
    * @param {() => Address} shell.address
@@ -84,10 +83,9 @@ export class Panel {
         this.showCharts(subject, address, signal), this.showTalk(subject, address, signal), this.showFails(subject, address, signal),
       ]);
     } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof api.ApiError)) throw error;
+      const failure = api.failureOf(error, signal);
       // What is there stays; the bar says how old it is.
-      if (this.facts.childElementCount === 0) fill(this.facts, h('dd.wide', error.message));
+      if (failure && this.facts.childElementCount === 0) fill(this.facts, h('dd.wide', failure.message));
     }
   }
 
@@ -98,7 +96,7 @@ export class Panel {
     this.head.dataset.text = text;
     fill(this.head,
       h('div.over', kind), h('h2', name),
-      h('button.x', { type: 'button', 'aria-label': 'Close', onclick: () => this.shell.go({ selection: null }) },
+      h('button.x', { 'aria-label': 'Close', onclick: () => this.shell.go({ selection: null }) },
         s('svg.ic', { viewBox: '0 0 12 12', width: 12, height: 12, 'aria-hidden': 'true' }, s('path', { d: 'M2 2l8 8M10 2l-8 8' }))),
       state ? h('p.st', sign(state.severity), state.text) : null);
   }
@@ -192,16 +190,16 @@ export class Panel {
       rows.length === 0 ? h('p.na', `None in the last ${units.text(units.duration(address.span * 1e6))}.`)
         : h('ol', rows.map((row) => h('li', null,
           h('time', { datetime: new Date(row.time / 1000).toISOString(), title: units.whole(row.time) }, units.moment(row.time, now)),
-          sign('bad', 'failed'), h('span', h('b', row.what), ` ${row.text}`, h('small', row.detail))))));
+          sign('bad'), h('span', h('b', row.what), ` ${row.text}`, h('small', row.detail))))));
   }
 
   /** @param {Subject} subject @param {Address} address */
   showFoot(subject, address) {
     /** @param {string} view @param {string} text @param {string} key */
-    const to = (view, text, key) => h('a', { href: addresses.format(addresses.changed(address, { view, filter: subject.filter })) }, text, h('kbd', { 'aria-hidden': 'true' }, key));
+    const to = (view, text, key) => h('a', { href: addresses.format(addresses.changed(address, { view, filter: subject.filter })) }, text, hint(key));
     fill(this.foot,
       subject.filter ? [to('connections', 'Connections', 'c'), to('requests', 'Requests', 'r')] : null,
-      h('a', { href: addresses.format(addresses.changed(address, { view: 'health' })) }, 'Events', h('kbd', { 'aria-hidden': 'true' }, 'h')),
+      h('a', { href: addresses.format(addresses.changed(address, { view: 'health' })) }, 'Events', hint('h')),
       h('a', { href: api.address(`api/${subject.path}`).href }, 'JSON'));
   }
 }
@@ -365,8 +363,8 @@ function traffic(selectors, narrow) {
 
 /** @param {string} id identity, or address @param {AbortSignal} signal @returns {Promise<Subject | null>} */
 async function service(id, signal) {
-  let found = await one('services', id, signal);
-  found ??= (await list('services', [['name', id]], signal)).results.find((row) => row.name === id) ?? null;
+  const { results } = await list('services', [['identity|name', id], ['state', 'all']], signal);
+  const found = results.find((row) => row.identity === id || row.name === id);
   if (!found) return null;
   const name = String(found.name);
   const [listeners, connectors, open] = await Promise.all([

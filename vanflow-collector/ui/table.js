@@ -25,7 +25,6 @@ import { h, fill } from './dom.js';
  * @property {(row: R) => string} key
  * @property {string} [class]
  * @property {{ column: string, down: boolean }} [sort] none keeps the order in which rows come
- * @property {(sort: { column: string, down: boolean }) => void} [onSort]
  * @property {() => void} [onLeave] the pointer has left it
  * @property {(row: R, open: boolean) => void} [onOpen] a row was opened or closed, by a click or Enter
  * @property {(row: R) => Node | null} [detail] what an open row shows below itself
@@ -75,7 +74,7 @@ export class Table {
   /** @param {Column<R>} column */
   heading(column) {
     const title = column.order
-      ? h('button', { type: 'button', class: 'sort', onclick: () => this.sortBy(column.id) }, column.title)
+      ? h('button.sort', { onclick: () => this.sortBy(column.id) }, column.title)
       : column.title;
     return h('th', { scope: 'col', class: column.class }, title);
   }
@@ -85,7 +84,6 @@ export class Table {
     const down = this.sort?.column === id ? !this.sort.down : true;
     this.sort = { column: id, down };
     this.showSort();
-    this.options.onSort?.(this.sort);
     this.update(this.rows);
   }
 

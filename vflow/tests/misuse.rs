@@ -1,5 +1,11 @@
 //! What is said to those who typed something that makes no sense, and the exit codes.
 
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read},
+    process::{Command, Stdio},
+};
+
 use vflow::{NOT_REACHABLE, RIGHT, WRONG_USE};
 
 use crate::{
@@ -155,6 +161,33 @@ async fn a_file_that_exists_is_not_overwritten() {
     assert_eq!(last, Some(format!("error: cannot write {path}: File exists (os error 17)").as_str()));
     let outcome = typed(&format!("record {path} --router amqp://127.0.0.1:1"), &PIPE).await;
     assert_eq!(outcome.err, format!("error: cannot write {path}: File exists (os error 17)\n"));
+}
+
+#[test]
+fn a_recording_that_is_terminated_ends_as_one_that_is_interrupted() {
+    let nobody_speaks = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = nobody_speaks.local_addr().expect("an address");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("capture.jsonl");
+    for signal in ["-TERM", "-INT"] {
+        let mut recording = Command::new(env!("CARGO_BIN_EXE_vflow"))
+            .args([OsStr::new("record"), path.as_os_str(), OsStr::new("--router")])
+            .arg(format!("amqp://{address}"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut said = BufReader::new(recording.stderr.take().expect("it is piped"));
+        let mut begun = String::new();
+        said.read_line(&mut begun).expect("reads");
+        let kill =
+            Command::new("kill").args([signal, &recording.id().to_string()]).status().expect("kill runs");
+        assert!(kill.success());
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).expect("reads");
+        assert!(rest.ends_with(&format!("nothing came, and {} is not there\n", path.display())), "{rest}");
+        assert_eq!(recording.wait().expect("it ends").code(), Some(3));
+        assert!(!path.exists());
+    }
 }
 
 #[tokio::test]

@@ -227,6 +227,19 @@ await test('on the map arrows lead to the nearest box, Enter selects it, and Esc
   await page.waitForSelector('.panel', { state: 'hidden' });
 }));
 
+for (const address of ['map', 'map?level=process', 'map?select=service:gift-cards:8080']) {
+  await test(`no label lies upon the name of a router or site, ${address}`, () => withPage({}, async (page) => {
+    await open(page, address);
+    await page.waitForSelector('.llab');
+    const upon = await page.evaluate(() => {
+      const boxes = (/** @type {string} */ selector) => [...document.querySelectorAll(selector)].map((each) => ({ text: each.textContent, box: each.getBoundingClientRect() }));
+      return boxes('.elab, .llab').flatMap((label) => boxes('.rn, .sn').filter(({ box }) => box.left < label.box.right && label.box.left < box.right
+        && box.top < label.box.bottom && label.box.top < box.bottom).map(({ text }) => `${label.text} upon ${text}`));
+    });
+    assert.deepEqual(upon, []);
+  }));
+}
+
 await test('1, 2 and 3 choose the level, and the table says what the map does', () => withPage({}, async (page) => {
   await open(page, 'map');
   await page.keyboard.press('1');

@@ -167,7 +167,7 @@ function halfKnown(row) {
 function why(row) {
   const failure = failureOf(row);
   if (!failure) return null;
-  return h('span', sign('bad', 'bad:'), h('b', failure.title), failure.rest);
+  return h('span', sign('bad'), h('b', failure.title), failure.rest);
 }
 
 /** @returns {import('./tail.js').TailColumn<Connection>[]} */
@@ -212,9 +212,9 @@ function columnsOfConnections() {
       id: 'state', title: 'State', class: 'st_', value: (row) => [row.endTime, row.listenerError, row.connectorError, halfKnown(row)],
       cell: (row) => {
         const failure = failureOf(row);
-        if (failure) return h('span.o.bad', sign('bad', 'bad:'), failure.word);
+        if (failure) return h('span.o.bad', sign('bad'), failure.word);
         if (halfKnown(row)) {
-          return h('span.o.unk', { title: 'The router of the server has not reported it yet' }, sign('unknown', 'not known:'), 'half known');
+          return h('span.o.unk', { title: 'The router of the server has not reported it yet' }, sign('unknown'), 'half known');
         }
         return h('span', { class: row.endTime ? 'o na' : 'o open' }, row.endTime ? 'closed' : 'open');
       },
@@ -253,8 +253,8 @@ function columnsOfRequests() {
       cell: (row) => {
         const { failed, words } = outcomeOf(row);
         const method = h('span.lbl', `\u00a0${row.method ?? ''}`);
-        if (failed) return h('span.o.bad', sign('bad', 'bad:'), words ?? row.status, method);
-        if (words) return h('span.o.unk', sign('unknown', 'not known:'), words);
+        if (failed) return h('span.o.bad', sign('bad'), words ?? row.status, method);
+        if (words) return h('span.o.unk', sign('unknown'), words);
         return h('span.o.open', row.status, method);
       },
     },
@@ -353,9 +353,9 @@ class Detail {
       }
       this.network = await network(this.ended.signal);
     } catch (error) {
-      if (this.ended.signal.aborted) return;
-      if (!(error instanceof api.ApiError)) throw error;
-      this.failed = error.message;
+      const failure = api.failureOf(error, this.ended.signal);
+      if (!failure) return;
+      this.failed = failure.message;
     }
     this.draw();
     await this.askRequests();
@@ -369,8 +369,7 @@ class Detail {
       const answer = /** @type {import('../answers.js').Page<Request>} */ (await api.get(this.requestsPath(connection), this.ended.signal));
       this.requests = { rows: answer.results, total: answer.timeRangeCount ?? answer.count };
     } catch (error) {
-      if (this.ended.signal.aborted) return;
-      if (!(error instanceof api.ApiError)) throw error;
+      if (!api.failureOf(error, this.ended.signal)) return;
       this.requests = null;
     }
     this.draw();
@@ -429,7 +428,7 @@ function statusOf(request) {
   const { failed, words } = outcomeOf(request);
   return [
     `${request.method || 'method not known'} `,
-    failed ? h('b.o.bad', sign('bad', 'bad:'), words ?? request.status) : words ? h('span.na', words) : h('b', request.status),
+    failed ? h('b.o.bad', sign('bad'), words ?? request.status) : words ? h('span.na', words) : h('b', request.status),
   ];
 }
 
@@ -439,7 +438,7 @@ function failureWords(connection) {
   if (!failure) return null;
   const texts = [['router of the server', connection.connectorError], ['router of the client', connection.listenerError]].filter(([, text]) => text);
   return h('div.fw',
-    h('p', sign('bad', 'bad:'), h('b', failure.title), failure.rest),
+    h('p', sign('bad'), h('b', failure.title), failure.rest),
     texts.map(([who, text]) => h('p.raw', h('small', `${who}: `), clipped(text ?? ''))));
 }
 
@@ -471,8 +470,7 @@ function latency(connection) {
 function command(key, list) {
   const text = `vflow observe${list} --id ${key}`;
   const said = h('span', { role: 'status' });
-  const copy = h('button', {
-    type: 'button', class: 'cp',
+  const copy = h('button.cp', {
     onclick: async () => {
       try {
         await navigator.clipboard.writeText(text);

@@ -6,7 +6,7 @@
 import { timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { ticks } from '../chart.js';
-import { fill, h, quantity, s, sign } from '../dom.js';
+import { fill, h, isTrouble, quantity, s, sign, signAt } from '../dom.js';
 import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
@@ -34,7 +34,7 @@ export const health = {
   key: 'h',
   icon: 'M2 11h4l2-6 4 11 2-5h4',
   count: ({ findings }) => {
-    const wrong = findings.filter(({ severity }) => severity === 'bad' || severity === 'warn');
+    const wrong = findings.filter(({ severity }) => isTrouble(severity));
     return wrong.length === 0 ? null : { text: String(wrong.length), severity: wrong.some(({ severity }) => severity === 'bad') ? 'bad' : 'warn' };
   },
   subscriptions: (address) => ({ events: eventsPath(address), ...(address.end === null ? { sources: 'v1/sources' } : {}) }),
@@ -64,6 +64,8 @@ class Health {
     /** @type {Record<string, string>} */
     this.seen = {};
     this.head = h('div.verdict');
+    /** That the verdict is not of the range. @type {HTMLElement | null} */
+    this.past = null;
     this.when = h('span');
     this.json = h('a.json', { title: 'The same as JSON, from the API' }, 'JSON');
     this.line = h('div.tlw');
@@ -89,7 +91,7 @@ class Health {
   columns() {
     return [
       { id: 'time', title: 'Time', class: 'tm_', value: (row) => row.time, cell: (row) => h('time', { title: units.whole(row.time) }, units.moment(row.time, this.context.at())) },
-      { id: 'kind', title: 'What', class: 'k', value: (row) => [row.kind, row.severity], cell: (row) => [sign(row.severity, row.severity === 'bad' ? 'bad:' : row.severity === 'warn' ? 'look:' : ''), kindWord(row.kind)] },
+      { id: 'kind', title: 'What', class: 'k', value: (row) => [row.kind, row.severity], cell: (row) => [sign(row.severity), kindWord(row.kind)] },
       { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime, row.count], cell: (row) => [h('span', emphasized(row.text, row.subject), howOften(row)), h('small', { title: row.detail }, row.detail ?? '')] },
       { id: 'site', title: 'Site', class: 'who', value: (row) => row.siteName, cell: (row) => row.siteName ?? '' },
     ];
@@ -131,6 +133,7 @@ class Health {
 
   show() {
     this.table.pointed = false;
+    this.past = this.context.address().end === null ? null : h('p.sub', 'As it is now; what was wrong then is among the events below.');
     this.json.href = jsonAddress(eventsPath(this.context.address()));
     this.drawEvents();
     this.verdict();
@@ -139,12 +142,11 @@ class Health {
   verdict() {
     const verdict = this.context.verdict();
     if (!verdict) {
-      fill(this.head, h('h1', sign('unknown'), 'Not known yet'), h('p.sub', 'The collector has not said yet what it sees.'));
+      fill(this.head, h('h1', sign('unknown', ''), 'Not known yet'), h('p.sub', 'The collector has not said yet what it sees.'));
       return;
     }
     const link = (/** @type {Finding} */ finding) => this.linkOf(finding);
-    const past = this.context.address().end === null ? null : h('p.sub', 'As it is now; what was wrong then is among the events below.');
-    this.once('head', [verdict.findings, verdict.state, verdict.text, this.context.address()], () => fill(this.head, past, ...verdictParts(verdict, link)));
+    this.once('head', [verdict.findings, verdict.state, verdict.text, this.context.address()], () => fill(this.head, this.past, ...verdictParts(verdict, link)));
     this.once('known', verdict.known, () => fill(this.known, h('h2', 'What is known, and what is not'), knownTable(verdict)));
     this.once('memory', [verdict.memory, verdict.ended, Math.floor((verdict.now - (verdict.memory?.historySince ?? 0)) / 60e6)], () => fill(this.memory, memoryPart(verdict)));
     this.drawLine();
@@ -263,7 +265,7 @@ export function present(sources) {
  */
 function verdictParts(verdict, link) {
   const { findings } = verdict;
-  const wrong = findings.filter(({ severity }) => severity === 'bad' || severity === 'warn');
+  const wrong = findings.filter(({ severity }) => isTrouble(severity));
   const unknown = findings.filter(({ severity }) => severity === 'unknown');
   const worst = wrong.some(({ severity }) => severity === 'bad') ? 'bad' : wrong.length > 0 ? 'warn' : verdict.complete ? 'fine' : 'unknown';
   const title = wrong.length > 0 ? `${wrong.length} ${wrong.length === 1 ? 'thing needs' : 'things need'} attention`
@@ -278,7 +280,7 @@ function verdictParts(verdict, link) {
     findings.length > 0 ? h('ol.todo', findings.map((finding) => {
       const href = link(finding);
       const text = emphasized(finding.text, finding.subject);
-      return h('li', sign(finding.severity, finding.severity === 'bad' ? 'bad:' : finding.severity === 'warn' ? 'look:' : ''),
+      return h('li', sign(finding.severity),
         h('span', href ? h('a', { href }, text) : text,
           h('small', [finding.detail, finding.since ? `since ${units.moment(finding.since, verdict.now)}` : '', finding.about === 'collector' ? 'about the collector' : ''].filter(Boolean).join('; '))));
     })) : null,
@@ -304,7 +306,7 @@ function emphasized(text, subject) {
 /** @param {Verdict} verdict */
 function knownTable(verdict) {
   return h('table.h', { 'aria-label': 'What is known' }, h('tbody', verdict.known.map((known) => h('tr', null,
-    h('th', { scope: 'row' }, sign(known.severity, known.severity === 'unknown' ? 'not known:' : ''), known.text, h('small', known.detail ?? '')),
+    h('th', { scope: 'row' }, sign(known.severity), known.text, h('small', known.detail ?? '')),
     h('td', knownNumber(known))))));
 }
 
@@ -396,7 +398,7 @@ function lanesDrawn(lanes, folded, range, width) {
     for (const span of lane.spans) element.append(...spanDrawn(span, lane.label, x(span.from), x(span.to), y));
     for (const { mark, words, count } of marksOf(lane.marks, x)) {
       const at = x(mark.time);
-      element.append(markDrawn(mark.severity, at, y, words));
+      element.append(signAt(mark.severity, at, y, words));
       if (count > 1) element.append(s('text.gx', { x: at + 8, y: y + 4 }, units.count(count)));
     }
   });
@@ -407,12 +409,11 @@ function lanesDrawn(lanes, folded, range, width) {
 /** @param {Span} span @param {string} label @param {number} from @param {number} to @param {number} y */
 function spanDrawn(span, label, from, to, y) {
   const title = s('title', `${units.clock(span.from)}–${units.clock(span.to)} ${span.text}`);
-  const kind = span.severity === 'bad' ? 'bad' : span.severity === 'warn' ? 'warn' : 'other';
+  const kind = isTrouble(span.severity) ? span.severity : 'other';
   const wide = to - from;
   if (wide < 90) {
-    const left = from - 9;
     return [
-      ...(span.severity === 'bad' ? [s('path.xm', { d: `M${left - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` })] : span.severity === 'warn' ? [s('path.tm', { d: `M${left} ${y - 5}l5.500 9.500h-11Z` })] : []),
+      ...(isTrouble(span.severity) ? [signAt(span.severity, from - 9, y)] : []),
       s('rect', { class: `sp short ${kind}`, x: from, y: y - 5, width: Math.max(5, wide), height: 10, rx: 1.5 }, title),
     ];
   }
@@ -423,15 +424,6 @@ function spanDrawn(span, label, from, to, y) {
     s('rect', { class: `sp ${kind}`, x: from, y: y - 8, width: wide, height: 16, rx: 1.5 }, title),
     s('text', { class: `spt ${kind}`, x: from + 8, y: y + 4 }, text),
   ];
-}
-
-/** @param {Severity} severity @param {number} x @param {number} y @param {string} words */
-function markDrawn(severity, x, y, words) {
-  const title = s('title', words);
-  if (severity === 'bad') return s('path.xm', { d: `M${x - 3.5} ${y - 3.5}l7 7m0 -7l-7 7` }, title);
-  if (severity === 'warn') return s('path.tm', { d: `M${x} ${y - 5}l5.500 9.500h-11Z` }, title);
-  if (severity === 'fine') return s('circle.fm', { cx: x, cy: y, r: 4 }, title);
-  return s('rect.im', { x: x - 3.5, y: y - 3.5, width: 7, height: 7 }, title);
 }
 
 // Events as lanes of a time line: a lane a subject, spans for what lasted, marks for what happened at a moment.

@@ -86,12 +86,12 @@ class Infra {
     this.note = h('p.note', { hidden: true });
     /** @type {Table<SiteRow>} */
     this.sites = new Table({
-      label: 'List of sites', class: 'infra', key: (row) => row.key, columns: siteColumns(context, context.at), rowClass: gone,
+      label: 'List of sites', class: 'infra', key: (row) => row.key, columns: siteColumns(context), rowClass: gone,
       empty: () => this.empty('No site yet', 'A site is here as soon as its controller or one of its routers reports it.'),
     });
     /** @type {Table<RouterRow>} */
     this.routers = new Table({
-      label: 'List of routers', class: 'infra', key: (row) => row.key, columns: routerColumns(context, context.at), rowClass: gone,
+      label: 'List of routers', class: 'infra', key: (row) => row.key, columns: routerColumns(context), rowClass: gone,
       empty: () => this.empty('No router yet', 'The collector finds routers by the one that it is attached to.'),
     });
     /** @type {Table<LinkRow>} */
@@ -179,9 +179,10 @@ class Infra {
       this.more = new Map(found.links.map((link) => [link.identity, link]));
       this.noRates = '';
     } catch (error) {
-      if (signal.aborted || asking !== this.asking) return;
-      if (!(error instanceof api.ApiError)) throw error;
-      this.noRates = `Octets a second are not known: ${error.message}.`;
+      if (asking !== this.asking) return;
+      const failure = api.failureOf(error, signal);
+      if (!failure) return;
+      this.noRates = `Octets a second are not known: ${failure.message}.`;
     }
     this.draw();
   }
@@ -227,7 +228,7 @@ class Infra {
     this.put('links', this.links, linkRows.filter((row) => filter.matches(terms, row)));
     const down = linkRows.filter(isDown).length;
     this.bar.summary.replaceChildren(...(down > 0
-      ? [sign('bad', 'bad:'), h('b', String(down)), down === 1 ? ' link is down' : ' links are down']
+      ? [sign('bad'), h('b', String(down)), down === 1 ? ' link is down' : ' links are down']
       : ['All links are up']));
   }
 
@@ -318,7 +319,7 @@ function since(row, now, there) {
   const flapped = (row.lives ?? 0) > 0;
   return [
     h('span', { class: flapped && !row.endTime ? 'o wn' : 'o', title: units.whole(at) }, row.endTime ? [sign('change'), `ended ${units.moment(at, now)}`]
-      : [flapped ? sign('warn', 'look:') : sign('fine'), `${there} since ${units.moment(at, now)}`]),
+      : [flapped ? sign('warn') : sign('fine'), `${there} since ${units.moment(at, now)}`]),
     flapped ? h('small', returned(row.lives ?? 0)) : null,
   ];
 }
@@ -335,15 +336,14 @@ function label(text) {
 
 /** @param {number} links @param {number} down */
 function linkCount(links, down) {
-  return h('span', down > 0 ? [sign('bad', 'bad:'), `${links}, ${down} down`] : String(links));
+  return h('span', down > 0 ? [sign('bad'), `${links}, ${down} down`] : String(links));
 }
 
 /**
  * @param {import('../views.js').Context} context
- * @param {() => number} now
  * @returns {import('../table.js').Column<SiteRow>[]}
  */
-function siteColumns(context, now) {
+function siteColumns(context) {
   return [
     {
       id: 'name', title: 'Site', head: true, class: 'nm_', value: (row) => [row.name, row.derived, row.namespace],
@@ -352,7 +352,7 @@ function siteColumns(context, now) {
         h('small', row.derived ? 'not reported itself: follows from its routers' : row.namespace ? `namespace ${row.namespace}` : ''),
       ],
     },
-    { id: 'state', title: 'State', class: 'st_', value: (row) => [row.startTime, row.endTime, row.lives], cell: (row) => since(row, now(), 'there') },
+    { id: 'state', title: 'State', class: 'st_', value: (row) => [row.startTime, row.endTime, row.lives], cell: (row) => since(row, context.at(), 'there') },
     { id: 'platform', title: 'Platform', class: 'w', value: (row) => [row.platform, row.provider], cell: (row) => [label('on '), said(row.platform), row.provider ? h('small', row.provider) : null] },
     { id: 'version', title: 'Skupper', class: 'w', value: (row) => row.version, cell: (row) => [label('Skupper '), said(row.version)] },
     { id: 'routers', title: 'Routers', class: 'w wide', value: (row) => row.routers, cell: (row) => [label('routers '), row.routers.map(units.router).join(', ') || said(null, 'none')] },
@@ -364,10 +364,9 @@ function siteColumns(context, now) {
 
 /**
  * @param {import('../views.js').Context} context
- * @param {() => number} now
  * @returns {import('../table.js').Column<RouterRow>[]}
  */
-function routerColumns(context, now) {
+function routerColumns(context) {
   return [
     {
       id: 'name', title: 'Router', head: true, class: 'nm_', value: (row) => [row.name, row.siteName],
@@ -376,7 +375,7 @@ function routerColumns(context, now) {
         h('small', row.siteName ?? 'site not reported'),
       ],
     },
-    { id: 'state', title: 'State', class: 'st_', value: (row) => [row.startTime, row.endTime, row.lives], cell: (row) => since(row, now(), 'up') },
+    { id: 'state', title: 'State', class: 'st_', value: (row) => [row.startTime, row.endTime, row.lives], cell: (row) => since(row, context.at(), 'up') },
     { id: 'mode', title: 'Mode', class: 'w', value: (row) => row.mode, cell: (row) => [label('mode '), said(row.mode)] },
     { id: 'version', title: 'Version', class: 'w', value: (row) => [row.buildVersion, row.imageVersion], cell: (row) => [label('version '), said(row.buildVersion ?? row.imageVersion)] },
     { id: 'host', title: 'Host', class: 'w wide', value: (row) => row.hostName, cell: (row) => [label('host '), said(row.hostName)] },
@@ -419,7 +418,7 @@ function linkColumns(now, range) {
     {
       id: 'tls', title: 'TLS', class: 'w', value: (row) => [row.tls, row.host],
       cell: (row) => [
-        label('TLS '), row.tls === undefined ? said(null) : row.tls ? [sign('fine'), 'yes'] : [sign('warn', 'look:'), 'no'],
+        label('TLS '), row.tls === undefined ? said(null) : row.tls ? [sign('fine'), 'yes'] : [sign('warn'), 'no'],
         row.host ? h('small', row.host) : null,
       ].flat(),
     },
@@ -444,11 +443,11 @@ function perspectives(...said) {
 function linkState(row, now) {
   if (row.endTime) return since(row, now, 'up');
   if (row.far && row.far.status !== row.status) {
-    return h('span.o.bad', sign('bad', 'bad:'), `${row.status} says one side, ${row.far.status} the other`);
+    return h('span.o.bad', sign('bad'), `${row.status} says one side, ${row.far.status} the other`);
   }
   if (row.status === 'down') {
     return [
-      h('span.o.bad', sign('bad', 'bad:'), row.downSince ? `down since ${units.moment(row.downSince, now)}` : 'down'),
+      h('span.o.bad', sign('bad'), row.downSince ? `down since ${units.moment(row.downSince, now)}` : 'down'),
       h('small', { title: row.why }, row.why ?? 'no reason reported'),
     ];
   }
@@ -458,5 +457,5 @@ function linkState(row, now) {
   if (!row.flapped) return h('span.o', { title: row.upSince ? units.whole(row.upSince) : null }, sign('fine'), up);
   const away = row.upSince && row.downSince && row.upSince > row.downSince ? `was down for ${units.text(units.duration(row.upSince - row.downSince))}` : 'was down';
   const words = [away, row.why].filter(Boolean).join(': ');
-  return [h('span.o.wn', sign('warn', 'look:'), up), h('small', { title: words }, words)];
+  return [h('span.o.wn', sign('warn'), up), h('small', { title: words }, words)];
 }

@@ -2,12 +2,13 @@
  * The map: sites with their routers, what talks to what, and what has no place; the same as a table.
  * @module
  */
-import { choice, fill, h, quantity, say, sign } from '../dom.js';
+import { choice, fill, h, isTrouble, quantity, say, sign } from '../dom.js';
 import * as filters from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
 import { narrowed } from './map/geometry.js';
 import { legend, Picture, rate } from './map/picture.js';
+import { firstAnswer, isNarrow, levelOf, pathOf } from './map/question.js';
 
 /**
  * @typedef {import('../address.js').Address} Address
@@ -16,15 +17,8 @@ import { legend, Picture, rate } from './map/picture.js';
  * @typedef {import('../answers.js').MapLink} MapLink
  */
 
-/** Where text would come out too small, the map begins a level higher. */
-const isNarrow = () => innerWidth <= 720;
 /** Numbers change at most this often. */
 const REDRAW_MS = 1000;
-
-/** @param {Address} address */
-function levelOf(address) {
-  return address.level ?? (isNarrow() ? 'site' : 'component');
-}
 
 /** @type {import('../views.js').View} */
 export const map = {
@@ -34,11 +28,8 @@ export const map = {
   icon: 'M3 3h5v5H3zM12 12h5v5h-5zM8 5.500h3a3 3 0 013 3V12',
   count: () => null,
   subscriptions: (address) => {
-    const query = new URLSearchParams({ level: levelOf(address) });
-    for (const site of address.open) query.append('open', site);
-    if (address.end !== null) query.set('time', String(address.end));
     /** @type {Record<string, string>} */
-    const wanted = { map: `v1/map?${query}` };
+    const wanted = { map: pathOf(address) };
     // Which address a service has, so that its edges can be marked.
     if (address.selection?.type === 'service') wanted.services = 'v2alpha1/services?fields=identity,name';
     return wanted;
@@ -82,9 +73,19 @@ class MapView {
       h('div.bar3', this.levels.element, this.forms.element, h('span.sp'), this.note),
       this.nothing, h('div.stage', this.picture.element, this.under), this.tables);
     this.stage = /** @type {HTMLElement} */ (this.under.parentElement);
-    this.resized = new ResizeObserver(() => this.draw());
+    // As it mostly stays, so that the first map is drawn once.
+    this.stage.classList.toggle('corners', !isNarrow());
+    this.drawnFor = '';
+    this.resized = new ResizeObserver(() => {
+      if (this.drawnFor !== this.picture.size()) this.draw();
+    });
     this.resized.observe(this.picture.element);
     this.show(context.address());
+    firstAnswer(pathOf(context.address()))?.then((answer) => {
+      if (!this.last && answer.areas.length > 0) this.receive('map', answer);
+    }, () => {
+      // The stream says why.
+    });
   }
 
   /** @param {string} name @param {any} answer */
@@ -152,9 +153,11 @@ class MapView {
       this.fillTables(last, terms);
       return;
     }
+    // Before the picture, which gets the room that this leaves.
+    this.showUnplaced(last);
+    this.drawnFor = this.picture.size();
     const shown = isNarrow() && last.level === 'site' && address.open.length === 0 ? narrowed(last, this.picture.element.clientWidth - 16) : last;
     this.picture.show(shown, marked, this.filtered(last, terms), last.routers);
-    this.showUnplaced(last);
     this.placeLegend();
   }
 
@@ -241,7 +244,7 @@ class MapView {
       if (this.note.dataset.text === text) return;
       this.note.dataset.text = text;
       fill(this.note, 'Selected: ', h('b', units.router(name)), ' ',
-        h('button', { type: 'button', class: 'aslink', onclick: () => this.context.go({ selection: null }) }, 'show all'));
+        h('button.aslink', { onclick: () => this.context.go({ selection: null }) }, 'show all'));
       return;
     }
     delete this.note.dataset.text;
@@ -258,8 +261,8 @@ class MapView {
     if (this.unplaced.dataset.shown === text) return;
     this.unplaced.dataset.shown = text;
     this.unplaced.hidden = map.unplaced.length === 0;
-    fill(this.unplaced, h('h2', 'Not on the map'), h('ul', map.unplaced.map((each) => h('li', sign(each.severity, each.severity),
-      h('button', { type: 'button', class: 'name', onclick: () => this.choose(each.subject.type, each.subject.id) }, each.subject.name),
+    fill(this.unplaced, h('h2', 'Not on the map'), h('ul', map.unplaced.map((each) => h('li', sign(each.severity),
+      h('button.name', { onclick: () => this.choose(each.subject.type, each.subject.id) }, each.subject.name),
       h('small', each.text)))));
   }
 
@@ -328,7 +331,7 @@ function edgeTable(choose) {
       { id: 'requests', title: 'Requests', class: 'n', order: (row) => rate(row.requestRate), cell: (row) => quantity(units.rate(rate(row.requestRate)), 'not seen') },
       {
         id: 'errors', title: 'Errors', class: 'n', order: (row) => row.errorShare,
-        cell: (row) => h('span', { class: `e ${row.severity}` }, row.severity === 'bad' || row.severity === 'warn' ? sign(row.severity, row.severity) : null, quantity(units.share(row.errorShare), 'none yet')),
+        cell: (row) => h('span', { class: `e ${row.severity}` }, isTrouble(row.severity) && sign(row.severity), quantity(units.share(row.errorShare), 'none yet')),
       },
       { id: 'p95', title: 'p95', class: 'n', order: (row) => row.latencyP95, cell: (row) => quantity(units.duration(row.latencyP95)) },
       { id: 'services', title: 'Services', cell: (row) => (row.services ?? []).join(', ') },

@@ -39,7 +39,7 @@ export function jsonAddress(path) {
  */
 export function chip(text, press) {
   const count = h('b');
-  const element = h('button', { type: 'button', 'aria-pressed': 'false', onclick: press }, text, ' ', count);
+  const element = h('button', { 'aria-pressed': 'false', onclick: press }, text, ' ', count);
   return {
     element,
     show: (pressed, number) => {
@@ -92,7 +92,7 @@ export function nothingLeft(context, what, count) {
  * @returns {HTMLElement}
  */
 export function failure(error) {
-  return h('p.fail', h('b', sign('bad', 'bad:'), 'The list could not be had'), error.message);
+  return h('p.fail', h('b', sign('bad'), 'The list could not be had'), error.message);
 }
 
 /**
@@ -111,8 +111,7 @@ export function placed(name, site, unknown = 'not reported yet') {
 /**
  * Text in an element that asks to be cut where there is no room: the whole of it is in its title.
  * @param {string} text
- * @param {string} [name] of the class
  */
-export function clipped(text, name = '') {
-  return h('span', { class: `clip ${name}`.trim(), title: text }, text);
+export function clipped(text) {
+  return h('span', { title: text }, text);
 }

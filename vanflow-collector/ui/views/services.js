@@ -192,7 +192,7 @@ class Services {
       h('a', {
         class: `share ${level}`, href: this.to(name, { order: 'errors' }),
         title: `${errors.errors} of ${errors.units} ${errors.unit} failed; 4xx is no error`,
-      }, levelSign(level), quantity(units.share(errors.share))),
+      }, level && sign(level), quantity(units.share(errors.share))),
     ];
   }
 
@@ -273,9 +273,10 @@ class Services {
       this.range = range;
       this.noFigures = null;
     } catch (error) {
-      if (signal.aborted || question !== this.asking) return;
-      if (!(error instanceof api.ApiError)) throw error;
-      this.noFigures = error.message;
+      if (question !== this.asking) return;
+      const failure = api.failureOf(error, signal);
+      if (!failure) return;
+      this.noFigures = failure.message;
     }
     this.draw();
     await this.askReasons();
@@ -383,8 +384,7 @@ class Services {
       this.reasons = reasons;
       this.draw();
     } catch (error) {
-      if (this.context.signal.aborted) return;
-      if (!(error instanceof api.ApiError)) throw error;
+      api.failureOf(error, this.context.signal);
       // Without a reason it says how many failed.
     }
   }
@@ -422,7 +422,7 @@ class Services {
     );
     const { note } = applying(filter.parse(this.context.address().filter), KEYS, 'services');
     this.note.hidden = this.noFigures === null && note === '';
-    this.note.replaceChildren(...(this.noFigures === null ? [note] : [sign('unknown', 'not known:'), `There are no figures: ${this.noFigures} ${note}`]));
+    this.note.replaceChildren(...(this.noFigures === null ? [note] : [sign('unknown'), `There are no figures: ${this.noFigures} ${note}`]));
     this.drawTotal(rows);
   }
 
@@ -433,6 +433,7 @@ class Services {
       return;
     }
     const total = totalOf(rows);
+    const level = shareLevel(total.errors?.share);
     const points = (/** @type {string} */ name) => added(rows.map((row) => row.points[name] ?? []));
     this.foot.replaceChildren(h('tr', null,
       h('th', { scope: 'row', class: 'nm_' }, 'All services'),
@@ -445,7 +446,7 @@ class Services {
         quantity(units.rate(total.requests))),
       h('td.g.e', total.errors ? [
         chart({ lines: [{ points: points('errors'), kind: 'bars' }], range: this.range, label: 'Errors of all', format: (value) => ({ value: units.count(value) ?? '', unit: '' }), width: 72, height: 20, end: false }),
-        h('span', { class: `share ${shareLevel(total.errors.share)}` }, levelSign(shareLevel(total.errors.share)), quantity(units.share(total.errors.share))),
+        h('span', { class: `share ${level}` }, level && sign(level), quantity(units.share(total.errors.share))),
       ] : ''),
       h('td.g.la'),
       h('td.w', h('span.lc', `${total.listeners} listeners, ${total.connectors} connectors`))));
@@ -462,11 +463,6 @@ class Services {
     const started = this.context.isOld(this.range) ? 0 : this.context.verdict()?.since ?? 0;
     return units.minute(Math.max(this.range.start, started));
   }
-}
-
-/** @param {ReturnType<typeof shareLevel>} level */
-function levelSign(level) {
-  return level === '' ? null : sign(level, level === 'bad' ? 'bad:' : 'look:');
 }
 
 /** Whether nobody has opened a connection to it. @param {Row} row */

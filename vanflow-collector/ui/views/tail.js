@@ -5,7 +5,7 @@
  */
 import { timeParameters } from '../address.js';
 import * as api from '../api.js';
-import { choice, h, s, say } from '../dom.js';
+import { choice, h, hint, s, say } from '../dom.js';
 import * as filter from '../filter.js';
 import { applying, matchersOf } from '../filter.js';
 import { Table } from '../table.js';
@@ -134,13 +134,13 @@ export class Tail {
     this.order = choice('Order', [{ value: 'newest', text: 'Newest' }, { value: 'errors', text: 'Errors first' }],
       (value) => this.own({ order: value === 'newest' ? '' : value }));
     this.pauseText = h('span', 'Pause');
-    this.pauseButton = h('button', { type: 'button', class: 'btn pause', 'aria-keyshortcuts': 'p', onclick: () => context.pause() },
+    this.pauseButton = h('button.btn.pause', { 'aria-keyshortcuts': 'p', onclick: () => context.pause() },
       s('svg.ic', { width: 10, height: 12, viewBox: '0 0 10 12', 'aria-hidden': 'true' }, s('path', { d: 'M3 2v8M7 2v8' })),
-      this.pauseText, h('kbd', { 'aria-hidden': 'true' }, 'p'));
+      this.pauseText, hint('p'));
     this.bar = listBar(options.title, this.order.element, this.pauseButton);
     this.chips = options.chips.map((each) => ({ ...each, ...chip(each.text, () => this.own({ only: onlyOf(context.address()) === each.id ? '' : each.id })) }));
     this.bar.chips.append(...this.chips.map((each) => each.element));
-    this.more = h('button', { type: 'button', class: 'btn more', hidden: true, onclick: () => this.follow() });
+    this.more = h('button.btn.more', { hidden: true, onclick: () => this.follow() });
     this.titles = new Map();
     /** @type {Table<R>} */
     this.table = new Table({
@@ -186,7 +186,7 @@ export class Tail {
   /** The button that opens a row; a click on it is one on the row. @param {R} row */
   toggle(row) {
     const open = this.table.open === row.key;
-    return h('button', { type: 'button', class: 'tw', 'aria-expanded': String(open), 'aria-label': open ? 'Close' : 'Open' });
+    return h('button.tw', { 'aria-expanded': String(open), 'aria-label': open ? 'Close' : 'Open' });
   }
 
   /** Changes what the address holds for this list. @param {Record<string, string>} change */
@@ -420,8 +420,7 @@ export class Tail {
         const number = await ask(count);
         if (asking === this.asking) this.counts[id] = number;
       } catch (error) {
-        if (signal.aborted) return;
-        if (!(error instanceof api.ApiError)) throw error;
+        if (!api.failureOf(error, signal)) return;
         // A number that cannot be had is left out.
         if (asking === this.asking) this.counts[id] = undefined;
       }
@@ -443,8 +442,7 @@ export class Tail {
       }
       if (!this.rows.some((row) => row.key === key)) this.draw(this.rows.length > 0 ? this.rows : this.wanted());
     } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof api.ApiError)) throw error;
+      api.failureOf(error, signal);
     }
   }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::{signal::ctrl_c, time::sleep};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
 use vanflow_api::selection::duration;
 use vanflow_proto::{
     Timestamp, capture,
@@ -25,7 +28,7 @@ use crate::{
     number,
 };
 
-/// Records until interrupted, or for as long as was asked for.
+/// Records until interrupted or terminated, or for as long as was asked for.
 pub(crate) async fn record(
     record: &Record,
     connection: &Connection,
@@ -49,6 +52,9 @@ pub(crate) async fn record(
     let tape = Arc::new(Mutex::new(Tape::create(&record.file)?));
     config.tap = Some(Tape::tap(&tape));
     let (handle, mut events) = router::connect(config);
+    // A terminal interrupts; what terminates are systemd, `timeout` and whatever runs containers.
+    let (mut interrupts, mut terminations) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let say = |err: &mut dyn Write, text: &str| {
         // Whoever does not read this wants the file all the same.
         let _ = writeln!(err, "{}", visible(text));
@@ -70,7 +76,8 @@ pub(crate) async fn record(
     let mut was_attached = false;
     tokio::select! {
         () = until => {}
-        interrupted = ctrl_c() => interrupted?,
+        _ = interrupts.recv() => {}
+        _ = terminations.recv() => {}
         () = attend(&mut events, err, &mut was_attached, say) => {}
     }
     // What has been asked for is still taken in, so that the capture ends between two messages.

@@ -120,6 +120,9 @@ export function overlap(a, b, room = 0) {
  * @param {Box} box
  */
 export function crosses(curve, box) {
+  // It stays between its ends and controls: most boxes are far from all of them.
+  const [xs, ys] = [curve.map((each) => each.x), curve.map((each) => each.y)];
+  if (Math.max(...xs) <= box.x || Math.min(...xs) >= box.x + box.width || Math.max(...ys) <= box.y || Math.min(...ys) >= box.y + box.height) return false;
   for (let step = 1; step < 24; step += 1) {
     const point = at(curve, step / 24);
     if (point.x > box.x && point.x < box.x + box.width && point.y > box.y && point.y < box.y + box.height) return true;

@@ -3,7 +3,7 @@
  * that nothing jumps and what is focused stays so.
  * @module
  */
-import { fill, h, s } from '../../dom.js';
+import { fill, h, isTrouble, s, signAt } from '../../dom.js';
 import * as units from '../../units.js';
 import * as geometry from './geometry.js';
 
@@ -35,6 +35,8 @@ export function rate(rates) {
 }
 
 const ruler = /** @type {CanvasRenderingContext2D} */ (document.createElement('canvas').getContext('2d'));
+/** The fonts of the page; asked for once, as that may lay it out. */
+let family = '';
 
 /**
  * @param {string} text
@@ -42,7 +44,8 @@ const ruler = /** @type {CanvasRenderingContext2D} */ (document.createElement('c
  * @param {number} weight
  */
 function textWidth(text, size, weight) {
-  ruler.font = `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+  family ||= getComputedStyle(document.body).fontFamily;
+  ruler.font = `${weight} ${size}px ${family}`;
   return ruler.measureText(text).width;
 }
 
@@ -170,6 +173,11 @@ export class Picture {
     });
   }
 
+  /** How much room there is. */
+  size() {
+    return `${this.element.clientWidth} ${this.element.clientHeight}`;
+  }
+
   showStops() {
     const current = this.stops.find((stop) => stop.id === this.focused) ?? this.stops[0];
     for (const { element } of this.stops) element.setAttribute('tabindex', element === current?.element ? '0' : '-1');
@@ -195,7 +203,7 @@ export class Picture {
     const links = routedLinks(map, areas);
     const scale = this.fit(map, [...edges.values(), ...links.values()]);
     // Text that would come out too small is drawn larger, as far as there is room.
-    const grow = Math.max(1, LEAST_TEXT / (LEAST_TEXT * scale));
+    const grow = Math.max(1, 1 / scale);
     const dimmed = marked !== null;
     this.stops = [];
 
@@ -215,7 +223,7 @@ export class Picture {
     this.layers.routers.update(map.routers, (router) => router.id,
       (router) => [router, grow, marked?.has(router.id), areas.get(router.area)],
       (router, group) => drawRouter(router, areas.get(router.area), group, grow, marked?.has(router.id) ?? false));
-    this.label(map, edges, links, marked, grow);
+    this.label(map, areas, edges, links, marked, grow);
 
     for (const [type, items] of /** @type {const} */ ([['areas', map.areas], ['nodes', map.nodes]])) {
       for (const item of items) {
@@ -337,14 +345,15 @@ export class Picture {
 
   /**
    * @param {NetworkMap} map
+   * @param {Map<string, import('../../answers.js').MapArea>} areas
    * @param {Map<string, Curve>} edges
    * @param {Map<string, Curve>} links
    * @param {Marked} marked
    * @param {number} grow
    */
-  label(map, edges, links, marked, grow) {
+  label(map, areas, edges, links, marked, grow) {
     const size = LEAST_TEXT * grow;
-    /** @typedef {{ id: string, kind: 'elab' | 'llab', text: string, class: string, severity: string, octets: number, curve: Curve, target: string }} Wanted */
+    /** @typedef {{ id: string, kind: 'elab' | 'llab', text: string, class: string, severity: import('../../dom.js').Severity | '', octets: number, curve: Curve, target: string }} Wanted */
     /** @type {Wanted[]} */
     const wanted = [];
     const widest = [...map.edges].sort((a, b) => (rate(b.octetRate) ?? 0) - (rate(a.octetRate) ?? 0)).slice(0, LABELLED);
@@ -353,7 +362,7 @@ export class Picture {
       if (!line) continue;
       const octets = rate(edge.octetRate) ?? 0;
       const selected = marked?.has(edge.id) ?? false;
-      if (edge.severity === 'bad' || edge.severity === 'warn') {
+      if (isTrouble(edge.severity)) {
         wanted.push({ id: `e${edge.id}`, kind: 'elab', text: troubleOf(edge), class: edge.severity, severity: edge.severity, octets, curve: line, target: edge.id });
       } else if (selected || (marked === null && widest.includes(edge) && octets > 0)) {
         wanted.push({
@@ -383,6 +392,7 @@ export class Picture {
       ...map.areas.map((area) => (area.open
         ? { x: area.x, y: area.y, width: Math.min(area.width, 20 + textWidth(area.name, 13 * grow, 650)), height: 44 } : area)),
       ...map.routers.map((router) => ({ x: router.x - 9, y: router.y - 9, width: 18, height: 18 })),
+      ...map.routers.flatMap((router) => nameOf(router, areas.get(router.area), grow)?.box ?? []),
     ];
     const placed = geometry.placeLabels(wanted.map((item) => ({
       item, curve: item.curve, height: size + 8, little: item.class === 'unk',
@@ -395,11 +405,8 @@ export class Picture {
         group.setAttribute('data-id', item.target);
         group.append(s('rect', { ...round(box), rx: item.kind === 'elab' ? 3 : box.height / 2 }));
         let x = box.x + 6;
-        if (item.severity) {
-          const [mx, my] = [x + 4, box.y + box.height / 2];
-          group.append(item.severity === 'bad'
-            ? s('path.xm', { d: `M${mx - 3.5} ${my - 3.5}l7 7m0-7l-7 7` })
-            : s('path.tm', { d: `M${mx} ${my - 5}l5.500 9.500h-11Z` }));
+        if (isTrouble(item.severity)) {
+          group.append(signAt(item.severity, x + 4, box.y + box.height / 2));
           x += 14;
         }
         group.append(s('text', { x, y: box.y + box.height / 2 + size * 0.36, 'font-size': size }, item.text));
@@ -444,7 +451,7 @@ function plural(number, one) {
  * @param {boolean} selected
  */
 function drawArea(area, level, routers, group, grow, selected) {
-  const trouble = area.severity === 'bad' || area.severity === 'warn';
+  const trouble = isTrouble(area.severity);
   const kinds = [area.platform, area.provider, area.version].filter(Boolean).join(' · ');
   const counts = [plural(area.nodes, area.open && level === 'process' ? 'process' : 'component'), routers > 0 ? plural(routers, 'router') : ''].filter(Boolean).join(', ');
   group.setAttribute('class', `site ${selected ? 'sel' : ''} ${area.open ? 'open' : 'closed'} ${trouble ? area.severity : ''}`);
@@ -505,7 +512,7 @@ function lines(text, room, size, weight, most) {
 function drawNode(map, node, group, grow, selected, dimmed) {
   const area = map.areas.find((each) => each.id === node.area);
   const octets = rate(node.octetRate);
-  const said = node.severity === 'bad' || node.severity === 'warn' ? node.text : undefined;
+  const said = isTrouble(node.severity) ? node.text : undefined;
   const under = said ?? (octets === null ? node.text ?? '' : units.text(units.octetRate(octets)));
   group.setAttribute('class', ['node', node.kind, node.severity, selected ? 'sel' : '', dimmed ? 'dim' : '', octets || said ? '' : 'quiet'].filter(Boolean).join(' '));
   const processes = node.processes ?? 0;
@@ -545,10 +552,24 @@ function drawRouter(router, area, group, grow, selected) {
     s('rect.hit', { x: x - 12, y: y - 12, width: 24, height: 24 }),
     s('path', { class: `rm ${router.mode === 'edge' ? 'edge' : ''}`, d: `M${x} ${y - 7}l7 7l-7 7l-7-7Z` }),
   );
-  if (area && !area.open) return;
+  const at = nameOf(router, area, grow);
+  if (at) group.append(s('text.rn', { x: at.x, y: at.y, 'text-anchor': at.anchor, 'font-size': LEAST_TEXT * grow }, name));
+}
+
+/**
+ * Where the name of a router stands: beside it, on the side that its links do not leave by; none where its site is closed.
+ * @param {import('../../answers.js').MapRouter} router
+ * @param {import('../../answers.js').MapArea | undefined} area
+ * @param {number} grow
+ */
+function nameOf(router, area, grow) {
+  if (area && !area.open) return null;
   const side = area ? geometry.sideOf(area, router) : 'right';
-  const inside = { right: [-12, 4, 'end'], left: [12, 4, 'start'], bottom: [12, -8, 'start'], top: [12, -8, 'start'] }[side];
-  group.append(s('text.rn', { x: x + Number(inside[0]), y: y + Number(inside[1]), 'text-anchor': inside[2], 'font-size': LEAST_TEXT * grow }, name));
+  const x = router.x + (side === 'right' ? -12 : 12);
+  const y = router.y + (side === 'right' || side === 'left' ? 4 : -8);
+  const size = LEAST_TEXT * grow;
+  const width = textWidth(units.router(router.name), size, 600);
+  return { x, y, anchor: side === 'right' ? 'end' : 'start', box: { x: side === 'right' ? x - width : x, y: y - size, width, height: size * 1.3 } };
 }
 
 /**
@@ -598,7 +619,7 @@ function drawLink(link, line, group, selected) {
  * @param {Marked} marked
  */
 function drawEdge(edge, line, group, marked) {
-  const trouble = edge.severity === 'bad' || edge.severity === 'warn';
+  const trouble = isTrouble(edge.severity);
   const selected = marked?.has(edge.id) ?? false;
   const state = trouble ? edge.severity : selected ? 'sel' : marked ? 'dim' : '';
   group.setAttribute('class', `edge ${state}`);
@@ -660,8 +681,8 @@ export function legend() {
       item([line(1e3)], '≤ 1 kB/s'), item([line(1e5)], '100 kB/s'), item([line(1e7)], '10 MB/s'))),
     h('div', h('h2', 'Errors'), h('ul', null,
       item([line(2e3)], '< 2 %'),
-      item([line(2e3, 'w'), s('path.tm', { d: 'M22 2l5.500 9.500h-11Z' })], '2–10 %'),
-      item([line(2e3, 'b'), s('path.xm', { d: 'M18.500 3.500l7 7m0-7l-7 7' })], '> 10 %'))),
+      item([line(2e3, 'w'), signAt('warn', 22, 7)], '2–10 %'),
+      item([line(2e3, 'b'), signAt('bad', 22, 7)], '> 10 %'))),
     h('div', h('h2', 'Marks'), h('ul', null,
       item([line(1e4, 'l'), s('path.rm', { d: 'M22 0l7 7l-7 7l-7-7Z' })], 'routers and their links'),
       item([line(1e3), s('path.lka', { d: 'M44 7l-8-4v8Z' })], 'client to server'),
