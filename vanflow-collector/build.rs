@@ -21,10 +21,11 @@ fn main() -> io::Result<()> {
     let mut names = Vec::new();
     collect(&from, "", &mut names)?;
     names.sort_unstable();
-    // All modules are asked for at once, not each once somebody has read which one needs it.
-    let modules = names.iter().filter(|name| name.ends_with(".js"));
+    // All modules that the page begins with are asked for at once, not each once somebody has read which one needs it.
+    let mut modules = Vec::new();
+    with_imports(&from, "main.js".to_owned(), &mut modules)?;
     let preloads: String =
-        modules.map(|name| format!("<link rel=\"modulepreload\" href=\"{name}\">\n")).collect();
+        modules.iter().map(|name| format!("<link rel=\"modulepreload\" href=\"{name}\">\n")).collect();
     let mut table = String::from("&[\n");
     for name in names {
         let path = into.join("ui").join(&name);
@@ -50,6 +51,29 @@ fn main() -> io::Result<()> {
 
 fn variable(name: &str) -> PathBuf {
     PathBuf::from(env::var_os(name).expect("cargo says so"))
+}
+
+/// A module, and all that it begins with importing, each once.
+fn with_imports(folder: &Path, name: String, found: &mut Vec<String>) -> io::Result<()> {
+    if found.contains(&name) {
+        return Ok(());
+    }
+    let text = fs::read_to_string(folder.join(&name))?;
+    found.push(name.clone());
+    let imports = text.lines().filter(|line| line.starts_with("import "));
+    for path in imports.filter_map(|line| line.split('\'').nth(1)) {
+        let mut parts: Vec<_> = name.split('/').collect();
+        parts.pop();
+        for part in path.split('/') {
+            match part {
+                "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        with_imports(folder, parts.join("/"), found)?;
+    }
+    Ok(())
 }
 
 /// The files that are for browsers: the page, scripts and styles, but not the tools that check them.

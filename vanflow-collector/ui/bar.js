@@ -315,7 +315,7 @@ export class Bar {
       lines: [{ points }], range, width, height: 24, format: units.octetRate, end: false,
       label: `Octets a second, ${units.range(range.start, range.end, this.shell.now())}`,
     });
-    line.classList.replace('spark', 'ribbon');
+    line.classList.add('ribbon');
     const left = Math.max(0, x(start));
     line.prepend(s('rect.win', { x: left, y: 0, width: Math.max(2, x(end) - left), height: 24 }));
     line.append(s('path.winb', { d: `M${left + 0.75} 0V24M${Math.min(width - 0.75, x(end))} 0V24` }));

@@ -25,7 +25,7 @@ let verdict = null;
 let pausedAt = null;
 /** What has come since. @type {Map<string, any>} */
 let held = new Map();
-/** @type {{ view: import('./views.js').View, mounted: import('./views.js').Mounted, element: HTMLElement, ended: AbortController, asked: Record<string, string> } | null} */
+/** @type {{ view: import('./views.js').View, loaded: import('./views.js').Loaded, mounted: import('./views.js').Mounted, element: HTMLElement, ended: AbortController, asked: Record<string, string> } | null} */
 let screen = null;
 /** An answer takes long after so many seconds. */
 const SLOW = 1.5;
@@ -66,24 +66,41 @@ function show() {
   const view = VIEWS.find((each) => each.id === address.view) ?? VIEWS[0];
   if (screen?.view !== view) {
     leave();
-    const ended = new AbortController();
-    const element = h('section', { class: `screen s-${view.id}` });
-    main.insertBefore(element, panel.element);
-    const mounted = view.mount(element, {
-      address: () => address, go, replace, now: () => stream.now(), verdict: () => verdict, signal: ended.signal, pause,
-      frozen, at: () => frozen() ?? stream.now(), range: () => addresses.bounds({ ...address, end: frozen() }, stream.now()), isOld, announce: (text) => say(status, text),
-      link: (change) => addresses.format(addresses.changed(address, change)),
-    });
-    element.prepend(wait);
-    screen = { view, mounted, element, ended, asked: {} };
-    document.title = `${view.title} · VAN-Flow`;
-    if (verdict) mounted.verdict?.(verdict);
+    const { loaded } = view;
+    if (!loaded) void load(view);
+    else enter(view, loaded);
   } else {
     screen.mounted.show?.(address);
   }
   subscribe();
   bar.show(address, { pausedAt, news: news() });
   panel.show(address);
+}
+
+/** @param {import('./views.js').View} view @param {import('./views.js').Loaded} loaded */
+function enter(view, loaded) {
+  const ended = new AbortController();
+  const element = h('section', { class: `screen s-${view.id}` });
+  main.insertBefore(element, panel.element);
+  const mounted = loaded.mount(element, {
+    address: () => address, go, replace, now: () => stream.now(), verdict: () => verdict, signal: ended.signal, pause,
+    frozen, at: () => frozen() ?? stream.now(), range: () => addresses.bounds({ ...address, end: frozen() }, stream.now()), isOld, announce: (text) => say(status, text),
+    link: (change) => addresses.format(addresses.changed(address, change)),
+  });
+  element.prepend(wait);
+  screen = { view, loaded, mounted, element, ended, asked: {} };
+  document.title = `${view.title} · VAN-Flow`;
+  if (verdict) mounted.verdict?.(verdict);
+}
+
+/** Fetches a view, and shows it where it is waited for. One that does not come is tried again. @param {import('./views.js').View} view */
+async function load(view) {
+  try {
+    view.loaded ??= await view.load();
+  } catch {
+    return;
+  }
+  if (address.view === view.id && screen?.view !== view) show();
 }
 
 /** Whether a range of the past is for the most part before there are metrics, and what ended then is on disk. @param {import('./chart.js').TimeRange} range */
@@ -108,10 +125,10 @@ function leave() {
 /** Asks for what the view needs now: by the stream, or once where it is of the past. */
 function subscribe() {
   if (!screen) return;
-  const { view, mounted } = screen;
+  const { loaded, mounted } = screen;
   const before = screen.asked;
   const live = address.end === null;
-  const wanted = view.subscriptions(address);
+  const wanted = loaded.subscriptions(address);
   screen.asked = wanted;
   for (const name of Object.keys(before)) if (!live || !(name in wanted)) stream.set(`v${name}`, null);
   past.abort();
@@ -289,6 +306,7 @@ api.get('v2alpha1/user').then((user) => bar.user(/** @type {import('./answers.js
 });
 setInterval(() => {
   if (document.hidden) return;
+  for (const view of VIEWS) if (!view.loaded) void load(view);
   void stream.probe();
   bar.tick(stream.heard);
   showWait();

@@ -60,7 +60,7 @@ function path(list, address, { only = onlyOf(address), live = false } = {}) {
   ]);
 }
 
-/** @param {'connections' | 'applicationflows'} list @param {string} failed the chip of those that failed @returns {import('../views.js').View['subscriptions']} */
+/** @param {'connections' | 'applicationflows'} list @param {string} failed the chip of those that failed @returns {import('../views.js').Loaded['subscriptions']} */
 const subscriptions = (list, failed) => (address) => ({
   tail: path(list, address, { live: true }),
   ...(orderOf(address) === 'errors' && onlyOf(address) === '' ? { first: path(list, address, { only: failed }) } : {}),
@@ -92,13 +92,8 @@ const rateOf = (metric) => (/** @type {readonly string[]} */ matchers) => `sum($
 /** @param {number | undefined} rate @param {string} word */
 const perSecond = (rate, word) => (rate === undefined ? [] : [h('b', units.rate(rate)?.value), ` ${word}${units.rate(rate)?.unit}`]);
 
-/** @type {import('../views.js').View} */
+/** @type {import('../views.js').Loaded} */
 export const connections = {
-  id: 'connections',
-  title: 'Connections',
-  key: 'c',
-  icon: 'M3 6h12M12 3l3 3-3 3M17 14H5M8 11l-3 3 3 3',
-  count: (verdict) => ({ text: units.count(verdict.counts.openConnections) ?? '' }),
   subscriptions: subscriptions('connections', 'failed'),
   mount: (element, context) => new Tail(element, context, /** @type {import('./tail.js').TailOptions<Connection>} */ ({
     title: 'Connections',
@@ -126,13 +121,8 @@ export const connections = {
   })),
 };
 
-/** @type {import('../views.js').View} */
+/** @type {import('../views.js').Loaded} */
 export const requests = {
-  id: 'requests',
-  title: 'Requests',
-  key: 'r',
-  icon: 'M3 5h9M3 10h14M3 15h6',
-  count: () => null,
   subscriptions: subscriptions('applicationflows', 'bad'),
   mount: (element, context) => new Tail(element, context, /** @type {import('./tail.js').TailOptions<Request>} */ ({
     title: 'Requests',

@@ -27,16 +27,8 @@ const MANY = 6;
 /** Where lanes begin: behind their labels. */
 const LABELS = 157;
 
-/** @type {import('../views.js').View} */
+/** @type {import('../views.js').Loaded} */
 export const health = {
-  id: 'health',
-  title: 'Health',
-  key: 'h',
-  icon: 'M2 11h4l2-6 4 11 2-5h4',
-  count: ({ findings }) => {
-    const wrong = findings.filter(({ severity }) => isTrouble(severity));
-    return wrong.length === 0 ? null : { text: String(wrong.length), severity: wrong.some(({ severity }) => severity === 'bad') ? 'bad' : 'warn' };
-  },
   subscriptions: (address) => ({ events: eventsPath(address), ...(address.end === null ? { sources: 'v1/sources' } : {}) }),
   mount: (element, context) => new Health(element, context),
 };

@@ -36,14 +36,8 @@ const KEYS = ['', 'site', 'router'];
 const LISTS = /** @type {const} */ (['sites', 'routers', 'links']);
 const PATHS = { sites: 'v2alpha1/sites', routers: 'v2alpha1/routers', links: 'v2alpha1/routerlinks' };
 
-/** @type {import('../views.js').View} */
+/** @type {import('../views.js').Loaded} */
 export const infra = {
-  id: 'infra',
-  title: 'Sites, routers, links',
-  short: 'Sites',
-  key: 'n',
-  icon: 'M10 3v5M4 17v-4h12v4M10 8v5M8 3h4M2 17h4M14 17h4',
-  count: ({ counts }) => ({ text: `${counts.sites}, ${counts.routers}, ${counts.links}` }),
   subscriptions: (address) => ({
     ...Object.fromEntries(LISTS.map((name) => [name, path(name, address)])),
     listeners: api.withQuery('v2alpha1/listeners', [['fields', 'siteId'], ...during(address)]),

@@ -20,13 +20,8 @@ import { firstAnswer, isNarrow, levelOf, pathOf } from './map/question.js';
 /** Numbers change at most this often. */
 const REDRAW_MS = 1000;
 
-/** @type {import('../views.js').View} */
+/** @type {import('../views.js').Loaded} */
 export const map = {
-  id: 'map',
-  title: 'Map',
-  key: 'm',
-  icon: 'M3 3h5v5H3zM12 12h5v5h-5zM8 5.500h3a3 3 0 013 3V12',
-  count: () => null,
   subscriptions: (address) => {
     /** @type {Record<string, string>} */
     const wanted = { map: pathOf(address) };
@@ -248,7 +243,7 @@ class MapView {
       return;
     }
     delete this.note.dataset.text;
-    const folded = map.folded ? `+${units.count(map.folded)} more, without trouble` : '';
+    const folded = map.folded ? `+${units.count(map.folded)} more: the worst and largest are shown` : '';
     const open = address.open.length > 0 ? 'some sites are open' : '';
     const left = this.filtered(map, terms);
     const text = left && !map.nodes.some((node) => left(node.id)) ? 'The filter leaves nothing on the map' : [open, folded].filter(Boolean).join(' · ');

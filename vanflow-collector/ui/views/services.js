@@ -28,13 +28,8 @@ const REASONS_EVERY = 30;
 const KEYS = ['', 'service', 'site', 'component', 'process', 'from', 'to', 'protocol'];
 const ORDERS = /** @type {const} */ (['trouble', 'octets', 'name']);
 
-/** @type {import('../views.js').View} */
+/** @type {import('../views.js').Loaded} */
 export const services = {
-  id: 'services',
-  title: 'Services',
-  key: 's',
-  icon: 'M3 5h14M3 10h14M3 15h14',
-  count: (verdict) => ({ text: units.count(verdict.counts.services) ?? '' }),
   subscriptions: (address) => {
     const time = past(address);
     return {

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use vanflow_store::Snapshot;
 
-use super::{graph::Graph, scene::Level};
+use super::{
+    graph::Graph,
+    scene::{Level, MOST_NODES},
+};
 use crate::{
     error::{ApiError, excerpt},
     params::Params,
@@ -29,9 +32,6 @@ pub(super) struct Query {
 /// What `format` calls the forms of a map.
 const FORMS: [(&str, Media); 4] =
     [("json", Media::Json), ("svg", Media::Svg), ("dot", Media::Dot), ("mermaid", Media::Mermaid)];
-
-/// No picture is legible with more.
-const MOST_NODES: u64 = 150;
 
 /// The schema of the values of a parameter, where its form does not say it all.
 pub(in crate::v1) fn parameter_described(name: &str) -> Option<Value> {
@@ -76,7 +76,7 @@ impl Query {
             service: params.text("service").map(str::to_owned),
             // Now is what is shown without it.
             time: time.filter(|time| *time != Time::Ago(0)),
-            limit: limit.unwrap_or(MOST_NODES) as usize,
+            limit: limit.unwrap_or(MOST_NODES),
             form: form.unwrap_or(accepted),
         })
     }

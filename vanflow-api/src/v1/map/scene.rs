@@ -9,6 +9,9 @@ use super::{
     words,
 };
 
+/// So many nodes a map has at most, however many have trouble: no picture is legible with more.
+pub(super) const MOST_NODES: usize = 150;
+
 /// How deep sites are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Level {
@@ -45,7 +48,7 @@ pub(super) struct Choice<'c> {
     pub(super) open: &'c [String],
     /// The address of the service whose traffic alone is shown.
     pub(super) service: Option<&'c str>,
-    /// So many nodes at most; more only where more have trouble.
+    /// So many nodes at most; more only where more have trouble, up to [`MOST_NODES`].
     pub(super) limit: usize,
 }
 
@@ -287,7 +290,8 @@ impl Folding {
         Self { groups: groups.into_values().collect(), of }
     }
 
-    /// Folds the groups with the fewest octets, where there are too many; none that has trouble.
+    /// Folds the groups with the fewest octets, where there are too many. Those that have trouble are folded only where
+    /// there are more of them than [`MOST_NODES`], the worst last.
     fn fold(&mut self, graph: &Graph, limit: usize) {
         if self.groups.len() <= limit {
             return;
@@ -306,23 +310,22 @@ impl Folding {
                 *errors += traffic.figures.errors;
             }
         }
-        let mut has_trouble = vec![false; self.groups.len()];
+        let mut trouble = vec![Trouble::Fine; self.groups.len()];
         for ((source, destination), (units, errors)) in edges {
             let figures = Figures { units, errors, ..Figures::default() };
-            if figures.trouble() > Trouble::Fine {
-                for end in [source, destination].into_iter().flatten() {
-                    has_trouble[end] = true;
-                }
+            for end in [source, destination].into_iter().flatten() {
+                trouble[end] = trouble[end].max(figures.trouble());
             }
         }
-        let mut smallest: Vec<_> = (0..self.groups.len()).filter(|group| !has_trouble[*group]).collect();
+        let mut smallest: Vec<_> = (0..self.groups.len()).collect();
         smallest.sort_by(|left, right| {
             let id = |group: &usize| &self.groups[*group].node.id;
-            (octets[*left], id(left)).cmp(&(octets[*right], id(right)))
+            (trouble[*left], octets[*left], id(left)).cmp(&(trouble[*right], octets[*right], id(right)))
         });
         let (mut left, mut areas) = (self.groups.len(), BTreeSet::new());
         for group in smallest {
-            if left + areas.len() <= limit {
+            let most = if trouble[group] > Trouble::Fine { limit.max(MOST_NODES) } else { limit };
+            if left + areas.len() <= most {
                 break;
             }
             let group = &mut self.groups[group];

@@ -135,6 +135,21 @@ fn places(graph: &Graph, scene: &Scene, layout: &Layout) -> BTreeMap<String, Rec
     areas.chain(nodes).collect()
 }
 
+#[test]
+fn of_more_trouble_than_there_is_room_for_the_worst_is_shown_and_the_rest_says_so() {
+    let processes = (0..301).map(|number| (usize::from(number > 0), 0, false)).collect();
+    let traffic =
+        (1..301).map(|number| (0, number, if number == 1 { 0 } else { 95 }, 5, number as u64)).collect();
+    let graph = graph(&(2, processes, traffic, Vec::new()));
+    let scene = Scene::new(&graph, &choice(Level::Process, 150));
+    assert_eq!((scene.nodes.len(), scene.folded), (150, 152));
+    let shown = |id: &str| scene.nodes.iter().any(|node| node.id == id);
+    assert!(shown("p001"), "all of it failed, though it was little");
+    assert!(shown("p000") && shown("p300") && !shown("p002"));
+    let more = scene.nodes.iter().find(|node| node.kind == Kind::More).expect("the rest");
+    assert_eq!(more.served.trouble(), Trouble::Warn);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
