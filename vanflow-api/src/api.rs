@@ -208,10 +208,18 @@ impl Api {
     }
 
     /// What has ended since this was called last, for those who keep it: rows of [`tables`](crate::tables), each with the
-    /// position of its table. Nothing is there twice.
+    /// position of its table. Nothing is there twice. Some thousands come at a time, so that what ended at once, be it a
+    /// million, takes no more memory: call it until none comes.
     pub fn take_ended(&self, ended: &mut Ended, due: Due) -> Vec<(usize, Row)> {
         let snapshot = ended.follow(|| self.shared.network.read());
         self.shared.whose.said_in(ended.rows(&snapshot, &self.shared.derivations, due))
+    }
+
+    /// Takes note of what has ended, while it cannot be kept: it is given later, unless it is evicted before. That costs a
+    /// fraction of what a row takes. Has to be called, or [`Api::take_ended`], every few seconds.
+    pub fn observe_ended(&self, ended: &mut Ended) {
+        ended.follow(|| self.shared.network.read());
+        ended.wait();
     }
 
     /// Passes over what has ended so far, as if it had been taken.
@@ -220,7 +228,8 @@ impl Api {
         ended.pass_over();
     }
 
-    /// The rows of what began, each once, and of what is open for long, each with the position of its table.
+    /// The rows of what began, each once, and of what is open for long, each with the position of its table. Some thousands
+    /// come at a time: call it until none comes.
     pub fn take_opened(
         &self,
         opened: &mut Opened,

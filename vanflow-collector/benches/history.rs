@@ -102,8 +102,14 @@ impl Made {
         while store.advance(now) {}
         drop(store);
         self.publisher.publish();
-        let mut rows = self.api.take_ended(&mut self.ended, due);
-        rows.extend(self.api.take_events(&mut self.events));
+        let mut rows = self.api.take_events(&mut self.events);
+        loop {
+            let ended = self.api.take_ended(&mut self.ended, due);
+            if ended.is_empty() {
+                break;
+            }
+            rows.extend(ended);
+        }
         rows
     }
 }

@@ -1,6 +1,7 @@
 //! Keeps what has ended: takes it from the API once a second, and gives it to the archive.
 
 use std::{
+    io,
     ops::ControlFlow,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
@@ -30,9 +31,6 @@ use crate::{
 /// How often what ended is taken, and is on disk.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How many rows wait in memory for a disk that is full. Beyond that they are lost, and counted.
-const MOST_WAITING: usize = 100_000;
-
 /// What of an emulated network is kept at most, in octets.
 const MOST_OF_DEMO: u64 = 1 << 30;
 
@@ -61,7 +59,6 @@ pub(crate) struct Archivist {
     /// What could not be written yet.
     waiting: Vec<(usize, Row)>,
     written: u64,
-    lost: u64,
     health: Arc<Health>,
     trouble: Occasion,
     sealing_trouble: Occasion,
@@ -109,7 +106,6 @@ impl Archivist {
             events: TakenEvents::default(),
             waiting: Vec::new(),
             written: 0,
-            lost: 0,
             health,
             trouble: Occasion::default(),
             sealing_trouble: Occasion::default(),
@@ -183,10 +179,12 @@ impl Archivist {
     /// Keeps what ends, until `shutdown`, and then the rest.
     pub(crate) async fn keep(self, api: Api, shutdown: CancellationToken) {
         let take = move |archivist: &mut Self, turn| {
-            archivist.take(&api, if turn == Turn::Last { Due::All } else { Due::Settled });
-            if turn == Turn::Last {
+            let is_last = turn == Turn::Last;
+            if is_last {
+                // There may be no time for all that ended: that waits in the state, and counters do not.
                 archivist.keep_counters(&api);
             }
+            archivist.take(&api, if is_last { Due::All } else { Due::Settled });
         };
         if let Err(error) = chore::repeat(self, EVERY, shutdown, take).await {
             error!("what ends is no longer kept: {error}");
@@ -224,37 +222,57 @@ impl Archivist {
         }
     }
 
-    /// Keeps what ended since the last time. What goes wrong is reported, and tried again. Blocks.
+    /// Keeps what ended since the last time, in parts. What goes wrong is reported, and tried again: until then what ended
+    /// waits in the store. Blocks.
     fn take(&mut self, api: &Api, due: Due) {
-        self.waiting.extend(api.take_ended(&mut self.ended, due));
-        self.waiting.extend(api.take_events(&mut self.events));
         let now = clock::now().as_micros();
         self.keep_charts(api, due, now);
-        let outcome = self.archive.append(&self.waiting, now);
-        let gone = match &outcome {
-            Ok(()) => self.waiting.len(),
-            Err(_) => self.waiting.len().saturating_sub(MOST_WAITING),
-        };
-        self.waiting.drain(..gone);
-        let count = if outcome.is_ok() { &mut self.written } else { &mut self.lost };
-        *count += gone as u64;
-        let lost = self.lost + self.ended.missed();
+        let mut outcome = self.write(now);
+        if outcome.is_ok() {
+            self.waiting = api.take_events(&mut self.events);
+            outcome = self.write(now);
+        }
+        while outcome.is_ok() {
+            self.waiting = api.take_ended(&mut self.ended, due);
+            if self.waiting.is_empty() {
+                break;
+            }
+            outcome = self.write(now);
+            self.seal(now);
+        }
+        if outcome.is_err() {
+            api.observe_ended(&mut self.ended);
+        }
+        let lost = self.ended.missed();
         self.health.wrote("history", Written { written: self.written, lost });
         match outcome {
             Ok(()) => {
                 if self.trouble.is_over() {
-                    info!("what ends is kept again; {} rows were lost by now", self.lost);
+                    info!("what ends is kept again; {lost} rows were lost by now");
                 }
             }
             Err(error) => {
                 if self.trouble.arises().is_some() {
                     error!(
-                        "cannot keep what ends: {error}; collecting goes on, and up to {MOST_WAITING} rows wait until that \
-                         works again"
+                        "cannot keep what ends: {error}; collecting goes on, and what has ended waits until that works \
+                         again, for as long as it is held"
                     );
                 }
             }
         }
+        self.seal(now);
+    }
+
+    /// Writes what waits. Blocks.
+    fn write(&mut self, now: u64) -> io::Result<()> {
+        self.archive.append(&self.waiting, now)?;
+        self.written += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Turns what is in the log into files where it is time to. Blocks.
+    fn seal(&mut self, now: u64) {
         match self.archive.seal(now) {
             Ok(()) => drop(self.sealing_trouble.is_over()),
             Err(error) => {
@@ -271,6 +289,7 @@ mod tests {
     use http::Request;
     use http_body_util::BodyExt;
     use vanflow_api::{ApiOptions, Network};
+    use vanflow_proto::{Attribute, RecordKind, SourceType, UpdateBuf};
     use vanflow_store::{Store, StoreOptions};
 
     use super::*;
@@ -316,6 +335,45 @@ mod tests {
         drop(archivist);
         let (_, anew) = start();
         assert!(!series(&anew, now).await.contains("\"value\":["));
+    }
+
+    /// faults 36
+    #[test]
+    fn what_ends_while_the_disk_is_full_is_kept_when_there_is_room_again() {
+        const CONNECTIONS: u64 = 5000;
+        let directory = TempDir::new().expect("a directory");
+        let settings =
+            config::Archive { directory: directory.path().to_owned(), options: ArchiveOptions::default() };
+        let now = clock::now();
+        let (network, publisher) = Network::new(Store::new(StoreOptions::default()));
+        let api = Api::new(network, ApiOptions::default());
+        let opened = Archivist::open(&settings, Duration::from_secs(60), now, Arc::default());
+        let mut archivist = opened.expect("it opens");
+        archivist.take(&api, Due::Settled);
+        {
+            let mut store = publisher.write();
+            let source = store.source_seen("west:0", SourceType::Router, now);
+            for number in 0..CONNECTIONS {
+                let connection = UpdateBuf::new(RecordKind::BiflowTport, format!("west:{}", number + 1))
+                    .with(Attribute::StartTime, now.as_micros())
+                    .with(Attribute::EndTime, now.as_micros() + 1);
+                store.apply(source, &connection, now);
+            }
+        }
+        publisher.publish();
+        // Where logs should be, nothing can be written.
+        let (logs, away) = (directory.path().join("log"), directory.path().join("away"));
+        std::fs::rename(&logs, &away).expect("it is there");
+        for _ in 0..4 {
+            archivist.take(&api, Due::Settled);
+            assert!(archivist.waiting.len() < 4096, "the others wait where they are held");
+        }
+        assert_eq!((archivist.written, archivist.ended.missed()), (0, 0));
+        std::fs::rename(&away, &logs).expect("it is there");
+        archivist.take(&api, Due::Settled);
+        archivist.take(&api, Due::Settled);
+        assert_eq!((archivist.archive.held("connections").rows, archivist.ended.missed()), (CONNECTIONS, 0));
+        assert_eq!(archivist.written, CONNECTIONS + archivist.archive.held("events").rows);
     }
 
     #[test]

@@ -55,9 +55,6 @@ const EVERY: Duration = Duration::from_secs(1);
 const BATCH_AFTER: Duration = Duration::from_secs(5);
 const ROWS_IN_BATCH: usize = 50_000;
 
-/// How many rows wait in memory for a disk that is full. Beyond that they are lost, and counted.
-const MOST_WAITING: usize = 100_000;
-
 /// How long a server may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -115,7 +112,6 @@ struct Packer {
     events: TakenEvents,
     waiting: Vec<(usize, Row)>,
     since: Option<Instant>,
-    lost: u64,
     health: Arc<Health>,
     trouble: Occasion,
     is_filled: Arc<Notify>,
@@ -191,7 +187,6 @@ impl Exporter {
                 events: TakenEvents::default(),
                 waiting: Vec::new(),
                 since: None,
-                lost: 0,
                 health: health.clone(),
                 trouble: Occasion::default(),
                 is_filled: is_filled.clone(),
@@ -236,41 +231,54 @@ impl Packer {
     /// Takes what ended since the last time, and puts it in the outbox when it is much or has waited for long. Blocks.
     fn take(&mut self, api: &Api, turn: Turn) {
         let due = if turn == Turn::Last { Due::All } else { Due::Settled };
-        self.waiting.extend(api.take_ended(&mut self.ended, due));
-        self.waiting.extend(api.take_events(&mut self.events));
-        if !self.waiting.is_empty() {
-            self.since.get_or_insert_with(Instant::now);
+        let mut outcome = self.pack_due(false);
+        if outcome.is_ok() {
+            self.waiting.extend(api.take_events(&mut self.events));
         }
-        let is_due = self.waiting.len() >= ROWS_IN_BATCH
-            || turn == Turn::Last
-            || self.since.is_some_and(|since| since.elapsed() >= BATCH_AFTER);
-        if is_due && !self.waiting.is_empty() {
-            match self.pack(clock::now().as_micros()) {
-                Ok(()) => {
-                    self.since = None;
-                    if self.trouble.is_over() {
-                        info!(
-                            "what ends can be put on disk for the ClickHouse again; {} rows were lost by now",
-                            self.lost
-                        );
-                    }
+        while outcome.is_ok() {
+            let ended = api.take_ended(&mut self.ended, due);
+            if ended.is_empty() {
+                outcome = self.pack_due(turn == Turn::Last);
+                break;
+            }
+            self.waiting.extend(ended);
+            outcome = self.pack_due(false);
+        }
+        match outcome {
+            Ok(()) => {
+                if self.trouble.is_over() {
+                    info!(
+                        "what ends can be put on disk for the ClickHouse again; {} rows were lost by now",
+                        self.ended.missed()
+                    );
                 }
-                Err(error) => {
-                    let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
-                    self.waiting.drain(..surplus);
-                    self.lost += surplus as u64;
-                    if self.trouble.arises().is_some() {
-                        error!(
-                            "cannot put what ends on disk for the ClickHouse: {error}; collecting goes on, and up to \
-                             {MOST_WAITING} rows wait until that works again"
-                        );
-                    }
+            }
+            Err(error) => {
+                api.observe_ended(&mut self.ended);
+                if self.trouble.arises().is_some() {
+                    error!(
+                        "cannot put what ends on disk for the ClickHouse: {error}; collecting goes on, and what has ended \
+                         waits until that works again, for as long as it is held"
+                    );
                 }
             }
         }
         let counts = self.outbox.counts();
-        let lost = self.lost + counts.lost + self.ended.missed();
+        let lost = counts.lost + self.ended.missed();
         self.health.wrote("clickhouse", Written { written: counts.sent, lost });
+    }
+
+    /// Puts what waits in the outbox where it is much, has waited for long, or is the last.
+    fn pack_due(&mut self, is_last: bool) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if is_last || self.waiting.len() >= ROWS_IN_BATCH || since.elapsed() >= BATCH_AFTER {
+            self.pack(clock::now().as_micros())?;
+            self.since = None;
+        }
+        Ok(())
     }
 
     /// Puts what waits in the outbox, by table.

@@ -159,19 +159,38 @@ impl FlowLog {
     /// Writes what ended since the last time. What goes wrong is reported, and tried again. Blocks.
     fn take(&mut self, api: &Api, due: Due) {
         let now = clock::now();
-        let (mut began, open) = match &mut self.opened {
-            Some(opened) => api.take_opened(opened, due, now),
-            None => Default::default(),
-        };
-        if !self.says_opened {
-            began.clear();
+        let mut outcome = self.write();
+        loop {
+            let (mut began, open) = match &mut self.opened {
+                Some(opened) => api.take_opened(opened, due, now),
+                None => Default::default(),
+            };
+            if began.is_empty() && open.is_empty() {
+                break;
+            }
+            if !self.says_opened {
+                began.clear();
+            }
+            self.wait(api, Phase::Open, began, now);
+            self.wait(api, Phase::Progress, open, now);
+            outcome = outcome.and_then(|()| self.write());
+            if outcome.is_err() {
+                let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
+                self.waiting.drain(..surplus);
+                self.lost += surplus as u64;
+            }
         }
-        let ended = api.take_ended(&mut self.ended, due);
-        if [&began, &open, &ended].iter().any(|rows| !rows.is_empty()) {
-            self.admission.learn(|| api.directory());
+        while outcome.is_ok() {
+            let ended = api.take_ended(&mut self.ended, due);
+            if ended.is_empty() {
+                break;
+            }
+            self.wait(api, Phase::End, ended, now);
+            outcome = self.write();
         }
-        for (phase, rows) in [(Phase::Open, began), (Phase::Progress, open), (Phase::End, ended)] {
-            self.wait(phase, rows, now);
+        if outcome.is_err() {
+            // In the store it takes less.
+            api.observe_ended(&mut self.ended);
         }
         let missed = self.ended.missed() + self.opened.as_ref().map_or(0, Opened::missed);
         if missed > self.missed {
@@ -180,12 +199,6 @@ impl FlowLog {
                 missed - self.missed
             );
             self.missed = missed;
-        }
-        let outcome = self.write();
-        if outcome.is_err() {
-            let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
-            self.waiting.drain(..surplus);
-            self.lost += surplus as u64;
         }
         self.health
             .wrote("flow-log", metrics::Written { written: self.written, lost: self.lost + self.missed });
@@ -198,8 +211,8 @@ impl FlowLog {
             Err(error) => {
                 if self.trouble.arises().is_some() {
                     error!(
-                        "cannot write the flow log: {error}; collecting goes on, and up to {MOST_WAITING} lines wait until \
-                         that works again"
+                        "cannot write the flow log: {error}; collecting goes on, and what has ended waits until that works \
+                         again, for as long as it is held"
                     );
                 }
             }
@@ -207,7 +220,11 @@ impl FlowLog {
     }
 
     /// Has lines of rows that are to have one wait to be written.
-    fn wait(&mut self, phase: Phase, rows: Vec<(usize, Row)>, now: Timestamp) {
+    fn wait(&mut self, api: &Api, phase: Phase, rows: Vec<(usize, Row)>, now: Timestamp) {
+        if rows.is_empty() {
+            return;
+        }
+        self.admission.learn(|| api.directory());
         let entries = rows.into_iter().map(|(table, row)| Entry { phase, table, row, at: now.as_micros() });
         let Self { waiting, admission, lines, .. } = self;
         waiting.extend(entries.filter(|entry| admission.admits(entry, lines)));

@@ -71,8 +71,8 @@ use {
     tokio::runtime::Handle,
 };
 
-/// How long all of it may take to leave (faults 22), with some time to spare.
-const LEAVE_WITHIN: Duration = Duration::from_millis(4_200);
+/// How long all of it may take to leave (faults 22): within five seconds nothing is left, threads and memory included.
+const LEAVE_WITHIN: Duration = Duration::from_millis(3_900);
 
 /// How often events take note of what happened: what is within a second has to be there.
 const OBSERVE_EVENTS_EVERY: Duration = Duration::from_millis(500);

@@ -53,7 +53,7 @@ pub use self::{
 };
 use self::{
     columns::Reader,
-    disk::{Disk, Kept},
+    disk::{Disk, Kept, Output},
     extent::Extent,
     log::Log,
     rollup::{DAY, ROLLUPS, Since},
@@ -188,6 +188,42 @@ struct Entry {
     octets: u64,
     /// Whether it is elsewhere, too.
     is_sent: bool,
+}
+
+/// What is known of the rows of a file without reading them.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    rows: u64,
+    /// Of how many rows they are the sums.
+    summed: u64,
+    /// When they ended: the earliest and the latest.
+    ends: (u64, u64),
+    /// When they started: the same.
+    starts: (u64, u64),
+    /// Whether any of them is in place of an earlier one.
+    has_replacing: bool,
+}
+
+impl Facts {
+    fn of<R: Borrow<Row>>(table: &Table, summed: Option<u64>, rows: &[R]) -> Self {
+        let each = || rows.iter().map(Borrow::borrow);
+        let ends = each().map(|row| table.end(row));
+        let start = |row: &Row| match table.sums.start.map(|column| &row.values[column]) {
+            Some(Value::Number(start)) => Some(*start),
+            _ => None,
+        };
+        let starts = each().map(start);
+        Self {
+            rows: rows.len() as u64,
+            summed: summed.unwrap_or(0),
+            ends: (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0)),
+            starts: (
+                starts.clone().map(Option::unwrap_or_default).min().unwrap_or(0),
+                starts.map(|start| start.unwrap_or(u64::MAX)).max().unwrap_or(u64::MAX),
+            ),
+            has_replacing: each().any(|row| table.replaces(row)),
+        }
+    }
 }
 
 /// Something that was met in the directory, for the log of whoever opened it.
@@ -426,7 +462,7 @@ impl Archive {
             };
             if !self.state().files.iter().any(is_merged) {
                 self.tables[at].sort(&mut rows);
-                files.push(self.write_file(at, None, &rows, &folder, (number, number))?);
+                files.push(self.write_rows(at, None, &rows, &folder, (number, number))?);
             }
         }
         for at in 0..self.tables.len() {
@@ -435,8 +471,8 @@ impl Archive {
         Ok(files)
     }
 
-    /// Writes a file so that it is there as a whole or not at all.
-    fn write_file<R: Borrow<Row>>(
+    /// Writes rows, as they are ordered, to a file.
+    fn write_rows<R: Borrow<Row>>(
         &self,
         at: usize,
         rollup: Option<usize>,
@@ -445,8 +481,21 @@ impl Archive {
         logs: (u64, u64),
     ) -> Result<Entry, SealError> {
         let table = if rollup.is_some() { &self.sums[at] } else { &self.tables[at] };
-        let each = || rows.iter().map(Borrow::borrow);
-        let summed = rollup.map(|_| rollup::summed(each()));
+        let summed = rollup.map(|_| rollup::summed(rows.iter().map(Borrow::borrow)));
+        let write = |file: &mut Output| columns::write(table, rows, summed, file);
+        self.write_file(at, rollup, Facts::of(table, summed, rows), write, folder, logs)
+    }
+
+    /// Writes a file so that it is there as a whole or not at all.
+    fn write_file(
+        &self,
+        at: usize,
+        rollup: Option<usize>,
+        facts: Facts,
+        write: impl FnOnce(&mut Output) -> Result<(), ParquetError>,
+        folder: &Path,
+        logs: (u64, u64),
+    ) -> Result<Entry, SealError> {
         let path = folder.join(match logs {
             (first, last) if first == last => format!("{first:020}.parquet"),
             (first, last) => format!("{first:020}-{last:020}.parquet"),
@@ -455,34 +504,28 @@ impl Archive {
         let write = || -> Result<u64, ParquetError> {
             self.disk.create_folder(folder)?;
             let mut file = self.disk.create(&unfinished)?;
-            columns::write(table, rows, summed, &mut file)?;
+            write(&mut file)?;
             file.flush()?;
             file.sync()?;
             self.disk.rename(&unfinished, &path)?;
             Ok(file.length()?)
         };
-        let octets = write().map_err(|error| SealError { path: path.clone(), error })?;
-        let ends = each().map(|row| table.end(row));
-        let ends = (ends.clone().min().unwrap_or(0), ends.max().unwrap_or(0) + last_of_step(rollup));
-        let kept = Arc::new(Kept::new(path, self.disk.clone()));
-        let start = |row: &Row| match table.sums.start.map(|column| &row.values[column]) {
-            Some(Value::Number(start)) => Some(*start),
-            _ => None,
-        };
-        let starts = each().map(start);
+        let octets = write().map_err(|error| {
+            // Room that was taken on a full disk is there again.
+            let _ = self.disk.remove_file(&unfinished);
+            SealError { path: path.clone(), error }
+        })?;
+        let Facts { rows, summed, ends, starts, has_replacing } = facts;
         Ok(Entry {
             table: at,
             rollup,
-            kept,
+            kept: Arc::new(Kept::new(path, self.disk.clone())),
             logs,
-            ends,
-            rows: rows.len() as u64,
-            summed: summed.unwrap_or(0),
-            starts: (
-                starts.clone().map(Option::unwrap_or_default).min().unwrap_or(0),
-                starts.map(|start| start.unwrap_or(u64::MAX)).max().unwrap_or(u64::MAX),
-            ),
-            has_replacing: each().any(|row| table.replaces(row)),
+            ends: (ends.0, ends.1 + last_of_step(rollup)),
+            rows,
+            summed,
+            starts,
+            has_replacing,
             octets,
             is_sent: false,
         })

@@ -159,6 +159,28 @@ impl Table {
         });
     }
 
+    /// The columns that say where a row is in the order of files, when it was there, and whether it is in place of another;
+    /// and the same table with these alone.
+    #[cfg(feature = "archive")]
+    pub(crate) fn narrow(&self) -> (Vec<usize>, Self) {
+        let mut kept = vec![self.key, self.identity, self.end];
+        kept.extend(self.order.iter().chain(&self.sums.start).chain(&self.sums.replaces));
+        kept.sort_unstable();
+        kept.dedup();
+        let at = |column: usize| kept.partition_point(|kept| *kept < column);
+        let (start, replaces) = (self.sums.start.map(at), self.sums.replaces.map(at));
+        let narrow = Self {
+            name: self.name,
+            columns: kept.iter().map(|column| self.columns[*column]).collect(),
+            key: at(self.key),
+            identity: at(self.identity),
+            end: at(self.end),
+            order: self.order.iter().map(|column| at(*column)).collect(),
+            sums: Sums { keys: Vec::new(), numbers: Vec::new(), start, replaces },
+        };
+        (kept, narrow)
+    }
+
     /// When the row with that key began, in microseconds, if it says so.
     pub fn began(key: &str) -> Option<u64> {
         key.rsplit_once('@')?.1.parse().ok()

@@ -202,11 +202,8 @@ pub(crate) fn fold<const N: usize, const M: usize, const K: usize, S>(
         }
     }
     let ended = row.head.present & 1 << END != 0;
-    if changed.has(Attribute::EndTime)
-        && ended
-        && row.head.present & 1 << START != 0
-        && row.numbers[END] < row.numbers[START]
-    {
+    // Without a start, that is 0.
+    if changed.has(Attribute::EndTime) && ended && row.numbers[END] < row.numbers[START] {
         vocabulary.oddities.add(Oddity::EndBeforeStart);
     }
     changed

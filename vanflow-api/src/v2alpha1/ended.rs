@@ -26,6 +26,9 @@ const FLOWS: [RecordKind; 3] = [RecordKind::BiflowTport, RecordKind::BiflowApp, 
 /// How many are remembered that can end again: as many as the store remembers when it evicts them.
 const MOST_AGAIN: usize = 20_000;
 
+/// How many rows are given at a time: what ended at once, be it a million, is never in memory as rows altogether.
+const PART: usize = 2048;
+
 /// Rows, each with the position of its table.
 pub(crate) type Given = Vec<(usize, Row)>;
 
@@ -66,6 +69,8 @@ pub struct Opened {
     open: VecDeque<(u64, RecordRef, u64)>,
     /// How long one is not due again, in microseconds; none where nothing is due again.
     every: Option<u64>,
+    /// Whether what is due of those that began was given, and those that are due again are.
+    is_begun_given: bool,
 }
 
 /// A moment that every connection and request passes once.
@@ -80,14 +85,18 @@ enum Moment {
 struct Passing {
     moment: Moment,
     seen: Revision,
-    /// How often it was asked what is due.
-    asked: u64,
+    /// How often all that is due was given.
+    asked: u32,
+    /// Whether there may be more that is due than was given yet.
+    is_amid: bool,
     /// Those that were not given yet.
     pending: VecDeque<Pending>,
     /// Those that were seen and are held yet, by what they are: rows are used again.
-    taken: HashMap<RecordRef, u64>,
+    taken: HashMap<RecordRef, KeyHash>,
     /// Of how many it was known when those that are not held any more were forgotten last.
     forgotten_at: usize,
+    /// How many were pending when those that are not held any more were counted as missed last.
+    waiting_at: usize,
     /// What was given before this process began.
     before: HashSet<u64>,
     hasher: RandomState,
@@ -116,12 +125,23 @@ impl Again {
     }
 }
 
+/// A part of the hash of a key: enough to tell those apart that had the same row one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct KeyHash(u32);
+
+impl From<u64> for KeyHash {
+    fn from(hash: u64) -> Self {
+        Self((hash >> 32) as u32)
+    }
+}
+
+/// One that was not given yet. There can be as many as the store holds records, which these are not to add much to.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
-    /// How often it was asked what is due when this was seen.
-    seen: u64,
+    /// How often all that is due had been given when this was seen.
+    seen: u32,
     record: RecordRef,
-    hash: u64,
+    hash: KeyHash,
     /// Whether it was given before this process began.
     is_known: bool,
 }
@@ -166,38 +186,39 @@ impl Ended {
         self.0.follow(read)
     }
 
+    /// Has what is due wait: it is due at the next turn again.
+    pub(crate) fn wait(&mut self) {
+        self.0.turn();
+    }
+
     /// Passes over all that has ended so far.
     pub(crate) fn pass_over(&mut self) {
         self.0.pending.clear();
     }
 
-    /// The rows of what is due, each with the position of its table.
-    pub(crate) fn rows(
-        &mut self,
-        snapshot: &Snapshot,
-        derivations: &Derivations,
-        due: Due,
-    ) -> Vec<(usize, Row)> {
-        let due: Vec<_> = self.0.due(snapshot, due).into_iter().filter(|(.., is_known)| !is_known).collect();
-        let given = rows(
-            snapshot,
-            derivations,
-            due.iter().map(|(record, hash, _)| {
-                (*record, self.0.again.as_ref().is_some_and(|again| again.known.contains(hash)))
-            }),
-        );
-        if let Some(again) = &mut self.0.again {
-            let presumed = due.iter().filter(|(record, ..)| record.is_end_presumed());
-            presumed.for_each(|(_, hash, _)| again.add(*hash));
+    /// The rows of what is due, [`PART`] at most and none when there is no more, each with the position of its table.
+    pub(crate) fn rows(&mut self, snapshot: &Snapshot, derivations: &Derivations, due: Due) -> Given {
+        loop {
+            let due = self.0.due(snapshot, due);
+            let new = due.iter().filter(|(.., is_known)| !is_known);
+            let replaces = |hash| self.0.again.as_ref().is_some_and(|again| again.known.contains(hash));
+            let given =
+                rows(snapshot, derivations, new.clone().map(|(record, hash, _)| (*record, replaces(hash))));
+            if let Some(again) = &mut self.0.again {
+                let presumed = new.filter(|(record, ..)| record.is_end_presumed());
+                presumed.for_each(|(_, hash, _)| again.add(*hash));
+            }
+            if due.is_empty() || !given.is_empty() {
+                return given;
+            }
         }
-        given
     }
 }
 
 impl Opened {
     /// What begins, and with a time in microseconds, what is open for so long, each time.
     pub fn new(every: Option<u64>) -> Self {
-        Self { passing: Passing::new(Moment::Begin), open: VecDeque::new(), every }
+        Self { passing: Passing::new(Moment::Begin), open: VecDeque::new(), every, is_begun_given: false }
     }
 
     /// Passes over the one with that key when it comes: that it began was said before.
@@ -225,7 +246,8 @@ impl Opened {
         self.passing.pending.iter_mut().for_each(|pending| pending.is_known = true);
     }
 
-    /// The rows of what began, and of what is due again, each with the position of its table.
+    /// The rows of what began, and of what is due again, [`PART`] of each at most and none when there is no more, each with
+    /// the position of its table.
     pub(crate) fn rows(
         &mut self,
         snapshot: &Snapshot,
@@ -233,12 +255,27 @@ impl Opened {
         due: Due,
         now: u64,
     ) -> (Given, Given) {
-        let began = self.passing.due(snapshot, due);
+        let once = |record| (record, false);
+        while !self.is_begun_given {
+            let began = self.passing.due(snapshot, due);
+            self.is_begun_given = began.is_empty();
+            if let Some(every) = self.every {
+                let open = began.iter().filter(|(record, ..)| record.is_live());
+                self.open.extend(open.map(|(record, hash, _)| (now + every, record.at(), *hash)));
+            }
+            let new = began.into_iter().filter(|(.., is_known)| !is_known);
+            let given = rows(snapshot, derivations, new.map(|(record, ..)| once(record)));
+            if !given.is_empty() {
+                return (given, Given::new());
+            }
+        }
         let mut again = Vec::new();
         if let Some(every) = self.every {
-            while let Some((at, record, hash)) = self.open.front().copied().filter(|(at, ..)| *at <= now) {
+            while again.len() < PART
+                && let Some((at, record, hash)) = self.open.front().copied().filter(|(at, ..)| *at <= now)
+            {
                 self.open.pop_front();
-                let record = snapshot.get(record).filter(|record| self.passing.is_same(*record, hash));
+                let record = snapshot.get(record).filter(|record| self.passing.is_same(*record, hash.into()));
                 if let Some(record) = record.filter(|record| record.is_live()) {
                     again.push(record);
                     // One that was due long ago is due once.
@@ -246,12 +283,9 @@ impl Opened {
                     self.open.push_back((at + (missed + 1) * every, record.at(), hash));
                 }
             }
-            let open = began.iter().filter(|(record, ..)| record.is_live());
-            self.open.extend(open.map(|(record, hash, _)| (now + every, record.at(), *hash)));
         }
-        let new = began.into_iter().filter(|(.., is_known)| !is_known).map(|(record, ..)| record);
-        let once = |record| (record, false);
-        (rows(snapshot, derivations, new.map(once)), rows(snapshot, derivations, again.into_iter().map(once)))
+        self.is_begun_given = !again.is_empty();
+        (Given::new(), rows(snapshot, derivations, again.into_iter().map(once)))
     }
 }
 
@@ -261,9 +295,11 @@ impl Passing {
             moment,
             seen: Revision::default(),
             asked: 0,
+            is_amid: false,
             pending: VecDeque::new(),
             taken: HashMap::new(),
             forgotten_at: 0,
+            waiting_at: 0,
             before: HashSet::new(),
             hasher: RandomState::new(),
             missed: 0,
@@ -278,9 +314,9 @@ impl Passing {
             return;
         }
         let hash = key_hash(&self.hasher, record);
-        if self.taken.remove(&record.at()) == Some(hash) {
+        if self.taken.remove(&record.at()) == Some(KeyHash::from(hash)) {
             let pending = self.pending.len();
-            self.pending.retain(|pending| pending.record != record.at() || pending.hash != hash);
+            self.pending.retain(|pending| pending.record != record.at() || pending.hash != hash.into());
             // What was not given yet is in place of nothing.
             if self.pending.len() == pending {
                 again.add(hash);
@@ -307,6 +343,7 @@ impl Passing {
             self.note(&changes, &snapshot);
             self.seen = if changes.overrun { snapshot.revision() } else { changes.upto };
             if self.seen >= snapshot.revision() {
+                self.forget_evicted(&snapshot);
                 return snapshot;
             }
         }
@@ -336,13 +373,14 @@ impl Passing {
             return self.revive(record);
         }
         let hash = key_hash(&self.hasher, record);
-        let seen = self.taken.insert(record.at(), hash);
         let is_known = self.before.remove(&hash);
+        let hash = KeyHash::from(hash);
+        let seen = self.taken.insert(record.at(), hash);
         if seen == Some(hash) {
             return;
         }
         // Its start came after its end: it is the same, under another key.
-        let without_start = self.hasher.hash_one(&*key_text(record.flow_id(), None));
+        let without_start = KeyHash::from(self.hasher.hash_one(&*key_text(record.flow_id(), None)));
         if seen == Some(without_start) {
             let pending = self.pending.iter_mut().rev();
             let same =
@@ -354,37 +392,69 @@ impl Passing {
         }
         // Of one that ended and was given there is nothing more to know.
         if !is_known || record.is_live() {
-            self.pending.push_back(Pending { seen: self.asked, record: record.at(), hash, is_known });
+            // What is seen while what was due before is given is due when all that is seen after it is.
+            let seen = self.asked + u32::from(self.is_amid);
+            self.pending.push_back(Pending { seen, record: record.at(), hash, is_known });
         }
     }
 
-    /// Those that are due, with the hashes of their keys and whether they were given before this process began.
+    /// Those that are due, [`PART`] at most and none when there is no more, with the hashes of their keys and whether they
+    /// were given before this process began.
     fn due<'s>(&mut self, snapshot: &'s Snapshot, due: Due) -> Vec<(Record<'s>, u64, bool)> {
         let mut records = Vec::new();
-        while let Some(pending) = self.pending.front().copied()
+        while records.len() < PART
+            && let Some(pending) = self.pending.front().copied()
             && (due == Due::All || pending.seen < self.asked)
         {
             self.pending.pop_front();
             let record = snapshot.get(pending.record);
             match record.filter(|record| self.is_same(*record, pending.hash)) {
-                Some(record) => records.push((record, pending.hash, pending.is_known)),
+                Some(record) => {
+                    records.push((record, key_hash(&self.hasher, record), pending.is_known));
+                }
                 None => self.missed += 1,
             }
         }
-        self.asked += 1;
-        if self.taken.len() > 2 * self.forgotten_at.max(1024) {
-            let Self { taken, hasher, .. } = self;
-            taken
-                .retain(|at, hash| snapshot.get(*at).is_some_and(|record| key_hash(hasher, record) == *hash));
-            self.forgotten_at = self.taken.len();
+        self.is_amid = !records.is_empty();
+        if self.is_amid {
+            return records;
         }
+        self.turn();
         records
     }
 
+    /// All that is due was given, or waits for the next turn.
+    fn turn(&mut self) {
+        self.is_amid = false;
+        self.asked += 1;
+    }
+
+    /// Forgets what is not held any more, once that can be half as many as is held.
+    fn forget_evicted(&mut self, snapshot: &Snapshot) {
+        if self.taken.len() > 2 * self.forgotten_at.max(1024) {
+            let Self { taken, hasher, .. } = self;
+            let hash_of = |record| KeyHash::from(key_hash(hasher, record));
+            taken.retain(|at, hash| snapshot.get(*at).is_some_and(|record| hash_of(record) == *hash));
+            self.forgotten_at = taken.len();
+        }
+        if self.pending.len() > self.waiting_at.max(1024) * 3 / 2 {
+            let mut pending = std::mem::take(&mut self.pending);
+            let before = pending.len();
+            let is_held = |pending: &Pending| {
+                snapshot.get(pending.record).is_some_and(|record| self.is_same(record, pending.hash))
+            };
+            pending.retain(is_held);
+            self.missed += (before - pending.len()) as u64;
+            self.waiting_at = pending.len();
+            self.pending = pending;
+        }
+    }
+
     /// Whether a record has that key, or had it before its start was reported.
-    fn is_same(&self, record: Record<'_>, hash: u64) -> bool {
+    fn is_same(&self, record: Record<'_>, hash: KeyHash) -> bool {
         let without_start = || self.hasher.hash_one(&*key_text(record.flow_id(), None));
-        key_hash(&self.hasher, record) == hash || self.moment == Moment::Begin && without_start() == hash
+        KeyHash::from(key_hash(&self.hasher, record)) == hash
+            || self.moment == Moment::Begin && KeyHash::from(without_start()) == hash
     }
 }
 

@@ -5,6 +5,7 @@ mod answers;
 mod console;
 mod derived;
 mod document;
+mod ended;
 mod flows;
 mod gateways;
 mod golden;

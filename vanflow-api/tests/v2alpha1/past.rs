@@ -1,6 +1,7 @@
 //! What is not held any more: lists, groups and pages are those of a collector that never lets go of anything.
 
 use std::{
+    iter,
     ops::ControlFlow,
     sync::{
         Arc, Mutex,
@@ -148,15 +149,15 @@ fn only(table: &Table, wanted: &Wanted<'_>, row: &Row) -> Row {
 }
 
 /// A collector that holds ended records for so long.
-struct Collector {
-    fixture: Fixture,
+pub(super) struct Collector {
+    pub(super) fixture: Fixture,
     source: SourceId,
-    ended: Ended,
-    kept: Arc<Kept>,
+    pub(super) ended: Ended,
+    pub(super) kept: Arc<Kept>,
 }
 
 impl Collector {
-    fn new(retention_seconds: u64, kept: Kept) -> Self {
+    pub(super) fn new(retention_seconds: u64, kept: Kept) -> Self {
         Self::with(retention_seconds, kept, None)
     }
 
@@ -175,15 +176,28 @@ impl Collector {
         Self { fixture: Fixture::with_options(store, options), source, ended: Ended::replacing(), kept }
     }
 
-    fn report(&mut self, updates: &[UpdateBuf], second: u64) {
+    pub(super) fn report(&mut self, updates: &[UpdateBuf], second: u64) {
+        self.report_alone(updates, second);
+        let rows = self.take(Due::Settled);
+        self.kept.rows.lock().unwrap().extend(rows);
+    }
+
+    /// The same, and nobody takes what ended.
+    pub(super) fn report_alone(&mut self, updates: &[UpdateBuf], second: u64) {
         let now = Timestamp::from_micros(EPOCH + second * SECOND);
         let mut store = self.fixture.publisher.write();
         apply(&mut store, self.source, updates, now);
         while store.advance(now) {}
         drop(store);
         self.fixture.publisher.publish();
-        let rows = self.fixture.api.take_ended(&mut self.ended, Due::Settled);
-        self.kept.rows.lock().unwrap().extend(rows);
+    }
+
+    /// What has ended, in as many parts as it comes.
+    pub(super) fn take(&mut self, due: Due) -> Vec<(usize, Row)> {
+        let Self { fixture, ended, .. } = self;
+        iter::from_fn(|| Some(fixture.api.take_ended(ended, due)).filter(|rows| !rows.is_empty()))
+            .flatten()
+            .collect()
     }
 
     /// Not what it says of itself.
@@ -197,13 +211,13 @@ impl Collector {
 /// When it starts, how long it lasts and how long after that its end is reported, in seconds; whether the server failed;
 /// how many octets.
 #[derive(Clone, Debug)]
-struct Flow {
-    start: u64,
-    lasts: u64,
-    late: u64,
-    has_error: bool,
-    octets: u64,
-    has_request: bool,
+pub(super) struct Flow {
+    pub(super) start: u64,
+    pub(super) lasts: u64,
+    pub(super) late: u64,
+    pub(super) has_error: bool,
+    pub(super) octets: u64,
+    pub(super) has_request: bool,
 }
 
 /// How long all of it takes.
@@ -222,7 +236,7 @@ fn any_flow() -> impl Strategy<Value = Flow> {
     )
 }
 
-fn updates(flows: &[Flow], second: u64) -> Vec<UpdateBuf> {
+pub(super) fn updates(flows: &[Flow], second: u64) -> Vec<UpdateBuf> {
     let mut updates = Vec::new();
     for (id, flow) in (10..).step_by(2).zip(flows) {
         let (connection, request) = (format!("gv_ZW:{id}"), format!("gv_ZW:{}", id + 1));
@@ -430,38 +444,8 @@ fn service_id(collector: &Collector) -> String {
     services["results"][0]["identity"].as_str().unwrap().to_owned()
 }
 
-fn ended(start: u64) -> Flow {
+pub(super) fn ended(start: u64) -> Flow {
     Flow { start, lasts: 5, late: 0, has_error: false, octets: 1, has_request: true }
-}
-
-#[test]
-fn what_was_kept_before_a_restart_is_not_kept_again() {
-    let mut before = Collector::new(100, Kept::default());
-    for second in 0..30 {
-        before.report(&updates(&[ended(1), ended(12)], second), second);
-    }
-    assert_eq!(before.kept.rows.lock().unwrap().len(), 4);
-    // What the process before it held comes back, and the next one ends.
-    let mut after = Collector::new(100, Kept::default());
-    for (table, row) in &*before.kept.rows.lock().unwrap() {
-        after.ended.skip(tables()[*table].key(row));
-    }
-    for second in 0..60 {
-        after.report(&updates(&[ended(1), ended(12), ended(40)], second), second);
-    }
-    assert_eq!(after.kept.rows.lock().unwrap().len(), 2);
-    assert_eq!(after.ended.missed(), 0);
-}
-
-#[test]
-fn what_ends_last_is_kept_when_there_is_no_more_time() {
-    let mut collector = Collector::new(100, Kept::default());
-    for second in 0..=6 {
-        collector.report(&updates(&[ended(1)], second), second);
-    }
-    assert_eq!(collector.kept.rows.lock().unwrap().len(), 0);
-    let rows = collector.fixture.api.take_ended(&mut collector.ended, Due::All);
-    assert_eq!(rows.len(), 2);
 }
 
 proptest! {

@@ -22,7 +22,7 @@ use parquet::{
         reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader},
         serialized_reader::ReadOptionsBuilder,
         statistics::Statistics,
-        writer::SerializedFileWriter,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
     schema::types::{ColumnPath, Type},
 };
@@ -46,16 +46,29 @@ pub(super) fn write<R: Borrow<Row>>(
     summed: Option<u64>,
     file: impl Write + Send,
 ) -> Result<()> {
-    let is_of_rows = summed.is_none();
-    let shape = Shape {
-        name: table.name,
-        distinct: if is_of_rows { vec![table.key, table.identity] } else { Vec::new() },
-        found_by: is_of_rows.then_some(table.identity),
-        paged: is_of_rows.then_some(table.end),
-        summed,
-    };
+    let shape = Shape::of(table, summed);
     let mut writer = ParquetWriter::shaped(&shape, &table.columns, rows.len(), file)?;
     rows.chunks(ROWS_IN_GROUP).try_for_each(|rows| writer.write_group(rows))?;
+    writer.finish().map(drop)
+}
+
+/// Writes so many rows of a table, a column at a time: `values` gives those of a column, in the order of the file.
+pub(super) fn write_by_column(
+    table: &Table,
+    count: usize,
+    values: impl Fn(usize) -> Result<Vec<Value>>,
+    file: impl Write + Send,
+) -> Result<()> {
+    let mut writer = ParquetWriter::shaped(&Shape::of(table, None), &table.columns, count, file)?;
+    for from in (0..count).step_by(ROWS_IN_GROUP) {
+        let rows = from..count.min(from + ROWS_IN_GROUP);
+        let mut group = writer.writer.next_row_group()?;
+        for (position, column) in table.columns.iter().enumerate() {
+            let values = values(position)?;
+            write_column(&mut group, column, values[rows.clone()].iter())?;
+        }
+        group.close()?;
+    }
     writer.finish().map(drop)
 }
 
@@ -145,64 +158,72 @@ impl<'t, W: Write + Send> ParquetWriter<'t, W> {
     fn write_group<R: Borrow<Row>>(&mut self, rows: &[R]) -> Result<()> {
         let mut group = self.writer.next_row_group()?;
         for (position, column) in self.columns.iter().enumerate() {
-            let mut chunk = group.next_column()?.ok_or_else(|| changed(column))?;
             let values = rows.iter().map(|row| &row.borrow().values[position]);
-            match column.kind {
-                ColumnKind::Text => {
-                    let (mut levels, mut ends, mut together) = (Vec::new(), vec![0], Vec::new());
-                    for value in values {
-                        levels.push(i16::from(matches!(value, Value::Text(_))));
-                        if let Value::Text(text) = value {
-                            together.extend_from_slice(text.as_bytes());
-                            ends.push(together.len());
-                        }
-                    }
-                    let together = Bytes::from(together);
-                    let text = |ends: &[usize]| ByteArray::from(together.slice(ends[0]..ends[1]));
-                    let texts: Vec<ByteArray> = ends.windows(2).map(text).collect();
-                    chunk.typed::<ByteArrayType>().write_batch(&texts, Some(&levels), None)?;
-                }
-                ColumnKind::Number | ColumnKind::Instant => {
-                    let is_instant = column.kind == ColumnKind::Instant;
-                    let number = |value: &Value| match value {
-                        Value::Number(0) if is_instant => None,
-                        // The octets of an unsigned number, as its logical type says.
-                        Value::Number(number) => Some(number.cast_signed()),
-                        _ => None,
-                    };
-                    let (levels, numbers) = optional(values, number);
-                    chunk.typed::<Int64Type>().write_batch(&numbers, Some(&levels), None)?;
-                }
-                ColumnKind::Truth => {
-                    let truth = |value: &Value| match value {
-                        Value::Truth(truth) => Some(*truth),
-                        _ => None,
-                    };
-                    let (levels, truths) = optional(values, truth);
-                    chunk.typed::<BoolType>().write_batch(&truths, Some(&levels), None)?;
-                }
-                ColumnKind::Texts => {
-                    let (mut defined, mut repeated, mut texts) = (Vec::new(), Vec::new(), Vec::new());
-                    for value in values {
-                        let list = if let Value::Texts(list) = value { &list[..] } else { &[] };
-                        if list.is_empty() {
-                            defined.push(0);
-                            repeated.push(0);
-                        }
-                        for (position, text) in list.iter().enumerate() {
-                            defined.push(1);
-                            repeated.push(i16::from(position > 0));
-                            texts.push(ByteArray::from(text.as_bytes().to_vec()));
-                        }
-                    }
-                    chunk.typed::<ByteArrayType>().write_batch(&texts, Some(&defined), Some(&repeated))?;
-                }
-            }
-            chunk.close()?;
+            write_column(&mut group, column, values)?;
         }
         group.close()?;
         Ok(())
     }
+}
+
+fn write_column<'v, W: Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
+    column: &Column,
+    values: impl Iterator<Item = &'v Value>,
+) -> Result<()> {
+    let mut chunk = group.next_column()?.ok_or_else(|| changed(column))?;
+    match column.kind {
+        ColumnKind::Text => {
+            let (mut levels, mut ends, mut together) = (Vec::new(), vec![0], Vec::new());
+            for value in values {
+                levels.push(i16::from(matches!(value, Value::Text(_))));
+                if let Value::Text(text) = value {
+                    together.extend_from_slice(text.as_bytes());
+                    ends.push(together.len());
+                }
+            }
+            let together = Bytes::from(together);
+            let text = |ends: &[usize]| ByteArray::from(together.slice(ends[0]..ends[1]));
+            let texts: Vec<ByteArray> = ends.windows(2).map(text).collect();
+            chunk.typed::<ByteArrayType>().write_batch(&texts, Some(&levels), None)?;
+        }
+        ColumnKind::Number | ColumnKind::Instant => {
+            let is_instant = column.kind == ColumnKind::Instant;
+            let number = |value: &Value| match value {
+                Value::Number(0) if is_instant => None,
+                // The octets of an unsigned number, as its logical type says.
+                Value::Number(number) => Some(number.cast_signed()),
+                _ => None,
+            };
+            let (levels, numbers) = optional(values, number);
+            chunk.typed::<Int64Type>().write_batch(&numbers, Some(&levels), None)?;
+        }
+        ColumnKind::Truth => {
+            let truth = |value: &Value| match value {
+                Value::Truth(truth) => Some(*truth),
+                _ => None,
+            };
+            let (levels, truths) = optional(values, truth);
+            chunk.typed::<BoolType>().write_batch(&truths, Some(&levels), None)?;
+        }
+        ColumnKind::Texts => {
+            let (mut defined, mut repeated, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+            for value in values {
+                let list = if let Value::Texts(list) = value { &list[..] } else { &[] };
+                if list.is_empty() {
+                    defined.push(0);
+                    repeated.push(0);
+                }
+                for (position, text) in list.iter().enumerate() {
+                    defined.push(1);
+                    repeated.push(i16::from(position > 0));
+                    texts.push(ByteArray::from(text.as_bytes().to_vec()));
+                }
+            }
+            chunk.typed::<ByteArrayType>().write_batch(&texts, Some(&defined), Some(&repeated))?;
+        }
+    }
+    chunk.close()
 }
 
 /// What of columns is treated in ways of its own.
@@ -216,6 +237,19 @@ struct Shape {
     paged: Option<usize>,
     /// Of how many rows sums are.
     summed: Option<u64>,
+}
+
+impl Shape {
+    fn of(table: &Table, summed: Option<u64>) -> Self {
+        let is_of_rows = summed.is_none();
+        Self {
+            name: table.name,
+            distinct: if is_of_rows { vec![table.key, table.identity] } else { Vec::new() },
+            found_by: is_of_rows.then_some(table.identity),
+            paged: is_of_rows.then_some(table.end),
+            summed,
+        }
+    }
 }
 
 impl<W: Write + Send> std::fmt::Debug for ParquetWriter<'_, W> {
@@ -434,6 +468,16 @@ impl<'t> Reader<'t> {
     /// All rows of a group.
     pub(super) fn whole_group(&self, at: usize) -> Result<Vec<Row>> {
         self.group(at, &Wanted::all(self.table.name, Span { from: 0, until: u64::MAX }))
+    }
+
+    /// The values of a column, of all rows.
+    pub(super) fn values(&self, column: usize) -> Result<Vec<Value>> {
+        let mut values = Vec::new();
+        for at in 0..self.groups() {
+            let count = usize::try_from(self.file.metadata().row_group(at).num_rows()).unwrap_or(0);
+            values.extend(self.column(&*self.file.get_row_group(at)?, column, &[(true, count)])?);
+        }
+        Ok(values)
     }
 
     /// The rows of a group that are looked for. What says whether they are is read first, and nothing else where none is.

@@ -3,14 +3,17 @@
 //! A merged file is named after the first and the last of the logs that it is of. Whoever finds it beside files of those logs, in
 //! the same folder, knows that their rows are in it.
 
-use std::{cmp::Reverse, collections::BTreeMap, fs::File, path::Path, sync::PoisonError};
+use std::{
+    borrow::Borrow, cell::Cell, cmp::Reverse, collections::BTreeMap, fs::File, mem, path::Path,
+    sync::PoisonError,
+};
 
 use parquet::errors::ParquetError;
 
-use super::{Archive, Entry, HOUR, Reader, SealError, State, logs_of};
-use crate::rows::Row;
+use super::{Archive, Entry, Facts, HOUR, Reader, SealError, State, columns, disk::Output, logs_of};
+use crate::rows::{Row, Table, Value};
 
-/// How many rows a merged file has at most. They are in memory while it is written.
+/// How many rows a merged file has at most. A column of them is in memory while it is written.
 const MOST_ROWS: u64 = 1 << 16;
 
 /// How many files an hour that is not over may have before they are merged.
@@ -28,29 +31,13 @@ impl Archive {
     pub fn merge(&self, now_micros: u64) -> Result<bool, SealError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(files) = self.state().small_files(now_micros) else { return Ok(false) };
-        let (table, rollup) = (files[0].table, files[0].rollup);
-        let folder = files[0].kept.path.parent().unwrap_or(Path::new(""));
-        let mut rows = Vec::new();
-        for file in &files {
-            // One that cannot be read is an error to whoever asks for its rows, and one with columns that its table has not
-            // would lose them.
-            let Ok(Some(its)) = self.rows_of(file) else {
-                self.state().apart.push(file.kept.path.clone());
-                return Ok(true);
-            };
-            rows.extend(its);
-        }
-        match rollup {
-            None => self.tables[table].sort(&mut rows),
-            Some(level) => rows = self.merged_sums(&files[0], level, rows),
-        }
-        let logs = (files[0].logs.0, files[files.len() - 1].logs.1);
-        let merged = self.write_file(table, rollup, &rows, folder, logs)?;
+        let Some(merged) = self.merge_files(&files)? else { return Ok(true) };
+        let is_of_rows = merged.rollup.is_none();
         let mut state = self.state();
-        let all = if rollup.is_some() { &mut state.rollups } else { &mut state.files };
+        let all = if is_of_rows { &mut state.files } else { &mut state.rollups };
         all.retain(|file| !files.iter().any(|old| old.kept.path == file.kept.path));
         all.push(merged);
-        if rollup.is_none() {
+        if is_of_rows {
             state.merged += files.len() as u64;
         }
         drop(state);
@@ -59,18 +46,114 @@ impl Archive {
         Ok(true)
     }
 
-    /// All rows of a file, if the table has all of its columns.
-    fn rows_of(&self, file: &Entry) -> Result<Option<Vec<Row>>, ParquetError> {
-        let tables = if file.rollup.is_some() { &self.sums } else { &self.tables };
-        let reader = Reader::open(&tables[file.table], File::open(&file.kept.path)?)?;
-        if !reader.is_known_whole() {
-            return Ok(None);
+    /// Those files as one; none where one of them cannot be read, or has columns that its table has not. That stays as it is: it
+    /// is an error to whoever asks for its rows, or would lose them.
+    fn merge_files(&self, files: &[Entry]) -> Result<Option<Entry>, SealError> {
+        let (at, rollup) = (files[0].table, files[0].rollup);
+        let folder = files[0].kept.path.parent().unwrap_or(Path::new(""));
+        let logs = (files[0].logs.0, files[files.len() - 1].logs.1);
+        let table = if rollup.is_some() { &self.sums[at] } else { &self.tables[at] };
+        let opened = Together::open(table, files);
+        let outcome = opened.and_then(|together| match rollup {
+            None => {
+                let order = together.order()?;
+                let write = |file: &mut Output| together.write(&order.rows, file);
+                let written = self.write_file(at, None, order.facts, write, folder, logs);
+                together.unreadable.get().map_or(Ok(written), Err)
+            }
+            Some(level) => {
+                let rows = self.merged_sums(&files[0], level, together.whole()?);
+                Ok(self.write_rows(at, rollup, &rows, folder, logs))
+            }
+        });
+        match outcome {
+            Ok(written) => written.map(Some),
+            Err(unreadable) => {
+                self.state().apart.push(files[unreadable].kept.path.clone());
+                Ok(None)
+            }
         }
+    }
+}
+
+/// Files of a table that become one. What is in memory of them is a column, and what says how their rows are ordered.
+struct Together<'t> {
+    table: &'t Table,
+    readers: Vec<Reader<'t>>,
+    /// The one that could not be read.
+    unreadable: Cell<Option<usize>>,
+}
+
+/// How the rows of files are ordered together.
+struct Order {
+    /// Where each is, among all rows of one file after the other.
+    rows: Vec<usize>,
+    facts: Facts,
+}
+
+/// A row of which only that is known by which it is ordered, and where it is.
+struct Ordered {
+    row: Row,
+    at: usize,
+}
+
+impl Borrow<Row> for Ordered {
+    fn borrow(&self) -> &Row {
+        &self.row
+    }
+}
+
+/// Each error is which of the files cannot be read.
+impl<'t> Together<'t> {
+    fn open(table: &'t Table, files: &[Entry]) -> Result<Self, usize> {
+        let open = |(at, file): (usize, &Entry)| {
+            let reader = File::open(&file.kept.path).ok().and_then(|file| Reader::open(table, file).ok());
+            reader.filter(Reader::is_known_whole).ok_or(at)
+        };
+        let readers = files.iter().enumerate().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { table, readers, unreadable: Cell::new(None) })
+    }
+
+    /// The values of a column, of one file after the other.
+    fn values(&self, column: usize) -> Result<Vec<Value>, ParquetError> {
+        let mut values = Vec::new();
+        for (at, reader) in self.readers.iter().enumerate() {
+            values.extend(reader.values(column).inspect_err(|_| self.unreadable.set(Some(at)))?);
+        }
+        Ok(values)
+    }
+
+    fn order(&self) -> Result<Order, usize> {
+        let (kept, narrow) = self.table.narrow();
+        let of = |column: &usize| self.values(*column).map(Vec::into_iter);
+        let columns = kept.iter().map(of).collect::<Result<Vec<_>, _>>();
+        let mut columns = columns.map_err(|_| self.unreadable.get().unwrap_or(0))?;
+        let count = columns.iter().map(ExactSizeIterator::len).min().unwrap_or(0);
+        let mut next = || columns.iter_mut().map(|column| column.next().unwrap_or_default()).collect();
+        let mut rows: Vec<_> = (0..count).map(|at| Ordered { row: Row { values: next() }, at }).collect();
+        narrow.sort(&mut rows);
+        let facts = Facts::of(&narrow, None, &rows);
+        Ok(Order { rows: rows.into_iter().map(|row| row.at).collect(), facts })
+    }
+
+    fn write(&self, order: &[usize], file: &mut Output) -> Result<(), ParquetError> {
+        let values = |column| {
+            let mut values = self.values(column)?;
+            let take = |at: &usize| values.get_mut(*at).map(mem::take).unwrap_or_default();
+            Ok(order.iter().map(take).collect())
+        };
+        columns::write_by_column(self.table, order.len(), values, file)
+    }
+
+    /// All rows.
+    fn whole(&self) -> Result<Vec<Row>, usize> {
         let mut rows = Vec::new();
-        for group in 0..reader.groups() {
-            rows.extend(reader.whole_group(group)?);
+        for (at, reader) in self.readers.iter().enumerate() {
+            for group in 0..reader.groups() {
+                rows.extend(reader.whole_group(group).map_err(|_| at)?);
+            }
         }
-        Ok(Some(rows))
+        Ok(rows)
     }
 }
 

@@ -76,7 +76,7 @@ impl Archive {
                     |file: &Entry| file.is_merged_of(number) && file.kept.path.starts_with(&folder);
                 if !self.state().rollups.iter().any(is_merged) {
                     let rows = rows_of_slots(slots);
-                    files.push(self.write_file(at, Some(level), &rows, &folder, (number, number))?);
+                    files.push(self.write_rows(at, Some(level), &rows, &folder, (number, number))?);
                 }
             }
             if let Some(next) = ROLLUPS.get(level + 1) {

@@ -548,6 +548,50 @@ fn a_file_that_cannot_be_read_now_or_has_more_than_its_table_is_merged_with_noth
     assert_eq!(rows(&archive, ALL).len(), 4);
 }
 
+/// faults 36
+#[test]
+fn a_file_that_is_damaged_anywhere_is_merged_with_nothing_and_what_it_has_is_an_error_and_no_short_answer() {
+    const PARTS: usize = 12;
+    let directory = TempDir::new().unwrap();
+    for number in 0..2 {
+        let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+        let rows: Vec<_> = (0..200).map(|at| (0, row(&format!("row {number} {at}"), AT + at))).collect();
+        archive.append(&rows, AT).unwrap();
+        archive.seal_all().unwrap();
+    }
+    let hour = directory.path().join("connections/date=2026-11-26/hour=03");
+    let damaged = hour.join("00000000000000000001.parquet");
+    let whole = fs::read(&damaged).unwrap();
+    let mut apart = 0;
+    for part in 0..PARTS {
+        let mut octets = whole.clone();
+        let from = 4 + (octets.len() - 8) * part / PARTS;
+        octets[from..from + 16].iter_mut().for_each(|octet| *octet ^= 0xff);
+        fs::write(&damaged, &octets).unwrap();
+        let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+        let is_held = archive.held("connections").rows == 400;
+        let mut found = 0;
+        let mut count = |_| {
+            found += 1;
+            ControlFlow::Continue(())
+        };
+        let is_readable = archive.visit(&Wanted::all("connections", ALL), &mut count).is_ok();
+        // In what is of no use to readers but to find something sooner it may be damaged.
+        if is_held && is_readable {
+            continue;
+        }
+        apart += 1;
+        while archive.merge(AT + 9 * HOUR).unwrap() {}
+        assert_eq!(files(&directory, "hour=03").len(), 2, "damaged from {from} on");
+        assert_eq!(fs::read(&damaged).unwrap(), octets);
+    }
+    assert!(apart > PARTS / 2, "{apart}");
+    fs::write(&damaged, whole).unwrap();
+    let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+    assert!(archive.merge(AT + 9 * HOUR).unwrap());
+    assert_eq!(rows(&archive, ALL).len(), 400);
+}
+
 #[test]
 fn whoever_reads_reads_on_while_files_are_merged_and_removed() {
     let directory = TempDir::new().unwrap();

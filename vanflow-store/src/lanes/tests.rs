@@ -129,9 +129,15 @@ fn what_lanes_hold_is_counted_and_given_back_with_them() {
     assert_eq!(world.lanes.rows.len() - world.lanes.free.len(), 2);
     world.lanes.free_drained(160, &mut world.vocabulary);
     assert_eq!(world.lanes.rows.len() - world.lanes.free.len(), 2, "they were used in the meantime");
+    let keys = lanes.map(|lane| world.lanes.row(lane).key);
     world.lanes.free_drained(220, &mut world.vocabulary);
     assert_eq!((world.lanes.octets(), world.lanes.beside), (0, 0));
     assert_eq!(world.lanes.free.len(), 2);
+    let is_found = |(lane, key)| {
+        let by_key = &world.lanes.by_key;
+        by_key.find(by_key.hash(key), |&other| other == lane).is_some()
+    };
+    assert!(!lanes.into_iter().zip(keys).any(is_found), "nor is it by their keys");
     // Their numbers mean others from now on.
     let again = world.lane("10.0.0.3");
     assert!(lanes.contains(&again));
@@ -193,19 +199,92 @@ fn a_value_at_a_bound_is_in_the_range_below() {
 }
 
 #[test]
-fn what_has_failed_and_leaves_is_no_more_among_those_that_failed() {
+fn what_is_live_or_has_failed_and_leaves_is_no_more_among_those() {
     let mut world = World::new();
     let lane = world.lane("10.0.0.1");
-    let share = ConnectionShare { is_live: false, has_failed: true, ..connection(1, None) };
-    let request = RequestShare { is_reported: true, class: Some(5), ..RequestShare::default() };
-    world.lanes.exchange(lane, &ConnectionShare::default(), &share);
-    world.lanes.exchange_request(lane, &RequestShare::default(), &request, &mut world.vocabulary);
-    let failed = |world: &World| {
+    let (none, no_request) = (ConnectionShare::default(), RequestShare::default());
+    let share = ConnectionShare { has_failed: true, ..connection(1, None) };
+    let failed = RequestShare { is_reported: true, class: Some(5), ..no_request };
+    let requests = [RequestShare { is_live: true, class: None, ..failed }, failed];
+    let counts = |world: &World| {
         let row = world.lanes.row(lane);
-        (row.failed, row.requests.as_deref().map_or(0, |requests| requests.kept[0].failed))
+        let kept = &row.requests.as_deref().expect("there was one").kept[0];
+        [row.retained, row.live, row.failed, kept.retained, kept.live, kept.failed]
     };
-    assert_eq!(failed(&world), (1, 1));
-    world.lanes.forget_request(lane, &request, &mut world.vocabulary);
+    let come = |world: &mut World| {
+        world.lanes.exchange(lane, &none, &share);
+        for request in &requests {
+            world.lanes.exchange_request(lane, &no_request, request, &mut world.vocabulary);
+        }
+        assert_eq!(counts(world), [1, 1, 1, 2, 1, 1]);
+    };
+    come(&mut world);
+    for request in &requests {
+        world.lanes.forget_request(lane, request, &mut world.vocabulary);
+    }
     world.lanes.forget(lane, &share);
-    assert_eq!(failed(&world), (0, 0));
+    assert_eq!(counts(&world), [0; 6]);
+    come(&mut world);
+    for request in &requests {
+        world.lanes.exchange_request(lane, request, &no_request, &mut world.vocabulary);
+    }
+    world.lanes.exchange(lane, &share, &none);
+    assert_eq!(counts(&world), [0; 6]);
+}
+
+#[test]
+fn requests_of_each_method_and_class_are_counted_by_themselves() {
+    let mut world = World::new();
+    let lane = world.lane("10.0.0.1");
+    let texts = ["HTTP/1.1", "HTTP/2", "GET", "PUT"].map(|text| world.vocabulary.texts.acquire(text));
+    let [old, new, get, put] = texts;
+    let kinds = [(old, get, 2), (old, get, 5), (old, put, 2), (new, get, 2)];
+    for (protocol, method, class) in kinds {
+        let class = Some(class);
+        let share = RequestShare { is_reported: true, protocol, method, class, ..RequestShare::default() };
+        world.lanes.exchange_request(lane, &RequestShare::default(), &share, &mut world.vocabulary);
+    }
+    let requests = world.lanes.row(lane).requests.as_deref().expect("there are some");
+    let counts = kinds.map(|(protocol, method, class)| {
+        let is_same = |ended: &&EndedRequests| {
+            (ended.protocol, ended.method, ended.class) == (protocol, method, Some(class))
+        };
+        requests.ended.iter().filter(is_same).map(|ended| ended.count).sum::<u64>()
+    });
+    assert_eq!(counts, [1; 4]);
+}
+
+#[test]
+fn a_bound_is_looked_at_anew_after_as_many_left_as_there_are_since_one_that_had_it() {
+    let mut world = World::new();
+    let lane = world.lane("10.0.0.1");
+    let shares = [1, 2, 3, 4, 5].map(|octets| ConnectionShare {
+        octets,
+        octets_reverse: 10 * octets,
+        ..connection(1, None)
+    });
+    shares.iter().for_each(|share| world.lanes.exchange(lane, &ConnectionShare::default(), share));
+    let mut leave = |number: usize| {
+        world.lanes.forget(lane, &shares[number]);
+        (world.lanes.row(lane).most.left, world.lanes.is_most_stale(lane))
+    };
+    assert_eq!(leave(0), (0, false), "the others have more");
+    assert_eq!(leave(4), (1, false));
+    assert_eq!(leave(1), (2, false), "as many are there");
+    assert_eq!(leave(2), (3, true));
+}
+
+#[test]
+fn a_span_is_stale_only_where_what_defined_it_has_changed() {
+    let mut span = Span::default();
+    span.exchange((None, None), (Some(1), Some(10)));
+    let whole = span;
+    span.exchange((None, None), (Some(3), Some(5)));
+    span.exchange((Some(3), Some(5)), (Some(4), Some(6)));
+    span.exchange((Some(4), Some(6)), (None, None));
+    assert_eq!(span, whole, "there is another before and after it");
+    span.exchange((Some(1), Some(10)), (Some(2), Some(9)));
+    assert_eq!(span, Span { is_start_stale: true, is_end_stale: true, ..whole });
+    span.settle();
+    assert_eq!(span, Span::default());
 }

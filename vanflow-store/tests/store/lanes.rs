@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf, ValueBuf, discovery::Extent};
 use vanflow_store::{
-    Ended, FailureReason, FailureSide, FlowKind, Lane, Record, Snapshot, lane::LaneRevision,
+    Ended, FailureReason, FailureSide, FlowKind, Lane, Record, Snapshot,
+    lane::{Histogram, LaneRevision},
 };
 
 use crate::support::{Network, change, find, ids};
@@ -736,4 +737,35 @@ fn a_request_that_changes_is_counted_and_timed_once() {
     network.report(west, &[other]);
     assert_eq!(seen(&network, "HTTP/1.1"), (1, 2, 1, times[2], times[3]));
     assert_eq!(seen(&network, "HTTP/2"), (0, 1, 1, times[0], times[1]));
+}
+
+#[test]
+fn each_lane_has_a_position_of_its_own_and_says_what_it_is() {
+    let (mut network, west) = connected();
+    for number in 2..5 {
+        let connector = format!("east:{number}");
+        let connection = network.connection(&format!("west:1{number}")).with(Attribute::Connector, connector);
+        network.report(west, &[connection]);
+    }
+    let request = network.started(RecordKind::BiflowApp, "west:21", "west:5");
+    network.report(west, &[request.with(Attribute::Protocol, "HTTP/1.1")]);
+    let snapshot = network.snapshot();
+    let mut slots: Vec<_> = snapshot.lanes().map(|lane| lane.at().slot()).collect();
+    slots.sort_unstable();
+    assert_eq!(slots, [0, 1, 2, 3]);
+    assert_eq!(snapshot.lane_slots(), 4);
+    let lane = lane_of(&snapshot, "west:5");
+    let requests = lane.requests().next().expect("there is one");
+    for (debug, expected) in [
+        (format!("{lane:?}"), "Lane { at: "),
+        (format!("{requests:?}"), "LaneRequests { protocol: Some(\"HTTP/1.1\"), live: 1, retained: 1"),
+        (format!("{:?}", lane.totals()), "Totals { opened: 1, closed: 0, octets: 100, octets_reverse: 0"),
+    ] {
+        assert!(debug.starts_with(expected), "{debug}");
+    }
+    let totals = lane.totals();
+    let bounds = [totals.latency(), totals.latency_reverse(), totals.internal_latency()]
+        .map(|histogram| (histogram.bounds_micros(), histogram.counts().len()));
+    let [latency, internal] = [Histogram::LATENCY_BOUNDS_MICROS, Histogram::INTERNAL_BOUNDS_MICROS];
+    assert_eq!(bounds, [latency, latency, internal].map(|bounds| (bounds, bounds.len() + 1)));
 }

@@ -307,7 +307,13 @@ fn a_source_is_charged_with_the_ids_that_its_records_name_now() {
     network.report(west, &[named(100)]);
     assert_eq!(octets(&network), with_100, "it is the same");
     network.report(west, &[named(250)]);
-    assert!(octets(&network).abs_diff(with_100 + 150) < 16, "{} after {with_100}", octets(&network));
+    let with_250 = octets(&network);
+    assert!(with_250.abs_diff(with_100 + 150) < 16, "{with_250} after {with_100}");
+    for host in ["10.0.0.9", "10.0.0.8"] {
+        let moved = change(RecordKind::BiflowTport, "west:5").with(Attribute::SourceHost, host);
+        network.report(west, &[moved]);
+        assert!(octets(&network).abs_diff(with_250) < 16, "it names the same, at {host}");
+    }
     network.report(west, &[named(5)]);
     assert!(octets(&network).abs_diff(before) < 16, "{} after {before}", octets(&network));
 }
