@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_pace_is_in_whole_items() {
-        assert_eq!(per_second(3_009.9922), "3,010/s");
+        assert_eq!(per_second(3_009.75), "3,010/s");
         assert_eq!(per_second(0.4), "0/s");
     }
 }
