@@ -370,8 +370,8 @@ mod tests {
         }
         assert_eq!((archivist.written, archivist.ended.missed()), (0, 0));
         std::fs::rename(&away, &logs).expect("it is there");
-        archivist.take(&api, Due::Settled);
-        archivist.take(&api, Due::Settled);
+        // Nobody knows what is at their ends, and it may be reported.
+        (0..20).for_each(|_| archivist.take(&api, Due::Settled));
         assert_eq!((archivist.archive.held("connections").rows, archivist.ended.missed()), (CONNECTIONS, 0));
         assert_eq!(archivist.written, CONNECTIONS + archivist.archive.held("events").rows);
     }

@@ -210,6 +210,13 @@ impl<'s> Lane<'s> {
         self.contents.by_key(self.row.key.ends.client)
     }
 
+    /// Whether its listener and its connector are known, the connector as one of the only process that it can be, too. The
+    /// two routers of a connection report it by themselves, up to six seconds one after the other; until both have, it is
+    /// in a lane of which this is false.
+    pub fn has_both_ends(&self) -> bool {
+        self.connector_or_inferred().is_some() && self.listener().is_some()
+    }
+
     /// What [`Record::connector`] is of each connection, or else [`Record::connector_inferred`].
     pub fn connector_or_inferred(&self) -> Option<Record<'s>> {
         self.connector().or_else(|| self.connector_inferred())

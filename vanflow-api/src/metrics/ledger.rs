@@ -216,8 +216,7 @@ impl Ledger {
                 seen.revision = lane.revision();
                 changed.push(slot);
             }
-            let is_resolved = lane.connector_or_inferred().is_some() && lane.listener().is_some();
-            if is_resolved {
+            if lane.has_both_ends() {
                 if seen.unresolved.take().is_some() {
                     changed.push(slot);
                 }

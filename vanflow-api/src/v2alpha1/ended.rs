@@ -23,6 +23,13 @@ const CHANGES: usize = 4096;
 /// The kinds of records that connections and requests are reported in.
 const FLOWS: [RecordKind; 3] = [RecordKind::BiflowTport, RecordKind::BiflowApp, RecordKind::Flow];
 
+/// How often all that is due is given until nobody waits for the other router of a connection any more, which reports it up
+/// to six seconds later. That is about once a second.
+const UNRESOLVED_TURNS: u32 = 10;
+
+/// How many wait for that at most: each is looked at every time.
+const MOST_UNRESOLVED: usize = 100_000;
+
 /// How many are remembered that can end again: as many as the store remembers when it evicts them.
 const MOST_AGAIN: usize = 20_000;
 
@@ -91,6 +98,10 @@ struct Passing {
     is_amid: bool,
     /// Those that were not given yet.
     pending: VecDeque<Pending>,
+    /// Those that were due before both ends of their connection were known.
+    unresolved: Vec<Pending>,
+    /// For how many turns they do: not for as long as they are held.
+    patience: u32,
     /// Those that were seen and are held yet, by what they are: rows are used again.
     taken: HashMap<RecordRef, KeyHash>,
     /// Of how many it was known when those that are not held any more were forgotten last.
@@ -150,7 +161,8 @@ struct Pending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// What had ended already when it was asked for the last time: what else is reported of it comes in the same messages,
-    /// or right after.
+    /// or right after. Where the listener or the connector of a connection is not known, its other router may report it
+    /// up to six seconds later: then it, and requests in it, come once that is known, or ten turns later.
     Settled,
     /// All, as this is the last chance.
     All,
@@ -297,6 +309,8 @@ impl Passing {
             asked: 0,
             is_amid: false,
             pending: VecDeque::new(),
+            unresolved: Vec::new(),
+            patience: UNRESOLVED_TURNS,
             taken: HashMap::new(),
             forgotten_at: 0,
             waiting_at: 0,
@@ -315,10 +329,12 @@ impl Passing {
         }
         let hash = key_hash(&self.hasher, record);
         if self.taken.remove(&record.at()) == Some(KeyHash::from(hash)) {
-            let pending = self.pending.len();
-            self.pending.retain(|pending| pending.record != record.at() || pending.hash != hash.into());
+            let waiting = self.pending.len() + self.unresolved.len();
+            let is_other = |pending: &Pending| pending.record != record.at() || pending.hash != hash.into();
+            self.pending.retain(is_other);
+            self.unresolved.retain(is_other);
             // What was not given yet is in place of nothing.
-            if self.pending.len() == pending {
+            if self.pending.len() + self.unresolved.len() == waiting {
                 again.add(hash);
             }
         }
@@ -338,6 +354,8 @@ impl Passing {
         loop {
             let (changes, snapshot) = {
                 let store = read();
+                let seconds = store.options().retention_micros / 1_000_000;
+                self.patience = u32::try_from(seconds / 2).unwrap_or(u32::MAX).min(UNRESOLVED_TURNS);
                 (store.changes(self.seen, CHANGES), store.snapshot())
             };
             self.note(&changes, &snapshot);
@@ -382,7 +400,7 @@ impl Passing {
         // Its start came after its end: it is the same, under another key.
         let without_start = KeyHash::from(self.hasher.hash_one(&*key_text(record.flow_id(), None)));
         if seen == Some(without_start) {
-            let pending = self.pending.iter_mut().rev();
+            let pending = self.pending.iter_mut().rev().chain(&mut self.unresolved);
             let same =
                 |pending: &&mut Pending| pending.record == record.at() && pending.hash == without_start;
             if let Some(pending) = pending.into_iter().find(same) {
@@ -401,6 +419,9 @@ impl Passing {
     /// Those that are due, [`PART`] at most and none when there is no more, with the hashes of their keys and whether they
     /// were given before this process began.
     fn due<'s>(&mut self, snapshot: &'s Snapshot, due: Due) -> Vec<(Record<'s>, u64, bool)> {
+        if !self.is_amid {
+            self.resolve(snapshot, due);
+        }
         let mut records = Vec::new();
         while records.len() < PART
             && let Some(pending) = self.pending.front().copied()
@@ -409,6 +430,11 @@ impl Passing {
             self.pending.pop_front();
             let record = snapshot.get(pending.record);
             match record.filter(|record| self.is_same(*record, pending.hash)) {
+                Some(record)
+                    if self.unresolved.len() < MOST_UNRESOLVED && self.waits(record, &pending, due) =>
+                {
+                    self.unresolved.push(pending);
+                }
                 Some(record) => {
                     records.push((record, key_hash(&self.hasher, record), pending.is_known));
                 }
@@ -421,6 +447,31 @@ impl Passing {
         }
         self.turn();
         records
+    }
+
+    /// Has those be due, before all others, that waited for the ends of their connection and do not any more.
+    fn resolve(&mut self, snapshot: &Snapshot, due: Due) {
+        for pending in std::mem::take(&mut self.unresolved).into_iter().rev() {
+            let record = snapshot.get(pending.record);
+            if record
+                .is_some_and(|record| self.is_same(record, pending.hash) && self.waits(record, &pending, due))
+            {
+                self.unresolved.push(pending);
+            } else {
+                self.pending.push_front(pending);
+            }
+        }
+        self.unresolved.reverse();
+    }
+
+    /// Whether more can be reported of the ends of a connection, and so of its requests, before it is given: not by a router
+    /// that has fallen silent.
+    fn waits(&self, record: Record<'_>, pending: &Pending, due: Due) -> bool {
+        self.moment == Moment::End
+            && due != Due::All
+            && !record.is_end_presumed()
+            && self.asked - pending.seen <= self.patience
+            && !record.lane().is_some_and(|lane| lane.has_both_ends())
     }
 
     /// All that is due was given, or waits for the next turn.

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use vanflow_api::{Due, Opened, history_tables as tables};
-use vanflow_proto::Timestamp;
+use vanflow_history::rows::{Row, Value};
+use vanflow_proto::{Attribute, RecordKind, Timestamp, UpdateBuf};
 
 use super::past::{Collector, Flow, Kept, ended, updates};
 use crate::support::EPOCH;
@@ -49,7 +50,7 @@ fn report(collector: &mut Collector, flows: &[Flow], seconds: Range<u64>) {
 #[test]
 fn what_ended_at_once_comes_in_parts_each_once() {
     let mut collector = Collector::new(100, Kept::default());
-    let flows = many(1);
+    let flows = [many(1), many(2)].concat();
     report(&mut collector, &flows, 0..7);
     let take = |collector: &mut Collector, due| {
         let rows = collector.fixture.api.take_ended(&mut collector.ended, due);
@@ -60,7 +61,7 @@ fn what_ended_at_once_comes_in_parts_each_once() {
     let mut rows = take(&mut collector, Due::Settled);
     assert_eq!(rows.len(), 2048);
     // What ends meanwhile waits for its turn, as more can be reported of it, too.
-    report(&mut collector, &[flows.as_slice(), &many(2)].concat(), 7..8);
+    report(&mut collector, &flows, 7..8);
     rows.extend(take(&mut collector, Due::Settled));
     rows.extend(take(&mut collector, Due::Settled));
     assert_eq!(rows.len(), 6000);
@@ -118,4 +119,65 @@ fn what_cannot_be_kept_waits_for_as_long_as_it_is_held() {
     }
     assert_eq!(collector.take(Due::Settled).len(), 6000);
     assert_eq!(collector.ended.missed(), 6000, "they were evicted meanwhile");
+}
+
+#[test]
+fn what_ended_waits_for_the_other_router_of_its_connection() {
+    let end = EPOCH + 2_000_000;
+    let connection = |id: &str, connector: &str| {
+        let connection = UpdateBuf::new(RecordKind::BiflowTport, id).with(Attribute::StartTime, EPOCH);
+        connection.with(Attribute::Parent, "gv_ZW:1").with(Attribute::Connector, connector)
+    };
+    let request = UpdateBuf::new(RecordKind::BiflowApp, "gv_ZW:11")
+        .with(Attribute::StartTime, EPOCH)
+        .with(Attribute::Parent, "gv_ZW:10");
+    let ended = [
+        connection("gv_ZW:10", "gv_ZW:9").with(Attribute::EndTime, end),
+        request.with(Attribute::EndTime, end),
+        connection("gv_ZW:20", "gv_ZW:8").with(Attribute::EndTime, end),
+    ];
+    let connector = UpdateBuf::new(RecordKind::Connector, "gv_ZW:9")
+        .with(Attribute::StartTime, EPOCH)
+        .with(Attribute::Parent, "gv_ZW:0")
+        .with(Attribute::Protocol, "tcp")
+        .with(Attribute::VanAddress, "shop")
+        .with(Attribute::DestHost, "10.0.0.1");
+    let server = |(table, row): &(usize, Row)| {
+        let column = tables()[*table].column("destProcessName").expect("it has one");
+        match &row.values[column] {
+            Value::Text(name) => name.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut collector = Collector::new(100, Kept::default());
+    let mut given = Vec::new();
+    for second in 2..30 {
+        match second {
+            2 => collector.report_alone(&ended, second),
+            7 => collector.report_alone(std::slice::from_ref(&connector), second),
+            _ => collector.report_alone(&[], second),
+        }
+        let rows = collector.take(Due::Settled);
+        given.extend(rows.iter().map(|row| (second, row.0, server(row))));
+    }
+    let catalog = "catalog".to_owned();
+    assert_eq!(given, [(7, 0, catalog.clone()), (7, 1, catalog), (13, 0, "unknown".to_owned())]);
+    assert_eq!(collector.ended.missed(), 0);
+
+    // What is not held for as long is not lost.
+    let mut collector = Collector::new(4, Kept::default());
+    collector.report_alone(&ended, 2);
+    let rows = (3..20).flat_map(|second| {
+        collector.report_alone(&[], second);
+        collector.take(Due::Settled)
+    });
+    assert_eq!(rows.count(), 3);
+    assert_eq!(collector.ended.missed(), 0);
+
+    let mut collector = Collector::new(100, Kept::default());
+    collector.report_alone(&ended, 2);
+    assert!(collector.take(Due::Settled).is_empty());
+    collector.report_alone(&[], 3);
+    assert!(collector.take(Due::Settled).is_empty());
+    assert_eq!(collector.take(Due::All).len(), 3, "there is no more time");
 }

@@ -755,8 +755,10 @@ fn a_history_that_cannot_be_read_is_an_error_and_no_short_answer() {
 #[test]
 fn a_start_that_is_reported_after_the_end_makes_no_second_row() {
     let end = |start: Option<u64>| {
-        let update =
-            UpdateBuf::new(RecordKind::BiflowTport, "gv_ZW:77").with(Attribute::EndTime, EPOCH + 3 * SECOND);
+        let update = UpdateBuf::new(RecordKind::BiflowTport, "gv_ZW:77")
+            .with(Attribute::Parent, "gv_ZW:1")
+            .with(Attribute::Connector, "gv_ZW:2")
+            .with(Attribute::EndTime, EPOCH + 3 * SECOND);
         start.map_or(update.clone(), |start| update.with(Attribute::StartTime, start))
     };
     for at_once in [true, false] {
