@@ -57,12 +57,14 @@ pub fn ask(target: &str) -> Option<(u16, Vec<u8>)> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
     // Bodies of watches use its timers.
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
+    let runtime =
+        RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
     let _within = runtime.enter();
     let response = api().respond(&parts);
     let status = response.status();
     // No router is attached to, which is what that says.
-    let is_unready = parts.uri.path() == "/readyz" && status == StatusCode::SERVICE_UNAVAILABLE;
+    let is_unready =
+        parts.uri.path().trim_end_matches('/') == "/readyz" && status == StatusCode::SERVICE_UNAVAILABLE;
     assert!(is_unready || !status.is_server_error(), "{target}: {status}");
     let mut body = response.into_body();
     let mut text = Vec::new();
