@@ -63,7 +63,8 @@ pub(crate) fn accepted(headers: &HeaderMap) -> String {
     values.collect::<Vec<_>>().join(", ")
 }
 
-pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+/// Whether the client takes what gzip compressed: it names it, or anything, and not by a weight of 0.
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let weight_of = |wanted: &str| {
         let mut items = list_items(headers, &ACCEPT_ENCODING);
         items.find(|(item, _)| item.eq_ignore_ascii_case(wanted)).map(|(_, parameters)| weight(parameters))

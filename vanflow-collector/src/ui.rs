@@ -9,10 +9,10 @@ use std::{io::Read, sync::LazyLock};
 use bytes::Bytes;
 use flate2::{Compression, read::GzEncoder};
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-        IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+        LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
     },
     request::Parts,
 };
@@ -141,7 +141,7 @@ fn file(content_type: &'static str, text: Text, request: &Parts) -> Response<Bod
     let tag = format!("W/\"{:08x}-{:x}\"", crc32fast::hash(text.octets), text.octets.len());
     let known = request.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let is_known = known.is_some_and(|known| known.split(',').any(|each| each.trim() == tag));
-    let is_packed = !is_known && accepts_gzip(&request.headers);
+    let is_packed = !is_known && vanflow_api::accepts_gzip(&request.headers);
     let octets = if is_packed { text.packed } else { text.octets };
     let body = if is_known || request.method == Method::HEAD {
         empty()
@@ -166,26 +166,14 @@ fn file(content_type: &'static str, text: Text, request: &Parts) -> Response<Bod
     response
 }
 
-/// Whether the client takes what gzip compressed: it names it, or anything, and not by a weight of 0.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
-    let weights: Vec<_> = values
-        .flat_map(|value| value.split(','))
-        .map(|item| {
-            let (name, parameter) = item.split_once(';').unwrap_or((item, "q=1"));
-            let weight = parameter.trim().strip_prefix("q=").and_then(|weight| weight.trim().parse().ok());
-            (name.trim(), weight.unwrap_or(0.0_f32))
-        })
-        .collect();
-    let weight_of = |wanted: &str| weights.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|(_, weight)| *weight > 0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use http::{Request, header::AsHeaderName};
+    use http::{
+        HeaderMap, Request,
+        header::{ACCEPT_ENCODING, AsHeaderName},
+    };
 
     use super::*;
 
