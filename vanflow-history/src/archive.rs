@@ -347,6 +347,14 @@ impl Archive {
         Ok(())
     }
 
+    /// Whether it is time to turn the log into files: it is old, or there is much in it.
+    pub fn is_due(&self, now_micros: u64) -> bool {
+        let state = self.state();
+        let age = now_micros.saturating_sub(state.since);
+        state.open.len() >= self.options.seal_rows
+            || !state.open.is_empty() && age >= self.options.seal_after_micros
+    }
+
     /// Turns logs into files where it is time to, removes what is older or more than what is to be kept, and merges small
     /// files of an hour, some at a time. Blocks.
     ///
@@ -354,13 +362,7 @@ impl Archive {
     ///
     /// Where a file cannot be written. Its rows stay in the log and can be asked for; the next call tries again.
     pub fn seal(&self, now_micros: u64) -> Result<(), SealError> {
-        let is_due = {
-            let state = self.state();
-            let age = now_micros.saturating_sub(state.since);
-            state.open.len() >= self.options.seal_rows
-                || !state.open.is_empty() && age >= self.options.seal_after_micros
-        };
-        if is_due {
+        if self.is_due(now_micros) {
             self.close_log();
         }
         let sealed = self.seal_closed();

@@ -34,7 +34,7 @@ const VERSION: &str = "1";
 const VERSION_KEY: &str = "vanflow.version";
 
 /// How many rows are taken together. Of a group that has no row that is looked for, nothing is read.
-const ROWS_IN_GROUP: usize = 1 << 16;
+pub(super) const ROWS_IN_GROUP: usize = 1 << 16;
 
 /// Of how many rows sums are, in the metadata of a file of those.
 const SUMMED_KEY: &str = "vanflow.rows";
@@ -52,7 +52,8 @@ pub(super) fn write<R: Borrow<Row>>(
     writer.finish().map(drop)
 }
 
-/// Writes so many rows of a table, a column at a time: `values` gives those of a column, in the order of the file.
+/// Writes so many rows of a table, no more than a group has, a column at a time: `values` gives those of a column, in the
+/// order of the file.
 pub(super) fn write_by_column(
     table: &Table,
     count: usize,
@@ -60,15 +61,11 @@ pub(super) fn write_by_column(
     file: impl Write + Send,
 ) -> Result<()> {
     let mut writer = ParquetWriter::shaped(&Shape::of(table, None), &table.columns, count, file)?;
-    for from in (0..count).step_by(ROWS_IN_GROUP) {
-        let rows = from..count.min(from + ROWS_IN_GROUP);
-        let mut group = writer.writer.next_row_group()?;
-        for (position, column) in table.columns.iter().enumerate() {
-            let values = values(position)?;
-            write_column(&mut group, column, values[rows.clone()].iter())?;
-        }
-        group.close()?;
+    let mut group = writer.writer.next_row_group()?;
+    for (position, column) in table.columns.iter().enumerate() {
+        write_column(&mut group, column, values(position)?.iter())?;
     }
+    group.close()?;
     writer.finish().map(drop)
 }
 

@@ -13,8 +13,8 @@ use parquet::errors::ParquetError;
 use super::{Archive, Entry, Facts, HOUR, Reader, SealError, State, columns, disk::Output, logs_of};
 use crate::rows::{Row, Table, Value};
 
-/// How many rows a merged file has at most. A column of them is in memory while it is written.
-const MOST_ROWS: u64 = 1 << 16;
+/// How many rows a merged file has at most: a group of them, of which a column is in memory while it is written.
+const MOST_ROWS: u64 = columns::ROWS_IN_GROUP as u64;
 
 /// How many files an hour that is not over may have before they are merged.
 pub(super) const MANY: usize = 16;
