@@ -206,6 +206,7 @@ impl Ended {
     /// Passes over all that has ended so far.
     pub(crate) fn pass_over(&mut self) {
         self.0.pending.clear();
+        self.0.unresolved.clear();
     }
 
     /// The rows of what is due, [`PART`] at most and none when there is no more, each with the position of its table.

@@ -1,0 +1,135 @@
+//! Small files become one, and none of them loses a row by it.
+
+use super::*;
+
+#[test]
+fn small_files_of_an_hour_become_one_when_it_is_over_or_they_are_many() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+    for number in 0..MANY {
+        assert!(!archive.merge(AT).unwrap(), "{number}");
+        sealed(&archive, &format!("early {number}"), AT);
+    }
+    assert!(archive.merge(AT).unwrap());
+    let first = "00000000000000000000-00000000000000000015.parquet";
+    assert_eq!(files(&directory, "hour=03"), [first]);
+    assert_eq!(rows(&archive, ALL).len(), MANY);
+    for number in 0..2 {
+        sealed(&archive, &format!("late {number}"), AT);
+        sealed(&archive, &format!("next {number}"), AT + HOUR);
+    }
+    assert!(!archive.merge(AT + HOUR / 2).unwrap());
+    assert!(archive.merge(AT + HOUR).unwrap());
+    assert!(!archive.merge(AT + HOUR).unwrap());
+    assert_eq!(files(&directory, "hour=03"), ["00000000000000000000-00000000000000000018.parquet"]);
+    assert_eq!(files(&directory, "hour=04").len(), 2);
+    assert_eq!(archive.merged(), MANY as u64 + 3);
+    assert_eq!(rows(&archive, ALL).len(), MANY + 4);
+    drop(archive);
+    let (archive, remarks) = open_plain(&directory, ArchiveOptions::default(), AT);
+    assert_eq!((rows(&archive, ALL).len(), remarks), (MANY + 4, Vec::<Remark>::new()));
+}
+
+/// faults 36
+#[test]
+fn a_file_that_cannot_be_read_now_or_has_more_than_its_table_is_merged_with_nothing() {
+    let directory = TempDir::new().unwrap();
+    let mut wider = table();
+    wider.columns.push(Column { name: "added", kind: ColumnKind::Text });
+    for (number, table) in [table(), wider, table(), table()].into_iter().enumerate() {
+        let options = ArchiveOptions::default();
+        let (archive, _) = Archive::open(directory.path(), vec![table.clone()], options, AT).unwrap();
+        let mut row = row(&format!("row {number}"), AT);
+        if table.columns.len() > 7 {
+            row.values = row.values.into_iter().chain([Value::Text("more".into())]).collect();
+        }
+        archive.append(&[(0, row)], AT).unwrap();
+        archive.seal_all().unwrap();
+    }
+    let hour = directory.path().join("connections/date=2026-11-26/hour=03");
+    let unreadable = hour.join("00000000000000000002.parquet");
+    let octets = fs::read(&unreadable).unwrap();
+    fs::write(&unreadable, &octets[..octets.len() / 2]).unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    while archive.merge(AT + 9 * HOUR).unwrap() {}
+    assert_eq!(files(&directory, "hour=03").len(), 4);
+    drop(archive);
+    fs::write(&unreadable, octets).unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    while archive.merge(AT + 9 * HOUR).unwrap() {}
+    assert_eq!(
+        files(&directory, "hour=03"),
+        [
+            "00000000000000000000.parquet",
+            "00000000000000000001.parquet",
+            "00000000000000000002-00000000000000000003.parquet"
+        ]
+    );
+    assert_eq!(rows(&archive, ALL).len(), 4);
+}
+
+/// faults 36
+#[test]
+fn a_file_that_is_damaged_anywhere_is_merged_with_nothing_and_what_it_has_is_an_error_and_no_short_answer() {
+    const PARTS: usize = 12;
+    let directory = TempDir::new().unwrap();
+    for number in 0..2 {
+        let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+        let rows: Vec<_> = (0..200).map(|at| (0, row(&format!("row {number} {at}"), AT + at))).collect();
+        archive.append(&rows, AT).unwrap();
+        archive.seal_all().unwrap();
+    }
+    let hour = directory.path().join("connections/date=2026-11-26/hour=03");
+    let damaged = hour.join("00000000000000000001.parquet");
+    let whole = fs::read(&damaged).unwrap();
+    let mut apart = 0;
+    for part in 0..PARTS {
+        let mut octets = whole.clone();
+        let from = 4 + (octets.len() - 8) * part / PARTS;
+        octets[from..from + 16].iter_mut().for_each(|octet| *octet ^= 0xff);
+        fs::write(&damaged, &octets).unwrap();
+        let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+        let is_held = archive.held("connections").rows == 400;
+        let mut found = 0;
+        let mut count = |_| {
+            found += 1;
+            ControlFlow::Continue(())
+        };
+        let is_readable = archive.visit(&Wanted::all("connections", ALL), &mut count).is_ok();
+        // In what is of no use to readers but to find something sooner it may be damaged.
+        if is_held && is_readable {
+            continue;
+        }
+        apart += 1;
+        while archive.merge(AT + 9 * HOUR).unwrap() {}
+        assert_eq!(files(&directory, "hour=03").len(), 2, "damaged from {from} on");
+        assert_eq!(fs::read(&damaged).unwrap(), octets);
+    }
+    assert!(apart > PARTS / 2, "{apart}");
+    fs::write(&damaged, whole).unwrap();
+    let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+    assert!(archive.merge(AT + 9 * HOUR).unwrap());
+    assert_eq!(rows(&archive, ALL).len(), 400);
+}
+
+#[test]
+fn whoever_reads_reads_on_while_files_are_merged_and_removed() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    for number in 0..3 {
+        sealed(&archive, &format!("row {number}"), AT);
+    }
+    let mut found = 0;
+    let mut visit = |_| {
+        if found == 0 {
+            assert!(archive.merge(AT + 2 * HOUR).unwrap());
+            archive.seal(AT + 365 * 24 * HOUR).unwrap();
+            assert_eq!(archive.held("connections").rows, 0);
+        }
+        found += 1;
+        ControlFlow::Continue(())
+    };
+    archive.visit(&Wanted::all("connections", ALL), &mut visit).unwrap();
+    assert_eq!(found, 3);
+    assert!(!directory.path().join("connections/date=2026-11-26").exists());
+}
