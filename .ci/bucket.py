@@ -109,18 +109,17 @@ class Server:
 
 
 def files_on_disk(history, kind):
-    """A pattern of the files of one kind on disk, and those there are."""
-    pattern = f"{history}/{kind}/date=*/hour=*/*.parquet"
-    return pattern, glob.glob(pattern)
+    """The files of one kind on disk."""
+    return glob.glob(f"{history}/{kind}/date=*/hour=*/*.parquet")
 
 
 def on_disk(history):
     """How many rows of each kind are in files on disk, of which none is removed meanwhile."""
     counts = {}
     for kind in sorted(os.listdir(history)):
-        files, found = files_on_disk(history, kind)
-        if found:
-            [(counts[kind],)] = duckdb.sql(f"SELECT count(*) FROM read_parquet('{files}')").fetchall()
+        files = files_on_disk(history, kind)
+        if files:
+            [(counts[kind],)] = duckdb.sql(f"SELECT count(*) FROM read_parquet({files})").fetchall()
     return counts
 
 
@@ -195,7 +194,7 @@ def main(program):
         collector = Collector(program, *bucket, *keeping(history, "1h"), environment=ACCESS)
         until(lambda: collector.became("bucket"), "a look at the bucket")
         assert collector.became("bucket")["written"] == 0 and server.files() == before
-        until(lambda: not files_on_disk(history, "connections")[1], "a disk without connections")
+        until(lambda: not files_on_disk(history, "connections"), "a disk without connections")
         check(collector, answers, "from the bucket alone")
         ended = {kind["kind"]: kind for kind in collector.get("api/v1/verdict")["ended"]}
         assert {kind: its["elsewhere"] for kind, its in ended.items()} == kept, ended
@@ -207,7 +206,7 @@ def main(program):
         others = [*bucket, *keeping(other, "1h")]
         collector = Collector(program, *others, environment=ACCESS)
         until(lambda: in_bucket(server)["connections"] == 2 * kept["connections"], "rows of both")
-        until(lambda: not files_on_disk(other, "connections")[1], "a disk without connections")
+        until(lambda: not files_on_disk(other, "connections"), "a disk without connections")
         check(collector, shared, "from what two collectors have sent")
 
         # It goes away: no answer is silently short, and the verdict says so.
