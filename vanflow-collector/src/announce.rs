@@ -24,11 +24,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// For how long nothing must have come any more for the network to be known.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Says where the API is, with an address to try.
-pub(crate) fn addresses(addresses: &[SocketAddr], scheme: &str) {
+/// Says in the log which addresses are answered on, and where the page is at each.
+pub(crate) fn addresses(addresses: &[SocketAddr], scheme: &str, page: &str) {
     for address in addresses {
         let here = here(*address);
-        info!("answering on {scheme}://{address}: try {scheme}://{here}/api/v1alpha1/routers");
+        info!("answering on {scheme}://{address}: the page is at {scheme}://{here}{page}");
     }
 }
 
@@ -51,9 +51,15 @@ pub(crate) fn access(http: &Http, access: &Access) {
 }
 
 /// The same for a person at a terminal, with where the emulated router is, if there is one.
-pub(crate) fn page(line: &StatusLine, addresses: &[SocketAddr], scheme: &str, router: Option<&str>) {
+pub(crate) fn page(
+    line: &StatusLine,
+    addresses: &[SocketAddr],
+    scheme: &str,
+    page: &str,
+    router: Option<&str>,
+) {
     for address in addresses {
-        line.say(&format!("the page is at {scheme}://{}/", here(*address)));
+        line.say(&format!("the page is at {scheme}://{}{page}", here(*address)));
     }
     if let Some(router) = router {
         line.say(&format!("the emulated router is at {router}"));

@@ -58,6 +58,7 @@ use crate::{
     replay::{Capture, ReplayError},
     starting::{Door, Progress},
     state::{Keeper, StateError},
+    ui,
 };
 #[cfg(feature = "archive")]
 use crate::{
@@ -432,13 +433,14 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     door.open(noting(log, move |request| front.clone().answer_by(pool.clone(), request)));
     let guarding = guard.map(|guard| tokio::spawn(guard.keep(reloaded)));
     announce::access(&settings.http, &settings.access);
+    let page = ui::path(settings.console.is_some());
     let announcing = match settings.line {
         Some(line) => {
-            announce::page(&line, &addresses, scheme, router.as_deref());
+            announce::page(&line, &addresses, scheme, page, router.as_deref());
             tokio::spawn(announce::progress(line, network, source))
         }
         None => {
-            announce::addresses(&addresses, scheme);
+            announce::addresses(&addresses, scheme, page);
             let advising = announce::advise(network.clone(), source);
             tokio::spawn(async { tokio::join!(announce::first_records(network), advising).0 })
         }

@@ -30,6 +30,11 @@ mod lean;
 /// Where the page is, whatever is at `/`.
 const VIEW: &str = "/view/";
 
+/// Where the page is for whoever looks for it: at `/`, unless a console is.
+pub(crate) fn path(has_console: bool) -> &'static str {
+    if has_console { VIEW } else { "/" }
+}
+
 /// What the browser lets the page do: run and show what comes from here, and ask here. No more.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

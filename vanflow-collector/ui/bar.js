@@ -217,8 +217,7 @@ export class Bar {
       this.attachment.title = detail;
       return;
     }
-    const sources = verdict.state === 'waiting' && complete < total
-      ? `${complete} of ${total} sources answered` : `${complete} of ${total} sources complete`;
+    const sources = `${complete} of ${units.counted(total, 'source')} ${verdict.state === 'waiting' && complete < total ? 'answered' : 'complete'}`;
     const severity = verdict.state === 'complete' ? 'fine' : verdict.state === 'waiting' ? 'unknown' : 'warn';
     fill(this.attachment, sign(severity), h('span', h('span.l', 'attached · '), h('b', sources)));
     this.attachment.title = detail;

@@ -4,6 +4,7 @@
  * @module
  */
 import { quoted } from './api.js';
+import * as units from './units.js';
 
 /** @typedef {{ key: string, value: string, negated: boolean }} Term a free text has the key `` */
 /** @typedef {'connections' | 'applicationflows' | 'services' | 'processes' | 'sites' | 'routers' | 'routerlinks'} List */
@@ -234,7 +235,7 @@ export function applying(terms, keys, what) {
   const names = others.map(({ key, value, negated }) => `${negated ? '-' : ''}${key}:${value}`);
   return {
     terms: terms.filter(({ key }) => keys.includes(key)),
-    note: names.length === 0 ? '' : `${names.join(' and ')} ${names.length === 1 ? 'says' : 'say'} nothing about ${what}, and ${names.length === 1 ? 'is' : 'are'} left out here.`,
+    note: names.length === 0 ? '' : `${names.join(' and ')} ${names.length === 1 ? 'says' : 'say'} nothing about ${what}, and ${units.are(names.length)} left out here.`,
   };
 }
 

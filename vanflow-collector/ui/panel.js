@@ -152,7 +152,7 @@ export class Panel {
       const most = Math.max(...answer.rows.map((row) => row.octets), 1);
       return [
         h('h3', each.title, h('a', { href: addresses.format(addresses.changed(address, { view: 'connections', filter: each.filter })) },
-          `${units.count(answer.connections)} connections`)),
+          units.counted(answer.connections, 'connection'))),
         h('table.talk',
           h('thead', h('tr', [each.column, h('span.vh', 'Share'), 'Octets', 'Conns', 'p95'].map((title) => h('th', { scope: 'col' }, title)))),
           h('tbody', answer.rows.map((row) => {
@@ -183,7 +183,7 @@ export class Panel {
     const now = this.shell.now();
     /** @param {string} view @param {string} extra @param {number} count @param {string} word */
     const link = (view, extra, count, word) => (count === 0 ? null
-      : h('a', { href: addresses.format(addresses.changed(address, { view, filter: `${subject.filter} ${extra}`.trim() })) }, `${units.count(count)} ${word}${count === 1 ? '' : 's'}`));
+      : h('a', { href: addresses.format(addresses.changed(address, { view, filter: `${subject.filter} ${extra}`.trim() })) }, units.counted(count, word)));
     fill(this.fails,
       h('h3', 'Last failures', h('span', link('requests', 'status:5xx', requests, 'request'), requests && connections ? ', ' : null,
         link('connections', 'error:*', connections, 'connection'))),
@@ -372,7 +372,7 @@ async function service(id, signal) {
     list('connections', [['routingKey', name], ['state', 'active'], ['limit', '0']], signal),
   ]);
   const [heard, served] = [listeners.results.length, connectors.results.length];
-  const counts = `${units.count(heard)} listener${heard === 1 ? '' : 's'}, ${units.count(served)} connector${served === 1 ? '' : 's'}`;
+  const counts = `${units.counted(heard, 'listener')}, ${units.counted(served, 'connector')}`;
   return {
     kind: 'Service', name,
     state: served === 0 ? { severity: 'bad', text: `No server anywhere: ${counts}` }
@@ -380,7 +380,7 @@ async function service(id, signal) {
     facts: facts([
       ['Listeners', bySite(listeners.results) || 'none'], ['Connectors', bySite(connectors.results) || 'none'],
       ['Protocol', [found.protocol, ...(found.observedApplicationProtocols ?? [])].filter(Boolean).join(', ')],
-      ['Open now', `${units.count(open.timeRangeCount)} connections`],
+      ['Open now', units.counted(open.timeRangeCount, 'connection')],
     ]),
     charts: traffic([`routing_key=${api.quoted(name)}`], `routing_key=${api.quoted(name)}`),
     talk: [{ title: 'Who talks to it most', column: 'Client', end: 'source', parameters: [['routingKey', name]], filter: `service:${name}` }],
@@ -401,7 +401,7 @@ async function site(id, signal) {
   return {
     kind: 'Site', name: found.name,
     state: found.endTime ? { severity: 'bad', text: `Gone since ${units.whole(found.endTime)}` }
-      : down > 0 ? { severity: 'bad', text: `${down} of ${own.length} links down` } : { severity: 'fine', text: `${own.length} links up` },
+      : down > 0 ? { severity: 'bad', text: `${down} of ${units.counted(own.length, 'link')} down` } : { severity: 'fine', text: `${units.counted(own.length, 'link')} up` },
     facts: facts([
       ['Platform', [found.platform, found.provider].filter(Boolean).join(', ')], ['Version', found.version], ['Namespace', found.namespace],
       ['Routers', routers.results.map((row) => units.router(row.name)).join(', ')], ['Processes', units.count(processes.timeRangeCount)],
@@ -426,7 +426,7 @@ async function router(id, signal) {
   return {
     kind: 'Router', name,
     state: found.endTime ? { severity: 'bad', text: `Gone since ${units.whole(found.endTime)}` }
-      : down > 0 ? { severity: 'bad', text: `${down} of ${own.length} links down` } : { severity: 'fine', text: `Up, ${own.length} link${own.length === 1 ? '' : 's'} up` },
+      : down > 0 ? { severity: 'bad', text: `${down} of ${units.counted(own.length, 'link')} down` } : { severity: 'fine', text: `Up, ${units.counted(own.length, 'link')} up` },
     facts: facts([
       ['Site', sites.results.find((row) => row.identity === found.siteId)?.name], ['Mode', found.mode], ['Version', found.buildVersion],
       ['Host', found.hostName], ['Started', found.startTime ? units.whole(found.startTime).slice(0, 19) : null],

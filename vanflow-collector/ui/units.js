@@ -24,6 +24,20 @@ export function count(number) {
 }
 
 /**
+ * So many of a thing: 1 link, 1,200 links, 2 processes.
+ * @param {number} number
+ * @param {string} thing
+ */
+export function counted(number, thing) {
+  return `${count(number)} ${thing}${number === 1 ? '' : thing.endsWith('s') ? 'es' : 's'}`;
+}
+
+/** What so many things do: 1 is, 2 are. @param {number} number */
+export function are(number) {
+  return number === 1 ? 'is' : 'are';
+}
+
+/**
  * Three digits at most: 0.82, 18.6, 487. Exactly nothing is 0.
  * @param {number} number
  */

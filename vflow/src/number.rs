@@ -5,6 +5,11 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// So many of something: `1 link`, `1,048 links`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
 /// Octets, decimal: `803 B`, `63.5 kB`.
 pub(crate) fn octets(octets: f64) -> String {
     scaled(octets, &["B", "kB", "MB", "GB", "TB", "PB"])

@@ -165,6 +165,14 @@ async fn what_a_collector_cannot_have_in_memory_is_exported_page_by_page_to_the_
         };
         assert_eq!(pages, expected);
     }
+    let folder = TempDir::new().expect("a directory");
+    for (count, said) in [(1, "1 connection is in"), (8, "8 connections are in")] {
+        let (url, _) = serve(played(count)).await;
+        let path = folder.path().join(format!("{count}.csv"));
+        let path = path.display();
+        let outcome = typed(&format!("export --server {url} --to {path} --columns octetCount"), &PIPE).await;
+        assert_eq!(outcome.err, format!("{said} {path}\n"));
+    }
     // What breaks off in the middle is no export.
     let (url, _) = serve(|asked: &Asked| match asked.target.ends_with("&after=5") {
         true => Reply { status: 400, ..Reply::ok(json!({"message": "`after` is `5`"}).to_string()) },

@@ -191,6 +191,16 @@ fn a_recording_that_is_terminated_ends_as_one_that_is_interrupted() {
 }
 
 #[tokio::test]
+async fn a_recording_over_tls_says_which_option_it_needs() {
+    let outcome = typed("record van.jsonl --router amqps://127.0.0.1:1", &PIPE).await;
+    assert_eq!((outcome.code, outcome.out.as_str()), (WRONG_USE, ""));
+    assert_eq!(
+        outcome.err,
+        "error: --router is an amqps:// URL, which needs --ca FILE: the authority that signed the router's certificate\n"
+    );
+}
+
+#[tokio::test]
 async fn a_recording_of_nothing_leaves_no_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("van.jsonl");

@@ -101,18 +101,15 @@ impl Facts<'_> {
             State::Detached => sentence(&self.status.detail),
             State::Waiting if seen == 0 => "No source is heard yet.".to_owned(),
             State::Waiting => {
-                format!(
-                    "{} of {} complete, the others are being asked.",
-                    seen - incomplete,
-                    are(seen, "source", "sources")
-                )
+                let others = if incomplete == 1 { "the other is" } else { "the others are" };
+                format!("{} complete, {others} being asked.", of_sources(seen - incomplete, seen))
             }
             State::Complete if seen == 1 => "The one source is complete, nothing was dropped.".to_owned(),
             State::Complete => format!("All {seen} sources are complete, nothing was dropped."),
             State::Incomplete => {
                 let mut reasons = Vec::new();
                 if incomplete > 0 {
-                    reasons.push(format!("{incomplete} of {} incomplete", are(seen, "source", "sources")));
+                    reasons.push(format!("{} incomplete", of_sources(incomplete, seen)));
                 }
                 let on_trial = self.figures.connection.on_trial;
                 if on_trial > 0 {
@@ -254,9 +251,10 @@ fn were(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", plural(count, one, many), if count == 1 { "was" } else { "were" })
 }
 
-/// How many there are, and that they are something.
-fn are(count: usize, one: &str, many: &str) -> String {
-    format!("{} {}", plural(count as u64, one, many), if count == 1 { "is" } else { "are" })
+/// How many of all sources are something.
+fn of_sources(count: usize, all: usize) -> String {
+    let verb = if count == 1 { "is" } else { "are" };
+    format!("{count} of {} {verb}", plural(all as u64, "source", "sources"))
 }
 
 /// A text as a sentence.

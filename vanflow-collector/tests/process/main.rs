@@ -241,6 +241,36 @@ fn a_secret_without_its_files_is_said_with_what_has_to_be_there() {
 }
 
 #[test]
+fn a_connect_json_without_an_authority_is_said_with_what_to_write() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("connect.json");
+    std::fs::write(&file, r#"{"scheme": "amqps", "host": "r", "port": "5671"}"#).expect("it can be written");
+    let file = file.display();
+    assert_eq!(
+        refusal(&["--connect-json", &file.to_string(), "--listen", "127.0.0.1:0"]),
+        format!(
+            "error: cannot attach to a router: {file} is no connect.json as Skupper writes it: it is about amqps and does not \
+             say whose certificates to trust: it needs \"tls\": {{\"ca\": \"ca.crt\"}}, the file with the certificate of the \
+             authority that signed the router's"
+        )
+    );
+}
+
+#[test]
+fn a_log_names_the_page_first() {
+    let console = tempfile::tempdir().expect("a directory");
+    std::fs::write(console.path().join("index.html"), "").expect("it can be written");
+    let console = console.path().display().to_string();
+    for (more, path) in [(&[][..], "/"), (&["--console", &console], "/view/")] {
+        let mut process = Process::start(&[&["--demo", "--listen", "127.0.0.1:0"], more].concat());
+        let said = process.says("answering on");
+        let (before, page) = said.trim_end().split_once(": the page is at ").expect("it names the page");
+        let address = before.rsplit(' ').next().expect("it names an address");
+        assert_eq!(page, format!("{address}{path}"));
+    }
+}
+
+#[test]
 fn nobody_at_the_routers_address_is_said_with_what_to_do() {
     // A port that was free just now.
     let free =

@@ -42,8 +42,8 @@ test('a service is known by its sites, protocols and figures', () => {
 });
 
 test('errors are of requests where there are some, else of connections', () => {
-  assert.deepEqual(errorsOf(figures['catalog:8080']), { errors: 39, units: 1000, share: 0.039, unit: 'requests' });
-  assert.deepEqual(errorsOf(figures['loyalty:8080']), { errors: 33, units: 33, share: 1, unit: 'connections' });
+  assert.deepEqual(errorsOf(figures['catalog:8080']), { errors: 39, units: 1000, share: 0.039, unit: 'request' });
+  assert.deepEqual(errorsOf(figures['loyalty:8080']), { errors: 33, units: 33, share: 1, unit: 'connection' });
   assert.equal(errorsOf({}), undefined);
 });
 
@@ -106,5 +106,6 @@ test('a filter that says nothing about a list is left out, and named', () => {
   assert.deepEqual(applying(terms, ['site'], 'services'), {
     terms: [terms[1]], note: 'status:5xx says nothing about services, and is left out here.',
   });
+  assert.equal(applying(terms, [], 'services').note, 'status:5xx and -site:west say nothing about services, and are left out here.');
   assert.equal(applying(terms, ['site', 'status'], 'services').note, '');
 });

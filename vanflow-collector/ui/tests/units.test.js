@@ -76,3 +76,9 @@ test('routers are named without their area', () => {
   assert.equal(units.router('0/cloud-1'), 'cloud-1');
   assert.equal(units.router('10/x'), '10/x');
 });
+
+test('what is counted agrees with its number', () => {
+  assert.deepEqual([0, 1, 2, 1200].map((number) => units.counted(number, 'link')), ['0 links', '1 link', '2 links', '1,200 links']);
+  assert.equal(units.counted(2, 'process'), '2 processes');
+  assert.deepEqual([0, 1, 2].map(units.are), ['are', 'is', 'are']);
+});

@@ -398,7 +398,7 @@ class Detail {
     ];
     const address = this.context.address();
     return [
-      h('h2', `${units.count(total)} ${total === 1 ? 'request' : 'requests'} in it`, h('a', {
+      h('h2', `${units.counted(total, 'request')} in it`, h('a', {
         href: this.context.link({ view: 'requests', filter: filter.including(address.filter, 'connection', connection.identity), own: {} }),
       }, 'all')),
       h('table.rq', { 'aria-label': 'Requests of this connection' }, h('tbody', rows.map((row) => h('tr', { class: row.key === this.request?.key ? 'this' : null },

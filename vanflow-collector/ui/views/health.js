@@ -224,12 +224,12 @@ class Health {
     const { shown, replaced } = present(this.sources);
     fill(this.sourceList, h('h2', 'Sources', h('span', 'last heard')), h('ul.src', shown.map((source) => {
       const state = source.saturated ? 'warn' : source.state === 'complete' ? 'fine' : source.state === 'lost' ? 'bad' : 'unknown';
-      const why = source.why ?? (source.saturated ? 'has so many connections that it reports no more' : source.neverReported ? `${units.count(source.neverReported)} connections never reported` : '');
+      const why = source.why ?? (source.saturated ? 'has so many connections that it reports no more' : source.neverReported ? `${units.counted(source.neverReported, 'connection')} never reported` : '');
       const passed = Math.max(0, now - source.lastHeard);
       return h('li', { title: `${source.type}${source.version ? ` ${source.version}` : ''}, ${source.state}, last heard ${units.whole(source.lastHeard)}` },
         sign(state, source.state), h('span.nm', source.name, why ? h('small', why) : null),
         passed < 60e6 ? h('b', (passed / 1e6).toFixed(1), h('i', 's ago')) : h('b', units.moment(source.lastHeard, now)));
-    })), replaced > 0 ? h('p.na', `Not shown: ${replaced} that ${replaced === 1 ? 'is' : 'are'} lost and came back with another identity, as a router does that restarts.`) : null);
+    })), replaced > 0 ? h('p.na', `Not shown: ${replaced} that ${units.are(replaced)} lost and came back with another identity, as a router does that restarts.`) : null);
   }
 
   empty() {
@@ -260,12 +260,12 @@ function verdictParts(verdict, link) {
   const wrong = findings.filter(({ severity }) => isTrouble(severity));
   const unknown = findings.filter(({ severity }) => severity === 'unknown');
   const worst = wrong.some(({ severity }) => severity === 'bad') ? 'bad' : wrong.length > 0 ? 'warn' : verdict.complete ? 'fine' : 'unknown';
-  const title = wrong.length > 0 ? `${wrong.length} ${wrong.length === 1 ? 'thing needs' : 'things need'} attention`
+  const title = wrong.length > 0 ? `${units.counted(wrong.length, 'thing')} ${wrong.length === 1 ? 'needs' : 'need'} attention`
     : verdict.complete ? 'Nothing needs attention' : verdict.state === 'detached' ? 'Not attached' : verdict.state === 'waiting' ? 'Waiting for sources' : 'Not all is known';
   const own = [...wrong, ...unknown].filter(({ about }) => about === 'collector').length;
   const rest = wrong.length + unknown.length - own;
   const whose = wrong.length + unknown.length === 0 ? '' : own === 0 ? ' What follows is the network’s, not the collector’s.'
-    : rest === 0 ? ' What follows is about the collector, not the network.' : ` ${rest} of what follows ${rest === 1 ? 'is' : 'are'} the network’s, ${own} the collector’s.`;
+    : rest === 0 ? ' What follows is about the collector, not the network.' : ` ${rest} of what follows ${units.are(rest)} the network’s, ${own} the collector’s.`;
   return [
     h('h1', sign(worst, ''), title),
     h('p.sub', `${verdict.text}${whose}`),
@@ -321,7 +321,7 @@ function memoryPart({ memory, now, counts, ended }) {
     ]));
   const back = memory.historySince === undefined ? undefined : now - memory.historySince;
   return [h('h2', 'Memory and history'), h('table.h.m', { 'aria-label': 'Memory and history' }, h('tbody', null,
-    row('Records', `${units.count(counts.connections)} connections, ${units.count(counts.requests)} requests`, memory.records, memory.recordsLimit, ...bytes(memory.records, memory.recordsLimit)),
+    row('Records', `${units.counted(counts.connections, 'connection')}, ${units.counted(counts.requests, 'request')}`, memory.records, memory.recordsLimit, ...bytes(memory.records, memory.recordsLimit)),
     row('History', memory.historySeries === undefined ? 'of metrics' : `${units.count(memory.historySeries)} series`, memory.history, memory.historyLimit, ...bytes(memory.history, memory.historyLimit)),
     back === undefined ? null : row('Charts reach back', `to ${units.moment(memory.historySince ?? 0, now)}`, back, undefined, units.text(units.duration(back)), ''),
     memory.retention === undefined ? null : row('Ended records stay', ended ? 'then they are on disk' : 'then charts alone know of them', memory.retention, undefined, units.text(units.duration(memory.retention)), ''),

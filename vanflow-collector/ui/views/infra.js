@@ -222,7 +222,7 @@ class Infra {
     this.put('links', this.links, linkRows.filter((row) => filter.matches(terms, row)));
     const down = linkRows.filter(isDown).length;
     this.bar.summary.replaceChildren(...(down > 0
-      ? [sign('bad'), h('b', String(down)), down === 1 ? ' link is down' : ' links are down']
+      ? [sign('bad'), h('b', `${units.counted(down, 'link')} ${units.are(down)} down`)]
       : ['All links are up']));
   }
 

@@ -114,7 +114,7 @@ class MapView {
     if (this.last && this.last.areas.length > 0) return;
     const { complete, total } = verdict.sources;
     if (!verdict.attached) this.say('Not attached', `${verdict.detail ?? 'No router has answered'}. Check --router, or --connect-json; it is tried again by itself.`);
-    else if (verdict.state === 'waiting') this.say('The network is coming', `${complete} of ${total} sources have answered.`);
+    else if (verdict.state === 'waiting') this.say('The network is coming', `${complete} of ${units.counted(total, 'source')} ${complete === 1 ? 'has' : 'have'} answered.`);
     else if (this.last) this.say('No site yet', 'Sites appear here once a controller reports them: is there one in the network that this router is of?');
   }
 

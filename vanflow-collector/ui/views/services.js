@@ -186,7 +186,7 @@ class Services {
       chart({ lines: [{ points, kind: 'bars' }], range: this.range, label: `Errors of ${name}`, format: (value) => ({ value: units.count(value) ?? '', unit: '' }), width: 72, height: 20, end: false }),
       h('a', {
         class: `share ${level}`, href: this.to(name, { order: 'errors' }),
-        title: `${errors.errors} of ${errors.units} ${errors.unit} failed; 4xx is no error`,
+        title: `${errors.errors} of ${units.counted(errors.units, errors.unit)} failed; 4xx is no error`,
       }, level && sign(level), quantity(units.share(errors.share))),
     ];
   }
@@ -574,7 +574,7 @@ export function queriesOf(seconds, step, matchers) {
 /** The share of errors: of requests where a service has some, together with the connections that failed and so carry
  * none; else of connections.
  * @param {Figures} figures
- * @returns {{errors: number, units: number, share: number, unit: 'requests' | 'connections'} | undefined} undefined
+ * @returns {{errors: number, units: number, share: number, unit: 'request' | 'connection'} | undefined} undefined
  *   where nobody asked anything */
 export function errorsOf(figures) {
   const requests = Math.round(figures.requests ?? 0);
@@ -583,7 +583,7 @@ export function errorsOf(figures) {
   const units = withRequests ? requests + failed : Math.max(failed, Math.round(figures.connections ?? 0));
   const errors = withRequests ? Math.round(figures.badRequests ?? 0) + failed : failed;
   if (units === 0) return undefined;
-  return { errors, units, share: errors / units, unit: withRequests ? 'requests' : 'connections' };
+  return { errors, units, share: errors / units, unit: withRequests ? 'request' : 'connection' };
 }
 
 /** @typedef {{identity: string, name: string, protocol?: string, observedApplicationProtocols?: ReadonlyArray<string>}} Service */
@@ -648,7 +648,7 @@ export function troubleOf(row) {
   if (row.connectors.length === 0) return 'No server anywhere: add a connector';
   if (row.listeners.length === 0) return 'Nobody can reach it: add a listener';
   const errors = row.errors;
-  if (errors && errors.share === 1) return `${errors.errors} of ${errors.units} ${errors.unit} failed`;
+  if (errors && errors.share === 1) return `${errors.errors} of ${units.counted(errors.units, errors.unit)} failed`;
   return undefined;
 }
 
@@ -678,7 +678,7 @@ export function totalOf(rows) {
   const units = sum((row) => row.errors?.units);
   return {
     figures: { open: sum((row) => row.figures.open) },
-    errors: units > 0 ? { errors, units, share: errors / units, unit: 'requests' } : undefined,
+    errors: units > 0 ? { errors, units, share: errors / units, unit: 'request' } : undefined,
     octets: sum((row) => row.octets),
     requests: sum((row) => row.requests),
     listeners: sum((row) => count(row.listeners)),

@@ -192,6 +192,13 @@ impl Config {
             key: files.key.map(|path| folder.join(path)),
             insecure: files.verify.as_ref().or(file.verify.as_ref()).is_some_and(Switch::is_off),
         };
+        if tls && files.ca.is_none() && !files.insecure {
+            return Err(error(
+                "it is about amqps and does not say whose certificates to trust: it needs \"tls\": {\"ca\": \"ca.crt\"}, the \
+                 file with the certificate of the authority that signed the router's"
+                    .to_owned(),
+            ));
+        }
         let credentials = match file.sasl {
             Some(Sasl { user: Some(user), password: Some(password), .. }) => {
                 Credentials::Password { user, password }
@@ -415,6 +422,18 @@ mod tests {
             error(r#"{"scheme": "https", "host": "h"}"#),
             "FILE is no connect.json as Skupper writes it: its scheme is \"https\", not \"amqp\" or \"amqps\""
         );
+        assert_eq!(
+            error(r#"{"scheme": "amqps", "host": "h"}"#),
+            "FILE is no connect.json as Skupper writes it: it is about amqps and does not say whose certificates to trust: it \
+             needs \"tls\": {\"ca\": \"ca.crt\"}, the file with the certificate of the authority that signed the router's"
+        );
+        assert_eq!(
+            error(r#"{"scheme": "amqps", "host": "h"}"#),
+            error(r#"{"host": "h", "tls": {"cert": "tls.crt"}}"#)
+        );
+        let unchecked =
+            connect_json(r#"{"scheme": "amqps", "host": "h", "verify": false}"#).expect("understood");
+        assert!(unchecked.tls.insecure, "whose certificates are to be trusted does not matter");
         assert_eq!(
             error(r#"{"host": "h", "port": "amqp"}"#),
             "FILE is no connect.json as Skupper writes it: its port is \"amqp\""

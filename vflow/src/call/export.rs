@@ -76,7 +76,9 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
         call.say(&nothing(noun, &selection))?;
     }
     if let Some(path) = &export.to {
-        call.say(&format!("{} {} are in {}", number::count(written), noun.plural, path.display()))?;
+        let verb = if written == 1 { "is" } else { "are" };
+        let one = noun.plural.trim_end_matches('s');
+        call.say(&format!("{} {verb} in {}", number::counted(written, one, noun.plural), path.display()))?;
     }
     Ok(RIGHT)
 }

@@ -292,10 +292,7 @@ impl Tail<'_> {
                     if let (Some(after), Some(oldest)) = (after, oldest)
                         && oldest > after + 1
                     {
-                        self.say(&format!(
-                            "{} events were dropped before they could be shown",
-                            oldest - after - 1
-                        ));
+                        self.say(&dropped(oldest - after - 1));
                     }
                     for event in results {
                         self.offer(event).await?;
@@ -324,8 +321,24 @@ impl Tail<'_> {
     }
 }
 
+fn dropped(events: u64) -> String {
+    let verb = if events == 1 { "was dropped before it" } else { "were dropped before they" };
+    format!("{} {verb} could be shown", crate::number::counted(events, "event", "events"))
+}
+
 /// Routers hold records back for some seconds: what came late may have ended before what was shown last, in microseconds.
 const HELD_BACK: u64 = 10_000_000;
 
 /// The API takes no time before the year 2000 for one.
 const EARLIEST: u64 = 946_684_800_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_dropped_is_said_of_its_number() {
+        assert_eq!(dropped(1), "1 event was dropped before it could be shown");
+        assert_eq!(dropped(1_200), "1,200 events were dropped before they could be shown");
+    }
+}

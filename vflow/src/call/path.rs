@@ -25,9 +25,9 @@ pub(crate) async fn path(call: &mut Call<'_>, path: &Path) -> Result<u8, Error> 
         let connections = answer["connections"].as_u64().unwrap_or(0);
         let (from, to) = (name(&answer["from"]), name(&answer["to"]));
         let mut line = String::new();
-        let ways = counted(paths.len() as u64, "way", "ways");
+        let ways = number::counted(paths.len() as u64, "way", "ways");
         paint(&mut line, &format!("{from} to {to}"), of_tone(Tone::Plain).bold(), call.how.look.color);
-        writeln!(call.out, "{line}: {}, {ways}", counted(connections, "connection", "connections"))?;
+        writeln!(call.out, "{line}: {}, {ways}", number::counted(connections, "connection", "connections"))?;
         for way in paths {
             write_way(call, way)?;
         }
@@ -49,7 +49,7 @@ fn write_way(call: &mut Call<'_>, way: &Value) -> Result<(), Error> {
         share if share >= 0.02 => ("▲ ", Tone::Warn),
         _ => ("", Tone::Plain),
     };
-    let mut facts = vec![counted(connections, "connection", "connections")];
+    let mut facts = vec![number::counted(connections, "connection", "connections")];
     facts.extend(
         count("openConnections").filter(|open| *open > 0).map(|open| format!("{} open", number::count(open))),
     );
@@ -78,11 +78,6 @@ fn write_way(call: &mut Call<'_>, way: &Value) -> Result<(), Error> {
         writeln!(call.out, "{latency}")?;
     }
     Ok(())
-}
-
-/// So many of something.
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", number::count(count), if count == 1 { one } else { many })
 }
 
 fn row(hop: &Value) -> Vec<Cell> {

@@ -48,6 +48,10 @@ pub(crate) async fn record(
         .map_err(|error| Error::usage(format!("--router: {error}")))?;
     config.tls.ca.clone_from(&connection.ca);
     (config.tls.certificate, config.tls.key) = (record.cert.clone(), record.key.clone());
+    if config.endpoint.tls && config.tls.ca.is_none() {
+        let why = "--router is an amqps:// URL, which needs --ca FILE: the authority that signed the router's certificate";
+        return Err(Error::usage(why));
+    }
     config.check().map_err(|error| Error::usage(format!("--router: {error}")))?;
     let tape = Arc::new(Mutex::new(Tape::create(&record.file)?));
     config.tap = Some(Tape::tap(&tape));
@@ -97,9 +101,10 @@ pub(crate) async fn record(
     say(
         err,
         &format!(
-            "{} messages, {}, are in {}",
-            number::count(written),
+            "{}, {}, {} in {}",
+            number::counted(written, "message", "messages"),
             number::octets(octets as f64),
+            if written == 1 { "is" } else { "are" },
             record.file.display()
         ),
     );

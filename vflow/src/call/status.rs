@@ -36,8 +36,7 @@ fn write_verdict(call: &mut Call<'_>, verdict: &Value, bad: usize, is_complete: 
     let (sign, word, tone) = match (bad, is_complete) {
         (0, true) => ("●", "fine".to_owned(), Tone::Plain),
         (0, false) => ("◌", verdict["state"].as_str().unwrap_or("incomplete").to_owned(), Tone::Warn),
-        (1, _) => ("✕", "bad, 1 finding".to_owned(), Tone::Bad),
-        (bad, _) => ("✕", format!("bad, {bad} findings"), Tone::Bad),
+        (bad, _) => ("✕", format!("bad, {}", number::counted(bad as u64, "finding", "findings")), Tone::Bad),
     };
     let mut line = String::new();
     paint(&mut line, &format!("{sign} {}", visible(&word)), of_tone(tone).bold(), call.how.look.color);
@@ -46,9 +45,7 @@ fn write_verdict(call: &mut Call<'_>, verdict: &Value, bad: usize, is_complete: 
         verdict["detail"].as_str().map(|detail| format!(": {}", visible(detail))).unwrap_or_default();
     writeln!(call.out, "{}{detail}", call.client.name())?;
     let count = |name: &str, one: &str, many: &str| {
-        verdict["counts"][name]
-            .as_u64()
-            .map(|count| format!("{} {}", number::count(count), if count == 1 { one } else { many }))
+        verdict["counts"][name].as_u64().map(|count| number::counted(count, one, many))
     };
     let there = [
         count("sites", "site", "sites"),

@@ -115,11 +115,9 @@ impl Chain {
 
     fn text(&self, files: usize, is_whole: bool) -> String {
         let of = format!(
-            "{} {} in {} {}",
-            number::count(self.lines),
-            if self.lines == 1 { "line" } else { "lines" },
-            number::count(files as u64),
-            if files == 1 { "file" } else { "files" },
+            "{} in {}",
+            number::counted(self.lines, "line", "lines"),
+            number::counted(files as u64, "file", "files"),
         );
         if let Some(broken) = &self.broken {
             return format!("broken: {broken}; up to there, {of}");

@@ -50,7 +50,7 @@ pub(super) fn trouble(figures: &Figures) -> Option<String> {
         return None;
     }
     let (units, errors) = (grouped(figures.units), grouped(figures.errors));
-    let unit = if figures.has_requests { "requests" } else { "connections" };
+    let unit = unit(figures);
     Some(if figures.errors < figures.units {
         format!("{} of {units} {unit} failed", percent(figures.error_share()?))
     } else if figures.refused == figures.errors {
@@ -60,11 +60,21 @@ pub(super) fn trouble(figures: &Figures) -> Option<String> {
     })
 }
 
+/// What so many units are called.
+fn unit(figures: &Figures) -> &'static str {
+    match (figures.has_requests, figures.units) {
+        (true, 1) => "request",
+        (true, _) => "requests",
+        (false, 1) => "connection",
+        (false, _) => "connections",
+    }
+}
+
 /// The same at an edge of a picture, where there is little room.
 pub(super) fn short_trouble(figures: &Figures) -> Option<String> {
     match trouble(figures) {
         Some(_) if figures.errors < figures.units => Some(percent(figures.error_share()?)),
-        Some(text) => Some(text.replace(" connections", "").replace(" requests", "")),
+        Some(text) => Some(text.replace(&format!(" {}", unit(figures)), "")),
         None => None,
     }
 }
@@ -118,6 +128,8 @@ mod tests {
         for (figures, text, short) in [
             (figures(33, 33, 33, false), Some("33 of 33 refused"), Some("33 of 33 refused")),
             (figures(33, 33, 2, false), Some("33 of 33 connections failed"), Some("33 of 33 failed")),
+            (figures(1, 1, 0, false), Some("1 of 1 connection failed"), Some("1 of 1 failed")),
+            (figures(1, 1, 0, true), Some("1 of 1 request failed"), Some("1 of 1 failed")),
             (figures(3_200, 176, 0, true), Some("5.5 % of 3,200 requests failed"), Some("5.5 %")),
             (figures(100, 12, 0, false), Some("12 % of 100 connections failed"), Some("12 %")),
             (figures(100, 1, 1, false), None, None),

@@ -436,12 +436,6 @@ function countOf(routers, area) {
   return routers.filter((router) => router.area === area).length;
 }
 
-/** @param {number} number @param {string} one */
-function plural(number, one) {
-  const many = one.endsWith('s') ? `${one}es` : `${one}s`;
-  return `${number}\u00a0${number === 1 ? one : many}`;
-}
-
 /**
  * @param {import('../../answers.js').MapArea} area
  * @param {NetworkMap['level']} level
@@ -453,7 +447,7 @@ function plural(number, one) {
 function drawArea(area, level, routers, group, grow, selected) {
   const trouble = isTrouble(area.severity);
   const kinds = [area.platform, area.provider, area.version].filter(Boolean).join(' · ');
-  const counts = [plural(area.nodes, area.open && level === 'process' ? 'process' : 'component'), routers > 0 ? plural(routers, 'router') : ''].filter(Boolean).join(', ');
+  const counts = [units.counted(area.nodes, area.open && level === 'process' ? 'process' : 'component'), routers > 0 ? units.counted(routers, 'router') : ''].filter(Boolean).join(', ');
   group.setAttribute('class', `site ${selected ? 'sel' : ''} ${area.open ? 'open' : 'closed'} ${trouble ? area.severity : ''}`);
   mark(group, 'site', [area.name, area.open ? 'site' : 'site, closed', kinds, counts, area.text].filter(Boolean).join(', '), selected);
   const [x, inner] = [area.x + (area.open ? 16 : 12), area.width - (area.open ? 32 : 20)];
@@ -518,7 +512,7 @@ function drawNode(map, node, group, grow, selected, dimmed) {
   const processes = node.processes ?? 0;
   const what = node.kind === 'remote' ? 'clients from outside' : node.kind;
   mark(group, node.kind === 'remote' ? 'component' : node.kind,
-    [node.name, what, area ? `in ${area.name}` : '', under, processes > 1 ? plural(processes, 'process') : ''].filter(Boolean).join(', '), selected);
+    [node.name, what, area ? `in ${area.name}` : '', under, processes > 1 ? units.counted(processes, 'process') : ''].filter(Boolean).join(', '), selected);
   const dots = processes > 5 ? 22 : processes * 7;
   const size = Math.min(12.5 * grow, node.height * 0.44);
   group.append(
