@@ -1,7 +1,7 @@
 //! Writes the table of the page's files: what is in `ui/` for browsers is in the binary, without a list to keep.
 //!
-//! Comments, indentation, and spaces and ends of lines that separate nothing stay in the repository: half of the octets, and
-//! of no use to a browser. All else is as it is written. What is served is compressed here, once.
+//! Comments, indentation, and spaces, ends of lines and semicolons that separate nothing stay in the repository: half of the
+//! octets, and of no use to a browser. All else is as it is written. What is served is compressed here, once.
 
 use std::{
     env,

@@ -68,7 +68,7 @@ pub use api::{Api, chart, is_ours};
 pub use body::{Body, BodyError};
 pub use error::{LATER, late_text};
 pub use interest::Interest;
-pub use negotiate::accepts_gzip;
+pub use negotiate::{accepts_gzip, is_known};
 pub use network::{Network, Publisher, Status};
 pub use options::{ApiOptions, Cors};
 pub use pace::STALL_LIMIT;

@@ -169,8 +169,8 @@ fn tag(state: fmt::Arguments<'_>, time: Option<u64>, query: Option<&str>, media:
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
-/// Whether the client has what this tag is for. Weak tags are compared without their mark.
-fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+/// Whether the client has what this tag is for, by `If-None-Match`. Weak tags are compared without their mark.
+pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let strong = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
     let Ok(tag) = tag.to_str().map(strong) else { return false };
     list_items(headers, &IF_NONE_MATCH).any(|(known, _)| known == "*" || strong(known) == tag)

@@ -1,5 +1,8 @@
 //! Scripts and styles as they are written, without what a browser has no use for: comments, indentation, and spaces,
-//! ends of lines and commas that separate nothing. No name is changed, and every statement has a line of its own.
+//! ends of lines, commas and semicolons that separate nothing. No name is changed, no statement is another.
+//!
+//! Every statement of a script has its semicolon, and none is empty: the linter sees to that. So no end of a line stands for
+//! one, and the last of a block needs none.
 
 /// What is not closed at the end of a line, or of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,8 +39,9 @@ pub(crate) fn file(name: &str, text: &str) -> Result<String, Unclosed> {
 
 /// A script.
 fn script(text: &str) -> Result<String, Unclosed> {
-    let mut lean =
-        Lean::new(text, separates_in_script, |before| !matches!(before, '\n' | '{' | '(' | '[' | ',' | ';'));
+    let mut lean = Lean::new(text, separates_in_script, |before| {
+        !matches!(before, '\n' | '{' | '}' | '(' | '[' | ',' | ';')
+    });
     // The braces that are open in each template that is being left for an expression.
     let mut templates: Vec<usize> = Vec::new();
     while let Some(next) = lean.peek() {
@@ -62,6 +66,7 @@ fn script(text: &str) -> Result<String, Unclosed> {
             }
             '}' => {
                 lean.drop_comma();
+                lean.drop_semicolon();
                 lean.take();
                 match templates.last_mut() {
                     Some(0) => {
@@ -86,10 +91,7 @@ fn style(text: &str) -> Result<String, Unclosed> {
             '/' if lean.follows("/*") => lean.skip_comment()?,
             '\'' | '"' => lean.quoted(next)?,
             '}' => {
-                // The last declaration needs none.
-                if lean.kept.ends_with(';') {
-                    lean.kept.pop();
-                }
+                lean.drop_semicolon();
                 lean.take();
             }
             _ => lean.take(),
@@ -176,6 +178,13 @@ impl<'a> Lean<'a> {
     fn drop_comma(&mut self) {
         let is_after_one = !self.kept.ends_with("[,") && !self.kept.ends_with(",,");
         if is_after_one && self.kept.ends_with(',') {
+            self.kept.pop();
+        }
+    }
+
+    /// Leaves out the semicolon behind the last statement of a block, or the last declaration of a rule.
+    fn drop_semicolon(&mut self) {
+        if self.kept.ends_with(';') {
             self.kept.pop();
         }
     }

@@ -96,6 +96,15 @@ export function timeParameters(address) {
 }
 
 /**
+ * The same for what was there at the end of the range: a listener that came back is one.
+ * @param {Address} address
+ * @returns {[string, string][]}
+ */
+export function endParameters(address) {
+  return address.end === null ? [] : [...timeParameters({ ...address, span: 0 }), ['state', 'all']];
+}
+
+/**
  * @param {string} text
  * @param {string} mark
  * @returns {[string, string]} what is before the first mark, and what is behind it

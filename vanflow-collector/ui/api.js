@@ -108,14 +108,8 @@ export async function queryRange(query, range, steps, signal) {
   // Steps at the same moments for all, so that a chart does not shiver as time goes on.
   const end = Math.floor(range.end / 1e6 / step) * step;
   const start = Math.ceil(range.start / 1e6 / step) * step;
-  const url = address('prometheus/api/v1/query_range');
-  url.search = new URLSearchParams({ query, start: String(start), end: String(end), step: String(step) }).toString();
-  /** @type {{ data: { result: { metric: Record<string, string>, values: [number, string][] }[] } }} */
-  const answer = await json(url, signal);
-  return answer.data.result.map((each) => ({
-    labels: each.metric,
-    points: each.values.map(([at, value]) => [at * 1e6, Number(value)]),
-  }));
+  const result = await promql('query_range', { query, start: String(start), end: String(end), step: String(step) }, signal);
+  return result.map(({ metric, values }) => ({ labels: metric, points: values.map(([at, value]) => [at * 1e6, Number(value)]) }));
 }
 
 /**
@@ -162,13 +156,21 @@ export const OCTETS = ['sum(octetCount)', 'sum(octetReverseCount)'];
  * @returns {Promise<{ labels: Record<string, string>, value: number }[]>}
  */
 export async function query(query, time, signal) {
-  const url = address('prometheus/api/v1/query');
-  const parameters = new URLSearchParams({ query });
-  if (time !== null) parameters.set('time', String(time / 1e6));
-  url.search = parameters.toString();
-  /** @type {{ data: { result: { metric: Record<string, string>, value: [number, string] }[] } }} */
-  const answer = await json(url, signal);
-  return answer.data.result.map((each) => ({ labels: each.metric, value: Number(each.value[1]) }));
+  const result = await promql('query', { query, ...(time === null ? {} : { time: String(time / 1e6) }) }, signal);
+  return result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, string>} parameters
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{ metric: Record<string, string>, value: [number, string], values: [number, string][] }[]>} of a moment a
+ *   `value`, of a range `values`
+ */
+async function promql(path, parameters, signal) {
+  const url = address(`prometheus/api/v1/${path}`);
+  url.search = new URLSearchParams(parameters).toString();
+  return /** @type {any} */ (await json(url, signal)).data.result;
 }
 
 /**

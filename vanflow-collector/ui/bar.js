@@ -5,7 +5,7 @@
 import * as addresses from './address.js';
 import * as api from './api.js';
 import { chart, ticks } from './chart.js';
-import { adorn, choice, dialog, fill, h, hint, icon, s, say, sign } from './dom.js';
+import { adorn, choice, dialog, drawing, fill, h, hint, s, say, sign } from './dom.js';
 import * as filters from './filter.js';
 import * as units from './units.js';
 
@@ -48,7 +48,7 @@ export class Bar {
     this.links = shell.views.map((view) => {
       const mark = h('span.mark');
       const element = h('a', { href: `#${view.id}`, 'aria-keyshortcuts': view.key },
-        icon(20, s('path', { d: view.icon })), h('span.name', view.title),
+        drawing('svg', 20, 20, s('path', { d: view.icon })), h('span.name', view.title),
         h('span.short', view.short ?? view.title), mark);
       return { view, element, mark };
     });
@@ -56,18 +56,18 @@ export class Bar {
     this.who = h('div.user', { hidden: true });
     const top = /** @type {HTMLElement} */ (document.querySelector('.top'));
     fill(top,
-      h('a.brand', { href: '#map' }, icon(20, s('path', { d: 'M3 5h4l6 10h4' }), s('rect.f', { x: 1, y: 3, width: 4, height: 4 }),
+      h('a.brand', { href: '#map' }, drawing('svg', 20, 20, s('path', { d: 'M3 5h4l6 10h4' }), s('rect.f', { x: 1, y: 3, width: 4, height: 4 }),
         s('rect.f', { x: 15, y: 13, width: 4, height: 4 })), 'VAN-Flow'),
       h('nav', { 'aria-label': 'Views' }, this.links.map((link) => link.element)),
       h('div.end', this.attachment, this.who,
         h('a.tbtn.api', { href: api.address('api').href, title: 'The APIs that this page asks' }, 'API'),
         h('button.tbtn.keys', { 'aria-label': 'Keys', title: 'Keys (?)', onclick: shell.help }, '?'),
         h('button.tbtn', { 'aria-label': 'Dark or light', title: 'Dark or light (t)', onclick: shell.theme },
-          icon(16, s('circle', { cx: 8, cy: 8, r: 6 }), s('path.half', { d: 'M8 2a6 6 0 010 12z' })))));
+          drawing('svg', 16, 16, s('circle', { cx: 8, cy: 8, r: 6 }), s('path.half', { d: 'M8 2a6 6 0 010 12z' })))));
 
     this.chips = h('span.chips');
     this.input = h('input', {
-      type: 'search', placeholder: 'site, service, component, status 5xx …', 'aria-label': 'Filter', spellcheck: 'false',
+      type: 'search', 'aria-label': 'Filter', spellcheck: 'false',
       autocomplete: 'off', 'aria-keyshortcuts': '/', title: Object.entries(filters.KEYS).map(([key, is]) => `${key}: ${is}`).join('\n'),
     });
     this.input.addEventListener('keydown', (event) => this.typed(event));
@@ -75,7 +75,7 @@ export class Bar {
     this.spans = choice('Range of time', addresses.SPANS.map((span) => ({ value: String(span), text: SPAN_TEXTS.get(span) ?? '' })),
       (span) => shell.go({ span: Number(span) }));
     this.when = h('button.btn.when', { 'aria-keyshortcuts': 'w', title: 'Choose a time of the past (w)', onclick: () => this.pick() },
-      icon(14, s('path', { d: 'M1.5 3h11v9.5h-11zM1.5 6h11M4.5 1v3M9.5 1v3' })), h('span', 'Time'));
+      drawing('svg', 14, 14, s('path', { d: 'M1.5 3h11v9.5h-11zM1.5 6h11M4.5 1v3M9.5 1v3' })), h('span', 'Time'));
     this.ribbon = h('div.rib');
     this.ribbon.addEventListener('click', (event) => this.clicked(event));
     this.liveDot = h('span.dot');
@@ -86,7 +86,7 @@ export class Bar {
     const second = /** @type {HTMLElement} */ (document.querySelector('.second'));
     fill(second,
       h('div.filter', { role: 'search' },
-        icon(14, s('circle', { cx: 6, cy: 6, r: 4 }), s('path', { d: 'M9 9l3.5 3.5' })), this.chips, this.input, hint('/')),
+        drawing('svg', 14, 14, s('circle', { cx: 6, cy: 6, r: 4 }), s('path', { d: 'M9 9l3.5 3.5' })), this.chips, this.input, hint('/')),
       h('div.range', this.spans.element), this.when,
       this.ribbon, this.live);
     this.showAttachment();
@@ -168,13 +168,11 @@ export class Bar {
   verdict(verdict) {
     this.last = verdict;
     for (const { view, mark } of this.links) {
-      const count = view.count(verdict);
-      mark.className = `mark ${count?.severity ?? ''}`;
-      const text = count?.text ?? '';
-      if (mark.textContent !== text || mark.dataset.severity !== (count?.severity ?? '')) {
-        mark.dataset.severity = count?.severity ?? '';
-        fill(mark, count?.severity ? sign(count.severity, '') : null, text);
-      }
+      const { text = '', severity } = view.count(verdict) ?? {};
+      const shown = `mark ${severity ?? ''}`;
+      if (mark.textContent === text && mark.className === shown) continue;
+      mark.className = shown;
+      fill(mark, severity && sign(severity, ''), text);
     }
     this.showAttachment();
   }
@@ -257,15 +255,7 @@ export class Bar {
     }
     say(this.liveDoes, does);
     say(this.liveName, name);
-    if (kind === 'now') {
-      if (this.liveTime.dataset.time !== time) {
-        this.liveTime.dataset.time = time;
-        fill(this.liveTime, time, h('small', ' UTC'));
-      }
-    } else {
-      delete this.liveTime.dataset.time;
-      say(this.liveTime, time);
-    }
+    say(this.liveTime, time);
   }
 
   ribbonRange() {
@@ -391,5 +381,5 @@ export function heldSince(verdict, now) {
 
 /** A time as fields for times take it, in UTC. @param {number} at */
 function written(at) {
-  return new Date(at / 1000).toISOString().slice(0, 19);
+  return units.iso(at).slice(0, 19);
 }

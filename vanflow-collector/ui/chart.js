@@ -3,7 +3,7 @@
  * is. Where there is no data nothing is drawn: a gap is not 0.
  * @module
  */
-import { h, s, fill } from './dom.js';
+import { fill, h, s } from './dom.js';
 import * as units from './units.js';
 
 /** @typedef {[number, number]} Point a time in µs, a value */
@@ -168,26 +168,6 @@ export function ticks(range, most) {
   const found = [];
   for (let at = Math.ceil(range.start / step) * step; at <= range.end; at += step) found.push(at);
   return found;
-}
-
-/**
- * A bar of a latency: the part of network and routers, then that of the workload; hollow where it cannot be split.
- * @param {{ network: number | null, workload: number | null, total: number, most: number, width?: number, height?: number }} parts µs
- */
-export function latencyBar({ network, workload, total, most, width = 110, height = 10 }) {
-  const scale = most > 0 ? (width - 1) / most : 0;
-  const element = s('svg.lb', { width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' });
-  if (network === null || workload === null) {
-    element.append(s('rect.unk', { x: 0.5, y: 1.5, width: round(Math.max(1, Math.min(total, most) * scale)), height: height - 3 }));
-    return element;
-  }
-  const first = Math.max(0, Math.min(network, most) * scale);
-  const second = Math.max(1, Math.min(workload, most) * scale);
-  element.append(
-    s('rect.nw', { x: 0.5, y: 1.5, width: round(first), height: height - 3 }),
-    s('rect.wk', { x: round(0.5 + first + 0.8), y: 1.5, width: round(second), height: height - 3 }),
-  );
-  return element;
 }
 
 /** @param {number} number */

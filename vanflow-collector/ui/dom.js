@@ -124,22 +124,25 @@ export function isTrouble(severity) {
 }
 
 /**
+ * What is wrong of all that was found, and the worst of it.
+ * @template {{ severity: Severity }} F
+ * @param {readonly F[]} findings
+ * @returns {{ wrong: F[], severity: 'bad' | 'warn' | null }}
+ */
+export function troubles(findings) {
+  const wrong = findings.filter(({ severity }) => isTrouble(severity));
+  return { wrong, severity: wrong.some(({ severity }) => severity === 'bad') ? 'bad' : wrong.length > 0 ? 'warn' : null };
+}
+
+/**
  * The sign of a severity: ✕ bad, ▲ look, ◌ not known, ■ change, ● fine.
  * @param {Severity} severity
  * @param {string} [label] what a screen reader says, if not what the sign says; an empty one is for where words say the same
  */
 export function sign(severity, label = SAID[severity]) {
-  const icon = s('svg', {
-    class: `ic ${severity}`, viewBox: '0 0 12 12', width: 12, height: 12,
-    ...(label ? { role: 'img', 'aria-label': label } : { 'aria-hidden': 'true' }),
-  });
-  icon.append(
-    severity === 'bad' ? s('path', { d: 'M2.5 2.5l7 7M9.5 2.5l-7 7' })
-      : severity === 'warn' ? s('path', { d: 'M6 1.2L11.4 10.8H.6Z' })
-        : severity === 'change' ? s('rect', { x: 2.5, y: 2.5, width: 7, height: 7 })
-          : s('circle', { cx: 6, cy: 6, r: 4 }),
-  );
-  return icon;
+  const element = drawing('svg.ic', 12, 12, signAt(severity, 6, 6));
+  if (label) adorn(element, { role: 'img', 'aria-label': label, 'aria-hidden': null });
+  return element;
 }
 
 /**
@@ -153,22 +156,42 @@ export function signAt(severity, x, y, title) {
   const said = title ? s('title', title) : null;
   if (severity === 'bad') return s('path.xm', { d: `M${x - 3.5} ${y - 3.5}l7 7m0-7l-7 7` }, said);
   if (severity === 'warn') return s('path.tm', { d: `M${x} ${y - 5}l5.5 9.5h-11Z` }, said);
-  if (severity === 'fine') return s('circle.fm', { cx: x, cy: y, r: 4 }, said);
-  return s('rect.im', { x: x - 3.5, y: y - 3.5, width: 7, height: 7 }, said);
+  if (severity === 'change') return s('rect.im', { x: x - 3.5, y: y - 3.5, width: 7, height: 7 }, said);
+  return s('circle', { class: severity === 'fine' ? 'fm' : 'um', cx: x, cy: y, r: 4 }, said);
 }
 
 /**
- * A picture in a square beside words that say the same, or in their place.
- * @param {number} size px
+ * A picture beside words that say the same.
+ * @param {'svg' | `svg.${string}`} tag with its classes
+ * @param {number} width px
+ * @param {number} height px
  * @param {...Child} children
  */
-export function icon(size, ...children) {
-  return s('svg', { width: size, height: size, viewBox: `0 0 ${size} ${size}`, 'aria-hidden': 'true' }, children);
+export function drawing(tag, width, height, ...children) {
+  return s(tag, { width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' }, children);
 }
 
 /** The key that does the same. @param {string} key */
 export function hint(key) {
   return h('kbd', { 'aria-hidden': 'true' }, key);
+}
+
+/** What the browser keeps under that name; null where it keeps nothing. @param {string} name */
+export function kept(name) {
+  try {
+    return localStorage.getItem(`vanflow-${name}`);
+  } catch {
+    return null;
+  }
+}
+
+/** Has the browser keep a text. @param {string} name @param {string} text */
+export function keep(name, text) {
+  try {
+    localStorage.setItem(`vanflow-${name}`, text);
+  } catch {
+    // A browser that keeps nothing forgets it with the page.
+  }
 }
 
 /**

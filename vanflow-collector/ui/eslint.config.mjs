@@ -10,6 +10,9 @@ export default [
       'no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       'prefer-const': 'error',
       'no-var': 'error',
+      // What is served has no ends of lines that stand for a semicolon, and none behind the last statement of a block.
+      semi: 'error',
+      'no-restricted-syntax': ['error', { selector: 'EmptyStatement', message: 'its semicolon would be left out of what is served' }],
       'no-restricted-properties': [
         'error',
         ...['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'write'].map((property) => ({

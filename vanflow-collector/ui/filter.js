@@ -239,16 +239,6 @@ export function applying(terms, keys, what) {
   };
 }
 
-/**
- * The terms without those of these keys.
- * @param {readonly Term[]} terms
- * @param {readonly string[]} keys
- * @returns {Term[]}
- */
-export function without(terms, keys) {
-  return terms.filter(({ key }) => !keys.includes(key));
-}
-
 /** @param {string} value */
 function beginning(value) {
   if (value === '*') return '.+';

@@ -5,8 +5,7 @@
 import * as addresses from './address.js';
 import * as api from './api.js';
 import { Bar } from './bar.js';
-import { fill, h, say } from './dom.js';
-import * as keys from './keys.js';
+import { dialog, fill, h, keep, kept, say } from './dom.js';
 import { Panel } from './panel.js';
 import { Stream } from './stream.js';
 import { VIEWS } from './views.js';
@@ -73,7 +72,7 @@ function show() {
     screen.mounted.show?.(address);
   }
   subscribe();
-  bar.show(address, { pausedAt, news: news() });
+  showBar();
   panel.show(address);
 }
 
@@ -143,7 +142,7 @@ function subscribe() {
       answered(name);
       if (pausedAt !== null) {
         held.set(name, answer);
-        bar.show(address, { pausedAt, news: news() });
+        showBar();
       } else mounted.receive(name, answer);
     };
     /** @param {api.ApiError} error */
@@ -175,6 +174,10 @@ function showWait() {
   if (!wait.hidden) say(wait, `The collector is looking through what it holds of that time, for ${Math.floor(passed)} s now …`);
 }
 
+function showBar() {
+  bar.show(address, { pausedAt, news: news() });
+}
+
 /** How many are new since the pause, as far as the view counts them. */
 function news() {
   /** @type {number | null} */
@@ -195,7 +198,7 @@ function pause() {
     pausedAt = stream.now();
     say(status, 'paused');
   } else resume();
-  bar.show(address, { pausedAt, news: news() });
+  showBar();
 }
 
 function resume() {
@@ -210,7 +213,7 @@ function resume() {
 function live() {
   resume();
   go({ end: null });
-  bar.show(address, { pausedAt, news: null });
+  showBar();
 }
 
 /** @param {number} direction steps in time: a third of the range */
@@ -223,29 +226,12 @@ function step(direction) {
 function theme() {
   const dark = matchMedia('(prefers-color-scheme: dark)').matches;
   const shown = document.documentElement.dataset.theme ?? (dark ? 'dark' : 'light');
-  keepTheme(shown === 'dark' ? 'light' : 'dark');
+  const other = shown === 'dark' ? 'light' : 'dark';
+  document.documentElement.dataset.theme = other;
+  keep('theme', other);
 }
 
-/** @param {string} name */
-function keepTheme(name) {
-  document.documentElement.dataset.theme = name;
-  try {
-    localStorage.setItem('vanflow-theme', name);
-  } catch {
-    // A browser that keeps nothing shows the theme of the system the next time.
-  }
-}
-
-function restoreTheme() {
-  try {
-    const name = localStorage.getItem('vanflow-theme');
-    if (name === 'dark' || name === 'light') document.documentElement.dataset.theme = name;
-  } catch {
-    // As above.
-  }
-}
-
-/** @returns {keys.Shortcut[]} */
+/** @returns {Shortcut[]} */
 function shortcuts() {
   return [
     { key: '/', text: 'filter', act: () => bar.focusFilter() },
@@ -263,25 +249,75 @@ function shortcuts() {
     { key: '[', name: '[ ]', text: 'back and forth in time', act: () => step(-1) },
     { key: ']', text: '', act: () => step(1) },
     { key: 't', text: 'dark, light', act: theme },
-    { key: '?', text: 'this list', act: () => keys.showList(shortcuts()) },
+    { key: '?', text: 'this list', act: () => showKeys(shortcuts()) },
   ];
 }
 
-restoreTheme();
+// What keys do. Single letters can be switched off, since some people speak their letters (WCAG 2.1.4).
+
+/** @typedef {{ key: string, name?: string, text: string, act: () => void }} Shortcut */
+
+function lettersOn() {
+  return kept('keys') !== 'off';
+}
+
+/**
+ * Whether a key is meant for what is focused, such as a field that one writes in.
+ * @param {KeyboardEvent} event
+ */
+function isTyping(event) {
+  const target = /** @type {Element | null} */ (event.target);
+  return target?.closest('input, textarea, select, [contenteditable]') !== null && target !== null;
+}
+
+/**
+ * Listens for keys, after what is focused has had its turn: first the view has its own, then there are the shortcuts.
+ * @param {(event: KeyboardEvent) => boolean} view whether it has used the key
+ * @param {() => Shortcut[]} shortcuts
+ */
+function listen(view, shortcuts) {
+  document.addEventListener('keydown', (event) => {
+    if (event.defaultPrevented || isTyping(event) || document.querySelector('dialog[open]')) return;
+    const isOff = event.key.length === 1 && !lettersOn();
+    if (!isOff && view(event)) {
+      event.preventDefault();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || (isOff && event.key !== '?')) return;
+    const found = shortcuts().find((each) => each.key === event.key);
+    if (!found) return;
+    event.preventDefault();
+    found.act();
+  });
+}
+
+/**
+ * Shows the list of keys.
+ * @param {Shortcut[]} shortcuts
+ */
+function showKeys(shortcuts) {
+  const letters = h('input', { type: 'checkbox', id: 'letters' });
+  letters.checked = lettersOn();
+  letters.addEventListener('change', () => keep('keys', letters.checked ? 'on' : 'off'));
+  dialog('keys', 'Keys',
+    h('dl', shortcuts.filter((each) => each.text).flatMap((each) => [
+      h('dt', h('kbd', each.name ?? each.key)), h('dd', each.text),
+    ])),
+    h('p', letters, h('label', { for: 'letters' }, ' single letters are keys')),
+    h('form', { method: 'dialog' }, h('button.btn', { type: 'submit' }, 'Close')));
+}
+
+const themed = kept('theme');
+if (themed) document.documentElement.dataset.theme = themed;
 const bar = new Bar({
-  views: VIEWS, go, live, pause, theme, isOld, now: () => stream.now(), help: () => keys.showList(shortcuts()),
+  views: VIEWS, go, live, pause, theme, isOld, now: () => stream.now(), help: () => showKeys(shortcuts()),
 });
 const panel = new Panel({ go, isOld, now: () => stream.now(), address: () => address });
 main.append(panel.element);
 addEventListener('popstate', moved);
 addEventListener('hashchange', moved);
-document.addEventListener('keydown', (event) => {
-  if (event.defaultPrevented || keys.isTyping(event) || document.querySelector('dialog[open]')) return;
-  if (event.key.length === 1 && !keys.lettersOn()) return;
-  if (screen?.mounted.key?.(event)) event.preventDefault();
-});
-keys.listen(shortcuts);
-stream.onState((state) => bar.stream(state, stream.heard));
+listen((event) => screen?.mounted.key?.(event) ?? false, shortcuts);
+stream.onState = (/** @type {import('./stream.js').StreamState} */ state) => bar.stream(state, stream.heard);
 stream.onOtherTime = () => {
   leave();
   panel.shown = '';

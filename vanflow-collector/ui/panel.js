@@ -6,7 +6,8 @@
 import * as addresses from './address.js';
 import * as api from './api.js';
 import { chart, ticks } from './chart.js';
-import { fill, h, hint, quantity, s, sign } from './dom.js';
+import { drawing, fill, h, hint, quantity, s, sign } from './dom.js';
+import * as filters from './filter.js';
 import * as units from './units.js';
 
 /** @typedef {import('./address.js').Address} Address */
@@ -97,7 +98,7 @@ export class Panel {
     fill(this.head,
       h('div.over', kind), h('h2', name),
       h('button.x', { 'aria-label': 'Close', onclick: () => this.shell.go({ selection: null }) },
-        s('svg.ic', { viewBox: '0 0 12 12', width: 12, height: 12, 'aria-hidden': 'true' }, s('path', { d: 'M2 2l8 8M10 2l-8 8' }))),
+        drawing('svg.ic', 12, 12, s('path', { d: 'M2 2l8 8M10 2l-8 8' }))),
       state ? h('p.st', sign(state.severity), state.text) : null);
   }
 
@@ -189,7 +190,7 @@ export class Panel {
         link('connections', 'error:*', connections, 'connection'))),
       rows.length === 0 ? h('p.na', `None in the last ${units.text(units.duration(address.span * 1e6))}.`)
         : h('ol', rows.map((row) => h('li', null,
-          h('time', { datetime: new Date(row.time / 1000).toISOString(), title: units.whole(row.time) }, units.moment(row.time, now)),
+          h('time', { datetime: units.iso(row.time), title: units.whole(row.time) }, units.moment(row.time, now)),
           sign('bad'), h('span', h('b', row.what), ` ${row.text}`, h('small', row.detail))))));
   }
 
@@ -306,15 +307,12 @@ function bySite(rows) {
   /** @type {Map<string, number>} */
   const counts = new Map();
   for (const row of rows) counts.set(row.siteName || 'unknown site', (counts.get(row.siteName || 'unknown site') ?? 0) + 1);
-  return [...counts].sort((a, b) => a[0].localeCompare(b[0])).map(([name, count]) => (count > 1 ? `${name} ×${count}` : name)).join(', ');
+  return units.listed([...counts].sort((a, b) => a[0].localeCompare(b[0])));
 }
-
-/** @param {string} name @param {import('./dom.js').Child | import('./dom.js').Child[]} value */
-const fact = (name, value) => ({ name, value });
 
 /** Facts that are known. @param {[string, import('./dom.js').Child | import('./dom.js').Child[]][]} pairs */
 function facts(pairs) {
-  return pairs.filter(([, value]) => value !== null && value !== undefined && value !== '' && value !== 'unknown').map(([name, value]) => fact(name, value));
+  return pairs.filter(([, value]) => value !== null && value !== undefined && value !== '' && value !== 'unknown').map(([name, value]) => ({ name, value }));
 }
 
 /**
@@ -383,8 +381,8 @@ async function service(id, signal) {
       ['Open now', units.counted(open.timeRangeCount, 'connection')],
     ]),
     charts: traffic([`routing_key=${api.quoted(name)}`], `routing_key=${api.quoted(name)}`),
-    talk: [{ title: 'Who talks to it most', column: 'Client', end: 'source', parameters: [['routingKey', name]], filter: `service:${name}` }],
-    failures: [['routingKey', name]], filter: `service:${name}`, path: `v2alpha1/services/${encodeURIComponent(found.identity)}`,
+    talk: [{ title: 'Who talks to it most', column: 'Client', end: 'source', parameters: [['routingKey', name]], filter: term('service', name) }],
+    failures: [['routingKey', name]], filter: term('service', name), path: `v2alpha1/services/${encodeURIComponent(found.identity)}`,
   };
 }
 
@@ -396,23 +394,29 @@ async function site(id, signal) {
     list('routers', [['siteId', id]], signal), list('processes', [['siteId', id], ['limit', '0']], signal), list('routerlinks', [], signal),
   ]);
   const own = links.results.filter((row) => row.sourceSiteId === id || row.destinationSiteId === id);
-  const down = own.filter((row) => row.status !== 'up').length;
   const selector = ['source_site_id', 'dest_site_id'].map((label) => `${label}=${api.quoted(id)}`);
   return {
     kind: 'Site', name: found.name,
-    state: found.endTime ? { severity: 'bad', text: `Gone since ${units.whole(found.endTime)}` }
-      : down > 0 ? { severity: 'bad', text: `${down} of ${units.counted(own.length, 'link')} down` } : { severity: 'fine', text: `${units.counted(own.length, 'link')} up` },
+    state: linked(found, own),
     facts: facts([
       ['Platform', [found.platform, found.provider].filter(Boolean).join(', ')], ['Version', found.version], ['Namespace', found.namespace],
       ['Routers', routers.results.map((row) => units.router(row.name)).join(', ')], ['Processes', units.count(processes.timeRangeCount)],
     ]),
     charts: traffic(selector, selector[0]),
     talk: [
-      { title: 'Its clients talk most to', column: 'Server', end: 'dest', parameters: [['sourceSiteId', id]], filter: `site:${found.name}` },
-      { title: 'Who talks to its servers most', column: 'Client', end: 'source', parameters: [['destSiteId', id]], filter: `site:${found.name}` },
+      { title: 'Its clients talk most to', column: 'Server', end: 'dest', parameters: [['sourceSiteId', id]], filter: term('site', found.name) },
+      { title: 'Who talks to its servers most', column: 'Client', end: 'source', parameters: [['destSiteId', id]], filter: term('site', found.name) },
     ],
-    failures: [['sourceSiteId|destSiteId', id]], filter: `site:${quote(found.name)}`, path: `v2alpha1/sites/${encodeURIComponent(id)}`,
+    failures: [['sourceSiteId|destSiteId', id]], filter: term('site', found.name), path: `v2alpha1/sites/${encodeURIComponent(id)}`,
   };
+}
+
+/** How what has links is. @param {Row} found @param {Row[]} links @returns {Subject['state']} */
+function linked(found, links) {
+  if (found.endTime) return { severity: 'bad', text: `Gone since ${units.whole(found.endTime)}` };
+  const down = links.filter((row) => row.status !== 'up').length;
+  const all = units.counted(links.length, 'link');
+  return down > 0 ? { severity: 'bad', text: `${down} of ${all} down` } : { severity: 'fine', text: `${all} up` };
 }
 
 /** @param {string} id @param {AbortSignal} signal @returns {Promise<Subject | null>} */
@@ -422,19 +426,17 @@ async function router(id, signal) {
   const [sites, links] = await Promise.all([list('sites', [], signal), list('routerlinks', [], signal)]);
   const name = units.router(found.name);
   const own = links.results.filter((row) => row.routerId === id || row.destinationRouterId === id);
-  const down = own.filter((row) => row.status !== 'up').length;
   return {
     kind: 'Router', name,
-    state: found.endTime ? { severity: 'bad', text: `Gone since ${units.whole(found.endTime)}` }
-      : down > 0 ? { severity: 'bad', text: `${down} of ${units.counted(own.length, 'link')} down` } : { severity: 'fine', text: `Up, ${units.counted(own.length, 'link')} up` },
+    state: linked(found, own),
     facts: facts([
       ['Site', sites.results.find((row) => row.identity === found.siteId)?.name], ['Mode', found.mode], ['Version', found.buildVersion],
       ['Host', found.hostName], ['Started', found.startTime ? units.whole(found.startTime).slice(0, 19) : null],
       ['Links', own.map((row) => units.router((row.routerId === id ? row.destinationRouterName : row.routerName) ?? 'not known')).join(', ')],
     ]),
     charts: bothWays(`skupper_router_%_bytes_total{site_id=${api.quoted(found.siteId)},router_name=${api.quoted(found.name)}}`, 'Sent', 'Received', 'over links'),
-    talk: [{ title: 'Who goes through it most', column: 'Client', end: 'source', parameters: [['traceRouters', found.name]], filter: `router:${name}` }],
-    failures: [['traceRouters', found.name]], filter: `router:${quote(name)}`, path: `v2alpha1/routers/${encodeURIComponent(id)}`,
+    talk: [{ title: 'Who goes through it most', column: 'Client', end: 'source', parameters: [['traceRouters', found.name]], filter: term('router', name) }],
+    failures: [['traceRouters', found.name]], filter: term('router', name), path: `v2alpha1/routers/${encodeURIComponent(id)}`,
   };
 }
 
@@ -479,7 +481,7 @@ async function component(id, signal) {
   if (!found) return null;
   const { results } = await list('processes', [['componentId', id], ['limit', String(MOST_PROCESSES)]], signal);
   const ids = results.map((row) => row.identity);
-  const [selectors, filter] = [['source_component_id', 'dest_component_id'].map((label) => `${label}=${api.quoted(id)}`), `component:${quote(found.name)}`];
+  const [selectors, filter] = [['source_component_id', 'dest_component_id'].map((label) => `${label}=${api.quoted(id)}`), term('component', found.name)];
   return {
     kind: found.role === 'remote' ? 'Clients from outside' : 'Component', name: found.name,
     state: found.endTime ? { severity: 'unknown', text: `Ended ${units.whole(found.endTime)}` } : null,
@@ -498,7 +500,7 @@ async function component(id, signal) {
 async function process(id, signal) {
   const found = await one('processes', id, signal);
   if (!found) return null;
-  const [selectors, filter] = [['source_process_name', 'dest_process_name'].map((label) => `${label}=${api.quoted(found.name)}`), `process:${quote(found.name)}`];
+  const [selectors, filter] = [['source_process_name', 'dest_process_name'].map((label) => `${label}=${api.quoted(found.name)}`), term('process', found.name)];
   return {
     kind: 'Process', name: found.name,
     state: found.endTime ? { severity: 'unknown', text: `Ended ${units.whole(found.endTime)}` } : { severity: 'fine', text: `Running since ${units.whole(found.startTime).slice(0, 19)}` },
@@ -534,7 +536,7 @@ async function edge(id, signal) {
   /** @type {[string, string][]} */
   const parameters = [...from.ids.map((each) => /** @type {[string, string]} */ ([`source${from.property}`, each])), ...to.ids.map((each) => /** @type {[string, string]} */ ([`dest${to.property}`, each]))];
   const services = await list('connections', [...parameters, ['timeRangeStart', '-900s'], ['groupBy', 'routingKey'], ['aggregate', 'count'], ['sortBy', 'count.desc'], ['limit', '10']], signal);
-  const filter = `${from.key}:${quote(from.name)} ${to.key === from.key ? '' : `${to.key}:${quote(to.name)}`}`.trim();
+  const filter = `${term(from.kind, from.name)} ${to.kind === from.kind ? '' : term(to.kind, to.name)}`.trim();
   return {
     kind: 'From client to server', name: `${from.name} → ${to.name}`, state: null,
     facts: facts([['Client', `${from.kind} ${from.name}`], ['Server', `${to.kind} ${to.name}`], ['Services', services.results.map((row) => row.routingKey).join(', ')]]),
@@ -547,11 +549,11 @@ async function edge(id, signal) {
 /** @param {string} id @param {AbortSignal} signal */
 async function box(id, signal) {
   const [foundComponent, foundSite, foundProcess] = await Promise.all([one('components', id, signal), one('sites', id, signal), one('processes', id, signal)]);
-  if (foundSite) return { kind: 'site', name: foundSite.name, label: 'site_id', value: id, property: 'SiteId', ids: [id], key: 'site' };
-  if (foundProcess) return { kind: 'process', name: foundProcess.name, label: 'process_name', value: foundProcess.name, property: 'ProcessId', ids: [id], key: 'process' };
+  if (foundSite) return { kind: 'site', name: foundSite.name, label: 'site_id', value: id, property: 'SiteId', ids: [id] };
+  if (foundProcess) return { kind: 'process', name: foundProcess.name, label: 'process_name', value: foundProcess.name, property: 'ProcessId', ids: [id] };
   if (!foundComponent) return null;
   const { results } = await list('processes', [['componentId', id], ['limit', String(MOST_PROCESSES)]], signal);
-  return { kind: 'component', name: foundComponent.name, label: 'component_id', value: id, property: 'ProcessId', ids: results.map((row) => row.identity), key: 'component' };
+  return { kind: 'component', name: foundComponent.name, label: 'component_id', value: id, property: 'ProcessId', ids: results.map((row) => row.identity) };
 }
 
 /**
@@ -597,7 +599,7 @@ async function failures(parameters, address, signal) {
   return { rows: rows.slice(0, 4), requests: requests.timeRangeCount, connections: connections.timeRangeCount };
 }
 
-/** @param {string} text */
-function quote(text) {
-  return /\s/.test(text) ? `"${text}"` : text;
+/** A term of the filter. @param {string} key @param {string} value */
+function term(key, value) {
+  return filters.format([{ key, value, negated: false }]);
 }

@@ -41,8 +41,8 @@ export class Stream {
     this.told = null;
     /** Whether its clock stands, as that of a capture does which has been replayed. */
     this.stands = false;
-    /** @type {((state: StreamState) => void)[]} */
-    this.listeners = [];
+    /** What is done where it becomes another. @type {(state: StreamState) => void} */
+    this.onState = () => {};
     /** What is done where it turns out that the collector's time is another than was thought. */
     this.onOtherTime = () => {};
     this.scheduled = false;
@@ -52,11 +52,6 @@ export class Stream {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retryTimer = undefined;
     document.addEventListener('visibilitychange', () => this.schedule());
-  }
-
-  /** @param {(state: StreamState) => void} listener */
-  onState(listener) {
-    this.listeners.push(listener);
   }
 
   /** The collector's time, in microseconds: the only clock of the page. */
@@ -99,8 +94,7 @@ export class Stream {
   }
 
   disconnect() {
-    clearTimeout(this.staleTimer);
-    this.staleTimer = undefined;
+    this.expect();
     clearTimeout(this.retryTimer);
     this.source?.close();
     this.source = null;
@@ -166,8 +160,7 @@ export class Stream {
     if (now !== undefined) this.tell(now, performance.now());
     this.heard = this.now();
     this.heardAt = performance.now();
-    clearTimeout(this.staleTimer);
-    this.staleTimer = undefined;
+    this.expect();
     this.become('open');
   }
 
@@ -186,6 +179,12 @@ export class Stream {
     if (now < before - OTHER_TIME || (!told && now > before + OTHER_TIME)) this.onOtherTime();
   }
 
+  /** Something has been heard, or nothing is waited for. */
+  expect() {
+    clearTimeout(this.staleTimer);
+    this.staleTimer = undefined;
+  }
+
   /** From now on it is stale, unless something is heard in time. */
   expectSoon() {
     this.staleTimer ??= setTimeout(() => this.become('stale'), STALE_AFTER_MS);
@@ -196,6 +195,6 @@ export class Stream {
     if (state === 'stale') this.stands = false;
     if (this.state === state) return;
     this.state = state;
-    for (const listener of this.listeners) listener(state);
+    this.onState(state);
   }
 }

@@ -3,7 +3,7 @@
  * focused, and only what has changed is drawn anew.
  * @module
  */
-import { h, fill } from './dom.js';
+import { adorn, fill, h } from './dom.js';
 
 /**
  * @template R
@@ -92,8 +92,7 @@ export class Table {
       const sorted = this.sort?.column === column.id;
       const order = sorted ? (this.sort?.down ? 'descending' : 'ascending') : null;
       if (column.order) {
-        if (order) this.headings[index].setAttribute('aria-sort', order);
-        else this.headings[index].removeAttribute('aria-sort');
+        adorn(this.headings[index], { 'aria-sort': order });
       }
     });
   }

@@ -19,8 +19,7 @@ const DAY = 24 * HOUR;
  * @returns {string | null}
  */
 export function count(number) {
-  if (number === null || number === undefined || !Number.isFinite(number)) return null;
-  return Math.round(number).toString().replace(/\B(?=(\d{3})+$)/g, ',');
+  return known(number)?.toFixed().toString().replace(/\B(?=(\d{3})+$)/g, ',') ?? null;
 }
 
 /**
@@ -30,6 +29,23 @@ export function count(number) {
  */
 export function counted(number, thing) {
   return `${count(number)} ${thing}${number === 1 ? '' : thing.endsWith('s') ? 'es' : 's'}`;
+}
+
+/**
+ * Names, each with how many there are of it: `public-cloud ×2, factory`.
+ * @param {ReadonlyArray<[string, number]>} counts
+ */
+export function listed(counts) {
+  return counts.map(([name, number]) => (number > 1 ? `${name} ×${number}` : name)).join(', ');
+}
+
+/**
+ * A text with no more than so many letters.
+ * @param {string} text
+ * @param {number} most
+ */
+export function cut(text, most) {
+  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
 /** What so many things do: 1 is, 2 are. @param {number} number */
@@ -49,15 +65,16 @@ export function digits(number) {
 }
 
 /**
- * @param {number} number
+ * @param {number | null | undefined} number
  * @param {readonly string[]} units
  * @param {number} step
  * @param {string} after
- * @returns {Quantity}
+ * @returns {Quantity | null}
  */
 function scaled(number, units, step, after) {
   let scale = 0;
-  let rest = number;
+  let rest = known(number);
+  if (rest === null) return null;
   while (Math.abs(rest) >= step * 0.9995 && scale < units.length - 1) {
     rest /= step;
     scale += 1;
@@ -80,8 +97,7 @@ function known(number) {
  * @param {number | null | undefined} number
  */
 export function octets(number) {
-  const value = known(number);
-  return value === null ? null : scaled(value, DECIMAL, 1000, '');
+  return scaled(number, DECIMAL, 1000, '');
 }
 
 /**
@@ -89,8 +105,7 @@ export function octets(number) {
  * @param {number | null | undefined} number
  */
 export function octetRate(number) {
-  const value = known(number);
-  return value === null ? null : scaled(value, DECIMAL, 1000, '/s');
+  return scaled(number, DECIMAL, 1000, '/s');
 }
 
 /**
@@ -98,8 +113,7 @@ export function octetRate(number) {
  * @param {number | null | undefined} number
  */
 export function memory(number) {
-  const value = known(number);
-  return value === null ? null : scaled(value, BINARY, 1024, '');
+  return scaled(number, BINARY, 1024, '');
 }
 
 /**
@@ -162,18 +176,22 @@ export function text(quantity, unknown = 'not known') {
   return quantity.unit ? `${quantity.value}\u00a0${quantity.unit}` : quantity.value;
 }
 
-/** @param {number} number */
-const two = (number) => number.toString().padStart(2, '0');
-
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/**
+ * A moment as standards write it: 2026-11-26T15:03:19.813Z.
+ * @param {number} microseconds since the epoch
+ */
+export function iso(microseconds) {
+  return new Date(microseconds / 1000).toISOString();
+}
 
 /**
  * The time of day of a moment in UTC: 15:03:19.
  * @param {number} microseconds since the epoch
  */
 export function clock(microseconds) {
-  const date = new Date(microseconds / 1000);
-  return `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`;
+  return iso(microseconds).slice(11, 19);
 }
 
 /**
@@ -197,7 +215,7 @@ export function mark(microseconds) {
  * @param {number} microseconds since the epoch
  */
 export function thousandths(microseconds) {
-  return `.${Math.floor((microseconds % SECOND) / 1000).toString().padStart(3, '0')}`;
+  return iso(microseconds).slice(19, 23);
 }
 
 /**
@@ -227,7 +245,7 @@ export function moment(microseconds, now) {
  * @param {number} microseconds since the epoch
  */
 export function whole(microseconds) {
-  return `${new Date(microseconds / 1000).toISOString().replace('T', ' ').replace('Z', '')} UTC`;
+  return `${iso(microseconds).slice(0, 23).replace('T', ' ')} UTC`;
 }
 
 /**

@@ -9,7 +9,7 @@
  * need another path. A view draws what it receives, and asks only for what no stream can carry (ranges of metrics).
  * @module
  */
-import { isTrouble } from './dom.js';
+import { troubles } from './dom.js';
 import * as units from './units.js';
 import { map } from './views/map.js';
 
@@ -93,8 +93,8 @@ export const VIEWS = [
   {
     id: 'health', title: 'Health', key: 'h', icon: 'M2 11h4l2-6 4 11 2-5h4',
     count: ({ findings }) => {
-      const wrong = findings.filter(({ severity }) => isTrouble(severity));
-      return wrong.length === 0 ? null : { text: String(wrong.length), severity: wrong.some(({ severity }) => severity === 'bad') ? 'bad' : 'warn' };
+      const { wrong, severity } = troubles(findings);
+      return severity && { text: String(wrong.length), severity };
     },
     loaded: null, load: async () => (await import('./views/health.js')).health,
   },

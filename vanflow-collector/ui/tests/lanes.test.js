@@ -68,7 +68,9 @@ test('what is outside of the time shown has no lane', () => {
 
 test('kinds and subjects have words', () => {
   assert.equal(kindWord('linkDown'), 'down');
-  assert.equal(kindWord('newKind'), 'newKind');
+  assert.equal(kindWord('routerRestarted'), 'back');
+  assert.equal(kindWord('warning'), 'warning');
+  assert.equal(kindWord('listenerRenamed'), 'renamed');
   assert.equal(subjectLabel({ type: 'service', id: 'x', name: 'a:1' }), 'a:1');
 });
 

@@ -3,8 +3,9 @@ import { test } from 'node:test';
 
 // A module of the page asks the document where the collector is.
 Object.assign(globalThis, { document: { documentElement: { dataset: {} }, baseURI: 'http://collector.example/' } });
+const units = await import('../units.js');
 const { anyOf, applying, matchersOf } = await import('../filter.js');
-const { errorsOf, ordered, queriesOf, rowsOf, shareLevel, sitesInWords, totalOf, troubleOf } = await import('../views/services.js');
+const { errorsOf, ordered, queriesOf, rowsOf, shareLevel, totalOf, troubleOf } = await import('../views/services.js');
 
 const services = [
   { identity: '1', name: 'catalog:8080', protocol: 'tcp', observedApplicationProtocols: ['http2'] },
@@ -35,7 +36,7 @@ function rows() {
 test('a service is known by its sites, protocols and figures', () => {
   const [catalog] = rows();
   assert.equal(catalog.protocols, 'tcp, HTTP/2');
-  assert.equal(sitesInWords(catalog.listeners), 'public-cloud ×2, factory');
+  assert.equal(units.listed(catalog.listeners), 'public-cloud ×2, factory');
   assert.equal(catalog.octets, 205000);
   assert.equal(catalog.requests, undefined);
   assert.equal(catalog.trouble, undefined);
@@ -55,7 +56,7 @@ test('a service that nobody reaches says why', () => {
   const [, gifts, loyalty] = rows();
   assert.equal(gifts.trouble, 'No server anywhere: add a connector');
   assert.equal(loyalty.trouble, '33 of 33 connections failed');
-  assert.equal(sitesInWords(loyalty.listeners), 'a site not known');
+  assert.equal(units.listed(loyalty.listeners), 'a site not known');
   assert.equal(troubleOf({ listeners: [], connectors: [['west', 1]], errors: undefined }), 'Nobody can reach it: add a listener');
 });
 

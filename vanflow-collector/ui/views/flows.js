@@ -5,8 +5,8 @@
  * @module
  */
 import * as api from '../api.js';
-import { latencyBar } from '../chart.js';
-import { fill, h, quantity, s, sign } from '../dom.js';
+import { round } from '../chart.js';
+import { drawing, fill, h, quantity, s, sign } from '../dom.js';
 import * as filter from '../filter.js';
 import * as units from '../units.js';
 import { failureOf, outcomeOf, scaleText, sharesOf, splitLatency } from './outcome.js';
@@ -160,18 +160,26 @@ function why(row) {
   return h('span', sign('bad'), h('b', failure.title), failure.rest);
 }
 
+/** When it began. @param {string} title @returns {import('./tail.js').TailColumn<Flow>} */
+function beginColumn(title) {
+  return { id: 'began', title, class: 'tm_', value: (row) => row.startTime, cell: (row) => time(row.startTime) };
+}
+
+/** @type {import('./tail.js').TailColumn<Flow>} */
+const SERVICE = {
+  id: 'service', title: 'Service', class: 'sv', value: (row) => row.routingKey,
+  cell: (row) => (row.routingKey && row.routingKey !== 'unknown' ? row.routingKey : h('span.na', 'not known')),
+};
+
 /** @returns {import('./tail.js').TailColumn<Connection>[]} */
 function columnsOfConnections() {
   return [
-    {
-      id: 'opened', title: 'Opened', class: 'tm_', value: (row) => row.startTime,
-      cell: (row) => time(row.startTime),
-    },
+    beginColumn('Opened'),
     {
       id: 'client', title: 'Client', class: 'p', value: (row) => [row.sourceProcessName, row.sourceHost, row.sourceSiteName],
       cell: (row) => placed(partyName(row.sourceProcessName, row.sourceHost), row.sourceSiteName, 'not reported'),
     },
-    { id: 'service', title: 'Service', class: 'sv', value: (row) => row.routingKey, cell: (row) => known(row.routingKey) },
+    SERVICE,
     {
       id: 'server', title: 'Server', class: 'p',
       value: (row) => [row.destProcessName, row.destHost, row.destSiteName, halfKnown(row)],
@@ -215,10 +223,7 @@ function columnsOfConnections() {
 /** @returns {import('./tail.js').TailColumn<Request>[]} */
 function columnsOfRequests() {
   return [
-    {
-      id: 'began', title: 'Began', class: 'tm_', value: (row) => row.startTime,
-      cell: (row) => time(row.startTime),
-    },
+    beginColumn('Began'),
     {
       id: 'client', title: 'Client', class: 'p', value: (row) => [row.sourceProcessName, row.clientAddress, row.sourceSiteName],
       cell: (row) => [
@@ -226,7 +231,7 @@ function columnsOfRequests() {
         row.clientAddress && row.clientAddress !== partyName(row.sourceProcessName, row.clientAddress) ? h('small', `for ${row.clientAddress}`) : null,
       ],
     },
-    { id: 'service', title: 'Service', class: 'sv', value: (row) => row.routingKey, cell: (row) => known(row.routingKey) },
+    SERVICE,
     {
       id: 'server', title: 'Server', class: 'p', value: (row) => [row.destProcessName, row.destSiteName],
       cell: (row) => placed(partyName(row.destProcessName, undefined), row.destSiteName, 'not known'),
@@ -256,10 +261,30 @@ function protocol(name) {
   return name === 'http1' ? 'HTTP/1' : name === 'http2' ? 'HTTP/2' : name;
 }
 
+/**
+ * A bar of a latency: the part of network and routers, then that of the workload; hollow where it cannot be split.
+ * @param {{ network: number | null, workload: number | null, total: number, most: number, width?: number, height?: number }} parts µs
+ */
+function latencyBar({ network, workload, total, most, width = 110, height = 10 }) {
+  const scale = most > 0 ? (width - 1) / most : 0;
+  const element = drawing('svg.lb', width, height);
+  if (network === null || workload === null) {
+    element.append(s('rect.unk', { x: 0.5, y: 1.5, width: round(Math.max(1, Math.min(total, most) * scale)), height: height - 3 }));
+    return element;
+  }
+  const first = Math.max(0, Math.min(network, most) * scale);
+  const second = Math.max(1, Math.min(workload, most) * scale);
+  element.append(
+    s('rect.nw', { x: 0.5, y: 1.5, width: round(first), height: height - 3 }),
+    s('rect.wk', { x: round(0.5 + first + 0.8), y: 1.5, width: round(second), height: height - 3 }),
+  );
+  return element;
+}
+
 /** A bar of how long it took. @param {number} duration @param {number} scale */
 function bar(duration, scale) {
-  const width = Math.max(1, Math.round(Math.min(1, duration / scale) * 1090) / 10);
-  return s('svg.lb', { width: 110, height: 10, viewBox: '0 0 110 10', 'aria-hidden': 'true' }, s('rect.took', { x: 0.5, y: 1.5, width, height: 7 }));
+  const width = round(Math.max(1, Math.min(1, duration / scale) * 109));
+  return drawing('svg.lb', 110, 10, s('rect.took', { x: 0.5, y: 1.5, width, height: 7 }));
 }
 
 /**
@@ -281,11 +306,6 @@ function octetColumns(sent, received) {
  */
 function time(microseconds) {
   return h('time', { title: units.whole(microseconds) }, units.clock(microseconds), h('i', units.thousandths(microseconds)));
-}
-
-/** @param {string} name */
-function known(name) {
-  return name && name !== 'unknown' ? name : h('span.na', 'not known');
 }
 
 /** How many requests of a connection are shown. */

@@ -6,11 +6,11 @@
 import { timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { ticks } from '../chart.js';
-import { fill, h, isTrouble, quantity, s, sign, signAt } from '../dom.js';
+import { drawing, fill, h, isTrouble, quantity, s, sign, signAt, troubles } from '../dom.js';
 import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
-import { failure, jsonAddress, nothing, nothingLeft } from './parts.js';
+import { failure, jsonAddress, jsonLink, nothing, nothingLeft } from './parts.js';
 
 /** @typedef {import('../answers.js').Verdict} Verdict */
 /** @typedef {import('../answers.js').Finding} Finding */
@@ -59,7 +59,7 @@ class Health {
     /** That the verdict is not of the range. @type {HTMLElement | null} */
     this.past = null;
     this.when = h('span');
-    this.json = h('a.json', { title: 'The same as JSON, from the API' }, 'JSON');
+    this.json = jsonLink();
     this.line = h('div.tlw');
     /** @type {Table<NetworkEvent>} */
     this.table = new Table({
@@ -83,7 +83,7 @@ class Health {
   columns() {
     return [
       { id: 'time', title: 'Time', class: 'tm_', value: (row) => row.time, cell: (row) => h('time', { title: units.whole(row.time) }, units.moment(row.time, this.context.at())) },
-      { id: 'kind', title: 'What', class: 'k', value: (row) => [row.kind, row.severity], cell: (row) => [sign(row.severity), kindWord(row.kind)] },
+      { id: 'kind', title: 'What', class: 'kind', value: (row) => [row.kind, row.severity], cell: (row) => [sign(row.severity), kindWord(row.kind)] },
       { id: 'text', title: 'In words', class: 'what', value: (row) => [row.text, row.detail, row.endTime, row.count], cell: (row) => [h('span', emphasized(row.text, row.subject), howOften(row)), h('small', { title: row.detail }, row.detail ?? '')] },
       { id: 'site', title: 'Site', class: 'who', value: (row) => row.siteName, cell: (row) => row.siteName ?? '' },
     ];
@@ -257,9 +257,8 @@ export function present(sources) {
  */
 function verdictParts(verdict, link) {
   const { findings } = verdict;
-  const wrong = findings.filter(({ severity }) => isTrouble(severity));
+  const { wrong, severity: worst } = troubles(findings);
   const unknown = findings.filter(({ severity }) => severity === 'unknown');
-  const worst = wrong.some(({ severity }) => severity === 'bad') ? 'bad' : wrong.length > 0 ? 'warn' : verdict.complete ? 'fine' : 'unknown';
   const title = wrong.length > 0 ? `${units.counted(wrong.length, 'thing')} ${wrong.length === 1 ? 'needs' : 'need'} attention`
     : verdict.complete ? 'Nothing needs attention' : verdict.state === 'detached' ? 'Not attached' : verdict.state === 'waiting' ? 'Waiting for sources' : 'Not all is known';
   const own = [...wrong, ...unknown].filter(({ about }) => about === 'collector').length;
@@ -267,7 +266,7 @@ function verdictParts(verdict, link) {
   const whose = wrong.length + unknown.length === 0 ? '' : own === 0 ? ' What follows is the network’s, not the collector’s.'
     : rest === 0 ? ' What follows is about the collector, not the network.' : ` ${rest} of what follows ${units.are(rest)} the network’s, ${own} the collector’s.`;
   return [
-    h('h1', sign(worst, ''), title),
+    h('h1', sign(worst ?? (verdict.complete ? 'fine' : 'unknown'), ''), title),
     h('p.sub', `${verdict.text}${whose}`),
     findings.length > 0 ? h('ol.todo', findings.map((finding) => {
       const href = link(finding);
@@ -316,7 +315,7 @@ function memoryPart({ memory, now, counts, ended }) {
   /** @param {string} name @param {string} more @param {number | undefined} value @param {number | undefined} most @param {string} text @param {string} of */
   const row = (name, more, value, most, text, of) => h('tr', h('th', { scope: 'row' }, name, h('small', more)), h('td', null,
     value === undefined ? h('span.na', 'none kept') : [
-      most ? h('span.meter', { 'aria-hidden': 'true' }, meter(value / most)) : null,
+      most ? h('span.meter', meter(value / most)) : null,
       h('span.mv', text, h('i', of)),
     ]));
   const back = memory.historySince === undefined ? undefined : now - memory.historySince;
@@ -340,7 +339,7 @@ function bytes(value, most) {
 
 /** @param {number} share */
 function meter(share) {
-  return s('svg', { width: 72, height: 6, viewBox: '0 0 72 6' }, s('rect.part', { width: Math.max(2, Math.min(72, Math.round(share * 72))), height: 6 }));
+  return drawing('svg', 72, 6, s('rect.part', { width: Math.max(2, Math.min(72, Math.round(share * 72))), height: 6 }));
 }
 
 /**
@@ -385,8 +384,7 @@ function lanesDrawn(lanes, folded, range, width) {
   }
   lanes.forEach((lane, index) => {
     const y = 10 + index * LANE + LANE / 2;
-    const label = lane.label.length > 23 ? `${lane.label.slice(0, 22)}…` : lane.label;
-    element.append(s('text.ln', { x: 0, y: y + 4 }, label, s('title', lane.label)), s('path.lr', { d: `M${LABELS} ${y}H${right}` }));
+    element.append(s('text.ln', { x: 0, y: y + 4 }, units.cut(lane.label, 23), s('title', lane.label)), s('path.lr', { d: `M${LABELS} ${y}H${right}` }));
     for (const span of lane.spans) element.append(...spanDrawn(span, lane.label, x(span.from), x(span.to), y));
     for (const { mark, words, count } of marksOf(lane.marks, x)) {
       const at = x(mark.time);
@@ -409,12 +407,10 @@ function spanDrawn(span, label, from, to, y) {
       s('rect', { class: `sp short ${kind}`, x: from, y: y - 5, width: Math.max(5, wide), height: 10, rx: 1.5 }, title),
     ];
   }
-  const most = Math.floor((wide - 16) / 6.1);
   const words = span.text.startsWith(`${label} `) ? span.text.slice(label.length + 1) : span.text;
-  const text = words.length > most ? `${words.slice(0, most - 1)}…` : words;
   return [
     s('rect', { class: `sp ${kind}`, x: from, y: y - 8, width: wide, height: 16, rx: 1.5 }, title),
-    s('text', { class: `spt ${kind}`, x: from + 8, y: y + 4 }, text),
+    s('text', { class: `spt ${kind}`, x: from + 8, y: y + 4 }, units.cut(words, Math.floor((wide - 16) / 6.1))),
   ];
 }
 
@@ -458,19 +454,13 @@ const ENDING = new Set(Object.values(ENDS).flat());
 /** Times of what is one moment differ by less, µs. */
 const SAME = 1e6;
 
-/** One word for a kind of event, for a narrow column.
+/** Kinds of events whose last word does not say enough.
  * @type {Readonly<Record<string, string>>} */
-const WORDS = {
-  linkDown: 'down', linkUp: 'up', routerStarted: 'started', routerRestarted: 'back', routerLost: 'lost',
-  siteStarted: 'started', siteEnded: 'ended', sourceIncomplete: 'incomplete', sourceComplete: 'complete',
-  sourceLost: 'lost', sourceSeen: 'seen', serviceWithoutConnector: 'no server', serviceServed: 'served',
-  serviceRefused: 'refused', serviceAnswers: 'answers', processStarted: 'started', processEnded: 'ended',
-  clientDisconnects: 'cut off', warning: 'warning', certificate: 'certificate',
-};
+const WORDS = { routerRestarted: 'back', serviceWithoutConnector: 'no server', clientDisconnects: 'cut off' };
 
-/** @param {string} kind @returns {string} */
+/** One word for a kind of event, for a narrow column: of `linkDown`, down. @param {string} kind @returns {string} */
 export function kindWord(kind) {
-  return WORDS[kind] ?? kind;
+  return WORDS[kind] ?? kind.replace(/^[a-z]+(?=[A-Z])/, '').toLowerCase();
 }
 
 /** The lanes of what happened between two times: the worst first, then what happened last.
@@ -526,7 +516,7 @@ export function lanesOf(events, findings, from, to, most) {
     worse(lane, finding.severity);
   }
   const shown = [...lanes.values()].filter((lane) => lane.spans.length + lane.marks.length > 0);
-  shown.sort((a, b) => RANK[a.severity] - RANK[b.severity] || latest(b) - latest(a) || (a.label < b.label ? -1 : 1));
+  shown.sort((a, b) => RANK[a.severity] - RANK[b.severity] || latest(b) - latest(a) || a.label.localeCompare(b.label));
   return { lanes: shown.slice(0, most), folded: Math.max(0, shown.length - most) };
 }
 

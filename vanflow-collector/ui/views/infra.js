@@ -2,7 +2,7 @@
  * Sites, routers and links: what is there, since when, how often it was not, and what goes through.
  * @module
  */
-import { timeParameters } from '../address.js';
+import { endParameters, timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { chart } from '../chart.js';
 import { h, quantity, sign } from '../dom.js';
@@ -10,7 +10,7 @@ import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
 import { network } from './way.js';
-import { failure, jsonAddress, listBar, nothing, nothingLeft } from './parts.js';
+import { failure, jsonAddress, jsonLink, listBar, nothing, nothingLeft } from './parts.js';
 
 /** @typedef {import('../address.js').Address} Address */
 /** @typedef {import('../filter.js').Term} Term */
@@ -40,16 +40,11 @@ const PATHS = { sites: 'v2alpha1/sites', routers: 'v2alpha1/routers', links: 'v2
 export const infra = {
   subscriptions: (address) => ({
     ...Object.fromEntries(LISTS.map((name) => [name, path(name, address)])),
-    listeners: api.withQuery('v2alpha1/listeners', [['fields', 'siteId'], ...during(address)]),
-    connectors: api.withQuery('v2alpha1/connectors', [['fields', 'siteId'], ...during(address)]),
+    listeners: api.withQuery('v2alpha1/listeners', [['fields', 'siteId'], ...endParameters(address)]),
+    connectors: api.withQuery('v2alpha1/connectors', [['fields', 'siteId'], ...endParameters(address)]),
   }),
   mount: (element, context) => new Infra(element, context),
 };
-
-/** What was there at the end of the range. @param {Address} address @returns {[string, string][]} */
-function during(address) {
-  return address.end === null ? [] : [['state', 'all'], ...timeParameters({ ...address, span: 0 })];
-}
 
 /** @param {typeof LISTS[number]} name @param {Address} address */
 function path(name, address) {
@@ -99,7 +94,7 @@ class Infra {
     const sections = LISTS.map((name) => {
       const title = { sites: 'Sites', routers: 'Routers', links: 'Links' }[name];
       const count = h('span');
-      const json = h('a.json', { title: 'The same as JSON, from the API' }, 'JSON');
+      const json = jsonLink();
       this.heads[name] = { count, json };
       return h('section', h('h2', title, ' ', count, json), this[name].element);
     });
@@ -236,7 +231,7 @@ class Infra {
   put(name, table, rows) {
     const rank = (/** @type {R} */ row) => (row.endTime ? 2 : row.status === 'down' ? 0 : 1);
     const order = (/** @type {R} */ row) => units.router(String(Object(row).routerName ?? Object(row).name));
-    table.update([...rows].sort((a, b) => rank(a) - rank(b) || (order(a) < order(b) ? -1 : order(a) > order(b) ? 1 : 0) || b.endTime - a.endTime));
+    table.update([...rows].sort((a, b) => rank(a) - rank(b) || order(a).localeCompare(order(b)) || b.endTime - a.endTime));
     const left = rows.filter((row) => row.endTime).length;
     this.heads[name].count.textContent = `${rows.length - left}${left > 0 ? `, and ${left} that ended` : ''}`;
   }

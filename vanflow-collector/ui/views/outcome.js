@@ -6,7 +6,6 @@
  * @module
  */
 import * as units from '../units.js';
-import { router as routerName } from '../units.js';
 
 /** Words for a row, by what texts of routers contain, in the order of `vanflow-store/src/failure.rs`.
  * @type {ReadonlyArray<[string, ReadonlyArray<string>]>} */
@@ -61,7 +60,7 @@ export function failureOf(connection) {
   const connector = connection.connectorError || '';
   const listener = connection.listenerError || '';
   if (!connector && !listener) return undefined;
-  const routers = (connection.traceRouters ?? []).map(routerName);
+  const routers = (connection.traceRouters ?? []).map(units.router);
   const client = at(routers[0], connection.sourceSiteName);
   const server = at(routers.length > 1 ? routers[routers.length - 1] : undefined, connection.destSiteName) || client;
   const cause = routerText(connector || listener);

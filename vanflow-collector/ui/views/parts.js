@@ -18,9 +18,14 @@ import * as units from '../units.js';
 export function listBar(title, ...controls) {
   const summary = h('p', { 'aria-live': 'off' });
   const chips = h('div.qf', { role: 'group', 'aria-label': 'Show only' });
-  const json = h('a.btn.json', { title: 'The same as JSON, from the API' }, 'JSON');
+  const json = jsonLink('a.btn.json');
   const element = h('div.bar3', h('h1', title), summary, chips, h('span.sp'), controls, json);
   return { element, summary, chips, json };
+}
+
+/** A link to the same as JSON, which `jsonAddress` tells where to. @param {'a.json' | 'a.btn.json'} [tag] */
+export function jsonLink(tag = 'a.json') {
+  return h(tag, { title: 'The same as JSON, from the API' }, 'JSON');
 }
 
 /**

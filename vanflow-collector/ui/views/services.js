@@ -3,12 +3,11 @@
  * Those that nobody reaches come first. All figures are of metrics, asked for once for all services.
  * @module
  */
-import { timeParameters } from '../address.js';
+import { endParameters, timeParameters } from '../address.js';
 import * as api from '../api.js';
 import { chart } from '../chart.js';
 import { choice, h, quantity, s, sign } from '../dom.js';
 import * as filter from '../filter.js';
-import { anyOf, applying, matchersOf, without } from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
 import { failureOf, scaleOf, scaleText } from './outcome.js';
@@ -24,14 +23,15 @@ const STEPS = 60;
 const EVERY = 5;
 /** How often it is asked why connections fail, in seconds. */
 const REASONS_EVERY = 30;
-/** Keys of the filter that say something about services. */
-const KEYS = ['', 'service', 'site', 'component', 'process', 'from', 'to', 'protocol'];
+/** Keys of the filter that say something about traffic, and those that say something about services. */
+const ENDS = ['component', 'process', 'from', 'to'];
+const KEYS = ['', 'service', 'site', ...ENDS, 'protocol'];
 const ORDERS = /** @type {const} */ (['trouble', 'octets', 'name']);
 
 /** @type {import('../views.js').Loaded} */
 export const services = {
   subscriptions: (address) => {
-    const time = past(address);
+    const time = endParameters(address);
     return {
       services: servicesPath(address),
       listeners: api.withQuery('v2alpha1/listeners', [['fields', 'routingKey,siteName'], ...time]),
@@ -41,15 +41,9 @@ export const services = {
   mount: (element, context) => new Services(element, context),
 };
 
-/** @param {import('../address.js').Address} address @returns {[string, string][]} */
-function past(address) {
-  // What was there at the end of the range: a listener that came back is one.
-  return address.end === null ? [] : [...timeParameters({ ...address, span: 0 }), ['state', 'all']];
-}
-
 /** @param {import('../address.js').Address} address */
 function servicesPath(address) {
-  return api.withQuery('v2alpha1/services', [...filter.parameters(filter.parse(address.filter), 'services'), ...past(address)]);
+  return api.withQuery('v2alpha1/services', [...filter.parameters(filter.parse(address.filter), 'services'), ...endParameters(address)]);
 }
 
 class Services {
@@ -104,7 +98,6 @@ class Services {
 
   /** @returns {import('../table.js').Column<Shown>[]} */
   columns() {
-    const range = () => this.range;
     return [
       {
         id: 'name', title: 'Service', head: true, class: 'nm_',
@@ -120,7 +113,7 @@ class Services {
         cell: (row) => {
           if (untried(row)) return h('span.na', this.noFigures ? 'figures not known' : `nobody has tried since ${this.since()}`);
           return [
-            chart({ lines: [{ points: row.points.octets ?? [] }], range: range(), label: `Octets a second of ${row.name}`, format: units.octetRate, width: 96, height: 24 }),
+            this.octets(row.name, row.points.octets ?? []),
             quantity(units.octetRate(row.octets), 'none seen'),
           ];
         },
@@ -139,7 +132,7 @@ class Services {
           if (untried(row)) return '';
           if (row.requests === undefined) return h('span.seen.na', 'not seen');
           return [
-            chart({ lines: [{ points: row.points.requests ?? [] }], range: range(), label: `Requests a second of ${row.name}`, format: units.rate, width: 72, height: 24 }),
+            this.requests(row.name, row.points.requests ?? []),
             quantity(units.rate(row.requests)),
           ];
         },
@@ -166,9 +159,9 @@ class Services {
         value: (row) => [row.listeners, row.connectors, row.why],
         cell: (row) => [
           h('span.lc',
-            row.listeners.length > 0 ? h('span', sitesInWords(row.listeners)) : h('em', 'no listener'),
+            row.listeners.length > 0 ? h('span', units.listed(row.listeners)) : h('em', 'no listener'),
             h('span.ar', { 'aria-label': 'to' }, '→'),
-            row.connectors.length > 0 ? h('span', sitesInWords(row.connectors)) : h('em', 'no connector')),
+            row.connectors.length > 0 ? h('span', units.listed(row.connectors)) : h('em', 'no connector')),
           row.why ? h('small.why', { title: row.why }, sign('bad'), row.why) : null,
         ],
       },
@@ -183,12 +176,30 @@ class Services {
   errors(name, errors, points) {
     const level = shareLevel(errors.share);
     return [
-      chart({ lines: [{ points, kind: 'bars' }], range: this.range, label: `Errors of ${name}`, format: (value) => ({ value: units.count(value) ?? '', unit: '' }), width: 72, height: 20, end: false }),
+      this.bars(name, points),
       h('a', {
         class: `share ${level}`, href: this.to(name, { order: 'errors' }),
         title: `${errors.errors} of ${units.counted(errors.units, errors.unit)} failed; 4xx is no error`,
       }, level && sign(level), quantity(units.share(errors.share))),
     ];
+  }
+
+  /** @param {string} name @param {Point[]} points */
+  octets(name, points) {
+    return chart({ lines: [{ points }], range: this.range, label: `Octets a second of ${name}`, format: units.octetRate, width: 96, height: 24 });
+  }
+
+  /** @param {string} name @param {Point[]} points */
+  requests(name, points) {
+    return chart({ lines: [{ points }], range: this.range, label: `Requests a second of ${name}`, format: units.rate, width: 72, height: 24 });
+  }
+
+  /** Errors, one by one. @param {string} name @param {Point[]} points */
+  bars(name, points) {
+    return chart({
+      lines: [{ points, kind: 'bars' }], range: this.range, label: `Errors of ${name}`, format: (value) => ({ value: units.count(value) ?? '', unit: '' }),
+      width: 72, height: 20, end: false,
+    });
   }
 
   /** The connections of a service. @param {string} name @param {Record<string, string>} own */
@@ -244,7 +255,7 @@ class Services {
     this.asking = question;
     this.asked = this.context.now();
     const step = Math.max(EVERY, Math.ceil(address.span / STEPS));
-    const queries = queriesOf(address.span, step, matchersOf(filter.parse(address.filter)));
+    const queries = queriesOf(address.span, step, filter.matchersOf(filter.parse(address.filter)));
     /** @type {Record<string, Map<string, Point[]>>} */
     const series = {};
     /** @type {Record<string, Map<string, number>>} */
@@ -311,7 +322,7 @@ class Services {
   /** @returns {Shown[]} */
   rows() {
     const address = this.context.address();
-    const { terms } = applying(filter.parse(address.filter), KEYS, 'services');
+    const { terms } = filter.applying(filter.parse(address.filter), KEYS, 'services');
     const rows = rowsOf({
       services: this.lists.services ?? [],
       listeners: this.lists.listeners ?? [],
@@ -319,8 +330,8 @@ class Services {
       value: (query, service) => this.values[query]?.get(service),
       last: (query, service) => this.series[query]?.get(service)?.at(-1)?.[1],
     });
-    const left = without(filter.rest(terms, 'services'), ['component', 'process', 'from', 'to']);
-    const byTraffic = terms.some(({ key, negated }) => !negated && ['component', 'process', 'from', 'to'].includes(key));
+    const left = filter.rest(terms, 'services').filter(({ key }) => !ENDS.includes(key));
+    const byTraffic = terms.some(({ key, negated }) => !negated && ENDS.includes(key));
     return rows
       .filter((row) => filter.matches(left, {
         name: row.name, protocol: row.protocols, siteName: [...row.listeners, ...row.connectors].map(([site]) => site),
@@ -415,7 +426,7 @@ class Services {
       h('b', units.count(rows.length) ?? ''), rows.length === 1 ? ' address' : ' addresses',
       ...(this.unreachable > 0 ? [', ', h('b', String(this.unreachable)), ' unreachable'] : []),
     );
-    const { note } = applying(filter.parse(this.context.address().filter), KEYS, 'services');
+    const { note } = filter.applying(filter.parse(this.context.address().filter), KEYS, 'services');
     this.note.hidden = this.noFigures === null && note === '';
     this.note.replaceChildren(...(this.noFigures === null ? [note] : [sign('unknown'), `There are no figures: ${this.noFigures} ${note}`]));
     this.drawTotal(rows);
@@ -433,18 +444,18 @@ class Services {
     this.foot.replaceChildren(h('tr', null,
       h('th', { scope: 'row', class: 'nm_' }, 'All services'),
       h('td.g.oc',
-        chart({ lines: [{ points: points('octets') }], range: this.range, label: 'Octets a second of all', format: units.octetRate, width: 96, height: 24 }),
+        this.octets('all', points('octets')),
         quantity(units.octetRate(total.octets))),
       h('td.n.op', this.context.isOld(this.range) ? '' : units.count(Math.max(0, total.figures.open ?? 0))),
       h('td.g.rq_',
-        chart({ lines: [{ points: points('requests') }], range: this.range, label: 'Requests a second of all', format: units.rate, width: 72, height: 24 }),
+        this.requests('all', points('requests')),
         quantity(units.rate(total.requests))),
       h('td.g.e', total.errors ? [
-        chart({ lines: [{ points: points('errors'), kind: 'bars' }], range: this.range, label: 'Errors of all', format: (value) => ({ value: units.count(value) ?? '', unit: '' }), width: 72, height: 20, end: false }),
+        this.bars('all', points('errors')),
         h('span', { class: `share ${level}` }, level && sign(level), quantity(units.share(total.errors.share))),
       ] : ''),
       h('td.g.la'),
-      h('td.w', h('span.lc', `${total.listeners} listeners, ${total.connectors} connectors`))));
+      h('td.w', h('span.lc', `${units.counted(total.listeners, 'listener')}, ${units.counted(total.connectors, 'connector')}`))));
   }
 
   empty() {
@@ -526,7 +537,7 @@ export function queriesOf(seconds, step, matchers) {
   const window = `${Math.max(20, 2 * step)}s`;
   const whole = `${seconds}s`;
   /** @param {string} metric @param {string} more @param {string} range */
-  const of = (metric, more, range) => anyOf(metric, matchers, more, (one) => (range ? `increase(${one}[${range}])` : one));
+  const of = (metric, more, range) => filter.anyOf(metric, matchers, more, (one) => (range ? `increase(${one}[${range}])` : one));
   /** @param {string} expression */
   const sum = (expression) => `sum by (routing_key) (${expression})`;
   const bad = 'code=~"5xx|unknown"';
@@ -620,7 +631,6 @@ export function rowsOf({ services, listeners, connectors, value, last }) {
       const found = value(name, service.name);
       if (found !== undefined && Number.isFinite(found)) figures[name] = found;
     }
-    /** @type {Row} */
     const row = {
       id: service.identity,
       name: service.name,
@@ -629,14 +639,10 @@ export function rowsOf({ services, listeners, connectors, value, last }) {
       connectors: connecting.get(service.name) ?? [],
       figures,
       errors: errorsOf(figures),
+      octets: last('octets', service.name),
+      requests: last('requests', service.name),
     };
-    const octets = last('octets', service.name);
-    if (octets !== undefined) row.octets = octets;
-    const requests = last('requests', service.name);
-    if (requests !== undefined) row.requests = requests;
-    const trouble = troubleOf(row);
-    if (trouble) row.trouble = trouble;
-    return row;
+    return { ...row, trouble: troubleOf(row) };
   });
 }
 
@@ -658,7 +664,7 @@ export function troubleOf(row) {
 export function ordered(rows, order) {
   /** @param {Row} row */
   const share = (row) => (row.errors && row.errors.share >= LOOK ? row.errors.share : 0);
-  const byName = (/** @type {Row} */ a, /** @type {Row} */ b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+  const byName = (/** @type {Row} */ a, /** @type {Row} */ b) => a.name.localeCompare(b.name);
   const byOctets = (/** @type {Row} */ a, /** @type {Row} */ b) => (b.octets ?? -1) - (a.octets ?? -1) || byName(a, b);
   const sorted = [...rows];
   if (order === 'name') sorted.sort(byName);
@@ -686,13 +692,6 @@ export function totalOf(rows) {
   };
 }
 
-/** `public-cloud ×2, factory`.
- * @param {ReadonlyArray<[string, number]>} sites
- * @returns {string} */
-export function sitesInWords(sites) {
-  return sites.map(([site, count]) => (count > 1 ? `${site} ×${count}` : site)).join(', ');
-}
-
 /** @param {Service} service */
 function protocolsOf(service) {
   const shown = { http1: 'HTTP/1', http2: 'HTTP/2' };
@@ -714,6 +713,6 @@ function sitesOf(places) {
     sites.set(site, (sites.get(site) ?? 0) + 1);
   }
   return new Map([...found].map(([key, sites]) => [
-    key, [...sites].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)),
+    key, [...sites].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])),
   ]));
 }

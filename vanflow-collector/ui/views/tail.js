@@ -5,9 +5,8 @@
  */
 import { timeParameters } from '../address.js';
 import * as api from '../api.js';
-import { choice, h, hint, s, say } from '../dom.js';
+import { choice, drawing, fill, h, hint, s, say } from '../dom.js';
 import * as filter from '../filter.js';
-import { applying, matchersOf } from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
 import { scaleOf, scaleText } from './outcome.js';
@@ -50,7 +49,7 @@ import { chip, failure, jsonAddress, listBar, nothing, nothingLeft } from './par
  * @property {(key: string) => string} one the path of one row by its key
  * @property {{ id: string, text: string, count: Count, keep?: (row: R) => boolean }[]} chips
  * @property {{ open?: Count, rate: (matchers: readonly string[]) => string }} figures
- * @property {(figures: { open?: number, rate?: number }) => Child[]} summary
+ * @property {(figures: { open?: number | undefined, rate?: number | undefined }) => Child[]} summary
  * @property {string} empty
  * @property {string} emptyMore
  * @property {filter.List} list what is asked
@@ -135,7 +134,7 @@ export class Tail {
       (value) => this.own({ order: value === 'newest' ? '' : value }));
     this.pauseText = h('span', 'Pause');
     this.pauseButton = h('button.btn.pause', { 'aria-keyshortcuts': 'p', onclick: () => context.pause() },
-      s('svg.ic', { width: 10, height: 12, viewBox: '0 0 10 12', 'aria-hidden': 'true' }, s('path', { d: 'M3 2v8M7 2v8' })),
+      drawing('svg.ic', 10, 12, s('path', { d: 'M3 2v8M7 2v8' })),
       this.pauseText, hint('p'));
     this.bar = listBar(options.title, this.order.element, this.pauseButton);
     this.chips = options.chips.map((each) => ({ ...each, ...chip(each.text, () => this.own({ only: onlyOf(context.address()) === each.id ? '' : each.id })) }));
@@ -197,7 +196,7 @@ export class Tail {
 
   /** What of the filter is about this list. */
   applying() {
-    return applying(filter.parse(this.context.address().filter), this.options.keys, this.options.title.toLowerCase());
+    return filter.applying(filter.parse(this.context.address().filter), this.options.keys, this.options.title.toLowerCase());
   }
 
   /** Whether the list has to stand still: somebody points at it, reads a row, or is at one by keyboard. */
@@ -376,14 +375,11 @@ export class Tail {
     const address = this.context.address();
     const only = onlyOf(address);
     for (const each of this.chips) each.show(only === each.id, units.count(this.counts[each.id]));
-    const { open, rate } = this.counts;
     const removed = this.removed ? `What ended before ${units.moment(this.removed, this.context.now())} has been removed: this is all that ended since then.` : '';
     const note = [this.applying().note, removed].filter(Boolean).join(' ');
     say(this.note, note);
     this.note.hidden = note === '';
-    this.bar.summary.replaceChildren(...this.options.summary({
-      ...(open === undefined ? {} : { open }), ...(rate === undefined ? {} : { rate }),
-    }).map((child) => (child instanceof Node ? child : String(child))));
+    fill(this.bar.summary, this.options.summary(this.counts));
   }
 
   /** Asks how many there are, of each chip and of all. */
@@ -392,7 +388,7 @@ export class Tail {
     const { asking } = this;
     const address = this.context.address();
     const { terms } = this.applying();
-    const matchers = matchersOf(terms);
+    const matchers = filter.matchersOf(terms);
     const { signal } = this.context;
     const at = this.context.frozen();
     /** @param {Count} count @returns {Promise<number | undefined>} */

@@ -9,7 +9,6 @@ import * as api from '../api.js';
 import { round } from '../chart.js';
 import { h, s } from '../dom.js';
 import * as units from '../units.js';
-import { router as routerName } from '../units.js';
 
 /** What a connection says about its way; the properties of `/api/v2alpha1/connections`.
  * @typedef {object} Travelling
@@ -42,7 +41,6 @@ import { router as routerName } from '../units.js';
  * @typedef {object} Hop
  * @property {'client' | 'router' | 'link' | 'server' | 'gap'} type a gap is where no link is known
  * @property {string} name
- * @property {string} [id]
  * @property {string} [siteName]
  * @property {string} [address] host and port: of clients and servers their own; of routers the one they connect from
  * @property {boolean} [edge] whether a router is an edge router
@@ -195,12 +193,8 @@ function cost(costs, id) {
  * @returns {Hop} */
 function end(type, process, host, port, site) {
   const at = address(host, port);
-  /** @type {Hop} */
-  const hop = { type, name: partyName(process, host) ?? (type === 'client' ? 'client not reported' : 'server not reported') };
-  const siteName = known(site);
-  if (siteName) hop.siteName = siteName;
-  if (at && at !== hop.name) hop.address = at;
-  return hop;
+  const name = partyName(process, host) ?? `${type} not reported`;
+  return { type, name, siteName: known(site), address: at === name ? undefined : at };
 }
 
 /** What a client or server is called: a process; of remote clients, which are called after their site and address, the
@@ -215,24 +209,13 @@ export function partyName(process, host) {
 
 /** @param {Router} router @param {boolean} inferred @returns {Hop} */
 function routerHop(router, inferred) {
-  /** @type {Hop} */
-  const hop = { type: 'router', name: routerName(router.name) };
-  if (router.identity) hop.id = router.identity;
-  if (router.siteName) hop.siteName = router.siteName;
-  if (router.mode === 'edge') hop.edge = true;
-  if (inferred) hop.inferred = true;
-  return hop;
+  return { type: 'router', name: units.router(router.name), siteName: known(router.siteName), edge: router.mode === 'edge', inferred };
 }
 
 /** @param {Link} link @param {boolean} inferred @returns {Hop} */
 function linkHop(link, inferred) {
-  /** @type {Hop} */
-  const hop = { type: 'link', name: link.name || link.identity, id: link.identity };
-  if (link.cost !== undefined) hop.cost = link.cost;
-  if (link.status !== undefined) hop.up = link.status === 'up';
-  if (link.upSince !== undefined) hop.upSince = link.upSince;
-  if (inferred) hop.inferred = true;
-  return hop;
+  const { identity, name, cost, status, upSince } = link;
+  return { type: 'link', name: name || identity, cost, up: status === undefined ? undefined : status === 'up', upSince, inferred };
 }
 
 /** @param {string | undefined} host @param {string | undefined} port */
@@ -443,8 +426,12 @@ function linkBefore(hops, hop) {
  * @param {number} [letter]
  */
 function cut(text, width, letter = LETTER) {
-  const most = Math.max(4, Math.floor(width / letter + 0.01));
-  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
+  return units.cut(text, lettersIn(width, letter));
+}
+
+/** How many letters there is room for. @param {number} width @param {number} letter */
+function lettersIn(width, letter) {
+  return Math.max(4, Math.floor(width / letter + 0.01));
 }
 
 /**
@@ -453,7 +440,7 @@ function cut(text, width, letter = LETTER) {
  * @param {number} width
  */
 function cutMiddle(text, width) {
-  const most = Math.max(4, Math.floor(width / LETTER + 0.01));
+  const most = lettersIn(width, LETTER);
   if (text.length <= most) return text;
   const end = Math.floor((most - 1) / 2);
   return `${text.slice(0, most - 1 - end)}…${text.slice(text.length - end)}`;
@@ -507,19 +494,12 @@ export async function network(signal) {
 export function joined(links, raw) {
   const byId = new Map(raw.map((link) => [link.id, link]));
   return links.map((link) => {
-    const more = byId.get(link.identity);
-    /** @type {KnownLink} */
-    const found = { ...link };
-    if (!more) return found;
-    if (more.parent !== undefined) found.parent = more.parent;
-    if (more.upTimeStamp !== undefined) found.upSince = more.upTimeStamp;
-    if (more.downTimeStamp !== undefined) found.downSince = more.downTimeStamp;
-    if (more.downCount !== undefined) found.downCount = more.downCount;
-    if (more.protocol === 'amqps' || more.activeTlsOrdinal !== undefined) found.tls = true;
-    else if (more.protocol === 'amqp') found.tls = false;
-    if (more.destHost) found.host = more.destPort ? `${more.destHost}:${more.destPort}` : more.destHost;
-    const why = [more.result, more.reason].filter(Boolean).join(': ');
-    if (why) found.why = why;
-    return found;
+    const { parent, upTimeStamp, downTimeStamp, downCount, protocol, activeTlsOrdinal, destHost, destPort, result, reason } = byId.get(link.identity) ?? {};
+    return {
+      ...link, parent, upSince: upTimeStamp, downSince: downTimeStamp, downCount,
+      tls: protocol === 'amqps' || activeTlsOrdinal !== undefined || (protocol === 'amqp' ? false : undefined),
+      host: destPort && destHost ? `${destHost}:${destPort}` : destHost,
+      why: [result, reason].filter(Boolean).join(': ') || undefined,
+    };
   });
 }

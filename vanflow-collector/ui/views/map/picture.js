@@ -3,7 +3,7 @@
  * that nothing jumps and what is focused stays so.
  * @module
  */
-import { fill, h, isTrouble, s, signAt } from '../../dom.js';
+import { adorn, drawing, fill, h, isTrouble, s, signAt } from '../../dom.js';
 import * as units from '../../units.js';
 import * as geometry from './geometry.js';
 
@@ -225,15 +225,11 @@ export class Picture {
       (router, group) => drawRouter(router, areas.get(router.area), group, grow, marked?.has(router.id) ?? false));
     this.label(map, areas, edges, links, marked, grow);
 
-    for (const [type, items] of /** @type {const} */ ([['areas', map.areas], ['nodes', map.nodes]])) {
-      for (const item of items) {
+    for (const type of /** @type {const} */ (['areas', 'nodes', 'routers'])) {
+      for (const item of map[type]) {
         const element = this.layers[type].groups.get(item.id)?.group;
-        if (element) this.stops.push({ id: item.id, ...geometry.centre(item), element });
+        if (element) this.stops.push({ id: item.id, ...('width' in item ? geometry.centre(item) : { x: item.x, y: item.y }), element });
       }
-    }
-    for (const router of map.routers) {
-      const element = this.layers.routers.groups.get(router.id)?.group;
-      if (element) this.stops.push({ id: router.id, x: router.x, y: router.y, element });
     }
     this.showStops();
   }
@@ -362,13 +358,12 @@ export class Picture {
       if (!line) continue;
       const octets = rate(edge.octetRate) ?? 0;
       const selected = marked?.has(edge.id) ?? false;
-      if (isTrouble(edge.severity)) {
-        wanted.push({ id: `e${edge.id}`, kind: 'elab', text: troubleOf(edge), class: edge.severity, severity: edge.severity, octets, curve: line, target: edge.id });
-      } else if (selected || (marked === null && widest.includes(edge) && octets > 0)) {
-        wanted.push({
-          id: `e${edge.id}`, kind: 'elab', text: units.text(units.octetRate(octets)), class: selected ? 'sel' : '', severity: '', octets, curve: line, target: edge.id,
-        });
-      }
+      const trouble = isTrouble(edge.severity);
+      if (!trouble && !selected && (marked !== null || !widest.includes(edge) || octets === 0)) continue;
+      wanted.push({
+        id: `e${edge.id}`, kind: 'elab', text: trouble ? troubleOf(edge) : units.text(units.octetRate(octets)),
+        class: trouble ? edge.severity : selected ? 'sel' : '', severity: trouble ? edge.severity : '', octets, curve: line, target: edge.id,
+      });
     }
     for (const link of map.links) {
       const line = links.get(link.id);
@@ -400,9 +395,7 @@ export class Picture {
     })), taken, links.values());
     this.layers.labels.update(placed, ({ item }) => item.id, ({ item, box }) => [item.text, item.class, box, size],
       ({ item, box }, group) => {
-        group.setAttribute('class', `${item.kind} ${item.class}`);
-        group.setAttribute('data-type', item.kind === 'elab' ? 'edge' : 'link');
-        group.setAttribute('data-id', item.target);
+        adorn(group, { class: `${item.kind} ${item.class}`, 'data-type': item.kind === 'elab' ? 'edge' : 'link', 'data-id': item.target });
         group.append(s('rect', { ...round(box), rx: item.kind === 'elab' ? 3 : box.height / 2 }));
         let x = box.x + 6;
         if (isTrouble(item.severity)) {
@@ -597,8 +590,7 @@ function routedLinks(map, areas) {
 function drawLink(link, line, group, selected) {
   const octets = rate(link.octetRate);
   const d = pathOf(line);
-  group.setAttribute('class', `linkg ${selected ? 'sel' : ''}`);
-  group.setAttribute('data-type', 'link');
+  adorn(group, { class: `linkg ${selected ? 'sel' : ''}`, 'data-type': 'link' });
   group.append(
     s('title', [`link ${link.name}`, link.up ? '' : 'down', octets === null ? 'octets not reported' : units.text(units.octetRate(octets)), link.text].filter(Boolean).join('\n')),
     s('path.hit', { d }),
@@ -616,8 +608,7 @@ function drawEdge(edge, line, group, marked) {
   const trouble = isTrouble(edge.severity);
   const selected = marked?.has(edge.id) ?? false;
   const state = trouble ? edge.severity : selected ? 'sel' : marked ? 'dim' : '';
-  group.setAttribute('class', `edge ${state}`);
-  group.setAttribute('data-type', 'edge');
+  adorn(group, { class: `edge ${state}`, 'data-type': 'edge' });
   const octets = rate(edge.octetRate);
   const width = geometry.thickness(octets);
   const end = line[3];
@@ -656,17 +647,15 @@ function pathOf([a, b, c, d]) {
  * @param {boolean} selected
  */
 function mark(group, type, label, selected) {
-  group.setAttribute('data-type', type);
-  group.setAttribute('role', 'button');
+  adorn(group, { 'data-type': type, role: 'button', 'aria-pressed': String(selected) });
   // The title is what is read out, and what the pointer shows.
   group.append(s('title', label));
-  group.setAttribute('aria-pressed', String(selected));
 }
 
 /** The legend below the map. */
 export function legend() {
   /** @param {SVGElement[]} drawn @param {string} text */
-  const item = (drawn, text) => h('li', s('svg', { width: 44, height: 14, viewBox: '0 0 44 14', 'aria-hidden': 'true' }, drawn), text);
+  const item = (drawn, text) => h('li', drawing('svg', 44, 14, ...drawn), text);
   /** @param {number} octets @param {string} [kind] */
   const line = (octets, kind = '') => s('path', { class: `lk ${kind}`, d: 'M0 7H44', 'stroke-width': geometry.thickness(octets) });
   const element = h('div.legend');
