@@ -320,7 +320,7 @@ async fn a_line_that_is_changed_added_or_removed_breaks_the_chain() {
     let follows = |line| {
         format!(
             "broken: line {line} of {name} does not follow the line before: one of them was changed, or lines between them \
-             were added or removed; up to there, "
+             were added or removed; before it, "
         )
     };
     let mut lines: Vec<_> = whole.split_inclusive('\n').collect();
@@ -333,7 +333,7 @@ async fn a_line_that_is_changed_added_or_removed_breaks_the_chain() {
         (vec![first, first], follows(2)),
         (
             vec![first, "{}\n"],
-            format!("broken: line 2 of {name} carries no hash of the line before; up to there, "),
+            format!("broken: line 2 of {name} carries no hash of the line before; before it, "),
         ),
     ] {
         lines.splice(0..2, with);

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vanflow_proto::{
     Timestamp,
-    capture::{CaptureError, Captured, OpenError},
+    capture::{CaptureError, Captured, OpenError, PassedOver},
 };
 
 use crate::{clock, config::Speed};
@@ -30,9 +30,6 @@ const TICK: u64 = 1_000_000;
 
 /// How often it is called at most between one message and the next: longer silence passes in longer steps.
 const MOST_TICKS: u64 = 100_000;
-
-/// How many lines that cannot be read are said one by one.
-const SAID: u64 = 10;
 
 /// A capture that cannot be opened.
 #[derive(Debug, Error)]
@@ -92,12 +89,12 @@ impl Capture {
             }
         });
         info!("replaying {} {speed}", self.path.display());
-        let mut messages = Messages { messages, passed_over: 0 };
+        let mut messages = Messages { messages, passed_over: PassedOver::default() };
         tokio::select! {
             () = shutdown.cancelled() => return,
             replayed = replay(&mut messages, began, speed, listener) => {
-                if messages.passed_over > SAID {
-                    warn!("passed over {} lines of the capture that cannot be read", messages.passed_over);
+                if let Some(said) = messages.passed_over.summary() {
+                    warn!("{said}");
                 }
                 info!("replayed {replayed} messages; time stands still from here on");
             }
@@ -143,7 +140,7 @@ async fn replay(
 /// The messages of a capture. Lines that cannot be read are said and passed over.
 struct Messages {
     messages: mpsc::Receiver<Result<Captured, CaptureError>>,
-    passed_over: u64,
+    passed_over: PassedOver,
 }
 
 impl Messages {
@@ -151,11 +148,9 @@ impl Messages {
         loop {
             match self.messages.recv().await? {
                 Ok(message) => return Some(message),
-                Err(error) if error.is_last() => warn!("{error}: the replay ends there"),
                 Err(error) => {
-                    self.passed_over += 1;
-                    if self.passed_over <= SAID {
-                        warn!("{error}: passed over");
+                    if let Some(said) = self.passed_over.note(&error, "the replay ends there") {
+                        warn!("{said}");
                     }
                 }
             }

@@ -54,6 +54,42 @@ impl CaptureError {
     }
 }
 
+/// What is said to people of lines that cannot be read: the first few one by one, then how many they are.
+///
+/// ```
+/// use vanflow_proto::capture::{self, PassedOver};
+///
+/// let mut passed_over = PassedOver::default();
+/// let said = capture::read(&b"no capture\n"[..]).filter_map(|line| passed_over.note(&line.err()?, "it ends there"));
+/// assert!(said.collect::<String>().ends_with(": passed over"));
+/// assert_eq!(passed_over.summary(), None, "all has been said");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct PassedOver {
+    lines: usize,
+}
+
+impl PassedOver {
+    /// How many lines are said one by one.
+    const SAID: usize = 3;
+
+    /// What to say of a line; none where enough has been said. `end` says what it means that nothing after it can be read,
+    /// where that is so.
+    pub fn note(&mut self, error: &CaptureError, end: &str) -> Option<String> {
+        if error.is_last() {
+            return Some(format!("{error}: {end}"));
+        }
+        self.lines += 1;
+        (self.lines <= Self::SAID).then(|| format!("{error}: passed over"))
+    }
+
+    /// What is left to say once all has been read; none where each line has been said.
+    pub fn summary(&self) -> Option<String> {
+        let lines = self.lines;
+        (lines > Self::SAID).then(|| format!("passed over {lines} lines of the capture that cannot be read"))
+    }
+}
+
 #[derive(Debug, Error)]
 enum CaptureErrorReason {
     #[error("{0}")]

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use vflow::{NOT_REACHABLE, RIGHT, WRONG_USE};
+use vflow::{BAD, NOT_REACHABLE, RIGHT, WRONG_USE};
 
 use crate::{
     server::{Reply, serve},
@@ -188,6 +188,25 @@ fn a_recording_that_is_terminated_ends_as_one_that_is_interrupted() {
         assert_eq!(recording.wait().expect("it ends").code(), Some(3));
         assert!(!path.exists());
     }
+}
+
+#[tokio::test]
+async fn a_flow_log_that_was_never_chained_says_by_which_option_it_would_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("flows.jsonl");
+    std::fs::write(&path, "{}\n").expect("it can be written");
+    let path = path.display();
+    let outcome = typed(&format!("verify {path}"), &PIPE).await;
+    assert_eq!(
+        (outcome.code, outcome.out),
+        (
+            BAD,
+            format!(
+                "broken: line 1 of {path} carries no hash of the line before, which --flow-log-chain has the collector write; \
+                 before it, 0 lines\n"
+            )
+        )
+    );
 }
 
 #[tokio::test]

@@ -52,26 +52,23 @@ pub(crate) async fn export(call: &mut Call<'_>, export: &Export) -> Result<u8, E
     if call.surroundings.err_is_terminal && (export.to.is_some() || !call.surroundings.out_is_terminal) {
         progress = Progress::of(expected(call, &range, noun).await?);
     }
-    let written = match &export.to {
-        Some(path) => {
-            let mut file = create(path)?;
-            let items = Listing::new(call, question, is_paged).await?;
-            range.say_missing(call, noun, &verdict, items.lines.answered_from())?;
-            let sink = Sink::new(&mut file, &call.how, noun, header, shape.as_ref())?;
-            let written = write(sink, items, &call.client, &selection, &facts, &mut progress).await;
-            let written = written.and_then(|written| file.flush().map(|()| written).map_err(Error::from));
-            written.map_err(|error| match error {
-                Error::Output(error) => failed(path, &error),
-                other => other,
-            })?
-        }
-        None => {
-            let items = Listing::new(call, question, is_paged).await?;
-            range.say_missing(call, noun, &verdict, items.lines.answered_from())?;
-            let sink = Sink::new(&mut *call.out, &call.how, noun, header, shape.as_ref())?;
-            write(sink, items, &call.client, &selection, &facts, &mut progress).await?
-        }
+    let mut file = export.to.as_deref().map(create).transpose()?;
+    let items = Listing::new(call, question, is_paged).await?;
+    range.say_missing(call, noun, &verdict, items.lines.answered_from())?;
+    let out: &mut dyn Write = match &mut file {
+        Some(file) => file,
+        None => &mut *call.out,
     };
+    let sink = Sink::new(out, &call.how, noun, header, shape.as_ref())?;
+    let written = write(sink, items, &call.client, &selection, &facts, &mut progress).await;
+    let flushed = written.and_then(|written| match &mut file {
+        Some(file) => file.flush().map(|()| written).map_err(Error::from),
+        None => Ok(written),
+    });
+    let written = flushed.map_err(|error| match (error, &export.to) {
+        (Error::Output(error), Some(path)) => failed(path, &error),
+        (other, _) => other,
+    })?;
     if written == 0 {
         call.say(&nothing(noun, &selection))?;
     }

@@ -92,7 +92,10 @@ impl Chain {
             let at = || format!("line {number} of {}", path.display());
             let carried = serde_json::from_slice::<Value>(&line).ok();
             let Some(carried) = carried.as_ref().and_then(|line| line["prev"].as_str()) else {
-                self.broken = Some(format!("{} carries no hash of the line before", at()));
+                // Where no line has one, none was asked for.
+                let how =
+                    if self.lines == 0 { ", which --flow-log-chain has the collector write" } else { "" };
+                self.broken = Some(format!("{} carries no hash of the line before{how}", at()));
                 break;
             };
             match &self.last {
@@ -114,17 +117,14 @@ impl Chain {
     }
 
     fn text(&self, files: usize, is_whole: bool) -> String {
-        let of = format!(
-            "{} in {}",
-            number::counted(self.lines, "line", "lines"),
-            number::counted(files as u64, "file", "files"),
-        );
+        let lines = number::counted(self.lines, "line", "lines");
         if let Some(broken) = &self.broken {
-            return format!("broken: {broken}; up to there, {of}");
+            return format!("broken: {broken}; before it, {lines}");
         }
         let Some(last) = &self.last else { return "there are no lines".to_owned() };
         let from = if is_whole { "from the very first" } else { "what came before them is not there" };
-        format!("unbroken: {of}, {from}; the last has the hash {last}")
+        let files = number::counted(files as u64, "file", "files");
+        format!("unbroken: {lines} in {files}, {from}; the last has the hash {last}")
     }
 }
 
@@ -137,8 +137,10 @@ fn with_finished(path: &Path) -> Result<Vec<PathBuf>, Error> {
     };
     let mut finished = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| unreadable(folder, &error))? {
-        let path = entry.map_err(|error| unreadable(folder, &error))?.path();
-        let its = path.file_name().and_then(|its| its.to_str()).unwrap_or_default();
+        let its = entry.map_err(|error| unreadable(folder, &error))?.file_name();
+        // As the one that was named, which may have no folder.
+        let path = path.with_file_name(&its);
+        let its = its.to_str().unwrap_or_default();
         let Some(rest) = its.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) else { continue };
         let (digits, is_compressed) = match rest.strip_suffix(".gz") {
             Some(digits) => (digits, true),

@@ -8,16 +8,13 @@ use vanflow_api::{Api, ApiOptions, Network, Publisher};
 use vanflow_history::HistoryOptions;
 use vanflow_proto::{
     Message, Timestamp,
-    capture::{self, Captured},
+    capture::{self, Captured, PassedOver},
     discovery::{Discovery, Settings},
 };
 use vanflow_store::{Follower, Store, StoreOptions};
 
 use super::{Answer, Failure};
 use crate::{clock, error::Error, question::Question};
-
-/// How many lines that cannot be read are said one by one.
-const SAID: usize = 3;
 
 /// How often, in the time of the capture, metrics are kept for queries, in microseconds.
 const REMEMBER_EVERY: u64 = 5_000_000;
@@ -48,21 +45,19 @@ impl Capture {
             reason: error.to_string(),
         })?;
         let mut replay = Replay::new(messages.began().unwrap_or_else(clock::now));
-        let mut passed_over = 0;
+        let mut passed_over = PassedOver::default();
         for captured in messages {
             match captured {
                 Ok(captured) => replay.hear(&captured),
-                Err(error) if error.is_last() => warn(&format!("{error}: what comes after is missing")),
                 Err(error) => {
-                    passed_over += 1;
-                    if passed_over <= SAID {
-                        warn(&format!("{error}: passed over"));
+                    if let Some(said) = passed_over.note(&error, "what comes after is missing") {
+                        warn(&said);
                     }
                 }
             }
         }
-        if passed_over > SAID {
-            warn(&format!("passed over {passed_over} lines of the capture that cannot be read"));
+        if let Some(said) = passed_over.summary() {
+            warn(&said);
         }
         Ok(replay.ended(path))
     }
