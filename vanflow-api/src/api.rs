@@ -41,7 +41,7 @@ use crate::{
     response::{moved, options, part, ready, refusal, rendered, watched, whole},
     route::{self, Endpoint, Route},
     user::{self, User},
-    v1::{self, Feeds, Freshness, Refusal, events::Events},
+    v1::{self, Feeds, Freshness, PlacesError, Refusal, events::Events},
     v1alpha1::{self, Collection, Frame, List, Query, Selection, Watch},
     v2alpha1::{self, Before, Derivations, MOST_ROWS, Scope, Whose},
     watches::Watches,
@@ -257,6 +257,20 @@ impl Api {
         remembered.latest = history.latest_ms().unwrap_or(0);
         (remembered.history, remembered.fed) = (history, Fed::default());
         Ok(true)
+    }
+
+    /// Where everything lies on the map, in octets that [`Api::restore_places`] takes.
+    pub fn save_places(&self) -> Vec<u8> {
+        self.shared.maps.save_places()
+    }
+
+    /// Has everything on the map lie where it did, in place of all that was drawn so far.
+    ///
+    /// # Errors
+    ///
+    /// Where that is not what was saved; then places follow from what there is.
+    pub fn restore_places(&self, octets: &[u8]) -> Result<(), PlacesError> {
+        self.shared.maps.restore_places(octets)
     }
 
     fn answer(

@@ -73,7 +73,7 @@ pub use network::{Network, Publisher, Status};
 pub use options::{ApiOptions, Cors};
 pub use pace::STALL_LIMIT;
 pub use user::{AuthType, User};
-pub use v1::{EventsOptions, TakenEvents};
+pub use v1::{EventsOptions, PlacesError, TakenEvents};
 pub use v2alpha1::{Due, Ended, Opened, history_tables, tables};
 pub use watches::{Client, WatchLimits};
 

@@ -37,11 +37,14 @@ const MOST_OF_DEMO: u64 = 1 << 30;
 /// What charts are drawn from is kept under this name.
 const CHARTS: &str = "charts";
 
+/// Where everything lies on the map is kept under this name.
+const PLACES: &str = "places";
+
 /// What counters came to is kept under this name, while no process goes on from it.
 const COUNTERS: &str = "counters";
 
 /// How often, in microseconds.
-const CHARTS_EVERY: u64 = 5 * 60 * 1_000_000;
+const DRAWN_EVERY: u64 = 5 * 60 * 1_000_000;
 
 /// Clocks of sources can be behind ours by as much: what ended so long before is looked for, too, when it is a question of
 /// what is there already.
@@ -62,9 +65,9 @@ pub(crate) struct Archivist {
     health: Arc<Health>,
     trouble: Occasion,
     sealing_trouble: Occasion,
-    charts_trouble: Occasion,
+    drawn_trouble: Occasion,
     /// When what charts are drawn from was kept last, in microseconds since the epoch; none before it was taken back.
-    charts_kept: Option<u64>,
+    drawn_kept: Option<u64>,
 }
 
 impl Archivist {
@@ -109,8 +112,8 @@ impl Archivist {
             health,
             trouble: Occasion::default(),
             sealing_trouble: Occasion::default(),
-            charts_trouble: Occasion::default(),
-            charts_kept: None,
+            drawn_trouble: Occasion::default(),
+            drawn_kept: None,
         })
     }
 
@@ -191,34 +194,47 @@ impl Archivist {
         }
     }
 
-    /// Keeps what charts are drawn from, where that is due, or takes back what was kept when this process began. Blocks.
-    fn keep_charts(&mut self, api: &Api, due: Due, now: u64) {
-        let Some(charts_kept) = self.charts_kept else {
-            self.charts_kept = Some(now);
-            let restored = match self.archive.get(CHARTS) {
-                Ok(None) => return,
-                Ok(Some(octets)) => api.restore_charts(&octets).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = restored {
-                warn!("charts begin anew: what is kept of them cannot be read: {error}");
-            }
+    /// Keeps what charts and the map are drawn from, where that is due, or takes back what was kept when this process began.
+    /// Blocks.
+    fn keep_drawn(&mut self, api: &Api, due: Due, now: u64) {
+        let Some(drawn_kept) = self.drawn_kept else {
+            self.drawn_kept = Some(now);
+            self.take_back(CHARTS, "charts begin anew", |octets| {
+                api.restore_charts(octets).map(drop).map_err(|error| error.to_string())
+            });
+            self.take_back(PLACES, "the map is laid out anew", |octets| {
+                let octets = checked(octets).ok_or("it is damaged")?;
+                api.restore_places(octets).map_err(|error| error.to_string())
+            });
             return;
         };
-        if due == Due::Settled && now.saturating_sub(charts_kept) < CHARTS_EVERY {
+        if due == Due::Settled && now.saturating_sub(drawn_kept) < DRAWN_EVERY {
             return;
         }
-        self.charts_kept = Some(now);
-        let Some(octets) = api.save_charts() else { return };
-        match self.archive.put(CHARTS, &octets) {
-            Ok(()) => drop(self.charts_trouble.is_over()),
+        self.drawn_kept = Some(now);
+        let charts = api.save_charts().map_or(Ok(()), |octets| self.archive.put(CHARTS, &octets));
+        let places = self.archive.put(PLACES, &with_checksum(&api.save_places()));
+        match charts.and(places) {
+            Ok(()) => drop(self.drawn_trouble.is_over()),
             Err(error) => {
-                if self.charts_trouble.arises().is_some() {
+                if self.drawn_trouble.arises().is_some() {
                     error!(
-                        "cannot keep what charts are drawn from: {error}; it is tried again in five minutes"
+                        "cannot keep what charts and the map are drawn from: {error}; it is tried again in five minutes"
                     );
                 }
             }
+        }
+    }
+
+    /// Takes back what is kept under a name, or says what follows where that cannot be read. Blocks.
+    fn take_back(&self, name: &str, otherwise: &str, restore: impl Fn(&[u8]) -> Result<(), String>) {
+        let restored = match self.archive.get(name) {
+            Ok(None) => return,
+            Ok(Some(octets)) => restore(&octets),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = restored {
+            warn!("{otherwise}: what is kept cannot be read: {error}");
         }
     }
 
@@ -226,7 +242,7 @@ impl Archivist {
     /// waits in the store. Blocks.
     fn take(&mut self, api: &Api, due: Due) {
         let now = clock::now().as_micros();
-        self.keep_charts(api, due, now);
+        self.keep_drawn(api, due, now);
         let mut outcome = self.write(now);
         if outcome.is_ok() {
             self.waiting = api.take_events(&mut self.events);
@@ -314,6 +330,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn places_on_the_map_live_over_restarts() {
+        let directory = TempDir::new().expect("a directory");
+        let settings =
+            config::Archive { directory: directory.path().to_owned(), options: ArchiveOptions::default() };
+        let now = Timestamp::from_micros(1_795_662_840_000_000);
+        let start = || {
+            let opened = Archivist::open(&settings, Duration::from_secs(60), now, Arc::default());
+            let (mut archivist, api) = (opened.expect("it opens"), api());
+            archivist.keep_drawn(&api, Due::Settled, now.as_micros());
+            (archivist, api)
+        };
+        let (mut archivist, before) = start();
+        // Whoever restores them finds places of sites that are not there now.
+        let places = br#"[{"level":"component","open":[],"kept":{"areas":{"west":[7.0,9.0,208.0,92.0]},"slots":{"cart":3}}}]"#;
+        before.restore_places(places).expect("they are places");
+        archivist.keep_drawn(&before, Due::Settled, now.as_micros() + 1_000_000);
+        drop(archivist);
+        let (mut archivist, early) = start();
+        assert_eq!(early.save_places(), b"[]", "it was not time yet");
+        early.restore_places(places).expect("they are places");
+        archivist.keep_drawn(&early, Due::All, now.as_micros() + 1_000_000);
+        drop(archivist);
+        let (archivist, after) = start();
+        assert_eq!(after.save_places(), early.save_places());
+        assert_ne!(after.save_places(), b"[]");
+        archivist.archive.put(PLACES, &with_checksum(b"[{}]")).expect("it can be written");
+        drop(archivist);
+        assert_eq!(start().1.save_places(), b"[]", "what is damaged is left");
+    }
+
+    #[tokio::test]
     async fn charts_live_over_restarts_and_begin_anew_where_what_is_kept_is_damaged() {
         let directory = TempDir::new().expect("a directory");
         let settings =
@@ -322,14 +369,14 @@ mod tests {
         let start = || {
             let opened = Archivist::open(&settings, Duration::from_secs(60), now, Arc::default());
             let (mut archivist, api) = (opened.expect("it opens"), api());
-            archivist.keep_charts(&api, Due::Settled, now.as_micros());
+            archivist.keep_drawn(&api, Due::Settled, now.as_micros());
             (archivist, api)
         };
         let (mut archivist, before) = start();
         before.remember(now);
         let measured = series(&before, now).await;
         assert!(measured.contains("\"value\":["), "{measured}");
-        archivist.keep_charts(&before, Due::Settled, now.as_micros() + CHARTS_EVERY);
+        archivist.keep_drawn(&before, Due::Settled, now.as_micros() + DRAWN_EVERY);
         drop(archivist);
         let (archivist, after) = start();
         assert_eq!(series(&after, now).await, measured);

@@ -28,6 +28,7 @@ use vanflow_history::rows::Rows;
 use vanflow_proto::Timestamp;
 use vanflow_store::{Revision, Snapshot, SourceState};
 
+pub use self::places::PlacesError;
 use self::{
     figures::{Figures, Rates, Trouble},
     graph::{Graph, Link},
@@ -169,6 +170,24 @@ impl Maps {
         interest.check()?;
         drawn.keep(key, &bytes);
         Ok(bytes)
+    }
+
+    /// Where everything lies, for [`Maps::restore_places`] of the next process.
+    pub(crate) fn save_places(&self) -> Vec<u8> {
+        self.drawn().places.save()
+    }
+
+    /// Has everything lie where it did.
+    ///
+    /// # Errors
+    ///
+    /// Where that is not what was saved.
+    pub(crate) fn restore_places(&self, octets: &[u8]) -> Result<(), PlacesError> {
+        let places = Places::restored(octets)?;
+        let mut drawn = self.drawn();
+        drawn.places = places;
+        drawn.kept.clear();
+        Ok(())
     }
 
     fn drawn(&self) -> MutexGuard<'_, Drawn> {

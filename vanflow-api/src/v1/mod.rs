@@ -22,6 +22,7 @@ use vanflow_history::rows::Rows;
 use vanflow_store::Snapshot;
 
 pub(crate) use map::Maps;
+pub use map::PlacesError;
 pub(crate) use stream::{Feeds, LONGEST_ANSWER, Refusal, Stream, Version};
 
 use crate::{

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fjadra::{Link as Spring, ManyBody, Node as Particle, PositionX, PositionY, SimulationBuilder};
+use serde_json::{Value, json};
 
 use super::{
     graph::Graph,
@@ -163,6 +164,25 @@ impl Layout {
 }
 
 impl Kept {
+    /// As JSON, for the next process: `{"areas": {"ID": [x, y, width, height]}, "slots": {"ID": 3}}`.
+    pub(super) fn to_json(&self) -> Value {
+        let area = |area: &Rect| [area.x, area.y, area.width, area.height];
+        let areas: BTreeMap<_, _> = self.areas.iter().map(|(id, rect)| (id, area(rect))).collect();
+        json!({ "areas": areas, "slots": self.slots.iter().collect::<BTreeMap<_, _>>() })
+    }
+
+    /// What [`Kept::to_json`] wrote; none of anything else.
+    pub(super) fn from_json(kept: &Value) -> Option<Self> {
+        let area = |rect: &Value| {
+            let side = |at: usize| rect.get(at)?.as_f64();
+            Some(Rect { x: side(0)?, y: side(1)?, width: side(2)?, height: side(3)? })
+        };
+        let areas = kept["areas"].as_object()?.iter().map(|(id, rect)| Some((id.clone(), area(rect)?)));
+        let slot = |slot: &Value| usize::try_from(slot.as_u64()?).ok();
+        let slots = kept["slots"].as_object()?.iter().map(|(id, at)| Some((id.clone(), slot(at)?)));
+        Some(Self { areas: areas.collect::<Option<_>>()?, slots: slots.collect::<Option<_>>()? })
+    }
+
     /// Forgets what has gone, where that is very much.
     fn forget_absent(&mut self, graph: &Graph, scene: &Scene) {
         if self.slots.len() > scene.nodes.len() + MOST_ABSENT {

@@ -2,11 +2,19 @@
 
 use std::collections::VecDeque;
 
+use serde_json::{Value, json};
+use thiserror::Error;
+
 use super::{
     graph::Graph,
     layout::{Kept, Layout},
     scene::{Choice, Level, Scene},
 };
+
+/// What was kept of places on the map cannot be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("what was kept of places on the map is damaged, or of another version")]
+pub struct PlacesError;
 
 /// The places of what was shown before: of a bounded number of choices.
 #[derive(Debug, Default)]
@@ -52,6 +60,25 @@ impl Places {
             }
         }
         layout
+    }
+
+    /// All that is kept, for the next process.
+    pub(super) fn save(&self) -> Vec<u8> {
+        let choice = |((level, open), kept): &(Variant, Kept)| json!({ "level": level.name(), "open": open, "kept": kept.to_json() });
+        Value::from_iter(self.kept.iter().map(choice)).to_string().into_bytes()
+    }
+
+    /// What [`Places::save`] made.
+    pub(super) fn restored(octets: &[u8]) -> Result<Self, PlacesError> {
+        let choice = |choice: &Value| {
+            let open = choice["open"].as_array()?.iter().map(|site| Some(site.as_str()?.to_owned()));
+            let variant = (Level::named(choice["level"].as_str()?)?, open.collect::<Option<_>>()?);
+            Some((variant, Kept::from_json(&choice["kept"])?))
+        };
+        let saved: Value = serde_json::from_slice(octets).map_err(|_| PlacesError)?;
+        let choices = saved.as_array().ok_or(PlacesError)?;
+        let kept = choices.iter().take(MOST_VARIANTS).map(choice).collect::<Option<_>>();
+        Ok(Self { kept: kept.ok_or(PlacesError)? })
     }
 
     fn of(&self, variant: &Variant) -> Option<&Kept> {

@@ -136,6 +136,33 @@ fn places(graph: &Graph, scene: &Scene, layout: &Layout) -> BTreeMap<String, Rec
 }
 
 #[test]
+fn in_the_next_process_all_lies_where_it_did() {
+    // Of two sites with a process each, to which come others, that most goes between.
+    let few = graph(&(2, vec![(0, 0, false), (1, 1, false)], vec![(0, 1, 9, 0, 10)], vec![(0, 1)]));
+    let processes = (0..10).map(|number: usize| (number % 2, number as u8, false)).collect();
+    let traffic = (2..10).map(|number| (number, 11 - number, 9, 0, 1_000 * number as u64)).collect();
+    let all = graph(&(2, processes, traffic, vec![(0, 1)]));
+    let choice = choice(Level::Component, 150);
+    let lie = |places: &mut Places, graph: &Graph| {
+        let scene = Scene::new(graph, &choice);
+        let layout = places.lay_out(graph, &scene, &choice, true);
+        self::places(graph, &scene, &layout)
+    };
+    let mut first = Places::default();
+    lie(&mut first, &few);
+    let known = lie(&mut first, &all);
+    assert_ne!(lie(&mut Places::default(), &all), known, "whoever has not seen them come has another order");
+    let mut next = Places::restored(&first.save()).expect("they are places");
+    assert_eq!(next.save(), first.save());
+    assert_eq!(lie(&mut next, &all), known);
+    for damaged in
+        ["", "{}", "[1]", r#"[{"level":"component","open":[],"kept":{"areas":{"a":[1]},"slots":{}}}]"#]
+    {
+        assert_eq!(Places::restored(damaged.as_bytes()).unwrap_err(), PlacesError, "{damaged}");
+    }
+}
+
+#[test]
 fn of_more_trouble_than_there_is_room_for_the_worst_is_shown_and_the_rest_says_so() {
     let processes = (0..301).map(|number| (usize::from(number > 0), 0, false)).collect();
     let traffic =
