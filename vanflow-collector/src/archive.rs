@@ -16,9 +16,8 @@ use vanflow_api::{
     tables,
 };
 use vanflow_history::{
-    Archive, ArchiveError, ArchiveOptions, checked,
+    Archive, ArchiveError, ArchiveOptions,
     rows::{Row, Rows as _, Span, Wanted},
-    with_checksum,
 };
 use vanflow_proto::Timestamp;
 
@@ -154,27 +153,24 @@ impl Archivist {
     /// could end as it was told to: of any other nobody knows what scrapers have seen of its counters last, and
     /// they begin anew. Blocks.
     pub(crate) fn take_back_counters(&self, api: &Api) {
-        let kept = match self.archive.get(COUNTERS) {
+        let kept = match self.archive.get_checked(COUNTERS) {
             Ok(None) => return,
             Ok(Some(octets)) if octets.is_empty() => return,
             Ok(Some(octets)) => octets,
             Err(error) => return warn!("counters begin anew: what is kept of them cannot be read: {error}"),
         };
         // It is of use once: what is counted from now on is not in it.
-        if let Err(error) = self.archive.put(COUNTERS, &[]) {
+        if let Err(error) = self.archive.put_checked(COUNTERS, &[]) {
             return warn!("counters begin anew: what is kept of them cannot be taken away: {error}");
         }
-        let whole = checked(&kept).ok_or_else(|| "it is damaged".to_owned());
-        let restored =
-            whole.and_then(|octets| api.restore_counters(octets).map_err(|error| error.to_string()));
-        if let Err(error) = restored {
+        if let Err(error) = api.restore_counters(&kept) {
             warn!("counters begin anew: what is kept of them cannot be read: {error}");
         }
     }
 
     /// Keeps what counters came to: nothing comes any more. Blocks.
     fn keep_counters(&self, api: &Api) {
-        if let Err(error) = self.archive.put(COUNTERS, &with_checksum(&api.save_counters())) {
+        if let Err(error) = self.archive.put_checked(COUNTERS, &api.save_counters()) {
             error!("cannot keep what counters came to: {error}; they begin anew at the next start");
         }
     }

@@ -49,13 +49,12 @@ pub use self::{
     columns::ParquetWriter,
     elsewhere::{ParquetReader, ReadAt},
     finished::FinishedFile,
-    log::{checked, with_checksum},
 };
 use self::{
     columns::Reader,
     disk::{Disk, Kept, Output},
     extent::Extent,
-    log::Log,
+    log::{Log, checked, checksum},
     rollup::{DAY, ROLLUPS, Since},
 };
 use crate::rows::{Is, Row, Table, UnreadableRows, Value, Wanted};
@@ -387,11 +386,26 @@ impl Archive {
     ///
     /// Where it cannot be written. What was there before is there still.
     pub fn put(&self, name: &str, octets: &[u8]) -> io::Result<()> {
+        self.put_parts(name, &[octets])
+    }
+
+    /// The same with a checksum before it, for [`Archive::get_checked`]. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Archive::put`].
+    pub fn put_checked(&self, name: &str, octets: &[u8]) -> io::Result<()> {
+        self.put_parts(name, &[&checksum(octets), octets])
+    }
+
+    fn put_parts(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.directory.join(name);
         let unfinished = path.with_extension(UNFINISHED);
         let mut file = self.disk.create(&unfinished)?;
-        file.write_all(octets)?;
+        for part in parts {
+            file.write_all(part)?;
+        }
         file.flush()?;
         file.sync()?;
         self.disk.rename(&unfinished, &path)
@@ -407,6 +421,19 @@ impl Archive {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some),
         }
+    }
+
+    /// What [`Archive::put_checked`] kept. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, or is not what was kept: [`io::ErrorKind::InvalidData`].
+    pub fn get_checked(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
+        let Some(mut kept) = self.get(name)? else { return Ok(None) };
+        let length = checked(&kept).ok_or_else(damaged)?.len();
+        kept.drain(..kept.len() - length);
+        Ok(Some(kept))
     }
 
     /// How many files became part of others since it was opened.

@@ -48,7 +48,7 @@ pub mod rows;
 #[cfg(feature = "archive")]
 pub use archive::{
     Archive, ArchiveError, ArchiveOptions, FinishedFile, ParquetReader, ParquetWriter, ReadAt, Remark,
-    SealError, checked, with_checksum,
+    SealError,
 };
 pub use history::{Growth, History, HistoryOptions, RestoreError, Scrape, SeriesLabels, SeriesRef, Stats};
 pub use promql::{NETWORK_LABEL, QueryKind, Refusal, Scope, add_warning, error_body, respond, respond_while};

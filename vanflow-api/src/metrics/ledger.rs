@@ -157,7 +157,7 @@ impl Ledger {
     }
 
     /// What it came to with the snapshot that was observed last, for the next process.
-    pub(crate) fn save(&self, snapshot: &Snapshot, saved: &mut Saved) {
+    pub(crate) fn save(&self, saved: &mut Saved) {
         // What nothing had here is as it was.
         saved.series = self.saved.clone();
         saved
@@ -165,15 +165,23 @@ impl Ledger {
             .extend(self.series.iter().flatten().map(|series| (series.values.clone(), series.saved())));
         saved.fine = self.fine.saved.clone();
         saved.fine.extend(self.fine.saved());
-        saved.connections = self.before.clone();
-        for lane in snapshot.lanes() {
-            let Some(seen) = self.seen.get(lane.at().slot()).and_then(Option::as_ref) else { continue };
-            for record in lane.connections().filter(|record| seen.has_counted(*record)) {
-                let Some(connection) = Connection::new(record) else { continue };
-                let key = key_text(record.id(), record.start());
-                saved.connections.insert(key, SavedConnection::of(connection, lane));
-            }
-        }
+    }
+
+    /// Connections that are in what it came to.
+    pub(crate) fn counted<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+    ) -> impl Iterator<Item = (String, SavedConnection)> + 's {
+        let before = self.before.iter().map(|(key, known)| (key.clone(), *known));
+        let seen = |lane: Lane<'_>| self.seen.get(lane.at().slot()).and_then(Option::as_ref);
+        let lanes = snapshot.lanes().filter_map(move |lane| Some((lane, seen(lane)?)));
+        before.chain(lanes.flat_map(|(lane, seen)| {
+            let counted = lane.connections().filter(|record| seen.has_counted(*record));
+            counted.filter_map(move |record| {
+                let connection = Connection::new(record)?;
+                Some((key_text(record.id(), record.start()), SavedConnection::of(connection, lane)))
+            })
+        }))
     }
 
     /// Takes away what a former process has counted of the connections of a lane.

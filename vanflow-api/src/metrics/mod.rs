@@ -231,10 +231,9 @@ impl Metrics {
         let mut state = self.lock();
         state.observe(&snapshot, Instant::now(), is_final);
         let mut saved = Saved::default();
-        state.ledger.save(&snapshot, &mut saved);
+        state.ledger.save(&mut saved);
         state.entities.save(&mut saved);
-        drop(state);
-        saved.to_octets()
+        saved.into_octets(state.ledger.counted(&snapshot))
     }
 
     /// Has them go on from what a former process counted.

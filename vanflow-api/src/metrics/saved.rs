@@ -3,9 +3,9 @@
 //! What is kept says what each label set came to, and which connections that were there are in it: these are reported anew to
 //! the next process, or come back with its records, and are not counted again. What they grew by since is.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, iter};
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use vanflow_proto::Timestamp;
 use vanflow_store::{Connection, FailureReason, FailureSide, Lane};
@@ -41,7 +41,7 @@ pub(super) struct SavedSeries {
 pub(super) type SavedHistogram = (Vec<u64>, f64);
 
 /// What was counted of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedConnection {
     pub(super) is_opened: bool,
     pub(super) is_closed: bool,
@@ -115,124 +115,119 @@ impl SavedConnection {
     }
 }
 
+/// A line of what is kept, as JSON: each is written and read by itself, so that it takes no more memory than its octets do,
+/// however many connections there are.
+#[derive(Serialize, Deserialize)]
+enum Line {
+    Version(u64),
+    Series {
+        labels: Vec<String>,
+        counts: [u64; 4],
+        /// Protocol, method and class of the status.
+        requests: Vec<(String, String, String, u64)>,
+        /// Side and reason.
+        failures: Vec<(String, String, u64)>,
+        latencies: Option<[SavedHistogram; 3]>,
+    },
+    Fine(Vec<String>, [Option<SavedHistogram>; 3]),
+    Entity(String, Vec<String>, u64),
+    Connection(String, SavedConnection),
+    /// Nothing is missing before it.
+    End,
+}
+
+impl Line {
+    fn append(&self, octets: &mut Vec<u8>) {
+        serde_json::to_writer(&mut *octets, self).expect("texts and numbers are JSON");
+        octets.push(b'\n');
+    }
+
+    fn of_series(labels: &Values, series: SavedSeries) -> Self {
+        let requests = series.requests.into_iter();
+        let failures = series.failures.into_iter();
+        Self::Series {
+            labels: labels.to_vec(),
+            counts: series.counts,
+            requests: requests
+                .map(|((protocol, method, class), count)| (protocol, method.into(), class.into(), count))
+                .collect(),
+            failures: failures
+                .map(|((side, reason), count)| (side.name().into(), reason.name().into(), count))
+                .collect(),
+            latencies: series.latencies,
+        }
+    }
+}
+
 impl Saved {
-    pub(super) fn to_octets(&self) -> Vec<u8> {
-        let histogram = |(counts, sum): &SavedHistogram| json!([counts, sum]);
-        let series = self.series.iter().map(|(values, series)| {
-            let requests = series
-                .requests
-                .iter()
-                .map(|((protocol, method, code), count)| json!([protocol, method, code, count]));
-            let failures = series
-                .failures
-                .iter()
-                .map(|((side, reason), count)| json!([side.name(), reason.name(), count]));
-            let latencies =
-                series.latencies.as_ref().map(|all| all.iter().map(histogram).collect::<Vec<_>>());
-            json!({
-                "labels": values,
-                "counts": series.counts,
-                "requests": requests.collect::<Vec<_>>(),
-                "failures": failures.collect::<Vec<_>>(),
-                "latencies": latencies,
-            })
-        });
-        let fine = self.fine.iter().map(|(values, all)| {
-            let all: Vec<_> = all.iter().map(|one| one.as_ref().map(histogram)).collect();
-            json!([values, all])
-        });
-        let connections = self.connections.iter().map(|(key, known)| {
-            json!([key, known.is_opened, known.is_closed, known.octets, known.observed, known.requests_until])
-        });
-        let entities =
-            self.entities.iter().map(|((name, values), count)| json!([name.metric().name, values, count]));
-        json!({
-            "version": VERSION,
-            "series": series.collect::<Vec<_>>(),
-            "fine": fine.collect::<Vec<_>>(),
-            "connections": connections.collect::<Vec<_>>(),
-            "entities": entities.collect::<Vec<_>>(),
-        })
-        .to_string()
-        .into_bytes()
+    /// All of it, with these connections.
+    pub(super) fn into_octets(self, connections: impl Iterator<Item = (String, SavedConnection)>) -> Vec<u8> {
+        let mut octets = Vec::new();
+        let series = self.series.into_iter().map(|(labels, series)| Line::of_series(&labels, series));
+        let fine = self.fine.into_iter().map(|(labels, all)| Line::Fine(labels.into(), all));
+        let entities = self
+            .entities
+            .into_iter()
+            .map(|((name, labels), count)| Line::Entity(name.metric().name.to_owned(), labels, count));
+        let connections = connections.map(|(key, known)| Line::Connection(key, known));
+        iter::once(Line::Version(VERSION))
+            .chain(series)
+            .chain(fine)
+            .chain(entities)
+            .chain(connections)
+            .chain([Line::End])
+            .for_each(|line| line.append(&mut octets));
+        octets
     }
 
     pub(super) fn from_octets(octets: &[u8]) -> Result<Self, CountersError> {
-        let whole: Value = serde_json::from_slice(octets).map_err(|_| CountersError)?;
-        Self::read(&whole).ok_or(CountersError)
-    }
-
-    fn read(whole: &Value) -> Option<Self> {
-        if whole["version"].as_u64()? != VERSION {
-            return None;
-        }
+        let mut lines = serde_json::Deserializer::from_slice(octets).into_iter();
+        let mut next = || lines.next().and_then(Result::ok).ok_or(CountersError);
+        let Line::Version(VERSION) = next()? else { return Err(CountersError) };
         let mut saved = Self::default();
-        for series in whole["series"].as_array()? {
-            let its = SavedSeries {
-                counts: numbers(&series["counts"])?.try_into().ok()?,
-                requests: series["requests"].as_array()?.iter().map(request).collect::<Option<_>>()?,
-                failures: series["failures"].as_array()?.iter().map(failure).collect::<Option<_>>()?,
-                latencies: match &series["latencies"] {
-                    Value::Null => None,
-                    all => Some(all_of(all, histogram)?.try_into().ok()?),
-                },
-            };
-            saved.series.insert(texts(&series["labels"])?.try_into().ok()?, its);
-        }
-        for fine in whole["fine"].as_array()? {
-            let optional = |one: &Value| if one.is_null() { Some(None) } else { histogram(one).map(Some) };
-            let all: Vec<Option<SavedHistogram>> = all_of(&fine[1], optional)?;
-            saved.fine.insert(texts(&fine[0])?.try_into().ok()?, all.try_into().ok()?);
-        }
-        for known in whole["connections"].as_array()? {
-            let observed: Vec<bool> = all_of(&known[4], Value::as_bool)?;
-            let its = SavedConnection {
-                is_opened: known[1].as_bool()?,
-                is_closed: known[2].as_bool()?,
-                octets: numbers(&known[3])?.try_into().ok()?,
-                observed: observed.try_into().ok()?,
-                // Files of before this was kept: all requests that are there were counted.
-                requests_until: known.get(5).map_or(Some(u64::MAX), Value::as_u64)?,
-            };
-            saved.connections.insert(known[0].as_str()?.to_owned(), its);
-        }
-        for entity in whole["entities"].as_array()? {
-            // A metric that there is not any more is passed over.
-            if let Some(name) = Name::find(entity[0].as_str()?) {
-                saved.entities.insert((name, texts(&entity[1])?), entity[2].as_u64()?);
+        loop {
+            match next()? {
+                Line::End => return Ok(saved),
+                line => saved.take(line).ok_or(CountersError)?,
             }
         }
-        Some(saved)
+    }
+
+    /// None where the line makes no sense.
+    fn take(&mut self, line: Line) -> Option<()> {
+        match line {
+            Line::Version(_) | Line::End => return None,
+            Line::Series { labels, counts, requests, failures, latencies } => {
+                let requests = requests.into_iter().map(request).collect::<Option<_>>()?;
+                let failures = failures.into_iter().map(failure).collect::<Option<_>>()?;
+                let series = SavedSeries { counts, requests, failures, latencies };
+                self.series.insert(labels.try_into().ok()?, series);
+            }
+            Line::Fine(labels, all) => {
+                self.fine.insert(labels.try_into().ok()?, all);
+            }
+            Line::Entity(name, labels, count) => {
+                // A metric that there is not any more is passed over.
+                if let Some(name) = Name::find(&name) {
+                    self.entities.insert((name, labels), count);
+                }
+            }
+            Line::Connection(key, known) => {
+                self.connections.insert(key, known);
+            }
+        }
+        Some(())
     }
 }
 
-fn all_of<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
-    value.as_array()?.iter().map(read).collect()
+fn request((protocol, method, class, count): (String, String, String, u64)) -> Option<(RequestKey, u64)> {
+    Some(((protocol, known_method(Some(&method)), class_named(&class)), count))
 }
 
-fn numbers(value: &Value) -> Option<Vec<u64>> {
-    all_of(value, Value::as_u64)
-}
-
-fn texts(value: &Value) -> Option<Vec<String>> {
-    all_of(value, |text| text.as_str().map(str::to_owned))
-}
-
-fn histogram(value: &Value) -> Option<SavedHistogram> {
-    Some((numbers(&value[0])?, value[1].as_f64()?))
-}
-
-fn request(value: &Value) -> Option<(RequestKey, u64)> {
-    let key =
-        (value[0].as_str()?.to_owned(), known_method(value[1].as_str()), class_named(value[2].as_str()?));
-    Some((key, value[3].as_u64()?))
-}
-
-fn failure(value: &Value) -> Option<(FailureKey, u64)> {
-    let (side, reason) = (value[0].as_str()?, value[1].as_str()?);
+fn failure((side, reason, count): (String, String, u64)) -> Option<(FailureKey, u64)> {
     let side = FailureSide::ALL.into_iter().find(|known| known.name() == side)?;
     let reason = FailureReason::ALL.iter().copied().find(|known| known.name() == reason)?;
-    Some(((side, reason), value[2].as_u64()?))
+    Some(((side, reason), count))
 }
 
 #[cfg(test)]
@@ -268,15 +263,19 @@ mod tests {
             std::array::from_fn(|at| format!("s{at}")),
             [Some(histogram(4)), None, Some(histogram(6))],
         );
-        saved.connections.insert("a".to_owned(), known);
         let other = SavedConnection { is_closed: true, observed: [true, false, true, false], ..known };
-        saved.connections.insert("b".to_owned(), other);
+        let connections = [("a", known), ("b", other)].map(|(key, known)| (key.to_owned(), known));
         saved.entities.insert((Name::LinkErrors, vec!["x".to_owned(), String::new()]), 9);
-        let read = Saved::from_octets(&saved.to_octets()).expect("it was kept");
-        assert_eq!(read.series, saved.series);
-        assert_eq!(read.fine, saved.fine);
-        assert_eq!(read.connections, saved.connections);
-        assert_eq!(read.entities, saved.entities);
+        let (series, fine, entities) = (saved.series.clone(), saved.fine.clone(), saved.entities.clone());
+        let octets = saved.into_octets(connections.clone().into_iter());
+        let read = Saved::from_octets(&octets).expect("it was kept");
+        assert_eq!(read.series, series);
+        assert_eq!(read.fine, fine);
+        assert_eq!(read.connections, HashMap::from(connections));
+        assert_eq!(read.entities, entities);
+        for end in 0..octets.len() - 1 {
+            assert_eq!(Saved::from_octets(&octets[..end]).unwrap_err(), CountersError, "cut at {end}");
+        }
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl Log {
         for (table, row) in rows {
             line.clear();
             write_json(&mut line, table, row)?;
-            append_checked(&mut lines, &line);
+            lines.extend_from_slice(&checksum(&line));
+            lines.extend_from_slice(&line);
             lines.push(b'\n');
         }
         if lines.is_empty() {
@@ -83,23 +84,20 @@ pub(super) fn read(path: &Path, tables: &[Table]) -> io::Result<Logged> {
     }
 }
 
-/// What comes after a checksum, as [`with_checksum`] puts it there, where it is that of it.
-pub fn checked(kept: &[u8]) -> Option<&[u8]> {
+/// What comes after its [`checksum`].
+pub(super) fn checked(kept: &[u8]) -> Option<&[u8]> {
     let (checksum, octets) = kept.split_at_checked(9)?;
     let checksum = std::str::from_utf8(checksum).ok()?.strip_suffix(' ')?;
     (u32::from_str_radix(checksum, 16).ok()? == crc32fast::hash(octets)).then_some(octets)
 }
 
-/// Octets with their CRC-32 before them, by which [`checked`] knows whether they are whole.
-pub fn with_checksum(octets: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(octets.len() + 9);
-    append_checked(&mut kept, octets);
-    kept
-}
-
-fn append_checked(kept: &mut Vec<u8>, octets: &[u8]) {
-    kept.extend_from_slice(format!("{:08x} ", crc32fast::hash(octets)).as_bytes());
-    kept.extend_from_slice(octets);
+/// The CRC-32 of octets, which is written before them.
+pub(super) fn checksum(octets: &[u8]) -> [u8; 9] {
+    let mut text = [b' '; 9];
+    text.iter_mut()
+        .zip(format!("{:08x}", crc32fast::hash(octets)).bytes())
+        .for_each(|(at, digit)| *at = digit);
+    text
 }
 
 /// None where a line is damaged, nothing in it where its table is not known.

@@ -4,7 +4,7 @@
 //! the same, here too. They are merged among themselves, and say what their rows come to whether those are there or not.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -62,7 +62,7 @@ impl Archive {
         if table.sums.keys.is_empty() || rows.is_empty() {
             return Ok(());
         }
-        let replaced = self.replaced_by(at, rows);
+        let replaced = self.replaced_by(at, rows, number);
         let mut slots = table.slots(rows, &replaced, ROLLUPS[0].step);
         for (level, rollup) in ROLLUPS.iter().enumerate() {
             let mut parts: BTreeMap<u64, HashMap<Slot, Summary>> = BTreeMap::new();
@@ -93,8 +93,8 @@ impl Archive {
         self.directory.join(folder).join(self.tables[at].name).join(folder_of(begin, folder_micros))
     }
 
-    /// The earlier rows that some are in place of: they were summed up before, or are among these.
-    fn replaced_by(&self, at: usize, rows: &[&Row]) -> Vec<Row> {
+    /// The earlier rows that some of a log are in place of: they were summed up before, or are among these.
+    fn replaced_by(&self, at: usize, rows: &[&Row], number: u64) -> Vec<Row> {
         let table = &self.tables[at];
         let mut missing: HashMap<&str, Vec<&Row>> = HashMap::new();
         for row in rows.iter().copied().filter(|row| table.replaces(row)) {
@@ -103,13 +103,16 @@ impl Archive {
         if missing.is_empty() {
             return Vec::new();
         }
-        // Of each key all that there is, with when it ended.
-        let mut known: HashMap<String, Vec<Row>> = HashMap::new();
-        let mut know = |row: &Row| known.entry(table.key(row).to_owned()).or_default().push(row.clone());
-        rows.iter().copied().filter(|row| missing.contains_key(table.key(row))).for_each(&mut know);
-        let before = |known: &HashMap<String, Vec<Row>>, later: &Row| -> Option<Row> {
-            let its = known.get(table.key(later))?.iter().filter(|row| table.end(row) < table.end(later));
-            its.max_by_key(|row| table.end(row)).cloned()
+        // Of each key all that there is, in this log and in files.
+        let mut logged: HashMap<&str, Vec<&Row>> = HashMap::new();
+        for row in rows.iter().copied().filter(|row| missing.contains_key(table.key(row))) {
+            logged.entry(table.key(row)).or_default().push(row);
+        }
+        let mut filed: HashMap<String, Vec<Row>> = HashMap::new();
+        let before = |filed: &HashMap<String, Vec<Row>>, later: &Row| -> Option<Row> {
+            let key = table.key(later);
+            let its = filed.get(key).into_iter().flatten().chain(logged[key].iter().copied());
+            its.filter(|row| table.end(row) < table.end(later)).max_by_key(|row| table.end(row)).cloned()
         };
         let start = |row: &Row| match table.sums.start.map(|column| &row.values[column]) {
             Some(Value::Number(start)) => *start,
@@ -123,10 +126,12 @@ impl Archive {
         let column = table.columns[table.key].name;
         let wanted = Wanted::all(table.name, Span { from: 0, until: u64::MAX })
             .with(Condition { column, is: Is::OneOf(keys.clone()) });
+        // When others ended that were in place of something: of several that ended at the same time one is.
+        let mut others: HashSet<(String, u64)> = HashSet::new();
         for file in files {
             // What is in it has ended before what was found already.
             let is_found =
-                |later: &&Row| before(&known, later).is_some_and(|row| table.end(&row) >= file.ends.1);
+                |later: &&Row| before(&filed, later).is_some_and(|row| table.end(&row) >= file.ends.1);
             if missing.values().flatten().all(is_found) {
                 break;
             }
@@ -142,10 +147,15 @@ impl Archive {
             };
             // One that cannot be read is an error to whoever asks for its rows.
             for row in read().unwrap_or_default() {
-                known.entry(table.key(&row).to_owned()).or_default().push(row);
+                if !file.is_merged_of(number) {
+                    others.insert((table.key(&row).to_owned(), table.end(&row)));
+                }
+                filed.entry(table.key(&row).to_owned()).or_default().push(row);
             }
         }
-        missing.values().flatten().filter_map(|later| before(&known, later)).collect()
+        let mut is_first = |later: &&&Row| others.insert((table.key(later).to_owned(), table.end(later)));
+        let later = missing.values().flatten().filter(|later| is_first(later));
+        later.filter_map(|later| before(&filed, later)).collect()
     }
 
     /// What sums of files of one folder come to together.

@@ -614,6 +614,30 @@ fn what_is_kept_beside_rows_is_what_it_was_where_another_cannot_be_written() {
     }
 }
 
+#[test]
+fn what_is_kept_with_its_checksum_is_it_or_said_to_be_damaged() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open(&directory, ArchiveOptions::default(), AT);
+    assert_eq!(archive.get_checked("counters").unwrap(), None);
+    for octets in [&b""[..], b"12", b"a line\nand another"] {
+        archive.put_checked("counters", octets).unwrap();
+        assert_eq!(archive.get_checked("counters").unwrap().as_deref(), Some(octets));
+        let kept = archive.get("counters").unwrap().unwrap();
+        for at in 0..kept.len() {
+            let mut damaged = kept.clone();
+            damaged[at] ^= 1;
+            archive.put("counters", &damaged).unwrap();
+            let error = archive.get_checked("counters").unwrap_err();
+            assert_eq!(
+                (error.kind(), error.to_string()),
+                (io::ErrorKind::InvalidData, "it is damaged".to_owned())
+            );
+            archive.put("counters", &kept[..at]).unwrap();
+            archive.get_checked("counters").unwrap_err();
+        }
+    }
+}
+
 /// The names of files that are finished.
 fn finished(archive: &Archive, now: u64) -> Vec<String> {
     archive.finished(now).into_iter().map(|file| file.name).collect()
