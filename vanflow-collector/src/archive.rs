@@ -199,7 +199,6 @@ impl Archivist {
                 api.restore_charts(octets).map(drop).map_err(|error| error.to_string())
             });
             self.take_back(PLACES, "the map is laid out anew", |octets| {
-                let octets = checked(octets).ok_or("it is damaged")?;
                 api.restore_places(octets).map_err(|error| error.to_string())
             });
             return;
@@ -208,8 +207,8 @@ impl Archivist {
             return;
         }
         self.drawn_kept = Some(now);
-        let charts = api.save_charts().map_or(Ok(()), |octets| self.archive.put(CHARTS, &octets));
-        let places = self.archive.put(PLACES, &with_checksum(&api.save_places()));
+        let charts = api.save_charts().map_or(Ok(()), |octets| self.archive.put_checked(CHARTS, &octets));
+        let places = self.archive.put_checked(PLACES, &api.save_places());
         match charts.and(places) {
             Ok(()) => drop(self.drawn_trouble.is_over()),
             Err(error) => {
@@ -224,7 +223,7 @@ impl Archivist {
 
     /// Takes back what is kept under a name, or says what follows where that cannot be read. Blocks.
     fn take_back(&self, name: &str, otherwise: &str, restore: impl Fn(&[u8]) -> Result<(), String>) {
-        let restored = match self.archive.get(name) {
+        let restored = match self.archive.get_checked(name) {
             Ok(None) => return,
             Ok(Some(octets)) => restore(&octets),
             Err(error) => Err(error.to_string()),
@@ -351,7 +350,7 @@ mod tests {
         let (archivist, after) = start();
         assert_eq!(after.save_places(), early.save_places());
         assert_ne!(after.save_places(), b"[]");
-        archivist.archive.put(PLACES, &with_checksum(b"[{}]")).expect("it can be written");
+        archivist.archive.put_checked(PLACES, b"[{}]").expect("it can be written");
         drop(archivist);
         assert_eq!(start().1.save_places(), b"[]", "what is damaged is left");
     }
