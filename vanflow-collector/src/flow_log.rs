@@ -195,7 +195,7 @@ impl FlowLog {
         let missed = self.ended.missed() + self.opened.as_ref().map_or(0, Opened::missed);
         if missed > self.missed {
             warn!(
-                "{} connections and requests were evicted before they could be logged",
+                "evicted before they could be logged: {} more connections and requests",
                 missed - self.missed
             );
             self.missed = missed;

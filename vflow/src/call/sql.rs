@@ -39,6 +39,7 @@ pub(crate) fn sql(sql: &Sql, out: &mut dyn Write, err: &mut dyn Write) -> Result
         );
         return Ok(RIGHT);
     }
+    let views = named(views, &sql.statement);
     for engine in [Engine::Duckdb, Engine::Clickhouse] {
         if sql.with.is_none_or(|with| with == engine) {
             writeln!(out, "{}", engine.command(&views, sql.statement.trim().trim_end_matches(';')))?;
@@ -77,6 +78,14 @@ fn views(directory: &Path) -> Result<Vec<View>, Error> {
     add_views(directory, "", &mut views)?;
     views.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(views)
+}
+
+/// Those views that a statement names; all where it names none.
+fn named(views: Vec<View>, statement: &str) -> Vec<View> {
+    let words = || statement.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    let is_named = |view: &View| words().any(|word| word.eq_ignore_ascii_case(&view.name));
+    let (named, others): (Vec<_>, Vec<_>) = views.into_iter().partition(is_named);
+    if named.is_empty() { others } else { named }
 }
 
 /// Those of the folders in one, whose names begin with that.
@@ -180,5 +189,16 @@ mod tests {
         let names: Vec<_> = found.iter().map(|view| &*view.name).collect();
         assert_eq!(names, ["requests", "rollup_1m_requests"]);
         assert_eq!(found[0].files, format!("{}/requests/**/*.parquet", path.display()));
+        for (statement, expected) in [
+            ("SELECT count(*) FROM Requests", &["requests"][..]),
+            (
+                "SELECT * FROM requests JOIN \"rollup_1m_requests\" USING (site)",
+                &["requests", "rollup_1m_requests"],
+            ),
+            ("SHOW TABLES", &["requests", "rollup_1m_requests"]),
+        ] {
+            let views = named(views(path).expect("it can be read"), statement);
+            assert_eq!(views.iter().map(|view| &*view.name).collect::<Vec<_>>(), expected, "{statement}");
+        }
     }
 }
