@@ -196,7 +196,8 @@ impl Machine {
 
     /// All faults are over, and the collector has had the time to find out about everything.
     fn heal(&mut self) {
-        self.van.heal(self.ticks);
+        self.van.paths(0, 1);
+        self.wait(self.van.whole_at().saturating_sub(self.ticks));
         self.process.fill_disk(false);
         if self.severed_until.is_some() {
             self.severed_until = Some(self.ticks);

@@ -114,6 +114,24 @@ pub struct Row {
     pub values: Box<[Value]>,
 }
 
+impl Row {
+    /// About how many octets of memory it takes.
+    pub fn memory(&self) -> u64 {
+        let of_text = |text: &str| text.len() + ALLOCATION;
+        let beside = self.values.iter().map(|value| match value {
+            Value::None | Value::Number(_) | Value::Truth(_) => 0,
+            Value::Text(text) => of_text(text),
+            Value::Texts(texts) => {
+                ALLOCATION + texts.iter().map(|text| size_of_val(text) + of_text(text)).sum::<usize>()
+            }
+        });
+        (ALLOCATION + size_of_val(&*self.values) + beside.sum::<usize>()) as u64
+    }
+}
+
+/// What an allocation takes beside what is in it, in octets.
+const ALLOCATION: usize = 16;
+
 impl Table {
     /// The position of the column of that name.
     pub fn column(&self, name: &str) -> Option<usize> {
@@ -375,6 +393,8 @@ pub struct Held {
     pub rows: u64,
     /// How many octets they take on disk.
     pub octets: u64,
+    /// How many octets of memory those take that are in no file yet.
+    pub memory: u64,
     /// How many rows there are elsewhere, the same ones among them.
     pub elsewhere: u64,
 }

@@ -263,6 +263,7 @@ impl Health {
             let labels = labels.with([("kind", kind)]);
             gathered.add(Name::EndedRows, labels.clone(), SampleValue::Count(held.rows));
             gathered.add(Name::EndedBytes, labels.clone(), SampleValue::Count(held.octets));
+            gathered.add(Name::EndedMemory, labels.clone(), SampleValue::Count(held.memory));
             if let Some(since) = held.since {
                 gathered.add(Name::EndedSince, labels, SampleValue::Level(seconds(since)));
             }

@@ -258,6 +258,8 @@ metrics! {
         "Connections and requests that have ended and are kept on disk.";
     EndedBytes "vanflow_collector_ended_bytes" Gauge, NONE ["kind"]
         "Octets that they take on disk.";
+    EndedMemory "vanflow_collector_ended_memory_bytes" Gauge, NONE ["kind"]
+        "Memory that those of them take that are in no file yet, in octets.";
     EndedSince "vanflow_collector_ended_since_seconds" Gauge, NONE ["kind"]
         "When the earliest of them ended, in seconds since the Unix epoch.";
     EndedWritten "vanflow_collector_ended_written_total" Counter, NONE ["to"]

@@ -134,7 +134,7 @@ impl Rows for Kept {
         let rows = self.rows.lock().unwrap();
         let its = rows.iter().filter(|(at, _)| tables[*at].name == table);
         let ends = its.map(|(at, row)| tables[*at].end(row));
-        Held { since: ends.clone().min(), rows: ends.count() as u64, octets: 7, elsewhere: 0 }
+        Held { since: ends.clone().min(), rows: ends.count() as u64, octets: 7, memory: 5, elsewhere: 0 }
     }
 }
 
@@ -820,6 +820,7 @@ fn the_verdict_and_the_metrics_say_what_is_kept() {
     for line in [
         "vanflow_collector_ended_rows{kind=\"requests\"} 1",
         "vanflow_collector_ended_bytes{kind=\"connections\"} 7",
+        "vanflow_collector_ended_memory_bytes{kind=\"connections\"} 5",
     ] {
         assert!(metrics.contains(line), "{metrics}");
     }

@@ -193,11 +193,10 @@ impl Van {
         self.transit.clear();
     }
 
-    pub(super) fn heal(&mut self, ticks: u64) {
-        self.paths(0, 1);
-        for peer in &mut self.peers {
-            peer.partitioned_until = ticks;
-        }
+    /// When no source is partitioned any more, in ticks. No partition is cut short: of one that takes less than it takes for
+    /// HEARTBEATs to be missing nobody learns what it cost.
+    pub(super) fn whole_at(&self) -> u64 {
+        self.peers.iter().map(|peer| peer.partitioned_until).max().unwrap_or(0)
     }
 
     /// All sources are gone.

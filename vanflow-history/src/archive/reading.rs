@@ -86,6 +86,7 @@ impl Rows for Archive {
         for (_, row) in logged.filter(|(of, _)| *of == at) {
             since(self.tables[at].end(row));
             held.rows += 1;
+            held.memory += row.memory();
         }
         // The log has rows of all tables.
         let its = state.open.iter().filter(|(of, _)| *of == at).count() as u64;

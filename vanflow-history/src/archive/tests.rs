@@ -408,6 +408,23 @@ fn files_are_removed_when_they_are_old_or_too_much() {
 }
 
 #[test]
+fn rows_take_memory_until_they_are_in_a_file() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+    let (short, long) = (row("a", AT), row(&"a".repeat(101), AT));
+    let is_key = |value: &&Value| **value == Value::Text("a".into());
+    let keys = short.values.iter().filter(is_key).count() as u64;
+    assert_eq!(long.memory(), short.memory() + keys * 100);
+    let values = size_of::<Value>() * short.values.len();
+    assert!(short.memory() > values as u64);
+    let memory = short.memory() + long.memory();
+    archive.append(&[(0, short), (0, long)], AT).unwrap();
+    assert_eq!(archive.held("connections").memory, memory);
+    archive.seal_all().unwrap();
+    assert_eq!(archive.held("connections").memory, 0);
+}
+
+#[test]
 fn a_log_becomes_files_after_some_time_or_rows() {
     let directory = TempDir::new().unwrap();
     let options =
