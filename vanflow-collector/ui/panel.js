@@ -70,11 +70,11 @@ export class Panel {
     const { signal } = this.asking;
     this.askedAt = performance.now();
     try {
-      const subject = await find(selection, signal);
+      const subject = await find(selection, signal, this.shell.now());
       if (signal.aborted) return;
       if (subject === null) {
         this.showHead({ kind: selection.type, name: selection.id, state: null });
-        fill(this.facts, h('dd.wide', 'Nothing of this name is known any more: it has ended, and is older than what is kept.'));
+        fill(this.facts, h('dd.wide', 'It has ended, and is older than what is kept.'));
         return;
       }
       this.showHead(subject);
@@ -200,7 +200,7 @@ export class Panel {
     const to = (view, text, key) => h('a', { href: addresses.format(addresses.changed(address, { view, filter: subject.filter })) }, text, hint(key));
     fill(this.foot,
       subject.filter ? [to('connections', 'Connections', 'c'), to('requests', 'Requests', 'r')] : null,
-      h('a', { href: addresses.format(addresses.changed(address, { view: 'health' })) }, 'Events', hint('h')),
+      h('a', { href: addresses.format(addresses.changed(address, { view: 'health', filter: subject.filter || `"${subject.name}"` })) }, 'Events', hint('h')),
       h('a', { href: api.address(`api/${subject.path}`).href }, 'JSON'));
   }
 }
@@ -265,11 +265,12 @@ function axis(range) {
 /**
  * @param {import('./address.js').Selection} selection
  * @param {AbortSignal} signal
+ * @param {number} now
  * @returns {Promise<Subject | null>} null where there is no such thing
  */
-async function find(selection, signal) {
+async function find(selection, signal, now) {
   const found = { service, site, router, link, component, process, edge }[selection.type];
-  return found ? found(selection.id, signal) : null;
+  return found ? found(selection.id, signal, now) : null;
 }
 
 /** @typedef {Record<string, any>} Row */
@@ -440,20 +441,22 @@ async function router(id, signal) {
   };
 }
 
-/** @param {string} id @param {AbortSignal} signal @returns {Promise<Subject | null>} */
-async function link(id, signal) {
-  const found = await one('routerlinks', id, signal);
+/** @param {string} id @param {AbortSignal} signal @param {number} now @returns {Promise<Subject | null>} */
+async function link(id, signal, now) {
+  const { lastDown, linkState, network } = await import('./views/way.js');
+  const found = (await network(signal)).links.find((each) => each.identity === id);
   if (!found) return null;
   const [from, to] = [units.router(found.routerName ?? ''), units.router(found.destinationRouterName ?? '')];
   return {
     kind: 'Link between routers', name: `${from} – ${to || found.name}`,
-    state: found.status === 'up' ? { severity: 'fine', text: `Up since ${units.whole(found.startTime).slice(0, 19)}` } : { severity: 'bad', text: 'Down' },
+    state: found.endTime ? linked(found, []) : { severity: found.status === 'up' ? 'fine' : 'bad', text: `Link ${linkState(found, now)}` },
     facts: facts([
+      ['Was down', found.downCount && `${units.count(found.downCount)}×, ${lastDown(found, now)}`],
       ['From', `${from} in ${found.sourceSiteName}`], ['To', to ? `${to} in ${found.destinationSiteName}` : 'not known'], ['Cost', found.cost], ['Role', found.role],
       ['Sent', found.octetCountKnown ? units.text(units.octets(found.octetCount)) : 'not reported by this router'],
       ['Received', found.octetReverseCountKnown ? units.text(units.octets(found.octetReverseCount)) : 'not reported by this router'],
     ]),
-    charts: bothWays(`skupper_link_%_bytes_total{site_id=${api.quoted(found.sourceSiteId)},router_name=${api.quoted(found.routerName || 'unknown')},dest_router_name=${api.quoted(found.destinationRouterName || 'unknown')},link=${api.quoted(found.name || 'unknown')}}`, 'To', 'From', to),
+    charts: bothWays(`skupper_link_%_bytes_total{site_id=${api.quoted(found.sourceSiteId ?? '')},router_name=${api.quoted(found.routerName || 'unknown')},dest_router_name=${api.quoted(found.destinationRouterName || 'unknown')},link=${api.quoted(found.name || 'unknown')}}`, 'To', 'From', to),
     talk: [], failures: null, filter: '', path: `v2alpha1/routerlinks/${encodeURIComponent(id)}`,
   };
 }
@@ -488,7 +491,7 @@ async function component(id, signal) {
     facts: facts([
       ['Processes', units.count(found.processCount)], ['Sites', bySite(results)], ['Role', found.role],
       ['Images', [...new Set(results.map((row) => row.imageName).filter(Boolean))].join(', ')],
-      ['Serves', [...new Set(results.flatMap((row) => row.services ?? []).map((each) => String(each).split('@')[0]))].join(', ')],
+      ['Serves', served(results)],
     ]),
     charts: traffic(selectors, null), talk: ends(ids, filter),
     failures: ids.length > 0 ? ids.map((each) => ['sourceProcessId|destProcessId', each]) : null,
@@ -507,11 +510,16 @@ async function process(id, signal) {
     facts: facts([
       ['Site', found.siteName], ['Component', h('a', { href: `#map?select=component:${encodeURIComponent(found.componentId)}` }, found.componentName)],
       ['Address', found.sourceHost], ['Host', found.hostName], ['Image', found.imageName],
-      ['Serves', (found.services ?? []).map((/** @type {unknown} */ each) => String(each).split('@')[0]).join(', ')],
+      ['Serves', served([found])],
     ]),
     charts: traffic(selectors, null), talk: ends([id], filter), failures: [['sourceProcessId|destProcessId', id]], filter,
     path: `v2alpha1/processes/${encodeURIComponent(id)}`,
   };
+}
+
+/** The services of processes, each once. @param {Row[]} processes */
+function served(processes) {
+  return [...new Set(processes.flatMap((row) => row.services ?? []).map((each) => String(each).split('@')[0]))].join(', ');
 }
 
 /** @param {string[]} ids @param {string} filter @returns {Talk[]} */

@@ -85,6 +85,9 @@ test('what routers warn of again and again is one lane and one line, with how of
   ]);
   const { lanes } = lanesOf(events, [], 0, 100, 9);
   assert.deepEqual(lanes.map((lane) => lane.label), ['link dc-1 – cloud-1', 'router warnings']);
+  // What of them lasted is a mark too: a bar would cover their numbers.
+  assert.deepEqual(lanes[1].spans, []);
+  assert.deepEqual(lanes[1].marks.map(({ time, count }) => [time, count]), [[20, 1], [30, 1], [40, 1], [50, 3]]);
   const many = Array.from({ length: 10 }, (_, index) => ({ time: index * 10e6, severity: /** @type {const} */ ('warn'), text: 'slow', count: 2 }));
   assert.deepEqual(marksOf(many, (at) => at / 1e6).map(({ mark, count }) => [mark.time, count]), [[0, 8], [40e6, 8], [80e6, 4]]);
   assert.deepEqual(marksOf(many.slice(0, 3), (at) => at / 1e6).length, 3);

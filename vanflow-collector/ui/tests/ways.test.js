@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failureOf, failureWord, outcomeOf, routerText, scaleOf, sharesOf, splitLatency } from '../views/outcome.js';
-import { areasOf, cheapest, hopsOf, partyName, roomsOf, wayInWords } from '../views/way.js';
+import { areasOf, cheapest, hopsOf, lastDown, linkState, partyName, roomsOf, wayInWords, widthsOf } from '../views/way.js';
 
 const routers = [
   { identity: 'gzbr8:0', name: '0/cloud-1', siteName: 'public-cloud', mode: 'interior' },
@@ -58,6 +58,25 @@ test('areas are the sites along the way, with the links between them', () => {
   assert.deepEqual(areas.map((area) => area.siteName), ['public-cloud', 'data-centre', 'factory']);
   assert.deepEqual(between.map((hop) => hop.name), ['cloud-1', 'data-centre']);
   assert.deepEqual(areas[0].hops.map((hop) => hop.name), ['checkout-7c8sb', 'cloud-1']);
+});
+
+test('a site is as wide as its addresses take, so that they do not run into each other', () => {
+  const hop = (/** @type {string} */ name, /** @type {string} */ address) => /** @type {import('../views/way.js').Hop} */ ({ type: 'router', name, address });
+  const areas = [{ siteName: 'a', hops: [hop('r', '')] }, { siteName: 'b', hops: [hop('r', '172.16.20.2:38212'), hop('s', '172.16.20.49:8480')] }];
+  const [, width] = widthsOf(areas, 360);
+  assert.ok(width >= 24 + 35 * 6.1 + 2 * 10, `${width}`);
+});
+
+test('a link is up or down since it last was, not since its record is there', () => {
+  const now = Date.UTC(2026, 10, 28, 20) * 1000;
+  const [up, down] = [now - 60e6, now - 63.4e6];
+  assert.equal(linkState({ status: 'up', upSince: up, downSince: down }, now), 'up since 19:59:00');
+  assert.equal(linkState({ status: 'down', upSince: down, downSince: up }, now), 'down since 19:59:00');
+  assert.equal(linkState({ status: 'up' }, now), 'up');
+  assert.equal(linkState({}, now), '');
+  assert.equal(lastDown({ upSince: up, downSince: down }, now), 'last down 19:58:56 for 3.4\u00a0s');
+  assert.equal(lastDown({ upSince: down, downSince: up }, now), 'last down 19:59:00');
+  assert.equal(lastDown({}, now), 'was down');
 });
 
 test('the way can be read as one line', () => {

@@ -142,7 +142,7 @@ export const requests = {
     figures: { rate: rateOf('skupper_requests_total') },
     summary: ({ rate }) => perSecond(rate, 'ended'),
     empty: 'No request yet',
-    emptyMore: 'Routers report requests of listeners whose protocol is HTTP, or that observe it. A request is here as soon as one is made.',
+    emptyMore: 'Routers report requests of listeners whose protocol is HTTP, or that observe it.',
     list: 'applicationflows',
     keys: [...KEYS, 'method', 'status', 'connection'],
   })),

@@ -167,13 +167,15 @@ class Health {
   }
 
   /** Where a finding leads. @param {Finding} finding */
-  linkOf({ kind, subject }) {
+  linkOf({ kind, subject, text }) {
     const { link } = this.context;
     if (subject?.type === 'service') {
       if (kind === 'serviceWithoutConnector') return link({ view: 'services', filter: `service:${subject.name}` });
-      return link({ view: 'connections', filter: `service:${subject.name}`, own: { order: 'errors' } });
+      // Whether requests fail or connections, the words alone say.
+      const [view, own] = /requests?$/.test(text) ? ['requests', { only: 'bad' }] : ['connections', { order: 'errors' }];
+      return link({ view, filter: `service:${subject.name}`, own });
     }
-    if (subject && ['link', 'router', 'site'].includes(subject.type)) return link({ view: 'infra', filter: '' });
+    if (subject && ['link', 'router', 'site'].includes(subject.type)) return link({ view: 'infra', filter: '', selection: subject });
     return null;
   }
 
@@ -235,7 +237,7 @@ class Health {
   empty() {
     if (this.error) return failure(this.error);
     if (this.context.address().filter && this.events.length > 0) return nothingLeft(this.context, 'event');
-    return nothing('Nothing happened', 'Links that go down and up, routers and processes that come and go, services without a server and warnings of routers are listed here.');
+    return nothing('Nothing happened', 'Links that go down, routers and processes that come and go, services without a server and warnings are listed here.');
   }
 }
 
@@ -273,7 +275,7 @@ function verdictParts(verdict, link) {
       const text = emphasized(finding.text, finding.subject);
       return h('li', sign(finding.severity),
         h('span', href ? h('a', { href }, text) : text,
-          h('small', [finding.detail, finding.since ? `since ${units.moment(finding.since, verdict.now)}` : '', finding.about === 'collector' ? 'about the collector' : ''].filter(Boolean).join('; '))));
+          h('small', [finding.detail, finding.since ? `${finding.kind === 'linkFlaps' ? 'last down' : 'since'} ${units.moment(finding.since, verdict.now)}` : '', finding.about === 'collector' ? 'about the collector' : ''].filter(Boolean).join('; '))));
     })) : null,
   ];
 }
@@ -398,18 +400,15 @@ function lanesDrawn(lanes, folded, range, width) {
 
 /** @param {Span} span @param {string} label @param {number} from @param {number} to @param {number} y */
 function spanDrawn(span, label, from, to, y) {
-  const title = s('title', `${units.clock(span.from)}–${units.clock(span.to)} ${span.text}`);
-  const kind = isTrouble(span.severity) ? span.severity : 'other';
-  const wide = to - from;
-  if (wide < 90) {
-    return [
-      ...(isTrouble(span.severity) ? [signAt(span.severity, from - 9, y)] : []),
-      s('rect', { class: `sp short ${kind}`, x: from, y: y - 5, width: Math.max(5, wide), height: 10, rx: 1.5 }, title),
-    ];
-  }
+  const title = `${units.clock(span.from)}–${units.clock(span.to)} ${span.text}`;
+  const trouble = isTrouble(span.severity);
+  const kind = trouble ? span.severity : 'other';
+  const wide = Math.max(5, to - from);
+  const bar = s('rect', { class: `sp ${kind}`, x: from, y: y - 8, width: wide, height: 16, rx: 1.5 }, s('title', title));
+  if (wide < 90) return trouble ? [bar, signAt(span.severity, from + wide / 2, y, title)] : [bar];
   const words = span.text.startsWith(`${label} `) ? span.text.slice(label.length + 1) : span.text;
   return [
-    s('rect', { class: `sp ${kind}`, x: from, y: y - 8, width: wide, height: 16, rx: 1.5 }, title),
+    bar,
     s('text', { class: `spt ${kind}`, x: from + 8, y: y + 4 }, units.cut(words, Math.floor((wide - 16) / 6.1))),
   ];
 }
@@ -496,7 +495,7 @@ export function lanesOf(events, findings, from, to, most) {
       const begun = open.get(key);
       if (begun) span(begun.lane, begun.event, event.time, from, to);
       open.set(key, { event, lane });
-    } else if (event.endTime !== undefined && event.endTime > event.time) {
+    } else if (event.endTime !== undefined && event.endTime > event.time && !shared(event)) {
       span(lane, event, event.endTime, from, to);
     } else if (event.time >= from && event.time <= to && !endsSpan(lane, event)) {
       lane.marks.push({ time: event.time, severity: event.severity, text: event.text, count: event.count ?? 1 });

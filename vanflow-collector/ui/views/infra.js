@@ -9,7 +9,7 @@ import { h, quantity, sign } from '../dom.js';
 import * as filter from '../filter.js';
 import { Table } from '../table.js';
 import * as units from '../units.js';
-import { network } from './way.js';
+import { lastDown, linkState, network } from './way.js';
 import { failure, jsonAddress, jsonLink, listBar, nothing, nothingLeft } from './parts.js';
 
 /** @typedef {import('../address.js').Address} Address */
@@ -390,7 +390,7 @@ function linkColumns(now, range) {
     },
     {
       id: 'state', title: 'State', class: 'st_', value: (row) => [row.status, row.far?.status, row.upSince, row.downSince, row.endTime, row.why, row.flapped, row.lives],
-      cell: (row) => linkState(row, now()),
+      cell: (row) => stateOf(row, now()),
     },
     {
       id: 'downs', title: 'Was down', class: 'n w', value: (row) => row.downCount,
@@ -429,22 +429,21 @@ function perspectives(...said) {
 }
 
 /** @param {LinkRow} row @param {number} now */
-function linkState(row, now) {
+function stateOf(row, now) {
   if (row.endTime) return since(row, now, 'up');
   if (row.far && row.far.status !== row.status) {
     return h('span.o.bad', sign('bad'), `${row.status} says one side, ${row.far.status} the other`);
   }
   if (row.status === 'down') {
     return [
-      h('span.o.bad', sign('bad'), row.downSince ? `down since ${units.moment(row.downSince, now)}` : 'down'),
+      h('span.o.bad', sign('bad'), linkState(row, now)),
       h('small', { title: row.why }, row.why ?? 'no reason reported'),
     ];
   }
   if (row.status !== 'up') return said(null);
-  const up = row.upSince ? `up since ${units.moment(row.upSince, now)}` : 'up';
+  const up = linkState(row, now);
   if (!row.flapped && row.lives > 0) return since(row, now, 'up');
   if (!row.flapped) return h('span.o', { title: row.upSince ? units.whole(row.upSince) : null }, sign('fine'), up);
-  const away = row.upSince && row.downSince && row.upSince > row.downSince ? `was down for ${units.text(units.duration(row.upSince - row.downSince))}` : 'was down';
-  const words = [away, row.why].filter(Boolean).join(': ');
+  const words = [lastDown(row, now), row.why].filter(Boolean).join(': ');
   return [h('span.o.wn', sign('warn'), up), h('small', { title: words }, words)];
 }

@@ -25,7 +25,7 @@ import * as units from '../units.js';
  * @property {boolean} [connectorInferred]
  * @property {ReadonlyArray<string>} [traceRouters] */
 
-/** A link as `/api/v2alpha1/routerlinks` has it, with when it came up where `/api/v1alpha1/links` says so.
+/** A link as `/api/v2alpha1/routerlinks` has it, with when it last came up and went down where `/api/v1alpha1/links` says so.
  * @typedef {object} Link
  * @property {string} identity
  * @property {string} [name]
@@ -33,7 +33,8 @@ import * as units from '../units.js';
  * @property {string | null} [destinationRouterId]
  * @property {number} [cost]
  * @property {string} [status]
- * @property {number} [upSince] microseconds since the epoch */
+ * @property {number} [upSince] microseconds since the epoch
+ * @property {number} [downSince] */
 
 /** @typedef {{identity: string, name: string, siteId?: string, mode?: string, siteName?: string}} Router */
 
@@ -45,8 +46,9 @@ import * as units from '../units.js';
  * @property {string} [address] host and port: of clients and servers their own; of routers the one they connect from
  * @property {boolean} [edge] whether a router is an edge router
  * @property {number} [cost] of a link
- * @property {boolean} [up]
+ * @property {string} [status]
  * @property {number} [upSince]
+ * @property {number} [downSince]
  * @property {boolean} [inferred] follows from other records, no router reported it */
 
 /** The hops from the client to the server.
@@ -214,8 +216,8 @@ function routerHop(router, inferred) {
 
 /** @param {Link} link @param {boolean} inferred @returns {Hop} */
 function linkHop(link, inferred) {
-  const { identity, name, cost, status, upSince } = link;
-  return { type: 'link', name: name || identity, cost, up: status === undefined ? undefined : status === 'up', upSince, inferred };
+  const { identity, name, cost, status, upSince, downSince } = link;
+  return { type: 'link', name: name || identity, cost, status, upSince, downSince, inferred };
 }
 
 /** @param {string | undefined} host @param {string | undefined} port */
@@ -274,7 +276,8 @@ export function wayAcross(hops, now) {
     // A site with one router alone has it in the middle.
     const at = (/** @type {number} */ place) => (shown.length > 1 ? left + inset + step * place : left + width / 2);
     const rooms = roomsOf(shown.map((hop) => hop.name.length * LETTER), width - 24);
-    const belows = roomsOf(shown.map((hop) => belowOf(hop).length * SMALL_LETTER), width + Math.min(gap, 60) - 24);
+    // What is alone has its label in the middle, which may reach out of the site.
+    const belows = roomsOf(shown.map((hop) => belowOf(hop).length * SMALL_LETTER), width - 24 + (shown.length > 1 ? 0 : Math.min(gap, 60)));
     const link = between[index - 1];
     if (before !== null && link) drawLink(element, link, now, before, at(0), left - gap, left);
     shown.forEach((hop, place) => {
@@ -364,7 +367,7 @@ export function wayDown(hops, now) {
 /** @param {Hop} link @param {number} now @returns {{ name: string, cost: string, state: string }} */
 function linkWords(link, now) {
   if (link.type === 'gap') return { name: link.name, cost: '', state: '' };
-  const state = link.up === false ? 'down now' : link.upSince === undefined ? '' : `up since ${units.moment(link.upSince, now)}`;
+  const state = linkState(link, now);
   return {
     name: `link ${link.name}`, cost: link.cost === undefined ? '' : `cost ${link.cost}`,
     state: link.inferred ? ['inferred', state].filter(Boolean).join(', ') : state,
@@ -372,14 +375,34 @@ function linkWords(link, now) {
 }
 
 /**
+ * How a link is, and since when: since it last came up or went down, not since there is a record of it.
+ * @param {{ status?: string, upSince?: number, downSince?: number }} link
+ * @param {number} now
+ */
+export function linkState({ status = '', upSince, downSince }, now) {
+  const at = status === 'up' ? upSince : downSince;
+  return at ? `${status} since ${units.moment(at, now)}` : status;
+}
+
+/**
+ * When a link was last down, and for how long where that is over.
+ * @param {{ upSince?: number, downSince?: number }} link
+ * @param {number} now
+ */
+export function lastDown({ upSince = 0, downSince = 0 }, now) {
+  const away = upSince > downSince ? ` for ${units.text(units.duration(upSince - downSince))}` : '';
+  return downSince ? `last down ${units.moment(downSince, now)}${away}` : 'was down';
+}
+
+/**
  * How wide each site is: what its labels take, and an even part of what is left.
  * @param {{ siteName?: string, hops: Hop[] }[]} areas
  * @param {number} width px
  */
-function widthsOf(areas, width) {
+export function widthsOf(areas, width) {
   const wanted = areas.map(({ siteName, hops }) => Math.max(
     (siteName?.length ?? 16) * 8 + 26,
-    nodesOf(hops).reduce((sum, hop) => sum + hop.name.length * LETTER + APART, 24),
+    ...[(/** @type {Hop} */ hop) => hop.name, belowOf].map((labelOf) => nodesOf(hops).reduce((sum, hop) => sum + labelOf(hop).length * LETTER + APART, 24)),
   ));
   const rooms = roomsOf(wanted, width + APART * (areas.length - 1));
   const left = Math.max(0, width - rooms.reduce((sum, room) => sum + room, 0));
@@ -454,7 +477,7 @@ function cutMiddle(text, width) {
  *   destinationSiteId: string | null, sourceSiteName: string | null, destinationSiteName: string | null,
  *   role: string | null, octetCount: number, octetCountKnown: boolean, octetReverseCount: number, octetReverseCountKnown: boolean,
  *   startTime: number, endTime: number, key: string, parent?: string,
- *   downSince?: number, downCount?: number, tls?: boolean, host?: string, why?: string }} KnownLink */
+ *   downCount?: number, tls?: boolean, host?: string, why?: string }} KnownLink */
 /** @typedef {{ routers: Router[], links: KnownLink[] }} Network */
 
 /** What `/api/v1alpha1/links` adds.
