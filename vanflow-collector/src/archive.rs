@@ -65,7 +65,7 @@ pub(crate) struct Archivist {
     trouble: Occasion,
     sealing_trouble: Occasion,
     drawn_trouble: Occasion,
-    /// When what charts are drawn from was kept last, in microseconds since the epoch; none before it was taken back.
+    /// When what charts and the map are drawn from was kept last, in microseconds since the epoch; none before it was taken back.
     drawn_kept: Option<u64>,
 }
 
@@ -195,10 +195,10 @@ impl Archivist {
     fn keep_drawn(&mut self, api: &Api, due: Due, now: u64) {
         let Some(drawn_kept) = self.drawn_kept else {
             self.drawn_kept = Some(now);
-            self.take_back(CHARTS, "charts begin anew", |octets| {
+            take_back(self.archive.get(CHARTS), "charts begin anew", |octets| {
                 api.restore_charts(octets).map(drop).map_err(|error| error.to_string())
             });
-            self.take_back(PLACES, "the map is laid out anew", |octets| {
+            take_back(self.archive.get_checked(PLACES), "the map is laid out anew", |octets| {
                 api.restore_places(octets).map_err(|error| error.to_string())
             });
             return;
@@ -207,7 +207,7 @@ impl Archivist {
             return;
         }
         self.drawn_kept = Some(now);
-        let charts = api.save_charts().map_or(Ok(()), |octets| self.archive.put_checked(CHARTS, &octets));
+        let charts = api.save_charts().map_or(Ok(()), |octets| self.archive.put(CHARTS, &octets));
         let places = self.archive.put_checked(PLACES, &api.save_places());
         match charts.and(places) {
             Ok(()) => drop(self.drawn_trouble.is_over()),
@@ -218,18 +218,6 @@ impl Archivist {
                     );
                 }
             }
-        }
-    }
-
-    /// Takes back what is kept under a name, or says what follows where that cannot be read. Blocks.
-    fn take_back(&self, name: &str, otherwise: &str, restore: impl Fn(&[u8]) -> Result<(), String>) {
-        let restored = match self.archive.get_checked(name) {
-            Ok(None) => return,
-            Ok(Some(octets)) => restore(&octets),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = restored {
-            warn!("{otherwise}: what is kept cannot be read: {error}");
         }
     }
 
@@ -298,6 +286,22 @@ impl Archivist {
     }
 }
 
+/// Takes back what was kept, or says what follows where that cannot be read.
+fn take_back(
+    kept: io::Result<Option<Vec<u8>>>,
+    otherwise: &str,
+    restore: impl FnOnce(&[u8]) -> Result<(), String>,
+) {
+    let restored = match kept {
+        Ok(None) => return,
+        Ok(Some(octets)) => restore(&octets),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = restored {
+        warn!("{otherwise}: what is kept cannot be read: {error}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -324,18 +328,24 @@ mod tests {
         String::from_utf8_lossy(&body.to_bytes()).into_owned()
     }
 
+    fn opened(directory: &TempDir, now: Timestamp) -> Archivist {
+        let settings =
+            config::Archive { directory: directory.path().to_owned(), options: ArchiveOptions::default() };
+        Archivist::open(&settings, Duration::from_secs(60), now, Arc::default()).expect("it opens")
+    }
+
+    /// One that has taken back what was kept, and whose API has it.
+    fn started(directory: &TempDir, now: Timestamp) -> (Archivist, Api) {
+        let (mut archivist, api) = (opened(directory, now), api());
+        archivist.keep_drawn(&api, Due::Settled, now.as_micros());
+        (archivist, api)
+    }
+
     #[tokio::test]
     async fn places_on_the_map_live_over_restarts() {
         let directory = TempDir::new().expect("a directory");
-        let settings =
-            config::Archive { directory: directory.path().to_owned(), options: ArchiveOptions::default() };
         let now = Timestamp::from_micros(1_795_662_840_000_000);
-        let start = || {
-            let opened = Archivist::open(&settings, Duration::from_secs(60), now, Arc::default());
-            let (mut archivist, api) = (opened.expect("it opens"), api());
-            archivist.keep_drawn(&api, Due::Settled, now.as_micros());
-            (archivist, api)
-        };
+        let start = || started(&directory, now);
         let (mut archivist, before) = start();
         // Whoever restores them finds places of sites that are not there now.
         let places = br#"[{"level":"component","open":[],"kept":{"areas":{"west":[7.0,9.0,208.0,92.0]},"slots":{"cart":3}}}]"#;
@@ -358,15 +368,8 @@ mod tests {
     #[tokio::test]
     async fn charts_live_over_restarts_and_begin_anew_where_what_is_kept_is_damaged() {
         let directory = TempDir::new().expect("a directory");
-        let settings =
-            config::Archive { directory: directory.path().to_owned(), options: ArchiveOptions::default() };
         let now = Timestamp::from_micros(1_795_662_840_000_000);
-        let start = || {
-            let opened = Archivist::open(&settings, Duration::from_secs(60), now, Arc::default());
-            let (mut archivist, api) = (opened.expect("it opens"), api());
-            archivist.keep_drawn(&api, Due::Settled, now.as_micros());
-            (archivist, api)
-        };
+        let start = || started(&directory, now);
         let (mut archivist, before) = start();
         before.remember(now);
         let measured = series(&before, now).await;
@@ -387,13 +390,10 @@ mod tests {
     fn what_ends_while_the_disk_is_full_is_kept_when_there_is_room_again() {
         const CONNECTIONS: u64 = 5000;
         let directory = TempDir::new().expect("a directory");
-        let settings =
-            config::Archive { directory: directory.path().to_owned(), options: ArchiveOptions::default() };
         let now = clock::now();
         let (network, publisher) = Network::new(Store::new(StoreOptions::default()));
         let api = Api::new(network, ApiOptions::default());
-        let opened = Archivist::open(&settings, Duration::from_secs(60), now, Arc::default());
-        let mut archivist = opened.expect("it opens");
+        let mut archivist = opened(&directory, now);
         archivist.take(&api, Due::Settled);
         {
             let mut store = publisher.write();

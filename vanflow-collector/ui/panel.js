@@ -451,7 +451,7 @@ async function link(id, signal, now) {
     kind: 'Link between routers', name: `${from} – ${to || found.name}`,
     state: found.endTime ? linked(found, []) : { severity: found.status === 'up' ? 'fine' : 'bad', text: `Link ${linkState(found, now)}` },
     facts: facts([
-      ['Was down', found.downCount && `${units.count(found.downCount)}×, ${lastDown(found, now)}`],
+      ['Was down', found.downCount ? `${units.count(found.downCount)}×, ${lastDown(found, now)}` : null],
       ['From', `${from} in ${found.sourceSiteName}`], ['To', to ? `${to} in ${found.destinationSiteName}` : 'not known'], ['Cost', found.cost], ['Role', found.role],
       ['Sent', found.octetCountKnown ? units.text(units.octets(found.octetCount)) : 'not reported by this router'],
       ['Received', found.octetReverseCountKnown ? units.text(units.octets(found.octetReverseCount)) : 'not reported by this router'],

@@ -149,6 +149,8 @@ struct State {
     open: Vec<Logged>,
     /// What logs have that are to become files, by number.
     sealing: BTreeMap<u64, Arc<Vec<Logged>>>,
+    /// How many octets of memory all of these take, by table.
+    memory: Vec<u64>,
     files: Vec<Entry>,
     /// What rows come to, of these and of files that are gone.
     rollups: Vec<Entry>,
@@ -262,7 +264,7 @@ impl Archive {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let mut remarks = Vec::new();
-        let mut state = State::default();
+        let mut state = State { memory: vec![0; tables.len()], ..State::default() };
         for (at, table) in tables.iter().enumerate() {
             let folder = directory.join(table.name);
             state.find_files(&disk, (at, None), table, &folder, &mut remarks).map_err(failed)?;
@@ -290,7 +292,8 @@ impl Archive {
                     path.display()
                 ));
             }
-            let rows = logged.rows.into_iter().map(|(table, row)| (table, Arc::new(row))).collect();
+            let rows: Vec<_> = logged.rows.into_iter().map(|(table, row)| (table, Arc::new(row))).collect();
+            rows.iter().for_each(|(table, row)| state.memory[*table] += row.memory());
             state.sealing.insert(of_log, Arc::new(rows));
             number = number.max(Some(of_log));
         }
@@ -342,7 +345,10 @@ impl Archive {
         }
         let Some(log) = &mut state.log else { return Ok(()) };
         log.append(rows.iter().map(|(table, row)| (&self.tables[*table], row)))?;
-        state.open.extend(rows.iter().map(|(table, row)| (*table, Arc::new(row.clone()))));
+        for (table, row) in rows {
+            state.memory[*table] += row.memory();
+            state.open.push((*table, Arc::new(row.clone())));
+        }
         Ok(())
     }
 
@@ -464,7 +470,10 @@ impl Archive {
                 self.state().sealing.first_key_value().map(|(number, rows)| (*number, Arc::clone(rows)));
             let Some((number, rows)) = next else { return Ok(()) };
             let files = self.write_files(number, &rows)?;
+            let mut gone = vec![0; self.tables.len()];
+            rows.iter().for_each(|(table, row)| gone[*table] += row.memory());
             let mut state = self.state();
+            state.memory.iter_mut().zip(gone).for_each(|(memory, gone)| *memory -= gone);
             let (rollups, files): (Vec<_>, Vec<_>) =
                 files.into_iter().partition(|file| file.rollup.is_some());
             state.files.extend(files);

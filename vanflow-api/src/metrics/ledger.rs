@@ -156,7 +156,7 @@ impl Ledger {
         }
     }
 
-    /// What it came to with the snapshot that was observed last, for the next process.
+    /// What it came to, for the next process, but for [`Ledger::counted`].
     pub(crate) fn save(&self, saved: &mut Saved) {
         // What nothing had here is as it was.
         saved.series = self.saved.clone();
@@ -167,7 +167,7 @@ impl Ledger {
         saved.fine.extend(self.fine.saved());
     }
 
-    /// Connections that are in what it came to.
+    /// Connections that are in what it came to, by the snapshot that was observed last.
     pub(crate) fn counted<'s>(
         &'s self,
         snapshot: &'s Snapshot,

@@ -81,12 +81,12 @@ impl Rows for Archive {
         let mut held = Held::default();
         let Some(at) = self.tables.iter().position(|known| known.name == table) else { return held };
         let state = self.state();
+        held.memory = state.memory[at];
         let mut since = |end: u64| held.since = Some(held.since.map_or(end, |since| since.min(end)));
         let logged = state.sealing.values().flat_map(|rows| rows.iter()).chain(&state.open);
         for (_, row) in logged.filter(|(of, _)| *of == at) {
             since(self.tables[at].end(row));
             held.rows += 1;
-            held.memory += row.memory();
         }
         // The log has rows of all tables.
         let its = state.open.iter().filter(|(of, _)| *of == at).count() as u64;
