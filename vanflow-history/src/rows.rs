@@ -12,7 +12,9 @@ use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
 #[cfg(feature = "archive")]
-pub(crate) use self::sums::{BEFORE_KEYS, Slot, Summary, merge_slots, rows_of_slots, slot_of};
+pub(crate) use self::sums::{
+    BEFORE_KEYS, Slot, Summary, alike_columns, merge_slots, merge_values, rows_of_slots,
+};
 pub use self::sums::{Part, Sum, Summed, Summing, Sums, Tally};
 
 /// What the rows of one kind look like.
@@ -161,42 +163,27 @@ impl Table {
     /// Puts rows in the order of files.
     #[cfg(feature = "archive")]
     pub(crate) fn sort<R: Borrow<Row>>(&self, rows: &mut [R]) {
-        let slot = |row: &Row| self.end(row) / (5 * 60 * 1_000_000);
-        let alike = |left: &Row, right: &Row| {
-            let mut columns =
-                self.order.iter().map(|column| left.values[*column].cmp(&right.values[*column]));
-            columns.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        };
         rows.sort_by(|left, right| {
             let (left, right) = (left.borrow(), right.borrow());
-            slot(left)
-                .cmp(&slot(right))
-                .then_with(|| alike(left, right))
-                .then_with(|| self.end(left).cmp(&self.end(right)))
-                .then_with(|| self.key(left).cmp(self.key(right)))
+            self.in_order((self.end(left), self.end(right)), |column| {
+                (left.values.get(column), right.values.get(column))
+            })
         });
     }
 
-    /// The columns that say where a row is in the order of files, when it was there, and whether it is in place of another;
-    /// and the same table with these alone.
+    /// Which of two rows comes first in files, by when they ended and what they have in a column, or what is in place of that.
     #[cfg(feature = "archive")]
-    pub(crate) fn narrow(&self) -> (Vec<usize>, Self) {
-        let mut kept = vec![self.key, self.identity, self.end];
-        kept.extend(self.order.iter().chain(&self.sums.start).chain(&self.sums.replaces));
-        kept.sort_unstable();
-        kept.dedup();
-        let at = |column: usize| kept.partition_point(|kept| *kept < column);
-        let (start, replaces) = (self.sums.start.map(at), self.sums.replaces.map(at));
-        let narrow = Self {
-            name: self.name,
-            columns: kept.iter().map(|column| self.columns[*column]).collect(),
-            key: at(self.key),
-            identity: at(self.identity),
-            end: at(self.end),
-            order: self.order.iter().map(|column| at(*column)).collect(),
-            sums: Sums { keys: Vec::new(), numbers: Vec::new(), start, replaces },
+    pub(crate) fn in_order<V: Ord>(&self, ends: (u64, u64), of: impl Fn(usize) -> (V, V)) -> Ordering {
+        let slot = |end: u64| end / (5 * 60 * 1_000_000);
+        let compare = |column: &usize| {
+            let (left, right) = of(*column);
+            left.cmp(&right)
         };
-        (kept, narrow)
+        let alike = || self.order.iter().map(compare).find(|order| order.is_ne()).unwrap_or(Ordering::Equal);
+        (slot(ends.0).cmp(&slot(ends.1)))
+            .then_with(alike)
+            .then_with(|| ends.0.cmp(&ends.1))
+            .then_with(|| compare(&self.key))
     }
 
     /// When the row with that key began, in microseconds, if it says so.

@@ -52,15 +52,16 @@ pub(super) fn write<R: Borrow<Row>>(
     writer.finish().map(drop)
 }
 
-/// Writes so many rows of a table, no more than a group has, a column at a time: `values` gives those of a column, in the
-/// order of the file.
+/// The same of so many rows, no more than a group has, a column at a time: `values` gives those of a column, in the order of
+/// the file.
 pub(super) fn write_by_column(
     table: &Table,
     count: usize,
+    summed: Option<u64>,
     values: impl Fn(usize) -> Result<Vec<Value>>,
     file: impl Write + Send,
 ) -> Result<()> {
-    let mut writer = ParquetWriter::shaped(&Shape::of(table, None), &table.columns, count, file)?;
+    let mut writer = ParquetWriter::shaped(&Shape::of(table, summed), &table.columns, count, file)?;
     let mut group = writer.writer.next_row_group()?;
     for (position, column) in table.columns.iter().enumerate() {
         write_column(&mut group, column, values(position)?.iter())?;
@@ -460,11 +461,6 @@ impl<'t> Reader<'t> {
             // A key begins with the identity.
             filter.check(name) || name.rsplit_once('@').is_some_and(|(identity, _)| filter.check(identity))
         }))
-    }
-
-    /// All rows of a group.
-    pub(super) fn whole_group(&self, at: usize) -> Result<Vec<Row>> {
-        self.group(at, &Wanted::all(self.table.name, Span { from: 0, until: u64::MAX }))
     }
 
     /// The values of a column, of all rows.

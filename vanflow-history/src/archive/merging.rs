@@ -3,15 +3,14 @@
 //! A merged file is named after the first and the last of the logs that it is of. Whoever finds it beside files of those logs, in
 //! the same folder, knows that their rows are in it.
 
-use std::{
-    borrow::Borrow, cell::Cell, cmp::Reverse, collections::BTreeMap, fs::File, mem, path::Path,
-    sync::PoisonError,
-};
+use std::{cell::Cell, cmp::Reverse, collections::BTreeMap, fs::File, mem, path::Path, sync::PoisonError};
 
 use parquet::errors::ParquetError;
 
-use super::{Archive, Entry, Facts, HOUR, Reader, SealError, State, columns, disk::Output, logs_of};
-use crate::rows::{Row, Table, Value};
+use super::{
+    Archive, Entry, Facts, HOUR, Reader, SealError, State, columns, disk::Output, last_of_step, logs_of,
+};
+use crate::rows::{Table, Value, alike_columns, merge_values};
 
 /// How many rows a merged file has at most: a group of them, of which a column is in memory while it is written.
 const MOST_ROWS: u64 = columns::ROWS_IN_GROUP as u64;
@@ -52,19 +51,17 @@ impl Archive {
         let (at, rollup) = (files[0].table, files[0].rollup);
         let folder = files[0].kept.path.parent().unwrap_or(Path::new(""));
         let logs = (files[0].logs.0, files[files.len() - 1].logs.1);
+        let keys = rollup.map(|_| self.tables[at].sums.keys.len());
         let table = if rollup.is_some() { &self.sums[at] } else { &self.tables[at] };
-        let opened = Together::open(table, files);
-        let outcome = opened.and_then(|together| match rollup {
-            None => {
-                let order = together.order()?;
-                let write = |file: &mut Output| together.write(&order.rows, file);
-                let written = self.write_file(at, None, order.facts, write, folder, logs);
-                together.unreadable.get().map_or(Ok(written), Err)
-            }
-            Some(level) => {
-                let rows = self.merged_sums(&files[0], level, together.whole()?);
-                Ok(self.write_rows(at, rollup, &rows, folder, logs))
-            }
+        let opened = Together::open(table, keys, files);
+        let outcome = opened.and_then(|together| {
+            let unreadable = |_| together.unreadable.get().unwrap_or(0);
+            let order = together.order().map_err(unreadable)?;
+            let facts = Facts { rows: order.ends.len() as u64, ..Facts::of_all(files) };
+            let summed = rollup.map(|_| facts.summed);
+            let write = |file: &mut Output| together.write(&order, summed, file);
+            let written = self.write_file(at, rollup, facts, write, folder, logs);
+            together.unreadable.get().map_or(Ok(written), Err)
         });
         match outcome {
             Ok(written) => written.map(Some),
@@ -79,39 +76,30 @@ impl Archive {
 /// Files of a table that become one. What is in memory of them is a column, and what says how their rows are ordered.
 struct Together<'t> {
     table: &'t Table,
+    /// How many keys sums have; none where they are rows.
+    keys: Option<usize>,
     readers: Vec<Reader<'t>>,
     /// The one that could not be read.
     unreadable: Cell<Option<usize>>,
 }
 
-/// How the rows of files are ordered together.
+/// How the rows of files are ordered together, and which of them become one.
 struct Order {
     /// Where each is, among all rows of one file after the other.
-    rows: Vec<usize>,
-    facts: Facts,
+    rows: Vec<u32>,
+    /// How many of these have been when a row of the merged file is whole.
+    ends: Vec<usize>,
 }
 
-/// A row of which only that is known by which it is ordered, and where it is.
-struct Ordered {
-    row: Row,
-    at: usize,
-}
-
-impl Borrow<Row> for Ordered {
-    fn borrow(&self) -> &Row {
-        &self.row
-    }
-}
-
-/// Each error is which of the files cannot be read.
 impl<'t> Together<'t> {
-    fn open(table: &'t Table, files: &[Entry]) -> Result<Self, usize> {
+    /// The error is which of the files cannot be read.
+    fn open(table: &'t Table, keys: Option<usize>, files: &[Entry]) -> Result<Self, usize> {
         let open = |(at, file): (usize, &Entry)| {
             let reader = File::open(&file.kept.path).ok().and_then(|file| Reader::open(table, file).ok());
             reader.filter(Reader::is_known_whole).ok_or(at)
         };
         let readers = files.iter().enumerate().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { table, readers, unreadable: Cell::new(None) })
+        Ok(Self { table, keys, readers, unreadable: Cell::new(None) })
     }
 
     /// The values of a column, of one file after the other.
@@ -123,37 +111,83 @@ impl<'t> Together<'t> {
         Ok(values)
     }
 
-    fn order(&self) -> Result<Order, usize> {
-        let (kept, narrow) = self.table.narrow();
-        let of = |column: &usize| self.values(*column).map(Vec::into_iter);
-        let columns = kept.iter().map(of).collect::<Result<Vec<_>, _>>();
-        let mut columns = columns.map_err(|_| self.unreadable.get().unwrap_or(0))?;
-        let count = columns.iter().map(ExactSizeIterator::len).min().unwrap_or(0);
-        let mut next = || columns.iter_mut().map(|column| column.next().unwrap_or_default()).collect();
-        let mut rows: Vec<_> = (0..count).map(|at| Ordered { row: Row { values: next() }, at }).collect();
-        narrow.sort(&mut rows);
-        let facts = Facts::of(&narrow, None, &rows);
-        Ok(Order { rows: rows.into_iter().map(|row| row.at).collect(), facts })
+    /// Where each value of a column is among all that are different, in their order: what takes the place of the values where
+    /// they are only compared.
+    fn ranks(&self, column: usize) -> Result<Vec<u32>, ParquetError> {
+        let values = self.values(column)?;
+        let mut order = all(values.len());
+        order.sort_unstable_by(|left, right| values[*left as usize].cmp(&values[*right as usize]));
+        let mut ranks = vec![0; values.len()];
+        for (before, at) in order.iter().zip(&order[1.min(order.len())..]) {
+            let (before, at) = (*before as usize, *at as usize);
+            ranks[at] = ranks[before] + u32::from(values[at] != values[before]);
+        }
+        Ok(ranks)
     }
 
-    fn write(&self, order: &[usize], file: &mut Output) -> Result<(), ParquetError> {
+    fn order(&self) -> Result<Order, ParquetError> {
+        let Some(keys) = self.keys else { return self.order_of_rows() };
+        let alike = alike_columns(keys).map(|column| self.ranks(column)).collect::<Result<Vec<_>, _>>()?;
+        let count = alike.iter().map(Vec::len).min().unwrap_or(0);
+        let of = |row: u32| alike.iter().map(move |ranks| ranks[row as usize]);
+        let mut rows = all(count);
+        rows.sort_unstable_by(|left, right| of(*left).cmp(of(*right)));
+        let is_last = |at: &usize| rows.get(*at).is_none_or(|next| !of(rows[at - 1]).eq(of(*next)));
+        let ends = (1..=count).filter(is_last).collect();
+        Ok(Order { rows, ends })
+    }
+
+    fn order_of_rows(&self) -> Result<Order, ParquetError> {
+        let number = |value| if let Value::Number(number) = value { number } else { 0 };
+        let ended: Vec<_> = self.values(self.table.end)?.into_iter().map(number).collect();
+        let mut ranks = BTreeMap::new();
+        for column in self.table.order.iter().copied().chain([self.table.key]) {
+            ranks.insert(column, self.ranks(column)?);
+        }
+        let mut rows = all(ended.len());
+        rows.sort_by(|left, right| {
+            let (left, right) = (*left as usize, *right as usize);
+            self.table.in_order((ended[left], ended[right]), |column| {
+                let ranks = &ranks[&column];
+                (ranks.get(left), ranks.get(right))
+            })
+        });
+        let ends = (1..=rows.len()).collect();
+        Ok(Order { rows, ends })
+    }
+
+    fn write(&self, order: &Order, summed: Option<u64>, file: &mut Output) -> Result<(), ParquetError> {
         let values = |column| {
             let mut values = self.values(column)?;
-            let take = |at: &usize| values.get_mut(*at).map(mem::take).unwrap_or_default();
-            Ok(order.iter().map(take).collect())
+            let mut take = |at: &u32| values.get_mut(*at as usize).map(mem::take).unwrap_or_default();
+            let mut from = 0;
+            let merged = order.ends.iter().map(|end| {
+                let alike = order.rows[mem::replace(&mut from, *end)..*end].iter().map(&mut take);
+                alike.reduce(|one, other| merge_values(column, self.keys.unwrap_or(0), one, other))
+            });
+            Ok(merged.map(Option::unwrap_or_default).collect())
         };
-        columns::write_by_column(self.table, order.len(), values, file)
+        columns::write_by_column(self.table, order.ends.len(), summed, values, file)
     }
+}
 
-    /// All rows.
-    fn whole(&self) -> Result<Vec<Row>, usize> {
-        let mut rows = Vec::new();
-        for (at, reader) in self.readers.iter().enumerate() {
-            for group in 0..reader.groups() {
-                rows.extend(reader.whole_group(group).map_err(|_| at)?);
-            }
+/// All of so many, in the order in which they are.
+fn all(count: usize) -> Vec<u32> {
+    (0..u32::try_from(count).unwrap_or(u32::MAX)).collect()
+}
+
+impl Facts {
+    /// Of files together.
+    fn of_all(files: &[Entry]) -> Self {
+        let least = |of: fn(&Entry) -> u64| files.iter().map(of).min().unwrap_or(0);
+        let greatest = |of: fn(&Entry) -> u64| files.iter().map(of).max().unwrap_or(0);
+        Self {
+            rows: files.iter().map(|file| file.rows).sum(),
+            summed: files.iter().map(|file| file.summed).sum(),
+            ends: (least(|file| file.ends.0), greatest(|file| file.ends.1 - last_of_step(file.rollup))),
+            starts: (least(|file| file.starts.0), greatest(|file| file.starts.1)),
+            has_replacing: files.iter().any(|file| file.has_replacing),
         }
-        Ok(rows)
     }
 }
 
@@ -171,13 +205,18 @@ impl State {
             let whole = file.folder_micros();
             (file.ends.1 / whole + 1) * whole + LATE <= now_micros
         });
-        let least = if is_over { 2 } else { MANY };
         files.sort_by_key(|file| file.logs);
         let (mut run, mut rows): (Vec<Entry>, u64) = (Vec::new(), 0);
+        let are_enough = |run: &[Entry], is_full: bool| {
+            let least = if is_over || is_full { 2 } else { MANY };
+            run.len() >= least
+        };
         for file in files {
-            if rows + file.rows > MOST_ROWS || self.is_apart(&run, file) {
-                if run.len() >= least {
-                    break;
+            let is_full = rows + file.rows > MOST_ROWS;
+            if is_full || self.is_apart(&run, file) {
+                // What is nearly full is not merged once more.
+                if are_enough(&run, is_full && rows > MOST_ROWS / 2) {
+                    return Some(run);
                 }
                 (run, rows) = (Vec::new(), 0);
             }
@@ -186,7 +225,7 @@ impl State {
                 run.push(file.clone());
             }
         }
-        (run.len() >= least).then_some(run)
+        are_enough(&run, false).then_some(run)
     }
 
     /// Whether that file, or one between it and the last of those, is to stay as it is.

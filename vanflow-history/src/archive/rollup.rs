@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Archive, Entry, HOUR, Logged, Reader, SealError, State, folder_of};
 use crate::rows::{
-    Condition, Is, Row, Slot, Span, Summary, Table, Value, Wanted, merge_slots, rows_of_slots, slot_of,
+    Condition, Is, Row, Slot, Span, Summary, Table, Value, Wanted, merge_slots, rows_of_slots,
 };
 
 /// Sums of one length of step.
@@ -156,14 +156,6 @@ impl Archive {
         let mut is_first = |later: &&&Row| others.insert((table.key(later).to_owned(), table.end(later)));
         let later = missing.values().flatten().filter(|later| is_first(later));
         later.filter_map(|later| before(&filed, later)).collect()
-    }
-
-    /// What sums of files of one folder come to together.
-    pub(super) fn merged_sums(&self, file: &Entry, level: usize, rows: Vec<Row>) -> Vec<Row> {
-        let keys = self.tables[file.table].sums.keys.len();
-        let mut slots = HashMap::new();
-        merge_slots(&mut slots, rows.into_iter().map(|row| slot_of(row, keys)), ROLLUPS[level].step);
-        rows_of_slots(slots)
     }
 
     /// From when on all that ended is there.

@@ -8,7 +8,12 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use proptest::{collection::vec, option, prelude::*, sample::subsequence};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::{self, subsequence},
+};
 use tempfile::TempDir;
 
 use super::{disk::Disk, merging::MANY, *};

@@ -39,30 +39,37 @@ pub enum RestoreError {
 impl History {
     /// All that it has, for [`History::restore`].
     pub fn save(&self) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(self.total() / 2);
-        octets.extend_from_slice(BEGINNING);
-        number(&mut octets, self.times.len());
-        self.times.iter().for_each(|time| octets.extend_from_slice(&time.to_le_bytes()));
-        number(&mut octets, (self.oldest() - self.base) as usize);
-        number(&mut octets, self.known.len());
-        for series in self.series.iter().flatten() {
-            octets.push(u8::from(series.is_live));
-            number(&mut octets, series.labels.len() / 2);
-            series.labels.iter().for_each(|symbol| text(&mut octets, self.symbols.text(*symbol)));
-            let chunks: Vec<_> = series.packed().filter(|chunk| chunk.first >= self.base).collect();
-            number(&mut octets, chunks.len());
-            for chunk in chunks {
-                octets.push(chunk.tier);
-                octets.extend_from_slice(&chunk.count.to_le_bytes());
-                number(&mut octets, (chunk.first - self.base) as usize);
-                number(&mut octets, (chunk.last - self.base) as usize);
-                number(&mut octets, chunk.octets());
-                octets.extend_from_slice(chunk.packed());
-            }
-        }
+        let mut length = 4;
+        self.write(&mut |part| length += part.len());
+        let mut octets = Vec::with_capacity(length);
+        self.write(&mut |part| octets.extend_from_slice(part));
         let sum = crc32fast::hash(&octets);
         octets.extend_from_slice(&sum.to_le_bytes());
         octets
+    }
+
+    /// Gives all but the checksum, in parts.
+    fn write(&self, give: &mut dyn FnMut(&[u8])) {
+        give(BEGINNING);
+        number(give, self.times.len());
+        self.times.iter().for_each(|time| give(&time.to_le_bytes()));
+        number(give, (self.oldest() - self.base) as usize);
+        number(give, self.known.len());
+        for series in self.series.iter().flatten() {
+            give(&[u8::from(series.is_live)]);
+            number(give, series.labels.len() / 2);
+            series.labels.iter().for_each(|symbol| text(give, self.symbols.text(*symbol)));
+            let chunks: Vec<_> = series.packed().filter(|chunk| chunk.first >= self.base).collect();
+            number(give, chunks.len());
+            for chunk in chunks {
+                give(&[chunk.tier]);
+                give(&chunk.count.to_le_bytes());
+                number(give, (chunk.first - self.base) as usize);
+                number(give, (chunk.last - self.base) as usize);
+                number(give, chunk.octets());
+                give(chunk.packed());
+            }
+        }
     }
 
     /// The history that was saved, kept by these options from now on. What is not in the next scrape has ended by then.
@@ -115,13 +122,13 @@ impl History {
     }
 }
 
-fn number(octets: &mut Vec<u8>, number: usize) {
-    octets.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+fn number(give: &mut dyn FnMut(&[u8]), number: usize) {
+    give(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-fn text(octets: &mut Vec<u8>, text: &str) {
-    number(octets, text.len());
-    octets.extend_from_slice(text.as_bytes());
+fn text(give: &mut dyn FnMut(&[u8]), text: &str) {
+    number(give, text.len());
+    give(text.as_bytes());
 }
 
 /// What is left to be read.

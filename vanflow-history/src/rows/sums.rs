@@ -248,23 +248,24 @@ pub(crate) fn merge_slots(
     }
 }
 
-/// What a row of [`Table::of_sums`] says.
+/// The columns of [`Table::of_sums`] in which sums are alike that are merged, in the order of [`Slot`].
 #[cfg(feature = "archive")]
-pub(crate) fn slot_of(row: Row, keys: usize) -> (Slot, Summary) {
-    let mut values = row.values.into_vec().into_iter();
-    let number =
-        |value: Option<Value>| if let Some(Value::Number(number)) = value { Some(number) } else { None };
-    let begin = number(values.next()).unwrap_or(0);
-    let rows = number(values.next()).unwrap_or(0);
-    let is_replaced = values.next() == Some(Value::Truth(true));
-    let starts_late = values.next() == Some(Value::Truth(true));
-    let keys = values.by_ref().take(keys).collect();
-    let mut tallies = Vec::new();
-    while let Some(sum) = values.next() {
-        let (least, greatest) = (number(values.next()), number(values.next()));
-        tallies.push(Tally { sum: number(Some(sum)).unwrap_or(0), bounds: least.zip(greatest) });
+pub(crate) fn alike_columns(keys: usize) -> impl Iterator<Item = usize> {
+    (BEFORE_KEYS..BEFORE_KEYS + keys).chain([0, 2, 3])
+}
+
+/// What values of two sums that are merged come to, in that column of [`Table::of_sums`].
+#[cfg(feature = "archive")]
+pub(crate) fn merge_values(column: usize, keys: usize, one: Value, other: Value) -> Value {
+    let merge: fn(u64, u64) -> u64 = match (column, column.checked_sub(BEFORE_KEYS + keys)) {
+        (1, _) => u64::saturating_add,
+        (_, Some(part)) => [u64::saturating_add, u64::min, u64::max][part % 3],
+        (_, None) => return one,
+    };
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => Value::Number(merge(one, other)),
+        (Value::None, known) | (known, _) => known,
     }
-    (Slot { keys, begin, is_replaced, starts_late }, (rows, tallies))
 }
 
 /// What rows have in common, and where the step begins in which they ended.

@@ -133,3 +133,73 @@ fn whoever_reads_reads_on_while_files_are_merged_and_removed() {
     assert_eq!(found, 3);
     assert!(!directory.path().join("connections/date=2026-11-26").exists());
 }
+
+#[test]
+fn files_of_an_hour_that_goes_on_are_merged_when_they_are_as_many_rows_as_one_may_have() {
+    let directory = TempDir::new().unwrap();
+    let (archive, _) = open_plain(&directory, ArchiveOptions::default(), AT);
+    let filled = |numbers: std::ops::Range<u64>| {
+        let rows: Vec<_> = numbers.map(|number| (0, row(&format!("row {number}"), AT + number))).collect();
+        archive.append(&rows, AT).unwrap();
+        archive.seal_all().unwrap();
+    };
+    for part in 0..4 {
+        filled(part * 15_000..(part + 1) * 15_000);
+        assert!(!archive.merge(AT).unwrap(), "there is room for the next");
+    }
+    filled(60_000..75_000);
+    assert!(archive.merge(AT).unwrap());
+    let merged = "00000000000000000000-00000000000000000003.parquet";
+    assert_eq!(files(&directory, "hour=03"), [merged, "00000000000000000004.parquet"]);
+    assert!(!archive.merge(AT).unwrap());
+    assert_eq!(rows(&archive, ALL).len(), 75_000);
+}
+
+/// What is in each folder, where it is one file.
+fn octets_by_folder(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![directory.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "parquet") {
+                let of = folder.strip_prefix(directory).unwrap().to_owned();
+                assert!(found.insert(of, fs::read(path).unwrap()).is_none(), "there are several");
+            }
+        }
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn merged_files_are_what_one_log_would_have_become(
+        rows in vec(any_row(), 2..60),
+        cuts in vec(any::<sample::Index>(), 1..4),
+    ) {
+        let keyed = |(number, mut row): (usize, Row)| {
+            row.values[0] = Value::Text(format!("a:{number}@7").into());
+            row.values[1] = Value::Text(format!("a:{number}").into());
+            (0, row)
+        };
+        let rows: Vec<_> = rows.into_iter().enumerate().map(keyed).collect();
+        let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.index(rows.len())).chain([0, rows.len()]).collect();
+        cuts.sort_unstable();
+        let (at_once, in_parts) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let (archive, _) = open(&at_once, ArchiveOptions::default(), AT);
+        archive.append(&rows, AT).unwrap();
+        archive.seal_all().unwrap();
+        let (archive, _) = open(&in_parts, ArchiveOptions::default(), AT);
+        for part in cuts.windows(2) {
+            archive.append(&rows[part[0]..part[1]], AT).unwrap();
+            archive.seal_all().unwrap();
+        }
+        while archive.merge(AT + 48 * HOUR).unwrap() {}
+        let folders = octets_by_folder(at_once.path());
+        prop_assert!(folders.keys().any(|folder| folder.starts_with("rollup-1h")));
+        prop_assert_eq!(octets_by_folder(in_parts.path()), folders);
+    }
+}
