@@ -321,8 +321,8 @@ impl Api {
         is_served: &dyn Fn(&Route) -> bool,
     ) -> Result<Response<Body>, ApiError> {
         let path = request.uri.path();
-        let chart = route::chart(path);
-        if chart.is_none()
+        let chart = found.and_then(route::chart_of);
+        if (chart.is_none() || path.contains("//"))
             && let Some(clean) = cleaned(path)
         {
             return Ok(moved(&clean, request.uri.query()));

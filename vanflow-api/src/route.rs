@@ -94,12 +94,13 @@ pub(crate) fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
     })
 }
 
-/// The chart that a path is for, with one slash at its end or none.
+/// The chart that a path is for.
 pub(crate) fn chart(path: &str) -> Option<QueryKind<'_>> {
-    if path.contains("//") {
-        return None;
-    }
-    let (route, name) = find(path)?;
+    find(path).and_then(chart_of)
+}
+
+/// The chart that a route is for, with the identity in its path.
+pub(crate) fn chart_of<'p>((route, name): (&'static Route, Option<&'p str>)) -> Option<QueryKind<'p>> {
     match route.endpoint {
         Endpoint::Chart(QueryKind::LabelValues(_)) => name.map(QueryKind::LabelValues),
         Endpoint::Chart(kind) => Some(kind),
@@ -621,7 +622,7 @@ mod tests {
             let path = format!("/api/v2alpha1/internal/prom/{name}");
             assert_eq!(super::chart(&path), Some(chart));
             assert_eq!(super::chart(&format!("{path}/")), Some(chart));
-            assert_eq!(super::chart(&format!("{path}//")), None);
+            assert_eq!(super::chart(&format!("{path}//")), Some(chart));
             assert_eq!(super::chart(&format!("{path}/x")), None);
         }
         assert_eq!(super::chart("/api/v2alpha1/sites"), None);

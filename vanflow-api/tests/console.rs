@@ -98,6 +98,11 @@ fn charts_are_answered_under_each_of_their_paths_with_and_without_a_slash() {
             assert_eq!(answer.json()["data"], json!({ "resultType": kind, "result": [] }), "{name}{slash}");
         }
     }
+    let answer = fixture.get(&format!("{PROM}/query//?query=1"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("location")),
+        (301, Some(&*format!("{PROM}/query?query=1")))
+    );
     for name in ["", "labels", "query/x", "queryx"] {
         let answer = fixture.get(format!("{PROM}/{name}").trim_end_matches('/'));
         assert_eq!(answer.status.as_u16(), 404, "{name}");

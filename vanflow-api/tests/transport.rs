@@ -121,6 +121,21 @@ fn a_slash_at_the_end_makes_no_difference() {
     assert_eq!(fixture.get("/healthz/").status, StatusCode::OK);
 }
 
+/// Found by fuzzing: those of a Prometheus' API ended the thread with more than one.
+#[test]
+fn slashes_at_the_end_are_our_mistake_on_no_path() {
+    let fixture = fixture();
+    let document = fixture.get("/openapi.json").json();
+    let paths = document["paths"].as_object().expect("there are some");
+    assert!(paths.keys().any(|path| path.starts_with("/prometheus/")) && paths.len() > 50, "{}", paths.len());
+    for path in paths.keys() {
+        let path = format!("{}///", path.replace(['{', '}'], ""));
+        let status = fixture.get(&path).status.as_u16();
+        // Where there is no history of metrics, that is not to be had.
+        assert!(status < 500 || status == 503, "{path}: {status}");
+    }
+}
+
 #[test]
 fn limit_and_offset_page_through_what_there_is() {
     let fixture = fixture();

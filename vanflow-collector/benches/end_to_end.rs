@@ -30,8 +30,9 @@ fn main() {
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 async fn run(updates: usize) {
     let start = Timestamp::from_micros(1_795_347_888_000_000);
-    let mut load =
-        Load::start(&LoadOptions { updates, start }, move || start).await.expect("loopback has a free port");
+    let mut load = Load::start(&LoadOptions { updates, start, ends: true }, move || start)
+        .await
+        .expect("loopback has a free port");
     let collector = Collector::start(&load.url());
     load.begun().await;
     let (before, resident) = (collector.cpu(), collector.resident());

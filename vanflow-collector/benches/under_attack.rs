@@ -11,7 +11,9 @@
 //! resident memory; how long it takes to leave, with all records kept on disk and with none; and how long to start with all of
 //! them. Works with former collectors too: `COLLECTOR=path` names another binary. `start` after the number leaves the attacks
 //! out. `rate` is another bench: what the process takes of memory every half minute, with an emulated network of so many
-//! connections a second and a retention of two minutes, beside what it says of itself.
+//! connections a second and a retention of two minutes, beside what it says of itself. `flood` is a third: what a process with
+//! a history takes at most that may take 256 MiB, or what `MEMORY` says, while so many connections with two requests each come
+//! at once and end, and while as many come and go on.
 
 use std::{
     env, fs,
@@ -38,12 +40,55 @@ fn main() {
         return stay_at(connections);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    if env::args().any(|argument| argument == "flood") {
+        let memory = env::var("MEMORY").unwrap_or_else(|_| "256Mi".to_owned());
+        for ends in [true, false] {
+            runtime.block_on(flood(connections, ends, &memory));
+        }
+        return;
+    }
     runtime.block_on(run(connections));
+}
+
+/// Has a process that may take so much memory collect so many connections as fast as it can.
+async fn flood(connections: usize, ends: bool, memory: &str) {
+    let start = Timestamp::from_micros(1_795_347_888_000_000);
+    let updates = connections * if ends { LoadOptions::UPDATES } else { 1 };
+    let mut load = Load::start(&LoadOptions { updates, start, ends }, move || start)
+        .await
+        .expect("loopback has a free port");
+    let directory = env::temp_dir().join(format!("vanflow-under-attack-{}", std::process::id()));
+    let history = directory.join("history");
+    let options = ["--memory", memory, "--history-dir", history.to_str().expect("it is text")];
+    let collector = Collector::start(&load.url(), &options, &directory.join("state"));
+    load.begun().await;
+    load.sent().await;
+    let memory = memory.to_owned();
+    tokio::task::spawn_blocking(move || {
+        while collector.is_busy() {}
+        print(&format!(
+            "{connections} connections that {}, within {memory}: {} at most; {} by now, {} of it allocated, {} for {} records; \
+             {} refused, {} evicted, {} lost to the history",
+            if ends { "end, with two requests each" } else { "go on" },
+            mebi(collector.peak()),
+            mebi(collector.resident()),
+            mebi(collector.measured("vanflow_collector_heap_bytes") as u64),
+            mebi(collector.measured("vanflow_collector_store_bytes") as u64),
+            collector.measured("vanflow_collector_store_records"),
+            collector.measured("vanflow_collector_source_records_refused_total"),
+            collector.measured("vanflow_collector_store_evicted_total"),
+            collector.measured("vanflow_collector_ended_lost_total"),
+        ));
+    })
+    .await
+    .expect("no panic");
+    load.shut_down().await;
+    let _ = fs::remove_dir_all(directory);
 }
 
 async fn run(connections: usize) {
     let start = Timestamp::from_micros(1_795_347_888_000_000);
-    let options = LoadOptions { updates: connections * LoadOptions::UPDATES, start };
+    let options = LoadOptions { updates: connections * LoadOptions::UPDATES, start, ends: true };
     let state = env::temp_dir().join(format!("vanflow-under-attack-{}", std::process::id()));
     let with_attacks = !env::args().any(|argument| argument == "start");
     for (interval, what) in [("5s", "all that it has is kept"), ("1h", "nothing of it is kept")] {
@@ -98,12 +143,7 @@ fn stay_at(rate: usize) {
     let (mut least, mut most) = (u64::MAX, 0);
     for number in 0..=16 {
         thread::sleep((number * Duration::from_secs(30)).saturating_sub(began.elapsed()));
-        let metrics = collector.get(collector.port, "/metrics").unwrap_or_default();
-        let metrics = String::from_utf8_lossy(&metrics);
-        let of = |name: &str| -> f64 {
-            let samples = metrics.lines().filter_map(|line| line.strip_prefix(name));
-            samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-        };
+        let of = |name: &str| collector.measured(name);
         let resident = collector.resident();
         print(&format!(
             "after {:3} s: {}; the store says {}, the history {}; allocated {}; {} records",
@@ -111,7 +151,7 @@ fn stay_at(rate: usize) {
             mebi(resident),
             mebi(of("vanflow_collector_store_bytes") as u64),
             mebi(of("vanflow_collector_history_bytes") as u64),
-            mebi(of("process_heap_bytes") as u64),
+            mebi(of("vanflow_collector_heap_bytes") as u64),
             of("vanflow_collector_store_records")
         ));
         if began.elapsed() > 2 * RETENTION {
@@ -266,10 +306,27 @@ impl Collector {
 
     /// Resident memory in octets.
     fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it was.
+    fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the collector runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is listed");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is listed");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1024
+    }
+
+    /// What all samples of a metric come to.
+    fn measured(&self, name: &str) -> f64 {
+        let metrics = self.get(self.port, "/metrics").unwrap_or_default();
+        let metrics = String::from_utf8_lossy(&metrics);
+        let samples = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     fn ask(&self, port: u16, path: &str) -> Option<TcpStream> {

@@ -13,9 +13,9 @@ use vanflow_proto::{
     capture::Captured,
     discovery::{self, Action, Discovery, FlushOutcome, Heard, Known, Output},
 };
-use vanflow_store::Follower;
+use vanflow_store::{Follower, Store};
 
-use crate::{config::Speed, occasion::Occasion, replay::Listener};
+use crate::{config::Speed, memory::Budget, occasion::Occasion, replay::Listener};
 
 /// Updates that are merged before the lock is given back.
 const UPDATES: usize = 1000;
@@ -41,6 +41,7 @@ pub(crate) struct Ingest {
     lost: Occasion,
     restarted: Occasion,
     health: Arc<Health>,
+    budget: Option<Budget>,
 }
 
 impl Ingest {
@@ -57,7 +58,13 @@ impl Ingest {
             lost: Occasion::each(LINE_EACH),
             restarted: Occasion::each(LINE_EACH),
             health: Arc::default(),
+            budget: None,
         }
+    }
+
+    /// The same ingest, which has records keep within that.
+    pub(crate) fn within(self, budget: Option<Budget>) -> Self {
+        Self { budget, ..self }
     }
 
     /// The same ingest, which counts there what it merges and refuses.
@@ -119,12 +126,10 @@ impl Ingest {
     /// A source reported records.
     pub(crate) fn records(&mut self, source: &str, mut updates: Updates<'_>, now: Timestamp) {
         loop {
-            let merged = self.follower.records(
-                &mut self.publisher.write(),
-                source,
-                updates.by_ref().take(UPDATES),
-                now,
-            );
+            let mut store = self.publisher.write();
+            bound(&mut self.budget, &mut store);
+            let merged = self.follower.records(&mut store, source, updates.by_ref().take(UPDATES), now);
+            drop(store);
             for (kind, updates) in merged.by_kind() {
                 self.health.merged(kind, updates);
             }
@@ -165,6 +170,7 @@ impl Ingest {
     /// Time passed: about a second of it. Answers the sources whose records are known by halves now and were not
     /// before, and those where it is the other way round.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<(Arc<str>, bool)> {
+        bound(&mut self.budget, &mut self.publisher.write());
         while self.publisher.write().advance(now) {}
         let changed = self.follower.incomplete(&self.publisher.write());
         let is_ready = self.follower.is_whole() && self.on_trial == 0;
@@ -188,6 +194,13 @@ impl Ingest {
     /// Changes the status, and wakes those who wait for it if that made a difference.
     pub(crate) fn report(&self, change: impl FnOnce(&mut Status)) {
         self.publisher.update_status(change);
+    }
+}
+
+/// Has the store keep within what records may take at the moment.
+fn bound(budget: &mut Option<Budget>, store: &mut Store) {
+    if let Some(budget) = budget {
+        store.set_memory_bound(Some(budget.of_records(store.held_octets())));
     }
 }
 

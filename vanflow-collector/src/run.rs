@@ -51,7 +51,8 @@ use crate::{
     front::{Front, answer_monitor},
     http::{HttpError, Server, why_not},
     ingest::{Ingest, Replayed},
-    live, memory,
+    live,
+    memory::{self, Budget},
     outbound::OutboundError,
     pool::Pool,
     prometheus::Prometheus,
@@ -294,7 +295,10 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
         let door = monitors_door.clone();
         server.serve_apart(move |request| door.answer(request), leave.clone())
     });
-    let options = settings.store;
+    let mut options = settings.store;
+    let mut budget = settings.memory.map(Budget::of);
+    // What was kept comes back within it.
+    options.memory_bound = budget.as_mut().map(|budget| budget.of_records(0));
     let retention = Duration::from_micros(options.retention_micros);
     let mut store = Store::new(options);
     let mut kept = None;
@@ -353,7 +357,7 @@ async fn start(settings: Settings, shutdown: CancellationToken) -> Result<Runnin
     };
     let (network, publisher) = Network::new(store);
     publisher.update_status(|status| status.ready = !known.is_empty());
-    let ingest = Ingest::new(publisher).counted_in(health.clone());
+    let ingest = Ingest::new(publisher).counted_in(health.clone()).within(budget);
     let status = network.status();
 
     // What takes records in leaves first; what keeps them leaves when that is done.
@@ -568,6 +572,7 @@ fn weigh(api: &Api) {
     if let Some(octets) = memory::resident() {
         api.health().resident(octets);
     }
+    api.health().allocated(memory::allocated() as u64);
 }
 
 /// Where records come from, checked and opened.

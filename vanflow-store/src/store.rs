@@ -348,6 +348,17 @@ impl Store {
         &self.options
     }
 
+    /// Bounds anew what records may take: [`StoreOptions::memory_bound`]. Where that is less than they take, records leave
+    /// as time passes and others come.
+    pub fn set_memory_bound(&mut self, bound: Option<usize>) {
+        self.options.memory_bound = bound;
+    }
+
+    /// An estimate of the memory that it has for records, in octets: what they take, and rows that others have left.
+    pub fn held_octets(&self) -> usize {
+        self.memory() + self.graph.spare_octets()
+    }
+
     /// What is held, and what was met.
     pub fn stats(&self) -> Stats {
         let kinds = RecordKind::ALL.iter().map(|&kind| (kind, self.tallies[kind.code() as usize]));

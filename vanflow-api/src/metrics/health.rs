@@ -37,6 +37,7 @@ pub struct Health {
     lag_micros: AtomicU64,
     /// Octets; 0 where that is not known.
     resident: AtomicU64,
+    allocated: AtomicU64,
     watchers: AtomicU64,
     refusals: Refusals,
     answers: Mutex<Answers>,
@@ -160,6 +161,11 @@ impl Health {
         self.resident.store(octets, Ordering::Relaxed);
     }
 
+    /// What the process has allocated, in octets.
+    pub fn allocated(&self, octets: u64) {
+        self.allocated.store(octets, Ordering::Relaxed);
+    }
+
     /// Somebody was not answered as they asked.
     pub fn turned_away(&self, why: TurnedAway) {
         self.refusals.turned_away(why);
@@ -246,9 +252,11 @@ impl Health {
         count(Name::QueueLength, connection.waiting);
         count(Name::QueueCapacity, connection.may_wait);
         count(Name::Watchers, load(&self.watchers));
-        let resident = load(&self.resident);
-        if resident > 0 {
-            count(Name::Resident, resident);
+        for (name, octets) in [(Name::Resident, &self.resident), (Name::Heap, &self.allocated)] {
+            let octets = load(octets);
+            if octets > 0 {
+                count(name, octets);
+            }
         }
         gathered.add(Name::Lag, labels.clone(), SampleValue::Level(seconds(lag_micros)));
         if let Some(HistoryKept { stats: history, .. }) = history {

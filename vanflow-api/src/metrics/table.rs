@@ -234,6 +234,8 @@ metrics! {
         "Memory of rows that records have left, in octets: it is kept for records to come, beside that of those that are here.";
     Resident "process_resident_memory_bytes" Gauge, NONE []
         "Resident memory of the process, in octets; not where the system does not say.";
+    Heap "vanflow_collector_heap_bytes" Gauge, NONE []
+        "What the process has allocated, in octets. What is resident beyond it is the program, and what its allocator keeps.";
     Evicted "vanflow_collector_store_evicted_total" Counter, NONE []
         "Ended records that left, for their age or for the memory bound.";
     Watchers "vanflow_collector_watchers" Gauge, NONE []

@@ -219,7 +219,8 @@ pub struct Args {
     #[arg(value_parser = duration)]
     pub history_interval: Duration,
 
-    /// Lets --history take no more memory than this; beyond that it goes back less far.
+    /// Lets --history take no more memory than this, and no more than a quarter of --memory; beyond that it goes back less
+    /// far.
     #[arg(long, env = "VANFLOW_HISTORY_MEMORY", value_name = "OCTETS", default_value = "256Mi", help_heading = METRICS)]
     pub history_memory: Octets,
 
@@ -366,9 +367,9 @@ pub struct Args {
     #[arg(value_parser = duration)]
     pub retention: Duration,
 
-    /// Bounds the memory that all records together take, such as 512M or 2Gi. Beyond it, sources that take more than
-    /// their share lose their oldest ended records before their time, and once those are gone, their new records are
-    /// refused and counted; no other source loses any. Unbounded by default.
+    /// Bounds the memory that the process takes, such as 512M or 2Gi: records have what all else leaves of it. Beyond that,
+    /// sources that take more than their share lose their oldest ended records before their time, and once those are gone,
+    /// their new records are refused and counted; no other source loses any. Unbounded by default.
     #[arg(long, env = "VANFLOW_MEMORY", value_name = "OCTETS")]
     pub memory: Option<Octets>,
 

@@ -26,6 +26,9 @@ use crate::{demo, hosts, terminal::StatusLine};
 /// Bounds of memory below this make no sense, in octets.
 const LEAST_MEMORY: usize = 1_000_000;
 
+/// The least that the process can do with.
+const LEAST_PROCESS: usize = 64_000_000;
+
 /// What the collector is to do. Made by [`Settings::new`], which refuses what makes no sense.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -56,6 +59,8 @@ pub struct Settings {
     pub events: EventsOptions,
     /// How records are kept.
     pub store: vanflow_store::StoreOptions,
+    /// How much memory the process may take, in octets: records have what all else leaves of it.
+    pub memory: Option<usize>,
     /// Where records outlive the process.
     pub state: Option<State>,
     /// Where what has ended is kept, if it is.
@@ -272,6 +277,12 @@ impl Settings {
     pub fn new(args: Args, exists: impl Fn(&Path) -> bool) -> Result<Self, SettingsError> {
         let source = source(&args, exists)?;
         let store = store(&args)?;
+        let memory = args
+            .memory
+            .map(|Octets(octets)| {
+                at_least("--memory", octets, LEAST_PROCESS, "64M or more: it is for the process")
+            })
+            .transpose()?;
         #[cfg(feature = "archive")]
         let archive = keeping::archive(&args)?;
         #[cfg(not(feature = "archive"))]
@@ -326,9 +337,10 @@ impl Settings {
                 .metrics_listen
                 .map(|address| listen("--metrics-listen", address))
                 .transpose()?,
-            history: history(args.history, args.history_interval, args.history_memory)?,
+            history: history(args.history, args.history_interval, args.history_memory, memory)?,
             events: events(args.events, args.events_retention),
             store,
+            memory,
             state: keeping::state(args.state, args.state_interval)?,
             #[cfg(feature = "archive")]
             archive,
@@ -550,6 +562,7 @@ fn history(
     horizon: Duration,
     interval: Duration,
     Octets(memory): Octets,
+    of_process: Option<usize>,
 ) -> Result<Option<HistoryOptions>, SettingsError> {
     if !(Duration::from_secs(1)..=Duration::from_secs(15)).contains(&interval) {
         return Err(wrong(
@@ -562,7 +575,8 @@ fn history(
     options.horizon = horizon;
     options.interval = interval;
     options.memory =
-        at_least("--history-memory", memory, LEAST_MEMORY, "1M or more; --history 0s keeps nothing")?;
+        at_least("--history-memory", memory, LEAST_MEMORY, "1M or more; --history 0s keeps nothing")?
+            .min(of_process.map_or(usize::MAX, |octets| octets / 4));
     Ok((!horizon.is_zero()).then_some(options))
 }
 
@@ -581,10 +595,6 @@ fn store(args: &Args) -> Result<vanflow_store::StoreOptions, SettingsError> {
     options.record_attributes = at_least("--record-attributes", args.record_attributes, 64, "64 or more")?;
     options.longest_text = at_least("--longest-text", args.longest_text.0, 1 << 10, "1Ki or more")?;
     options.longest_id = at_least("--longest-id", args.longest_id.0, 256, "256 or more")?;
-    options.memory_bound = args
-        .memory
-        .map(|Octets(octets)| at_least("--memory", octets, LEAST_MEMORY, "1M or more"))
-        .transpose()?;
     Ok(options)
 }
 

@@ -18,10 +18,12 @@ use vanflow_proto::{
 /// What a [`Load`] sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// How many record updates, rounded up to whole connections of [`LoadOptions::UPDATES`] each.
+    /// How many record updates, rounded up to whole connections: of [`LoadOptions::UPDATES`] each where they end.
     pub updates: usize,
     /// When the first connection begins. Each later one begins a millisecond after the one before it.
     pub start: Timestamp,
+    /// Whether connections pass requests and end. Where they do not, they only begin, and there are as many as updates.
+    pub ends: bool,
 }
 
 impl LoadOptions {
@@ -34,7 +36,8 @@ impl LoadOptions {
 pub fn load_messages(options: &LoadOptions) -> Vec<Outgoing> {
     // Connections overlap: what a batch reports one comes between what it reports others.
     const OPEN: usize = 30;
-    let connections = options.updates.div_ceil(LoadOptions::UPDATES);
+    let connections =
+        if options.ends { options.updates.div_ceil(LoadOptions::UPDATES) } else { options.updates };
     let mut source = Source::router(LISTENERS).numbered_from(FIRST_MESSAGE);
     let mut messages = Vec::with_capacity(options.updates / MAX_BATCH + 1);
     let mut waiting = 0;
@@ -50,6 +53,9 @@ pub fn load_messages(options: &LoadOptions) -> Vec<Outgoing> {
     for number in 0..connections + OPEN {
         if number < connections {
             report(&mut source, Connection::new(number, options.start).begins());
+        }
+        if !options.ends {
+            continue;
         }
         if let Some(number) = number.checked_sub(OPEN / 3).filter(|number| *number < connections) {
             report(&mut source, Connection::new(number, options.start).request(0));

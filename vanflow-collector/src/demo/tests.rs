@@ -93,7 +93,7 @@ async fn a_collector_gets_every_source_of_the_network_whole() {
 
 #[tokio::test]
 async fn the_load_arrives_to_the_last_update_and_in_order() {
-    let options = LoadOptions { updates: 20_000, start: START };
+    let options = LoadOptions { updates: 20_000, start: START, ends: true };
     let mut load = Load::start(&options, clock()).await.expect("starts");
     let url = load.url();
     let last = AtomicU64::new(0);
@@ -130,7 +130,7 @@ async fn a_network_that_nobody_listens_to_shuts_down() {
 
 #[test]
 fn the_load_has_full_batches_of_what_real_routers_report() {
-    let options = LoadOptions { updates: 10_000, start: START };
+    let options = LoadOptions { updates: 10_000, start: START, ends: true };
     let mut records: HashMap<String, Vec<UpdateBuf>> = HashMap::new();
     let messages = load_messages(&options);
     for outgoing in &messages {

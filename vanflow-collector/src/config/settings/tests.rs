@@ -34,7 +34,7 @@ fn the_defaults_are_those_that_the_documentation_promises() {
     assert_eq!(settings.metrics.detail, Detail::Process);
     assert_eq!(settings.metrics.zero_for, Duration::from_secs(15));
     assert_eq!(settings.store.retention_micros, 15 * 60 * 1_000_000);
-    assert_eq!(settings.store.memory_bound, None);
+    assert_eq!((settings.memory, settings.store.memory_bound), (None, None));
     assert_eq!(settings.state, None);
     assert_eq!(settings.capture, None);
 }
@@ -205,9 +205,23 @@ fn options_that_would_do_nothing_are_refused() {
 }
 
 #[test]
+fn charts_have_a_quarter_of_what_the_process_may_take_at_most() {
+    let most = |options: &str| {
+        let settings = settings(options).expect("makes sense");
+        (settings.memory, settings.history.expect("there is one").memory)
+    };
+    assert_eq!(most("--demo"), (None, 256 << 20));
+    assert_eq!(most("--demo --memory 400M"), (Some(400_000_000), 100_000_000));
+    assert_eq!(most("--demo --memory 400M --history-memory 8M"), (Some(400_000_000), 8_000_000));
+}
+
+#[test]
 fn values_that_make_no_sense_are_named_with_what_would() {
     assert_eq!(error("--demo --connections 0"), "--connections is `0`; it must be 1 or more");
-    assert_eq!(error("--demo --memory 3k"), "--memory is `3000`; it must be 1M or more");
+    assert_eq!(
+        error("--demo --memory 3k"),
+        "--memory is `3000`; it must be 64M or more: it is for the process"
+    );
     assert_eq!(error("--demo --demo-rate nan"), "--demo-rate is `NaN`; it must be 0 or more");
     assert_eq!(error("--demo --stall-timeout 1ms"), "--stall-timeout is `1ms`; it must be 1s or more");
     assert_eq!(
