@@ -153,6 +153,12 @@ impl<'s> Ends<'s> {
         if self.connects == self.link.router() { self.accepts } else { self.connects }
     }
 
+    /// Whether it is reported by the router that is connected to, and the one that connects reports it, too, or may once that is
+    /// known. A link counts once, where it is set up, and not here: routers up to 2.x report it from both sides.
+    pub fn is_far_side(&self) -> bool {
+        Side::of(self.link) == Some(Side::Accepts) && self.silent().is_none()
+    }
+
     /// Of a LINK that is reported from one side, the router at the other if nobody reports the link from there.
     pub fn silent(&self) -> Option<Record<'s>> {
         let side = Side::of(self.link)?;

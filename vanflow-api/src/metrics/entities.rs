@@ -9,7 +9,7 @@ use vanflow_proto::{Attribute, RecordKind};
 use vanflow_store::{Record, Revision, Snapshot, Text};
 
 use crate::{
-    link::{self, Routers, Side},
+    link::{self, Routers},
     metrics::{
         ends::UNKNOWN,
         exposition::{Gathered, SampleValue},
@@ -109,8 +109,7 @@ impl Entities {
                 Some(RecordKind::Link) => {
                     let ends =
                         link::Ends::of(routers.get_or_init(|| Routers::new(snapshot)), snapshot, record);
-                    // A link counts once, where it was set up: routers up to 2.x report it from both sides.
-                    if Side::of(record) == Some(Side::Accepts) && ends.silent().is_none() {
+                    if ends.is_far_side() {
                         continue;
                     }
                     let site = text(ends.connects.and_then(|router| router.site_id()));

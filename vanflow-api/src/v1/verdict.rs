@@ -7,7 +7,7 @@ mod services;
 
 use serde_json::{Value, json};
 use vanflow_proto::RecordKind;
-use vanflow_store::{FlowKind, Service, Snapshot};
+use vanflow_store::{FlowKind, Record, Service, Snapshot};
 
 pub(crate) use ended::ENDED;
 pub(crate) use findings::FINDING;
@@ -16,6 +16,7 @@ pub(crate) use known::KNOWN;
 use crate::{
     api::never_reported,
     json::{Json, Object},
+    link::{Ends, Routers},
     metrics::Figures,
     network::Status,
     v1::{
@@ -229,7 +230,7 @@ fn render_counts(json: &mut Json, question: &Question<'_>) {
     let live = |kind| snapshot.live_count(kind) as u64;
     object.uint("sites", live(RecordKind::Site));
     object.uint("routers", live(RecordKind::Router));
-    object.uint("links", live(RecordKind::Link));
+    object.uint("links", links(snapshot).count() as u64);
     object.uint("services", snapshot.services().filter(Service::is_live).count() as u64);
     object.uint("components", components.count() as u64);
     object.uint("processes", live(RecordKind::Process));
@@ -239,6 +240,13 @@ fn render_counts(json: &mut Json, question: &Question<'_>) {
     object.uint("connections", snapshot.retained_flow_count(FlowKind::Connection) as u64);
     object.uint("requests", snapshot.retained_flow_count(FlowKind::Request) as u64);
     object.close();
+}
+
+/// The links that there are, each once.
+fn links(snapshot: &Snapshot) -> impl Iterator<Item = Record<'_>> {
+    let routers = Routers::new(snapshot);
+    let is_one = move |link: &Record<'_>| !Ends::of(&routers, snapshot, *link).is_far_side();
+    snapshot.live_of_kind(RecordKind::Link).filter(is_one)
 }
 
 /// So many of something.

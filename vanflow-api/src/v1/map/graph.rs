@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     interest::Interest,
-    link::{self, Ends, Side},
+    link::{self, Ends},
     metrics::{self, Detail},
     v1::subject::in_network,
     v2alpha1::{Flow, Party, View, processes},
@@ -388,8 +388,7 @@ impl<'v> Builder<'v> {
         let mut between = HashMap::<[String; 5], Vec<usize>>::new();
         for record in self.there(RecordKind::Link) {
             let ends = self.view.ends(record);
-            // One that is reported from both sides is one link.
-            if Side::of(record) == Some(Side::Accepts) && ends.silent().is_none() {
+            if ends.is_far_side() {
                 continue;
             }
             let Ends { connects: Some(connects), accepts: Some(accepts), .. } = ends else { continue };

@@ -8,7 +8,7 @@ use std::{
 use vanflow_proto::{Attribute, RecordKind, Timestamp};
 use vanflow_store::{Record, Service};
 
-use crate::link::{self, Ends, Routers, Side};
+use crate::link::{self, Ends, Routers};
 use crate::metrics::is_of_certificate;
 use crate::v1::{
     sources::State as SourceState,
@@ -134,8 +134,7 @@ fn about_links(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let routers = Routers::new(facts.snapshot);
     for record in facts.snapshot.live_of_kind(RecordKind::Link) {
         let ends = Ends::of(&routers, facts.snapshot, record);
-        // A link is found once, where it was set up: routers up to 2.x report it from both sides.
-        if Side::of(record) == Some(Side::Accepts) && ends.silent().is_none() {
+        if ends.is_far_side() {
             continue;
         }
         let Some(subject) = Subject::record(record) else { continue };

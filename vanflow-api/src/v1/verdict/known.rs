@@ -1,13 +1,13 @@
 //! What is known, and how well: a line for each thing that can be lacking.
 
-use vanflow_proto::{Attribute, RecordKind};
+use vanflow_proto::Attribute;
 use vanflow_store::{FlowKind, Snapshot, Stats};
 
 use crate::v1::{
     sources::{Source, State},
     subject::Severity,
     table::{Cell, table},
-    verdict::Facts,
+    verdict::{self, Facts},
 };
 
 /// How well something is known.
@@ -128,7 +128,7 @@ pub(super) fn known(facts: &Facts<'_>, stats: &Stats) -> Vec<Known> {
 
 /// Links of which octets are reported: routers up to 2.x do not.
 fn links(snapshot: &Snapshot) -> Known {
-    let links = || snapshot.live_of_kind(RecordKind::Link);
+    let links = || verdict::links(snapshot);
     let (value, of) =
         (links().filter(|link| link.uint(Attribute::Octets).is_some()).count(), links().count());
     Known {
