@@ -47,7 +47,7 @@ fn manifests_set_variables_that_exist_to_values_that_make_sense() {
         let settings = settings(manifest);
         assert_eq!(settings.http.listen, [":8010"], "{manifest}");
         assert_eq!(settings.metrics_listen.as_deref(), Some(":9000"), "{manifest}");
-        assert!(settings.store.memory_bound.is_some(), "{manifest}");
+        assert!(settings.memory.is_some(), "{manifest}");
     }
 }
 
