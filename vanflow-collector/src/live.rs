@@ -65,6 +65,7 @@ fn connection(handle: &Handle, events: &Events) -> Connection {
     connection.flushes_retried = stats.flushes_retried;
     connection.flushes_refused = stats.flushes_refused;
     connection.beacons_refused = stats.beacons_refused;
+    connection.lost = stats.lost;
     connection.on_trial = stats.on_trial;
     connection.refused = stats.refused;
     connection.on_all = stats.on_all;

@@ -26,8 +26,9 @@
 //!
 //! An epoch starts for a known source when the connection is back after it was lost, when a receiver on one of its
 //! addresses is back after it failed, and when its HEARTBEATs are back after a gap (faults 27). They come every 2 s; a
-//! pause of [`Settings::gap`] means that three or more in a row were lost, and records may have been lost with them. And
-//! one starts for a controller when its BEACONs and HEARTBEATs come at other times than before, or two of these in a row do
+//! pause of [`Settings::gap`] means that three or more in a row were lost, and records may have been lost with them. One starts
+//! for a router when the ids of its messages show that others never came: it counts them over all its addresses, and they have
+//! not come 10 s after its receivers were made, while later ones have by each address, or nothing has for 10 s. And one starts for a controller when its BEACONs and HEARTBEATs come at other times than before, or two of these in a row do
 //! not come: it is another process then, which repeats what it has, but does not know what the former one had (faults 6). Time
 //! in which nobody here looked ([`Discovery::detached`], [`Discovery::resumed`]) is no gap. A source of which the caller
 //! kept records on disk ([`Discovery::restore`]) counts as known before its first message, so that an epoch starts for it
@@ -61,6 +62,7 @@ use std::{
 mod answers;
 mod beat;
 mod count;
+mod missing;
 mod output;
 mod settings;
 mod source;
@@ -127,6 +129,7 @@ pub struct Discovery {
     random: u64,
     refused: u64,
     retried: u64,
+    lost: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,6 +166,7 @@ impl Discovery {
             random: seed,
             refused: 0,
             retried: 0,
+            lost: 0,
         }
     }
 
@@ -204,6 +208,11 @@ impl Discovery {
         self.retried
     }
 
+    /// How many messages of routers did not come, as the ids of the others showed.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// There is a connection to the network, and no receiver on it yet.
     pub fn attached(&mut self, now: Timestamp) {
         self.attached = Some(now);
@@ -211,7 +220,7 @@ impl Discovery {
         let mut known: Vec<_> = self.sources.keys().cloned().collect();
         known.sort_unstable();
         for id in known {
-            self.start_epoch(&id);
+            self.start_epoch(now, &id);
             self.begin(now, &id);
         }
     }
@@ -273,20 +282,23 @@ impl Discovery {
             self.unheard -= 1;
         }
         if source.restarted(position, message.message_id) {
-            source.restart(&self.settings);
+            source.restart(now, &self.settings);
             self.outputs.push_back(Output::Event(Event::SourceRestarted { source: Arc::clone(&id) }));
             self.flush(now, &id);
         } else if let Body::Heartbeat(heartbeat) = &message.body
             && heartbeat.id == &*id
         {
+            let lost = source.lost(now);
+            self.lost += lost;
             let is_another = self.is_another_process(now, &id, |beat| beat.heard(heartbeat.now));
-            if is_another || self.is_after_a_gap(now, &id) {
-                self.start_epoch(&id);
+            if is_another || lost > 0 || self.is_after_a_gap(now, &id) {
+                self.start_epoch(now, &id);
                 self.flush(now, &id);
                 self.sources.get_mut(&id)?.beat.heard(heartbeat.now);
             }
         }
         let source = self.sources.get_mut(&id)?;
+        source.came(now, Some(position), message.message_id);
         source.addresses[position].is_shown = true;
         let flush = source.flush;
         // Its other receivers are on their way only now.
@@ -316,6 +328,7 @@ impl Discovery {
     pub fn link_failed(&mut self, now: Timestamp, address: &str) {
         let Some((address, _)) = self.links.get_key_value(address) else { return };
         let address = Arc::clone(address);
+        self.each_heard_by(&address, |source| source.missing.pause());
         let Some(link) = self.links.get_mut(&address) else { return };
         let wait = next_retry(&mut link.retry, &self.settings, &mut self.random);
         let at = now.plus_micros(wait);
@@ -385,13 +398,14 @@ impl Discovery {
         let Some(id) = known.or_else(|| self.seen(now, beacon)) else { return };
         let Some(source) = self.sources.get_mut(&id) else { return };
         source.last_heard = source.last_heard.max(now);
+        source.came(now, None, message_id);
         let attached = self.attached.unwrap_or_default();
         if source.beacon_restarted(message_id) {
-            source.restart(&self.settings);
+            source.restart(now, &self.settings);
             self.outputs.push_back(Output::Event(Event::SourceRestarted { source: Arc::clone(&id) }));
             self.flush(now, &id);
         } else if self.is_another_process(now, &id, |beat| beat.announced(now, attached)) {
-            self.start_epoch(&id);
+            self.start_epoch(now, &id);
             self.flush(now, &id);
         }
     }
@@ -478,7 +492,7 @@ impl Discovery {
     }
 
     /// Something may have been missed of a known source.
-    fn start_epoch(&mut self, id: &Arc<str>) {
+    fn start_epoch(&mut self, now: Timestamp, id: &Arc<str>) {
         let Some(source) = self.sources.get_mut(id) else { return };
         let has_flows = source.source_type() == SourceType::Router;
         source.epoch = Epoch::new(if has_flows { Answer::Missing } else { Answer::Settled });
@@ -486,6 +500,7 @@ impl Discovery {
         source.flushed = None;
         source.retry = self.settings.shortest_retry;
         source.beat.forget();
+        source.missing.begin(now);
         source.addresses.iter_mut().for_each(|address| address.is_shown = false);
         self.outputs.push_back(Output::Event(Event::EpochStarted { source: Arc::clone(id) }));
     }
@@ -560,6 +575,7 @@ impl Discovery {
         let Some(source) = self.sources.get_mut(id) else { return };
         let controller = source.source_type() == SourceType::Controller;
         source.asked = false;
+        source.missing.begin(now);
         source.plan_flush(now, &self.settings);
         for (position, address) in source.addresses.clone().into_iter().enumerate() {
             // Routers send heartbeats on the bare address, the first one; controllers on the other.
@@ -587,15 +603,25 @@ impl Discovery {
         link.retry_at = None;
         let source = link.source.clone();
         self.outputs.push_back(Output::Action(Action::Listen { address: Arc::clone(address) }));
+        self.each_heard_by(address, |source| source.missing.begin(now));
         // What came by while the link was down has to be reported again, and what ended has not been reported.
         if let Some((id, _)) = source {
-            self.start_epoch(&id);
+            self.start_epoch(now, &id);
             if let Some(source) = self.sources.get_mut(&id)
                 && !matches!(source.flush, Flush::Due { .. })
             {
                 source.plan_flush(now, &self.settings);
             }
             self.arm(&id);
+        }
+    }
+
+    /// For the source whose address that is, or for all at [`BEACON_ADDRESS`].
+    fn each_heard_by(&mut self, address: &str, change: impl FnMut(&mut Source)) {
+        match self.links.get(address) {
+            Some(Link { source: Some((id, _)), .. }) => self.sources.get_mut(id).into_iter().for_each(change),
+            _ if address == BEACON_ADDRESS => self.sources.values_mut().for_each(change),
+            _ => {}
         }
     }
 

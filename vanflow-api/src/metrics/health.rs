@@ -73,6 +73,8 @@ pub struct Connection {
     pub flushes_refused: u64,
     /// Sources that were announced and of which nothing is known yet.
     pub on_trial: u64,
+    /// Messages of routers that did not come.
+    pub lost: u64,
     /// Messages that were too large, or could not be read.
     pub refused: u64,
     /// Beacons passed over.
@@ -245,6 +247,7 @@ impl Health {
         count(Name::MessageBytes, connection.octets);
         count(Name::Refused, refused);
         count(Name::BeaconsRefused, connection.beacons_refused);
+        count(Name::Lost, connection.lost);
         count(Name::OnTrial, connection.on_trial);
         count(Name::Flushes, connection.flushes);
         count(Name::FlushesRetried, connection.flushes_retried);

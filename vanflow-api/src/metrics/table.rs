@@ -192,6 +192,8 @@ metrics! {
         "Messages and records that were not taken: too large, or not to be read.";
     BeaconsRefused "vanflow_collector_beacons_refused_total" Counter, NONE []
         "Beacons that were passed over: too many sources, or an address that another source has.";
+    Lost "vanflow_collector_messages_lost_total" Counter, NONE []
+        "Messages of routers that did not come, as the ids of the others showed: what they have is asked for again.";
     OnTrial "vanflow_collector_sources_on_trial" Gauge, NONE []
         "Sources that were announced and have not been heard yet, where they are many; for 10 seconds each.";
     Flushes "vanflow_collector_flushes_total" Counter, NONE []

@@ -11,6 +11,11 @@ pub(super) struct Count {
 pub(super) const LATE: u64 = 32;
 
 impl Count {
+    /// Whether a message came that was sent after the one with that id.
+    pub(super) fn has_passed(&self, id: u64) -> bool {
+        self.last.is_some_and(|last| last > id)
+    }
+
     /// Takes the id of another message, and says whether the router that sent it is another one now.
     ///
     /// A router counts its messages over all its addresses, from 0 at its start. On one link they come in that order,

@@ -6,6 +6,7 @@ use super::{
     answers::{Answer, Epoch},
     beat::Beat,
     count::Count,
+    missing::{Missing, QUIET},
     settings::Settings,
 };
 use crate::{
@@ -29,8 +30,12 @@ pub(super) struct Source {
     pub(super) generation: u32,
     /// Of the last message on [`BEACON_ADDRESS`].
     pub(super) beacons: Count,
+    /// When a message of it came on [`BEACON_ADDRESS`](crate::BEACON_ADDRESS) last.
+    pub(super) beacon_at: Timestamp,
     /// When a controller is heard.
     pub(super) beat: Beat,
+    /// What of a router did not come.
+    pub(super) missing: Missing,
     /// Whether the store knows records of it by halves.
     pub(super) incomplete: bool,
     pub(super) flush: Flush,
@@ -68,6 +73,8 @@ pub(super) enum Flush {
 pub(super) struct Address {
     pub(super) name: Arc<str>,
     pub(super) count: Count,
+    /// When a message came by it last.
+    pub(super) heard_at: Timestamp,
     /// Whether a message came by it since something may have been missed: the route to our receiver is there.
     pub(super) is_shown: bool,
 }
@@ -82,6 +89,7 @@ impl Source {
         let address = |suffix: &&str| Address {
             name: format!("{ADDRESS_PREFIX}{id}{suffix}").into(),
             count: Count::default(),
+            heard_at: Timestamp::default(),
             is_shown: false,
         };
         Self {
@@ -94,7 +102,9 @@ impl Source {
             clock_offset: 0,
             generation: 0,
             beacons: Count::default(),
+            beacon_at: Timestamp::default(),
             beat: Beat::default(),
+            missing: Missing::default(),
             incomplete: false,
             flush: Flush::Idle,
             retry: 0,
@@ -134,8 +144,35 @@ impl Source {
         is_router && message_id.is_some_and(|id| self.beacons.restarted(id, generation))
     }
 
+    /// A message with that id came by one of its addresses, or on [`BEACON_ADDRESS`](crate::BEACON_ADDRESS).
+    pub(super) fn came(&mut self, now: Timestamp, position: Option<usize>, message_id: Option<u64>) {
+        match position {
+            Some(position) => self.addresses[position].heard_at = now,
+            None => self.beacon_at = now,
+        }
+        if let Some(id) = message_id.filter(|_| self.source_type() == SourceType::Router) {
+            self.missing.came(now, id);
+        }
+    }
+
+    /// How many messages of a router are lost: of its ids, they are missing, and by each of its addresses others have come that it
+    /// sent later, or nothing any more. On one link they come in the order in which they were sent. Where the route to our
+    /// receiver for flows has not been there yet, nobody can say.
+    pub(super) fn lost(&mut self, now: Timestamp) -> u64 {
+        if !self.shows_flows() {
+            return 0;
+        }
+        let own = self.addresses.iter().map(|address| (address.count, address.heard_at));
+        let all: Vec<_> = own.chain([(self.beacons, self.beacon_at)]).collect();
+        let passed = |(count, heard_at): &(Count, Timestamp), id| {
+            count.has_passed(id) || now.micros_since(*heard_at) >= QUIET
+        };
+        self.missing.lost(now, |id| all.iter().all(|address| passed(address, id)))
+    }
+
     /// It is another one now: whatever it had before has ended.
-    pub(super) fn restart(&mut self, settings: &Settings) {
+    pub(super) fn restart(&mut self, now: Timestamp, settings: &Settings) {
+        self.missing.begin(now);
         self.generation += 1;
         self.retry = settings.shortest_retry;
         self.epoch = Epoch::new(Answer::Settled);

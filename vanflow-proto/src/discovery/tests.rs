@@ -2,6 +2,7 @@ use super::*;
 use crate::{Dialect, Encoder, Heartbeat, UpdateBuf};
 
 mod flushes;
+mod missing;
 mod restarts;
 mod settling;
 mod sources;

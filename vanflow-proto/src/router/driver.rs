@@ -170,6 +170,7 @@ impl Driver {
     /// Passes on what discovery came up with.
     async fn act(&mut self, open: &Open) -> Result<(), Closing> {
         self.counters.beacons_refused.store(self.discovery.refused(), Ordering::Relaxed);
+        self.counters.lost.store(self.discovery.lost(), Ordering::Relaxed);
         self.counters.on_trial.store(self.discovery.on_trial(), Ordering::Relaxed);
         while let Some(output) = self.discovery.next_output() {
             match output {

@@ -16,6 +16,8 @@ pub struct Stats {
     pub flushes_refused: u64,
     /// Beacons that were passed over: too many sources, or an address that another source has.
     pub beacons_refused: u64,
+    /// Messages of routers that did not come, as the ids of the others showed.
+    pub lost: u64,
     /// Sources that were announced and of which nothing is known yet, now.
     pub on_trial: u64,
     /// Messages that were too large, or could not be read.
@@ -50,6 +52,6 @@ macro_rules! counters {
 }
 
 counters! {
-    connections flushes flushes_retried flushes_refused beacons_refused on_trial refused on_all on_source on_flows on_logs
+    connections flushes flushes_retried flushes_refused beacons_refused lost on_trial refused on_all on_source on_flows on_logs
     on_heartbeats octets
 }
