@@ -258,3 +258,23 @@ fn what_sources_are_charged_with_is_given_back() {
     network.wait(31);
     assert_eq!((octets(&network, "west:0"), octets(&network, "enemy:0")), (0, 0));
 }
+
+#[test]
+fn where_the_bound_is_lowered_what_is_beyond_it_leaves_and_what_it_leaves_stays_held() {
+    let mut network = bounded();
+    let west = network.west();
+    connections(&mut network, west, "west", 0..2_000, true);
+    let (before, held) = (network.store.stats(), network.store.held_octets());
+    assert_eq!(held, before.memory + before.spare);
+    assert_eq!(before.evicted_early, 0);
+    network.store.set_memory_bound(Some(before.memory / 2));
+    network.wait(1);
+    let after = network.store.stats();
+    assert!(after.memory <= before.memory / 2, "{} of {}", after.memory, before.memory);
+    assert_eq!(of(&network, "west") as u64 + after.evicted_early, 2_000);
+    assert_eq!(network.store.held_octets(), after.memory + after.spare);
+    // Once there is room again, others are taken and nothing leaves.
+    network.store.set_memory_bound(None);
+    connections(&mut network, west, "west", 2_000..4_000, true);
+    assert_eq!(network.store.stats().evicted_early, after.evicted_early);
+}
