@@ -518,7 +518,7 @@ impl Archive {
         folder: &Path,
         logs: (u64, u64),
     ) -> Result<Entry, SealError> {
-        let table = if rollup.is_some() { &self.sums[at] } else { &self.tables[at] };
+        let table = self.table_of(at, rollup);
         let summed = rollup.map(|_| rollup::summed(rows.iter().map(Borrow::borrow)));
         let write = |file: &mut Output| columns::write(table, rows, summed, file);
         self.write_file(at, rollup, Facts::of(table, summed, rows), write, folder, logs)
@@ -588,6 +588,11 @@ impl Archive {
         }
         self.keep_extent();
         gone.iter().for_each(Entry::give_up);
+    }
+
+    /// What a file of a table has: its rows, or what these come to.
+    fn table_of(&self, at: usize, rollup: Option<usize>) -> &Table {
+        if rollup.is_some() { &self.sums[at] } else { &self.tables[at] }
     }
 
     fn log_path(&self, number: u64) -> PathBuf {

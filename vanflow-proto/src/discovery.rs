@@ -26,11 +26,16 @@
 //!
 //! An epoch starts for a known source when the connection is back after it was lost, when a receiver on one of its
 //! addresses is back after it failed, and when its HEARTBEATs are back after a gap (faults 27). They come every 2 s; a
-//! pause of [`Settings::gap`] means that three or more in a row were lost, and records may have been lost with them. One starts
-//! for a router when the ids of its messages show that others never came: it counts them over all its addresses, and they have
-//! not come 10 s after its receivers were made, while later ones have by each address, or nothing has for 10 s. And one starts for a controller when its BEACONs and HEARTBEATs come at other times than before, or two of these in a row do
-//! not come: it is another process then, which repeats what it has, but does not know what the former one had (faults 6). Time
-//! in which nobody here looked ([`Discovery::detached`], [`Discovery::resumed`]) is no gap. A source of which the caller
+//! pause of [`Settings::gap`] means that three or more in a row were lost, and records may have been lost with them.
+//!
+//! One starts for a router when the ids of its messages show that others never came. It counts them over all its addresses: those
+//! that have not come are lost once later ones have by each address, or nothing has for 10 s. From 10 s after its receivers were
+//! made, or an epoch started, this is looked at.
+//!
+//! One starts for a controller when its BEACONs and HEARTBEATs come at other times than before, or two of these in a row do
+//! not come: it is another process then, which repeats what it has, but does not know what the former one had (faults 6).
+//!
+//! Time in which nobody here looked ([`Discovery::detached`], [`Discovery::resumed`]) is no gap. A source of which the caller
 //! kept records on disk ([`Discovery::restore`]) counts as known before its first message, so that an epoch starts for it
 //! with the first connection.
 //!
@@ -483,7 +488,8 @@ impl Discovery {
     /// Has a source among those that are known.
     fn follow(&mut self, now: Timestamp, id: Arc<str>, source_type: SourceType<'_>) -> Arc<str> {
         self.unheard += 1;
-        let source = Source::new(&id, source_type, now);
+        let mut source = Source::new(&id, source_type, now);
+        source.missing.begin(now);
         let source_type = Arc::clone(&source.source_type);
         self.sources.insert(Arc::clone(&id), source);
         self.outputs.push_back(Output::Event(Event::SourceSeen { source: Arc::clone(&id), source_type }));
@@ -575,7 +581,6 @@ impl Discovery {
         let Some(source) = self.sources.get_mut(id) else { return };
         let controller = source.source_type() == SourceType::Controller;
         source.asked = false;
-        source.missing.begin(now);
         source.plan_flush(now, &self.settings);
         for (position, address) in source.addresses.clone().into_iter().enumerate() {
             // Routers send heartbeats on the bare address, the first one; controllers on the other.

@@ -52,8 +52,7 @@ impl Archive {
         let folder = files[0].kept.path.parent().unwrap_or(Path::new(""));
         let logs = (files[0].logs.0, files[files.len() - 1].logs.1);
         let keys = rollup.map(|_| self.tables[at].sums.keys.len());
-        let table = if rollup.is_some() { &self.sums[at] } else { &self.tables[at] };
-        let opened = Together::open(table, keys, files);
+        let opened = Together::open(self.table_of(at, rollup), keys, files);
         let outcome = opened.and_then(|together| {
             let unreadable = |_| together.unreadable.get().unwrap_or(0);
             let order = together.order().map_err(unreadable)?;
